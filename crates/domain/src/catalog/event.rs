@@ -1,0 +1,154 @@
+//! What can happen in the catalog.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Money,
+    ids::{CategoryId, Channel, ProductId, Sku},
+    text::{Name, Prose, Slug},
+};
+
+/// A product was created, as a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProductCreated {
+    /// The product.
+    pub product_id: ProductId,
+    /// What it is called.
+    pub name: Name,
+    /// Its part of a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<Slug>,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Prose>,
+    /// Whose brand it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Name>,
+    /// The categories it is shown in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryId>,
+    /// Anything else that is said of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Name, Name>,
+}
+
+/// What is said of a product was changed; the event holds all of it, as it is from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProductRevised {
+    /// The product.
+    pub product_id: ProductId,
+    /// What it is called.
+    pub name: Name,
+    /// Its part of a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<Slug>,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Prose>,
+    /// Whose brand it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Name>,
+    /// The categories it is shown in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryId>,
+    /// Anything else that is said of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<Name, Name>,
+}
+
+/// A product got a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantAdded {
+    /// The product.
+    pub product_id: ProductId,
+    /// The code of the variant.
+    pub sku: Sku,
+    /// What tells it from the other variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Its options by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<Name, Name>,
+}
+
+/// A product is shown to customers from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProductPublished {
+    /// The product.
+    pub product_id: ProductId,
+}
+
+/// A product was taken out of sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProductArchived {
+    /// The product.
+    pub product_id: ProductId,
+}
+
+/// A SKU belongs to a product from now on, for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkuClaimed {
+    /// The SKU.
+    pub sku: Sku,
+    /// The product it belongs to.
+    pub product_id: ProductId,
+}
+
+/// A SKU has a new price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceSet {
+    /// The SKU.
+    pub sku: Sku,
+    /// The product it belongs to.
+    pub product_id: ProductId,
+    /// The channel in which the price holds.
+    pub channel: Channel,
+    /// The price of one unit from now on.
+    pub price: Money,
+    /// The price before, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Money>,
+}
+
+/// A slug leads to a product from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlugClaimed {
+    /// The slug.
+    pub slug: Slug,
+    /// The product it leads to.
+    pub product_id: ProductId,
+}
+
+/// A slug leads nowhere any more and may be claimed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlugReleased {
+    /// The slug.
+    pub slug: Slug,
+    /// The product it led to.
+    pub product_id: ProductId,
+}
+
+/// A category was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryCreated {
+    /// The category.
+    pub category_id: CategoryId,
+    /// The category it stands under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CategoryId>,
+    /// What it is called.
+    pub name: Name,
+}
+
+/// A category, and all that stands under it, was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryMoved {
+    /// The category.
+    pub category_id: CategoryId,
+    /// The category it stands under from now on; a root when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CategoryId>,
+}

@@ -1,0 +1,95 @@
+//! Identities: every id has a type, so that a cart's id is never taken for an order's.
+
+use crate::text::text;
+
+/// Declares an id that is a UUID.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(pub uuid::Uuid);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// A product: what is described and published; it is sold as variants.
+    ProductId
+);
+uuid_id!(
+    /// A node of the category tree.
+    CategoryId
+);
+uuid_id!(
+    /// A cart.
+    CartId
+);
+uuid_id!(
+    /// An order.
+    OrderId
+);
+uuid_id!(
+    /// A claim on stock, held by its owner until it is committed, released or expires.
+    ReservationId
+);
+
+text!(
+    /// A stock keeping unit: the code of one sellable variant, its own for ever.
+    Sku, 1..=64, Token
+);
+text!(
+    /// A place that holds stock: a warehouse, a shop.
+    LocationId, 1..=64, Token
+);
+text!(
+    /// A sales channel: a web shop, a store, a marketplace. Prices may differ between channels.
+    Channel, 1..=64, Token
+);
+text!(
+    /// A customer, by the id that the shop knows them by.
+    CustomerId, 1..=64, Token
+);
+text!(
+    /// The id of an order in the system it was imported from; unique in the book.
+    ExternalRef, 1..=128, Token
+);
+text!(
+    /// Who holds a reservation: `order:<id>`, or a name the caller chooses.
+    ReservationOwner, 1..=128, Token
+);
+
+impl Default for LocationId {
+    /// `main`, the location of a shop that has one.
+    fn default() -> Self {
+        Self("main".into())
+    }
+}
+
+impl Default for Channel {
+    /// `web`, the channel of a shop that has one.
+    fn default() -> Self {
+        Self("web".into())
+    }
+}
+
+impl OrderId {
+    /// How this order signs the reservations that it holds.
+    #[must_use]
+    pub fn reservation_owner(&self) -> ReservationOwner {
+        ReservationOwner(format!("order:{self}").into())
+    }
+}

@@ -1,0 +1,207 @@
+//! How the inventory decides.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Context, Decide, Decision, Event, Fold, Quantity, Rejection, View,
+    catalog::SkuRecord,
+    ids::{ReservationId, ReservationOwner, Sku},
+    inventory::{InventoryRefusal as Refusal, Reservation, Stock, StockId, command::*, event::*},
+};
+
+/// The largest adjustment either way: the largest quantity.
+const MAX_DELTA: u32 = Quantity::MAX;
+
+impl Decide for ReceiveStock {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let known = check_known(view, &self.sku);
+        view.get::<Stock>(&id)?;
+        known?;
+        Ok(Decision::of(
+            Stock::stream(&id),
+            StockReceived {
+                sku: id.sku,
+                location: id.location,
+                quantity: self.quantity,
+                reference: self.reference.clone(),
+            },
+        ))
+    }
+}
+
+impl Decide for AdjustStock {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        if self.delta == 0 || self.delta.unsigned_abs() > MAX_DELTA {
+            Err(Refusal::DeltaOutOfRange { limit: MAX_DELTA })?;
+        }
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let known = check_known(view, &self.sku);
+        let stock = view.get::<Stock>(&id)?;
+        known?;
+        if self.delta < 0 && !stock.backorders && stock.available() < i64::from(self.delta.unsigned_abs()) {
+            Err(insufficient(&id, self.delta.unsigned_abs(), stock.available()))?;
+        }
+        Ok(Decision::of(
+            Stock::stream(&id),
+            StockAdjusted { sku: id.sku, location: id.location, delta: self.delta, reason: self.reason.clone() },
+        ))
+    }
+}
+
+impl Decide for ReserveStock {
+    fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let known = check_known(view, &self.sku);
+        let stock = view.get::<Stock>(&id)?;
+        known?;
+        let request = ReservationRequest {
+            reservation_id: self.reservation_id,
+            owner: self.owner.clone(),
+            quantity: self.quantity,
+            expires_at: self.expires_at,
+        };
+        let stream = Stock::stream(&id);
+        let events = reserve(stock, id, request, context.now)?;
+        Ok(events.into_iter().fold(Decision::default(), |decision, event| decision.and(stream.clone(), event)))
+    }
+}
+
+impl Decide for ReleaseStock {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let closing = Closing::Release(ReleaseCause::GivenUp);
+        let event = end(view.get::<Stock>(&id)?, &id, self.reservation_id, closing)?;
+        Ok(Decision::of(Stock::stream(&id), event))
+    }
+}
+
+impl Decide for CommitReservation {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let event = end(view.get::<Stock>(&id)?, &id, self.reservation_id, Closing::Commit)?;
+        Ok(Decision::of(Stock::stream(&id), event))
+    }
+}
+
+impl Decide for TransferStock {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        if self.from == self.to {
+            Err(Refusal::SameLocation { location: self.from.clone() })?;
+        }
+        let Self { sku, from, to, quantity } = self.clone();
+        let source = StockId { sku: sku.clone(), location: from.clone() };
+        let target = StockId { sku: sku.clone(), location: to.clone() };
+        let stocks = view.get_all::<Stock>([&source, &target])?;
+        let available = stocks[0].available();
+        if available < quantity.signed() {
+            Err(insufficient(&source, quantity.units(), available))?;
+        }
+        let out = StockTransferredOut { sku: sku.clone(), location: from.clone(), to: to.clone(), quantity };
+        let into = StockTransferredIn { sku, location: to, from, quantity };
+        Ok(Decision::of(Stock::stream(&source), out).and(Stock::stream(&target), into))
+    }
+}
+
+impl Decide for SetBackorders {
+    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+        let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
+        let known = check_known(view, &self.sku);
+        let stock = view.get::<Stock>(&id)?;
+        known?;
+        let stream = Stock::stream(&id);
+        let StockId { sku, location } = id;
+        match self.allowed {
+            allowed if allowed == stock.backorders => Err(Refusal::BackordersUnchanged { sku, location }.into()),
+            true => Ok(Decision::of(stream, BackordersAllowed { sku, location })),
+            false => Ok(Decision::of(stream, BackordersForbidden { sku, location })),
+        }
+    }
+}
+
+/// A claim that somebody wants to make.
+pub(crate) struct ReservationRequest {
+    pub(crate) reservation_id: ReservationId,
+    pub(crate) owner: ReservationOwner,
+    pub(crate) quantity: Quantity,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+/// Claims stock. As many expired claims as are in the way give way, oldest first, so that one reservation costs no more
+/// than it must.
+pub(crate) fn reserve(
+    stock: &Stock,
+    id: StockId,
+    request: ReservationRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    let ReservationRequest { reservation_id, owner, quantity, expires_at } = request;
+    if stock.reservations.contains_key(&reservation_id) {
+        return Err(Refusal::ReservationExists { reservation_id });
+    }
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Refusal::ExpiryInThePast);
+    }
+    let mut available = stock.available();
+    let mut events = Vec::with_capacity(1);
+    if !stock.backorders {
+        for (expired, reservation) in stock.expired(now) {
+            if available >= quantity.signed() {
+                break;
+            }
+            available = available.saturating_add(reservation.quantity.signed());
+            events.push(released(&id, *expired, reservation, ReleaseCause::Expired));
+        }
+        if available < quantity.signed() {
+            return Err(insufficient(&id, quantity.units(), available));
+        }
+    }
+    let StockId { sku, location } = id;
+    events.push(StockReserved { sku, location, reservation_id, owner, quantity, expires_at }.into());
+    Ok(events)
+}
+
+/// How a claim ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Closing {
+    /// The goods stay.
+    Release(ReleaseCause),
+    /// The goods leave.
+    Commit,
+}
+
+/// Ends a claim that an order holds; nothing where the claim has ended before.
+pub(crate) fn close(stock: &Stock, id: &StockId, reservation_id: ReservationId, goods_leave: bool) -> Option<Event> {
+    let closing = if goods_leave { Closing::Commit } else { Closing::Release(ReleaseCause::OrderCancelled) };
+    end(stock, id, reservation_id, closing).ok()
+}
+
+fn end(stock: &Stock, id: &StockId, reservation_id: ReservationId, closing: Closing) -> Result<Event, Refusal> {
+    let StockId { sku, location } = id.clone();
+    match (stock.reservations.get(&reservation_id), closing) {
+        (Some(reservation), Closing::Release(cause)) => Ok(released(id, reservation_id, reservation, cause)),
+        (Some(reservation), Closing::Commit) => {
+            let (owner, quantity) = (reservation.owner.clone(), reservation.quantity);
+            Ok(ReservationCommitted { sku, location, reservation_id, owner, quantity }.into())
+        }
+        (None, _) => Err(Refusal::ReservationNotFound { sku, location, reservation_id }),
+    }
+}
+
+fn released(id: &StockId, reservation_id: ReservationId, reservation: &Reservation, cause: ReleaseCause) -> Event {
+    let StockId { sku, location } = id.clone();
+    let Reservation { owner, quantity, .. } = reservation.clone();
+    ReservationReleased { sku, location, reservation_id, owner, quantity, cause }.into()
+}
+
+fn check_known(view: &View<'_>, sku: &Sku) -> Result<(), Rejection> {
+    match view.get::<SkuRecord>(sku)?.product_id {
+        Some(_) => Ok(()),
+        None => Err(Refusal::UnknownSku { sku: sku.clone() }.into()),
+    }
+}
+
+fn insufficient(id: &StockId, requested: u32, available: i64) -> Refusal {
+    let StockId { sku, location } = id.clone();
+    Refusal::InsufficientStock { sku, location, requested, available }
+}

@@ -1,0 +1,119 @@
+//! What a stock stream comes to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Event, Fold, Quantity, State, StreamName,
+    ids::{LocationId, ReservationId, ReservationOwner, Sku},
+};
+
+/// Names a stock: a SKU at a location.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StockId {
+    /// The SKU.
+    pub sku: Sku,
+    /// The location.
+    pub location: LocationId,
+}
+
+/// An open claim on stock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Whose claim it is.
+    pub owner: ReservationOwner,
+    /// How many.
+    pub quantity: Quantity,
+    /// Until when it holds; for ever when absent.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How much there is, and who has a claim on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stock {
+    /// How many units are there.
+    pub on_hand: i64,
+    /// How many of them are claimed.
+    pub reserved: i64,
+    /// Whether more may be claimed than are there.
+    pub backorders: bool,
+    /// The open claims.
+    pub reservations: BTreeMap<ReservationId, Reservation>,
+    /// The claims that end by themselves, the next one first.
+    pub(super) expiries: BTreeSet<(DateTime<Utc>, ReservationId)>,
+}
+
+impl Stock {
+    /// How many could be claimed now, were there no backorders; negative after an oversale by backorder.
+    #[must_use]
+    pub const fn available(&self) -> i64 {
+        self.on_hand.saturating_sub(self.reserved)
+    }
+
+    /// The claims whose time was over at `now`, the oldest first.
+    pub fn expired(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&ReservationId, &Reservation)> {
+        self.expiries
+            .iter()
+            .take_while(move |(expires_at, _)| *expires_at <= now)
+            .filter_map(|(_, id)| self.reservations.get_key_value(id))
+    }
+
+    fn end(&mut self, id: ReservationId) -> Option<Reservation> {
+        let reservation = self.reservations.remove(&id)?;
+        self.reserved = self.reserved.saturating_sub(reservation.quantity.signed());
+        if let Some(expires_at) = reservation.expires_at {
+            self.expiries.remove(&(expires_at, id));
+        }
+        Some(reservation)
+    }
+}
+
+impl Fold for Stock {
+    type Id = StockId;
+
+    fn stream(id: &StockId) -> StreamName {
+        StreamName::of("stock", format_args!("{}@{}", id.sku, id.location))
+    }
+
+    // Sums saturate: a rule keeps them far from the bounds, and folding the past never fails.
+    fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
+        match event {
+            Event::StockReceived(e) => self.on_hand = self.on_hand.saturating_add(e.quantity.signed()),
+            Event::StockAdjusted(e) => self.on_hand = self.on_hand.saturating_add(i64::from(e.delta)),
+            Event::StockTransferredIn(e) => self.on_hand = self.on_hand.saturating_add(e.quantity.signed()),
+            Event::StockTransferredOut(e) => self.on_hand = self.on_hand.saturating_sub(e.quantity.signed()),
+            Event::StockReserved(e) => {
+                self.reserved = self.reserved.saturating_add(e.quantity.signed());
+                if let Some(expires_at) = e.expires_at {
+                    self.expiries.insert((expires_at, e.reservation_id));
+                }
+                let (owner, quantity, expires_at) = (e.owner.clone(), e.quantity, e.expires_at);
+                self.reservations.insert(e.reservation_id, Reservation { owner, quantity, expires_at });
+            }
+            Event::ReservationReleased(e) => {
+                self.end(e.reservation_id);
+            }
+            Event::ReservationCommitted(e) => {
+                if let Some(reservation) = self.end(e.reservation_id) {
+                    self.on_hand = self.on_hand.saturating_sub(reservation.quantity.signed());
+                }
+            }
+            Event::BackordersAllowed(_) => self.backorders = true,
+            Event::BackordersForbidden(_) => self.backorders = false,
+            _ => {}
+        }
+    }
+
+    fn of(state: &State) -> Option<&Self> {
+        match state {
+            State::Stock(stock) => Some(stock),
+            _ => None,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        160 * self.reservations.len() + 48 * self.expiries.len()
+    }
+}
