@@ -10,14 +10,14 @@ use crate::{Fold, Rejection, State, StreamName};
 /// Where folded streams come from: the bus's cache, or a test's book in memory.
 pub trait Source {
     /// The state of a stream and its version (0: it has no events); `None` when it is not loaded.
-    fn find(&self, stream: &StreamName) -> Option<(&State, u32)>;
+    fn find(&self, stream: &StreamName) -> Option<(&State, i32)>;
 }
 
 /// What one decision sees. Every stream that is read joins the read set, whose versions are checked when the decision
 /// is committed: so each command chooses its own consistency boundary, by reading.
 pub struct View<'a> {
     source: &'a dyn Source,
-    reads: RefCell<BTreeMap<StreamName, u32>>,
+    reads: RefCell<BTreeMap<StreamName, i32>>,
     missing: RefCell<BTreeSet<StreamName>>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> View<'a> {
 
     /// The streams that were read, with the version that each was read at.
     #[must_use]
-    pub fn reads(&self) -> Vec<(StreamName, u32)> {
+    pub fn reads(&self) -> Vec<(StreamName, i32)> {
         self.reads.borrow().iter().map(|(stream, version)| (stream.clone(), *version)).collect()
     }
 
