@@ -1,0 +1,278 @@
+//! Appending: a batch of steps in one round trip and one transaction.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
+
+use crate::{
+    Daybook, StoreError,
+    batch::{Outcome, Step, Unit},
+    resolve::{plan, versions},
+    sql::JsonRef,
+};
+
+const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM append_batch(\
+                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+const VERSIONS: &str = "
+    SELECT coalesce(at.version, 0)
+    FROM unnest($1::text[]) WITH ORDINALITY AS s (stream_id, nr)
+    LEFT JOIN LATERAL (
+        SELECT e.version FROM events e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1
+    ) AS at ON true
+    ORDER BY s.nr";
+const COMMANDS: &str =
+    "SELECT command_id, fingerprint, first_position, events FROM commands WHERE command_id = ANY ($1)";
+
+/// Appends to the book over a connection of its own. One at a time per appender: appending in parallel gains nothing,
+/// since positions are given out one batch after the other.
+pub struct Appender {
+    book: Daybook,
+    client: Client,
+    append: Statement,
+    versions: Statement,
+}
+
+/// What the database said of a round.
+enum Round {
+    /// It is committed; the first event has this position.
+    Committed { first_position: i64, recorded_at: DateTime<Utc> },
+    /// Nothing was written: the streams are at these versions, and these commands are in the book already.
+    Refused { actual: Vec<i32>, duplicates: Vec<Uuid> },
+}
+
+impl Daybook {
+    /// An appender, connected and prepared.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is out of reach.
+    pub async fn appender(&self) -> Result<Appender, StoreError> {
+        let client = self.connect().await?;
+        client
+            .batch_execute("SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan")
+            .await?;
+        let append = client.prepare(APPEND).await?;
+        let versions = client.prepare(VERSIONS).await?;
+        Ok(Appender { book: self.clone(), client, append, versions })
+    }
+}
+
+impl Appender {
+    /// Appends as many of the steps as hold together, and says of each what became of it, in the same order. What is
+    /// [`Outcome::Appended`] is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed: then nothing is known of steps that had no outcome, and a unit's command id
+    /// tells when it is appended again. [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
+    pub async fn append(&mut self, steps: &[Step]) -> Result<Vec<Outcome>, StoreError> {
+        for step in steps {
+            check(step)?;
+        }
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
+        let mut known = HashMap::new();
+        loop {
+            let pending: Vec<_> = (0..steps.len()).filter(|&index| outcomes[index].is_none()).collect();
+            if pending.is_empty() {
+                return Ok(outcomes.into_iter().flatten().collect());
+            }
+            let plan = plan(steps, &pending, &known);
+            for (index, conflict) in plan.conflicts {
+                outcomes[index] = Some(conflict);
+            }
+            let accepted: Vec<_> = plan.accepted.iter().map(|&index| &steps[index]).collect();
+            match self.round(&plan.base, &accepted).await? {
+                Round::Committed { first_position, recorded_at } => {
+                    fill(&mut outcomes, &plan.accepted, &accepted, first_position, recorded_at);
+                    known.clear();
+                }
+                Round::Refused { actual, duplicates } => {
+                    known = plan.base.into_iter().map(|(stream, _)| stream).zip(actual).collect();
+                    self.fill_duplicates(&mut outcomes, steps, &duplicates).await?;
+                }
+            }
+        }
+    }
+
+    async fn round(&self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
+        let units: Vec<&Unit> = accepted
+            .iter()
+            .filter_map(|step| match step {
+                Step::Write(unit) => Some(unit),
+                Step::Check(_) => None,
+            })
+            .collect();
+        if units.is_empty() {
+            return self.check_only(base).await;
+        }
+        let columns = Columns::of(&units);
+        let (streams, expected): (Vec<&str>, Vec<i32>) = base.iter().map(|(s, v)| (&**s, *v)).unzip();
+        let row = self.client.query_one(&self.append, &columns.parameters(&streams, &expected)).await?;
+        let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
+            let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
+            return Ok(Round::Refused { actual: row.try_get(2)?, duplicates: duplicates.unwrap_or_default() });
+        };
+        let events = i64::try_from(columns.types.len()).unwrap_or(i64::MAX);
+        self.book.announce(first_position + events - 1);
+        Ok(Round::Committed { first_position, recorded_at: row.try_get(1)? })
+    }
+
+    /// Nothing to write: the versions of one snapshot are enough, and no lock is taken.
+    async fn check_only(&self, base: &[(Arc<str>, i32)]) -> Result<Round, StoreError> {
+        let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
+        let rows = self.client.query(&self.versions, &[&streams]).await?;
+        let actual = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+        if actual.iter().eq(base.iter().map(|(_, version)| version)) {
+            return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
+        }
+        Ok(Round::Refused { actual, duplicates: Vec::new() })
+    }
+
+    async fn fill_duplicates(
+        &self,
+        outcomes: &mut [Option<Outcome>],
+        steps: &[Step],
+        duplicates: &[Uuid],
+    ) -> Result<(), StoreError> {
+        if duplicates.is_empty() {
+            return Ok(());
+        }
+        for row in self.client.query(COMMANDS, &[&duplicates]).await? {
+            let (command_id, fingerprint): (Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+            let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
+            for (outcome, step) in outcomes.iter_mut().zip(steps) {
+                if let (None, Step::Write(unit)) = (&outcome, step)
+                    && unit.command_id == command_id
+                {
+                    let same_fingerprint = unit.fingerprint == fingerprint;
+                    *outcome = Some(Outcome::Duplicate { first_position, events, same_fingerprint });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(step: &Step) -> Result<(), StoreError> {
+    let Step::Write(unit) = step else { return Ok(()) };
+    let command_id = unit.command_id;
+    if unit.events.is_empty() {
+        return Err(StoreError::EmptyUnit(command_id));
+    }
+    let unread = unit.events.iter().find(|event| unit.reads.iter().all(|(stream, _)| *stream != event.stream_id));
+    match unread {
+        Some(event) => Err(StoreError::UnreadStream { command_id, stream_id: event.stream_id.to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn fill(
+    outcomes: &mut [Option<Outcome>],
+    indices: &[usize],
+    accepted: &[&Step],
+    first_position: i64,
+    recorded_at: DateTime<Utc>,
+) {
+    let mut next = first_position;
+    for (&index, step) in indices.iter().zip(accepted) {
+        outcomes[index] = Some(match step {
+            Step::Check(_) => Outcome::Confirmed,
+            Step::Write(unit) => {
+                let first_position = next;
+                next += i64::try_from(unit.events.len()).unwrap_or(i64::MAX);
+                Outcome::Appended { first_position, versions: last_versions(unit), recorded_at }
+            }
+        });
+    }
+}
+
+fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
+    let mut last: Vec<(Arc<str>, i32)> = Vec::new();
+    for (event, version) in unit.events.iter().zip(versions(unit)) {
+        match last.iter_mut().find(|(stream, _)| *stream == event.stream_id) {
+            Some(entry) => entry.1 = version,
+            None => last.push((Arc::clone(&event.stream_id), version)),
+        }
+    }
+    last
+}
+
+/// A batch as PostgreSQL takes it: one array a column.
+#[derive(Default)]
+struct Columns<'a> {
+    command_ids: Vec<Uuid>,
+    fingerprints: Vec<&'a [u8]>,
+    first_events: Vec<i32>,
+    event_counts: Vec<i32>,
+    streams: Vec<&'a str>,
+    versions: Vec<i32>,
+    types: Vec<&'a str>,
+    schema_versions: Vec<i16>,
+    event_ids: Vec<Uuid>,
+    effective: Vec<Option<DateTime<Utc>>>,
+    correlation_ids: Vec<Uuid>,
+    causation_ids: Vec<Uuid>,
+    actors: Vec<&'a str>,
+    traces: Vec<Option<&'a str>>,
+    key_ids: Vec<Option<Uuid>>,
+    data: Vec<JsonRef<'a>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(units: &[&'a Unit]) -> Self {
+        let mut columns = Self::default();
+        for unit in units {
+            columns.push(unit);
+        }
+        columns
+    }
+
+    fn push(&mut self, unit: &'a Unit) {
+        let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
+        self.command_ids.push(unit.command_id);
+        self.fingerprints.push(&unit.fingerprint);
+        self.first_events.push(count(self.types.len()));
+        self.event_counts.push(count(unit.events.len()));
+        self.versions.extend(versions(unit));
+        for event in &unit.events {
+            self.streams.push(&event.stream_id);
+            self.types.push(&event.event_type);
+            self.schema_versions.push(event.schema_version);
+            self.event_ids.push(event.event_id);
+            self.effective.push(event.effective_at);
+            self.correlation_ids.push(unit.correlation_id);
+            self.causation_ids.push(unit.causation_id);
+            self.actors.push(&unit.actor);
+            self.traces.push(unit.trace.as_deref());
+            self.key_ids.push(event.key_id);
+            self.data.push(JsonRef(&event.data));
+        }
+    }
+
+    fn parameters<'p>(
+        &'p self,
+        streams: &'p Vec<&'p str>,
+        versions: &'p Vec<i32>,
+    ) -> [&'p (dyn tokio_postgres::types::ToSql + Sync); 18] {
+        [
+            streams,
+            versions,
+            &self.command_ids,
+            &self.fingerprints,
+            &self.first_events,
+            &self.event_counts,
+            &self.streams,
+            &self.versions,
+            &self.types,
+            &self.schema_versions,
+            &self.event_ids,
+            &self.effective,
+            &self.correlation_ids,
+            &self.causation_ids,
+            &self.actors,
+            &self.traces,
+            &self.key_ids,
+            &self.data,
+        ]
+    }
+}

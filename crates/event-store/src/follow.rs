@@ -1,0 +1,146 @@
+//! Following: being told that the book has grown.
+//!
+//! Three ways, so that none has to be perfect: a wake-up inside the process, a NOTIFY on a connection of its own for other
+//! processes (rate-limited, since NOTIFY takes a lock that all commits of the instance share), and a slow poll, since a
+//! listener that reconnects has missed what was said meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use tokio::sync::{Notify, watch};
+use tokio_postgres::{AsyncMessage, Config, NoTls};
+
+use crate::{Daybook, StoreError};
+
+const CHANNEL: &str = "daybook_head";
+/// At most one NOTIFY in this time.
+const RING_EVERY: Duration = Duration::from_millis(5);
+/// How long a missed wake-up can go unnoticed.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before a broken connection is made again.
+const RECONNECT_AFTER: Duration = Duration::from_millis(200);
+
+/// Rings for other processes after an append.
+#[derive(Clone)]
+pub(crate) struct Doorbell {
+    config: Arc<Config>,
+    grown: Arc<Notify>,
+    started: Arc<std::sync::Once>,
+}
+
+impl Doorbell {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self { config, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
+    }
+
+    /// Rings soon. The task that does it is started by the first ring and ends with its runtime.
+    fn ring(&self) {
+        self.started.call_once(|| {
+            let (config, grown) = (Arc::clone(&self.config), Arc::clone(&self.grown));
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = ring_while_connected(&config, &grown).await {
+                        tracing::warn!(%error, "the doorbell lost its connection; followers elsewhere poll meanwhile");
+                    }
+                    tokio::time::sleep(RECONNECT_AFTER).await;
+                }
+            });
+        });
+        self.grown.notify_one();
+    }
+}
+
+async fn ring_while_connected(config: &Config, grown: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    let connection = tokio::spawn(connection);
+    while !connection.is_finished() {
+        grown.notified().await;
+        client.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
+        tokio::time::sleep(RING_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Learns of appends. Dropping it ends its listening.
+pub struct Follower {
+    head: watch::Receiver<i64>,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Follower {
+    /// Waits until the head of the book is past `position`, and returns the head.
+    pub async fn past(&mut self, position: i64) -> i64 {
+        match self.head.wait_for(|head| *head > position).await {
+            Ok(head) => *head,
+            // The sender lives in the book that the listener holds, so it is gone only when the runtime ends.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The head of the book, as far as it is known here.
+    #[must_use]
+    pub fn head(&self) -> i64 {
+        *self.head.borrow()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Daybook {
+    /// Starts to follow the book.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        let book = self.clone();
+        let listener = tokio::spawn(async move {
+            loop {
+                if let Err(error) = book.listen().await {
+                    tracing::warn!(%error, "following the book was interrupted");
+                }
+                tokio::time::sleep(RECONNECT_AFTER).await;
+            }
+        });
+        Follower { head: self.head.subscribe(), listener }
+    }
+
+    /// Tells followers here, and soon those elsewhere, that the book has grown up to `position`.
+    pub(crate) fn announce(&self, position: i64) {
+        self.saw(position);
+        self.doorbell.ring();
+    }
+
+    fn saw(&self, position: i64) {
+        self.head.send_if_modified(|head| {
+            let grown = position > *head;
+            *head = position.max(*head);
+            grown
+        });
+    }
+
+    async fn listen(&self) -> Result<(), StoreError> {
+        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+        let rung = Arc::new(Notify::new());
+        let rings = Arc::clone(&rung);
+        let reader = tokio::spawn(async move {
+            while let Some(Ok(message)) = messages.next().await {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    rung.notify_one();
+                }
+            }
+        });
+        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        while !reader.is_finished() {
+            let row = client.query_one("SELECT position FROM head", &[]).await?;
+            self.saw(row.try_get(0)?);
+            tokio::select! {
+                () = rings.notified() => {}
+                () = tokio::time::sleep(POLL_EVERY) => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading: the whole book, a stream, and either as of a time.
+
+use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
+
+use crate::{
+    Daybook, StoreError,
+    record::{COLUMNS, RecordedEvent},
+    sql::JsonText,
+};
+
+/// How far the book has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The position of the last event; 0 in an empty book.
+    pub position: i64,
+    /// The identity of this history; another one after a restore.
+    pub epoch: Uuid,
+}
+
+/// Which events of the book are wanted. The default wants all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only events of these types.
+    pub types: Option<Vec<String>>,
+    /// Only events of this stream.
+    pub stream: Option<String>,
+}
+
+/// Up to when a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// Up to now.
+    Now,
+    /// Up to and including this version of the stream.
+    Version(i32),
+    /// Up to and including what was recorded at this time.
+    Time(DateTime<Utc>),
+    /// Up to and including this position of the book.
+    Position(i64),
+}
+
+impl Daybook {
+    /// How far the book has come.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn head(&self) -> Result<Head, StoreError> {
+        let client = self.pool.get().await?;
+        let row = client.query_one("SELECT position, epoch FROM head", &[]).await?;
+        Ok(Head { position: row.try_get(0)?, epoch: row.try_get(1)? })
+    }
+
+    /// The events after a position, in order, at most `limit`. Fewer than `limit` means that the end was reached.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn read_after(
+        &self,
+        after: i64,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.pool.get().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1");
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &limit];
+        if let Some(types) = &filter.types {
+            parameters.push(types);
+            sql += &format!(" AND type = ANY (${})", parameters.len());
+        }
+        if let Some(stream) = &filter.stream {
+            parameters.push(stream);
+            sql += &format!(" AND stream_id = ${}", parameters.len());
+        }
+        sql += " ORDER BY position LIMIT $2";
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &parameters).await?;
+        rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The events of a stream after a version and up to a point, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn read_stream(
+        &self,
+        stream_id: &str,
+        after_version: i32,
+        as_of: AsOf,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let (bound, parameter): (&str, &(dyn ToSql + Sync)) = match &as_of {
+            AsOf::Now => ("$3::int = 0", &0),
+            AsOf::Version(version) => ("version <= $3", version),
+            AsOf::Time(time) => ("recorded_at <= $3", time),
+            AsOf::Position(position) => ("position <= $3", position),
+        };
+        let client = self.pool.get().await?;
+        let sql =
+            format!("SELECT {COLUMNS} FROM events WHERE stream_id = $1 AND version > $2 AND {bound} ORDER BY version");
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&stream_id, &after_version, parameter]).await?;
+        rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The events after `after` up to and including `up_to`, in order, streamed by binary COPY: the fastest way to read
+    /// much of the book.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed, at the start or on the way.
+    pub async fn scan(
+        &self,
+        after: i64,
+        up_to: i64,
+    ) -> Result<impl Stream<Item = Result<RecordedEvent, StoreError>> + Send + use<>, StoreError> {
+        let client = self.pool.get().await?;
+        let sql = format!(
+            "COPY (SELECT {COLUMNS} FROM events WHERE position > {after} AND position <= {up_to} ORDER BY position)
+             TO STDOUT (FORMAT binary)"
+        );
+        let rows = tokio_postgres::binary_copy::BinaryCopyOutStream::new(client.copy_out(&sql).await?, &COPIED);
+        // The connection goes back to the pool when the stream has ended.
+        let rows = Box::pin(rows);
+        Ok(stream::try_unfold((rows, client), |(mut rows, client)| async move {
+            match rows.try_next().await? {
+                Some(row) => Ok(Some((copied(&row)?, (rows, client)))),
+                None => Ok(None),
+            }
+        })
+        .boxed())
+    }
+}
+
+/// The types of the columns, for COPY, which does not send them.
+const COPIED: [Type; 14] = [
+    Type::INT8,
+    Type::TEXT,
+    Type::INT4,
+    Type::TEXT,
+    Type::INT2,
+    Type::UUID,
+    Type::TIMESTAMPTZ,
+    Type::TIMESTAMPTZ,
+    Type::UUID,
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT,
+    Type::UUID,
+    Type::JSON,
+];
+
+fn copied(row: &tokio_postgres::binary_copy::BinaryCopyOutRow) -> Result<RecordedEvent, StoreError> {
+    Ok(RecordedEvent {
+        position: row.try_get(0)?,
+        stream_id: row.try_get(1)?,
+        version: row.try_get(2)?,
+        event_type: row.try_get(3)?,
+        schema_version: row.try_get(4)?,
+        event_id: row.try_get(5)?,
+        recorded_at: row.try_get(6)?,
+        effective_at: row.try_get(7)?,
+        correlation_id: row.try_get(8)?,
+        causation_id: row.try_get(9)?,
+        actor: row.try_get(10)?,
+        trace: row.try_get(11)?,
+        key_id: row.try_get(12)?,
+        data: row.try_get::<JsonText>(13)?.0,
+    })
+}

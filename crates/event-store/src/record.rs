@@ -1,0 +1,75 @@
+//! An event as it stands in the book.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::sql::JsonText;
+
+/// An event as it stands in the book, with all that is known about how it came there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordedEvent {
+    /// Its place in the whole book, from 1, without gaps.
+    pub position: i64,
+    /// The stream it belongs to.
+    pub stream_id: String,
+    /// Its place in the stream, from 1, without gaps.
+    pub version: i32,
+    /// What happened, such as `OrderPlaced`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The version of the schema of `data`.
+    pub schema_version: i16,
+    /// Its identity, also on the wire.
+    pub event_id: Uuid,
+    /// When it was written; never runs backwards along positions.
+    pub recorded_at: DateTime<Utc>,
+    /// When it happened: the time of recording, or earlier for imported history.
+    pub effective_at: DateTime<Utc>,
+    /// The whole story that it belongs to.
+    pub correlation_id: Uuid,
+    /// The command that caused it.
+    pub causation_id: Uuid,
+    /// On whose authority it happened.
+    pub actor: String,
+    /// The W3C `traceparent` of the request, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// The key that personal data in it is encrypted with, where there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<Uuid>,
+    /// What happened, as a JSON object, byte for byte as it was appended.
+    #[serde(serialize_with = "verbatim")]
+    pub data: String,
+}
+
+/// The columns that [`RecordedEvent::from_row`] reads, in its order.
+pub(crate) const COLUMNS: &str = "position, stream_id, version, type, schema_version, event_id, recorded_at, \
+                                  effective_at, correlation_id, causation_id, actor, trace, key_id, data";
+
+impl RecordedEvent {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            position: row.try_get(0)?,
+            stream_id: row.try_get(1)?,
+            version: row.try_get(2)?,
+            event_type: row.try_get(3)?,
+            schema_version: row.try_get(4)?,
+            event_id: row.try_get(5)?,
+            recorded_at: row.try_get(6)?,
+            effective_at: row.try_get(7)?,
+            correlation_id: row.try_get(8)?,
+            causation_id: row.try_get(9)?,
+            actor: row.try_get(10)?,
+            trace: row.try_get(11)?,
+            key_id: row.try_get(12)?,
+            data: row.try_get::<_, JsonText>(13)?.0,
+        })
+    }
+}
+
+fn verbatim<S: serde::Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw: &serde_json::value::RawValue = serde_json::from_str(data).map_err(serde::ser::Error::custom)?;
+    raw.serialize(serializer)
+}

@@ -1,0 +1,140 @@
+//! Which steps of a batch can be committed together: a pure simulation of their reads and writes, in order.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use crate::batch::{Outcome, Step, Unit};
+
+/// The steps that hold together, by index, and the versions of the streams that they rest on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The steps that can be committed together, in order.
+    pub(crate) accepted: Vec<usize>,
+    /// What they rest on: each stream once, with the version it must be at before the batch.
+    pub(crate) base: Vec<(Arc<str>, i32)>,
+    /// The steps that cannot, each with the versions that its streams are at.
+    pub(crate) conflicts: Vec<(usize, Outcome)>,
+}
+
+/// Walks through the `pending` steps in order. A stream is at its `known` version where there is one, otherwise at the
+/// version that the first step to read it expects; every accepted write moves it on. A unit that repeats a command id of
+/// this round stays pending: once the first one is written, the book itself tells that it is a duplicate.
+pub(crate) fn plan(steps: &[Step], pending: &[usize], known: &HashMap<Arc<str>, i32>) -> Plan {
+    let mut plan = Plan::default();
+    let mut now: HashMap<&Arc<str>, i32> = HashMap::new();
+    let mut command_ids: HashSet<Uuid> = HashSet::new();
+    for &index in pending {
+        let step = &steps[index];
+        if let Step::Write(unit) = step
+            && command_ids.contains(&unit.command_id)
+        {
+            continue;
+        }
+        for (stream, expected) in step.reads() {
+            if !now.contains_key(stream) {
+                let version = known.get(stream).copied().unwrap_or(*expected);
+                now.insert(stream, version);
+                plan.base.push((Arc::clone(stream), version));
+            }
+        }
+        let stale = step.reads().iter().filter(|(stream, expected)| now.get(stream) != Some(expected));
+        let stale: Vec<_> =
+            stale.map(|(stream, expected)| (Arc::clone(stream), *now.get(stream).unwrap_or(expected))).collect();
+        if !stale.is_empty() {
+            plan.conflicts.push((index, Outcome::Conflict { actual: stale }));
+            continue;
+        }
+        if let Step::Write(unit) = step {
+            command_ids.insert(unit.command_id);
+            for event in &unit.events {
+                if let Some(version) = now.get_mut(&event.stream_id) {
+                    *version += 1;
+                }
+            }
+        }
+        plan.accepted.push(index);
+    }
+    plan
+}
+
+/// The versions that the events of a unit get, given what it read.
+pub(crate) fn versions(unit: &Unit) -> Vec<i32> {
+    let mut now: HashMap<&Arc<str>, i32> = unit.reads.iter().map(|(stream, version)| (stream, *version)).collect();
+    let next = unit.events.iter().map(|event| {
+        let version = now.entry(&event.stream_id).or_insert(0);
+        *version += 1;
+        *version
+    });
+    next.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::NewEvent;
+
+    fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
+        let event = |stream: &&str| NewEvent {
+            stream_id: Arc::from(*stream),
+            event_type: "Happened".into(),
+            schema_version: 1,
+            event_id: Uuid::nil(),
+            effective_at: None,
+            key_id: None,
+            data: "{}".to_owned(),
+        };
+        Step::Write(Unit {
+            command_id: Uuid::from_u128(id),
+            fingerprint: Vec::new(),
+            reads: reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect(),
+            events: writes.iter().map(event).collect(),
+            correlation_id: Uuid::nil(),
+            causation_id: Uuid::nil(),
+            actor: "test".to_owned(),
+            trace: None,
+        })
+    }
+
+    fn all(steps: &[Step]) -> Vec<usize> {
+        (0..steps.len()).collect()
+    }
+
+    #[test]
+    fn a_step_may_rest_on_what_an_earlier_one_writes() {
+        let steps = [
+            write(1, &[("a", 5)], &["a", "a"]),
+            write(2, &[("a", 7), ("b", 0)], &["b"]),
+            Step::Check(vec![("b".into(), 1)]),
+        ];
+        let plan = plan(&steps, &all(&steps), &HashMap::new());
+        assert_eq!(plan.accepted, [0, 1, 2]);
+        assert_eq!(plan.base, [("a".into(), 5), ("b".into(), 0)]);
+    }
+
+    #[test]
+    fn what_rests_on_a_stale_step_falls_with_it() {
+        let steps = [write(1, &[("a", 5)], &["a"]), write(2, &[("a", 6)], &["a"]), write(3, &[("b", 1)], &["b"])];
+        let plan = plan(&steps, &all(&steps), &HashMap::from([("a".into(), 6)]));
+        assert_eq!(plan.accepted, [1, 2], "the second one happens to expect what is there");
+        assert_eq!(plan.conflicts, [(0, Outcome::Conflict { actual: vec![("a".into(), 6)] })]);
+    }
+
+    #[test]
+    fn of_two_that_expect_the_same_version_the_first_one_wins() {
+        let steps = [write(1, &[("a", 5)], &["a"]), write(2, &[("a", 5)], &["a"])];
+        let plan = plan(&steps, &all(&steps), &HashMap::new());
+        assert_eq!(plan.accepted, [0]);
+        assert_eq!(plan.conflicts, [(1, Outcome::Conflict { actual: vec![("a".into(), 6)] })]);
+    }
+
+    #[test]
+    fn a_repeated_command_id_waits_for_the_first_one() {
+        let steps = [write(1, &[("a", 0)], &["a"]), write(1, &[("a", 0)], &["a"])];
+        let plan = plan(&steps, &all(&steps), &HashMap::new());
+        assert_eq!((plan.accepted, plan.conflicts), (vec![0], vec![]));
+    }
+}

@@ -1,0 +1,120 @@
+//! Opening the book, and what can go wrong with it.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use tokio::sync::watch;
+use tokio_postgres::{Config, NoTls};
+
+use crate::follow::Doorbell;
+
+mod migrations {
+    // The macro's own code has no docs and casts.
+    #![allow(missing_docs, clippy::all)]
+    refinery::embed_migrations!("migrations");
+}
+
+/// Where the book is and how many connections reading it may take.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// A PostgreSQL connection string or URL.
+    pub database_url: String,
+    /// The most connections for reading, at least 1.
+    pub max_connections: usize,
+}
+
+/// Something about the store broke. Whether a write that ended in an error is in the book is unknown; the command id tells
+/// when it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused, or the connection broke.
+    #[error("the database failed: {}", chain(.0))]
+    Database(#[from] tokio_postgres::Error),
+    /// No connection could be had.
+    #[error("no database connection: {0}")]
+    Pool(#[from] deadpool_postgres::PoolError),
+    /// The pool could not be built.
+    #[error("the connection pool could not be built: {0}")]
+    Build(#[from] deadpool_postgres::BuildError),
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be migrated: {0}")]
+    Migration(#[from] refinery::Error),
+    /// A unit without events is a mistake of the caller.
+    #[error("command {0} has no events to append")]
+    EmptyUnit(uuid::Uuid),
+    /// A unit writes to a stream that it has not read.
+    #[error("command {command_id} writes to stream {stream_id} without having read it")]
+    UnreadStream {
+        /// The command.
+        command_id: uuid::Uuid,
+        /// The stream.
+        stream_id: String,
+    },
+}
+
+/// The whole chain of a PostgreSQL error, whose own display says only "db error".
+fn chain(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{}: {}", db.code().code(), db.message()),
+        None => std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
+    }
+}
+
+/// The book, opened. Cheap to clone.
+#[derive(Clone)]
+pub struct Daybook {
+    pub(crate) config: Arc<Config>,
+    pub(crate) pool: Pool,
+    pub(crate) head: Arc<watch::Sender<i64>>,
+    pub(crate) doorbell: Doorbell,
+}
+
+impl Daybook {
+    /// Opens the book. Connections are made when they are needed, so this works before the database is up.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when the connection string cannot be read.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let config: Config = settings.database_url.parse()?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(config.clone(), NoTls, recycling);
+        let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;
+        let config = Arc::new(config);
+        let doorbell = Doorbell::new(Arc::clone(&config));
+        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), doorbell })
+    }
+
+    /// The pool, for read models and checkpoints that live in the same database.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Brings the book's tables up to date; nothing where they are.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is out of reach or a migration fails.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut client = self.connect().await?;
+        // Processes that start together take turns.
+        client.batch_execute("SELECT pg_advisory_lock(hashtext('daybook migrations'))").await?;
+        let mut runner = migrations::migrations::runner();
+        runner.set_migration_table_name("daybook_migrations");
+        runner.run_async(&mut client).await?;
+        Ok(())
+    }
+
+    /// A connection of its own, outside the pool; it ends when the client is dropped.
+    pub(crate) async fn connect(&self) -> Result<tokio_postgres::Client, StoreError> {
+        let (client, connection) = self.config.connect(NoTls).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(%error, "a database connection broke");
+            }
+        });
+        Ok(client)
+    }
+}
