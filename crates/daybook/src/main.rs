@@ -1,2 +1,6 @@
-//! .
-fn main() {}
+//! The binary: all it does is in the library of the same name.
+
+fn main() {
+    // First of all, while this process has one thread: it may have been started to become PostgreSQL.
+    daybook::embedded::supervisor::run_if_asked();
+}

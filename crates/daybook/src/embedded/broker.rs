@@ -1,0 +1,98 @@
+//! A Kafka broker inside this process: librdkafka's own cluster, which speaks the real protocol on a loopback port.
+//!
+//! Its limits, which the engine is designed around: it keeps nothing on disk and only the tail of each partition
+//! ([`RETAINED_BYTES_PER_PARTITION`]), topics are made here and not over the wire, there is one broker and no access
+//! control, and it lets the first member of a consumer group wait [`FIRST_REBALANCE_DELAY`] for others. Topics are
+//! republished from the daybook, and consumers fill gaps from it, so none of that loses an event.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use rdkafka::mocking::MockCluster;
+use tokio::sync::oneshot;
+
+/// What the broker keeps of each partition: the newest record batches that fit in this many bytes. Older ones are gone,
+/// and a consumer that asks for them is told that its offset is out of range.
+pub const RETAINED_BYTES_PER_PARTITION: usize = 5 * 1024 * 1024;
+
+/// What the broker keeps of each partition, in record batches, whichever limit is met first.
+pub const RETAINED_BATCHES_PER_PARTITION: usize = 100_000;
+
+/// How long a new consumer group waits for more members before it gets its partitions; librdkafka has it fixed.
+pub const FIRST_REBALANCE_DELAY: Duration = Duration::from_secs(3);
+
+/// A topic to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// Into how many partitions it is cut.
+    pub partitions: i32,
+}
+
+/// Why there is no broker.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// librdkafka refused.
+    #[error("the embedded broker: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    /// The thread it lives on could not be started, or is gone.
+    #[error("the embedded broker has no thread: {0}")]
+    Thread(String),
+}
+
+/// A broker that runs. It lives until it is dropped.
+pub struct Broker {
+    bootstrap_servers: String,
+    hold: Option<mpsc::Sender<std::convert::Infallible>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Broker {
+    /// Starts a broker with these topics, and returns when clients can connect.
+    pub async fn start(topics: Vec<Topic>) -> Result<Self, BrokerError> {
+        let (hold, released) = mpsc::channel::<std::convert::Infallible>();
+        let (tell, ready) = oneshot::channel();
+        // The cluster is bound to one thread, so it gets one, which sleeps until the broker is dropped.
+        let thread = thread::Builder::new()
+            .name("embedded-broker".to_owned())
+            .spawn(move || match cluster(&topics) {
+                Ok(cluster) => {
+                    if tell.send(Ok(cluster.bootstrap_servers())).is_ok() {
+                        // An error is the sign that nobody holds it any more; nothing else can come.
+                        released.recv().ok();
+                    }
+                }
+                Err(error) => {
+                    tell.send(Err(error)).ok();
+                }
+            })
+            .map_err(|error| BrokerError::Thread(error.to_string()))?;
+        let bootstrap_servers = ready.await.map_err(|_| BrokerError::Thread("it ended early".to_owned()))??;
+        Ok(Self { bootstrap_servers, hold: Some(hold), thread: Some(thread) })
+    }
+
+    /// The address for `bootstrap.servers`.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.hold.take());
+        if let Some(thread) = self.thread.take() {
+            if thread.join().is_err() {
+                tracing::error!("the thread of the embedded broker panicked");
+            }
+        }
+    }
+}
+
+fn cluster(topics: &[Topic]) -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, BrokerError> {
+    let cluster = MockCluster::new(1)?;
+    for topic in topics {
+        cluster.create_topic(&topic.name, topic.partitions, 1)?;
+    }
+    Ok(cluster)
+}

@@ -1,0 +1,9 @@
+//! The private servers of `daybook up`: PostgreSQL as child processes, and a Kafka broker inside this process.
+//!
+//! Both speak the real protocol on an address, and that address is all the rest of the engine ever sees: there is no
+//! second code path for "embedded". What belongs here: finding, starting, guarding and stopping those servers. What does
+//! not: anything about what is kept in them.
+
+pub mod broker;
+pub mod postgres;
+pub mod supervisor;

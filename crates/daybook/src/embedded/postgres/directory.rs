@@ -1,0 +1,175 @@
+//! The data directory: what lies where, who owns it, and the lock that makes us its only user.
+//!
+//! ```text
+//! lock              held while a daybook uses the directory; holds its process id
+//! cluster/          PGDATA
+//! initialising/     a cluster that initdb has not finished; thrown away by the next start
+//! run/              the Unix socket, 0700
+//! password          of the superuser, for the TCP fallback, 0600
+//! server.log        what PostgreSQL says; server.log.1 is the log before it
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown},
+    path::{Path, PathBuf},
+};
+
+use super::error::PostgresError;
+
+/// The log is moved aside when it has grown to this size, so both together stay below about twice of it.
+const LOG_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// How much of the end of the log an error quotes.
+const QUOTED: u64 = 2 * 1024;
+
+/// A data directory, by its absolute path.
+#[derive(Debug, Clone)]
+pub(super) struct DataDirectory(PathBuf);
+
+impl DataDirectory {
+    /// Makes the directory when it is not there. Others may pass through it: the server may run as another user, and
+    /// everything in it that matters is closed to them.
+    pub(super) fn open(path: &Path) -> Result<Self, PostgresError> {
+        let doing = || format!("make the data directory {}", path.display());
+        DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(PostgresError::io(doing()))?;
+        Ok(Self(fs::canonicalize(path).map_err(PostgresError::io(doing()))?))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn cluster(&self) -> PathBuf {
+        self.0.join("cluster")
+    }
+
+    pub(super) fn initialising(&self) -> PathBuf {
+        self.0.join("initialising")
+    }
+
+    pub(super) fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
+    pub(super) fn password(&self) -> PathBuf {
+        self.0.join("password")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.0.join("server.log")
+    }
+
+    /// Becomes the only user of the directory, for as long as the file is open.
+    pub(super) fn lock(&self) -> Result<File, PostgresError> {
+        let path = self.0.join("lock");
+        let doing = || format!("lock {}", path.display());
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(PostgresError::io(doing()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // The number is a courtesy: without it the answer is the same.
+                let process = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
+                return Err(PostgresError::InUse { directory: self.0.clone(), process });
+            }
+            Err(TryLockError::Error(source)) => return Err(PostgresError::Io { doing: doing(), source }),
+        }
+        file.set_len(0).map_err(PostgresError::io(doing()))?;
+        write!(file, "{}", std::process::id()).map_err(PostgresError::io(doing()))?;
+        Ok(file)
+    }
+
+    /// The major version of the cluster that is there, if one is.
+    pub(super) fn cluster_version(&self) -> Result<Option<u32>, PostgresError> {
+        let path = self.cluster().join("PG_VERSION");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let version = text.trim().parse().map_err(|_| io::Error::other(format!("it says {text:?}")));
+                version.map(Some).map_err(PostgresError::io(format!("read the version in {}", path.display())))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(PostgresError::io(format!("read {}", path.display()))(error)),
+        }
+    }
+
+    /// The log, to append to.
+    pub(super) fn open_log(&self) -> Result<File, PostgresError> {
+        let doing = format!("open {}", self.log().display());
+        OpenOptions::new().append(true).create(true).mode(0o600).open(self.log()).map_err(PostgresError::io(doing))
+    }
+
+    /// Sets a full log aside. PostgreSQL goes on appending to the same file, which is why it is copied and emptied, not
+    /// renamed.
+    pub(super) fn rotate_log(&self) -> io::Result<()> {
+        let log = self.log();
+        if fs::metadata(&log)?.len() < LOG_LIMIT {
+            return Ok(());
+        }
+        fs::copy(&log, self.0.join("server.log.1"))?;
+        OpenOptions::new().write(true).open(&log)?.set_len(0)
+    }
+
+    /// What the log says from a place on, or the end of that.
+    pub(super) fn log_since(&self, start: u64) -> String {
+        let quote = || -> io::Result<String> {
+            let mut file = File::open(self.log())?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(start.min(length).max(length.saturating_sub(QUOTED))))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+        };
+        quote().unwrap_or_else(|error| format!("(the log cannot be read: {error})"))
+    }
+}
+
+/// Makes a directory that only its owner may enter, unless it is there.
+pub(super) fn private_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
+    let doing = || format!("make {}", path.display());
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(PostgresError::io(doing())(error)),
+    }
+    give(path, owner)
+}
+
+/// Writes a file that only its owner may read.
+pub(super) fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(PostgresError::io(format!("write {}", path.display())))?;
+    give(path, owner)
+}
+
+/// Gives a file, or a directory with all it holds, to its owner; nothing to do when it is theirs already.
+pub(super) fn give(path: &Path, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
+    let Some(owner) = owner else { return Ok(()) };
+    give_all(path, owner).map_err(PostgresError::io(format!("give {} to user {}", path.display(), owner.0)))
+}
+
+fn give_all(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.uid() == uid {
+        return Ok(());
+    }
+    // The top comes last: if this is interrupted, the next start sees that it is not done.
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give_all(&entry?.path(), (uid, gid))?;
+        }
+    }
+    lchown(path, Some(uid), Some(gid))
+}

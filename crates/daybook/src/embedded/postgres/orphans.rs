@@ -1,0 +1,100 @@
+//! Servers that a killed daybook left behind, and the `postmaster.pid` of servers that are gone.
+//!
+//! PostgreSQL trusts the number in `postmaster.pid` when *any* process has it, so after a crash a recycled number would
+//! keep it from starting. What tells a server of this cluster from a stranger is its working directory: every process of
+//! a server stands in its data directory. We hold the lock of the data directory here, so nobody starts one meanwhile.
+
+use std::{
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::error::PostgresError;
+
+/// What an orphan is asked, and how long it may take: to shut down cleanly, then at once.
+const REQUESTS: [(Signal, Duration); 2] =
+    [(Signal::SIGINT, Duration::from_secs(20)), (Signal::SIGQUIT, Duration::from_secs(10))];
+
+/// Ends every process that still uses the cluster, then removes a `postmaster.pid` that nobody stands behind.
+pub(super) fn clear(cluster: &Path) -> Result<(), PostgresError> {
+    for (signal, patience) in REQUESTS {
+        let living = living(cluster)?;
+        if living.is_empty() {
+            break;
+        }
+        tracing::warn!(processes = ?living, %signal, "PostgreSQL was left behind on {}; stopping it", cluster.display());
+        ask(cluster, &living, signal)?;
+        wait_until_gone(cluster, patience)?;
+    }
+    let processes = living(cluster)?;
+    if !processes.is_empty() {
+        return Err(PostgresError::Orphan { directory: cluster.to_owned(), processes });
+    }
+    let file = cluster.join("postmaster.pid");
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PostgresError::io(format!("remove the stale {}", file.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asks the postmaster, which sees to its children; without one, the children themselves.
+fn ask(cluster: &Path, living: &[i32], signal: Signal) -> Result<(), PostgresError> {
+    let postmaster = postmaster(cluster).filter(|id| living.contains(id));
+    let asked = postmaster.map_or(living.to_vec(), |id| vec![id]);
+    for process in asked {
+        match kill(Pid::from_raw(process), signal) {
+            // Gone by itself: what we wanted.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(PostgresError::io(format!("send {signal} to process {process}"))(errno.into())),
+        }
+    }
+    Ok(())
+}
+
+fn wait_until_gone(cluster: &Path, patience: Duration) -> Result<(), PostgresError> {
+    let start = Instant::now();
+    while start.elapsed() < patience && !living(cluster)?.is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The process id on the first line of `postmaster.pid`, if there is such a file.
+pub(super) fn postmaster(cluster: &Path) -> Option<i32> {
+    fs::read_to_string(cluster.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
+/// The processes whose working directory is the cluster.
+#[cfg(target_os = "linux")]
+fn living(cluster: &Path) -> Result<Vec<i32>, PostgresError> {
+    let processes = fs::read_dir("/proc").map_err(PostgresError::io("list the processes in /proc"))?;
+    Ok(processes
+        .filter_map(Result::ok)
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<i32>().ok()?, entry.path())))
+        // Those of other users cannot be read, and cannot stand in a directory of ours.
+        .filter(|(_, process)| fs::read_link(process.join("cwd")).is_ok_and(|standing_in| standing_in == cluster))
+        .map(|(id, _)| id)
+        .collect())
+}
+
+/// Elsewhere only the postmaster can be told apart, by the data directory on its command line.
+#[cfg(not(target_os = "linux"))]
+fn living(cluster: &Path) -> Result<Vec<i32>, PostgresError> {
+    let Some(id) = postmaster(cluster) else { return Ok(Vec::new()) };
+    let said = std::process::Command::new("ps")
+        .args(["-ww", "-o", "command=", "-p", &id.to_string()])
+        .output()
+        .map_err(PostgresError::io("ask ps for a process"))?;
+    let command = String::from_utf8_lossy(&said.stdout);
+    Ok(if command.contains(&format!("-D {}", cluster.display())) { vec![id] } else { Vec::new() })
+}
