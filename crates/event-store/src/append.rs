@@ -105,9 +105,8 @@ impl Appender {
         if units.is_empty() {
             return self.check_only(base).await;
         }
-        let columns = Columns::of(&units);
-        let (streams, expected): (Vec<&str>, Vec<i32>) = base.iter().map(|(s, v)| (&**s, *v)).unzip();
-        let row = self.client.query_one(&self.append, &columns.parameters(&streams, &expected)).await?;
+        let columns = Columns::of(base, &units);
+        let row = self.client.query_one(&self.append, &columns.parameters()).await?;
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
             let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
             return Ok(Round::Refused { actual: row.try_get(2)?, duplicates: duplicates.unwrap_or_default() });
@@ -200,6 +199,8 @@ fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
 /// A batch as PostgreSQL takes it: one array a column.
 #[derive(Default)]
 struct Columns<'a> {
+    base_streams: Vec<&'a str>,
+    base_versions: Vec<i32>,
     command_ids: Vec<Uuid>,
     fingerprints: Vec<&'a [u8]>,
     first_events: Vec<i32>,
@@ -219,8 +220,9 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(units: &[&'a Unit]) -> Self {
-        let mut columns = Self::default();
+    fn of(base: &'a [(Arc<str>, i32)], units: &[&'a Unit]) -> Self {
+        let (base_streams, base_versions) = base.iter().map(|(stream, version)| (&**stream, *version)).unzip();
+        let mut columns = Self { base_streams, base_versions, ..Self::default() };
         for unit in units {
             columns.push(unit);
         }
@@ -249,14 +251,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters<'p>(
-        &'p self,
-        streams: &'p Vec<&'p str>,
-        versions: &'p Vec<i32>,
-    ) -> [&'p (dyn tokio_postgres::types::ToSql + Sync); 18] {
+    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 18] {
         [
-            streams,
-            versions,
+            &self.base_streams,
+            &self.base_versions,
             &self.command_ids,
             &self.fingerprints,
             &self.first_events,
