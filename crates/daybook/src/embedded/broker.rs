@@ -81,10 +81,10 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         drop(self.hold.take());
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread of the embedded broker panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the embedded broker panicked");
         }
     }
 }

@@ -78,10 +78,10 @@ impl Drop for Keeper {
     /// The safety net: waits for the server to be gone, which takes a tenth of a second.
     fn drop(&mut self) {
         drop(self.hold.take());
-        if let Some(thread) = self.thread.take() {
-            if thread.join().is_err() {
-                tracing::error!("the thread that kept PostgreSQL panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that kept PostgreSQL panicked");
         }
     }
 }
