@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use schemars::Schema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -86,7 +86,8 @@ const ANYBODY: &[Role] = &[Role::Guest, Role::Customer, Role::Support, Role::Adm
 macro_rules! commands {
     ($($slice:ident { $($name:ident: $roles:ident),* $(,)? })*) => {
         /// Anything that can be asked for.
-        #[derive(Debug, Clone, PartialEq)]
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
         pub enum Command {
             $($(
                 #[doc = concat!("See [`", stringify!($name), "`].")]

@@ -58,9 +58,10 @@ CREATE TRIGGER events_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON eve
 -- snapshot that is older than its lock.
 --
 -- Nothing is written when a stream is not at the version that the batch rests on (`actual` then holds the versions that
--- the streams are at, in the order asked) or when a command id is known already (`duplicates`).
+-- the streams are at, in the order asked) or when one of the commands that it
+-- decided (`checked_ids`: those that write and those that were refused) is known already (`duplicates`).
 CREATE FUNCTION append_batch(
-    streams text[], versions integer[],
+    streams text[], versions integer[], checked_ids uuid[],
     command_ids uuid[], fingerprints bytea[], first_events integer[], event_counts integer[],
     event_streams text[], event_versions integer[], types text[], schema_versions smallint[], event_ids uuid[],
     effective timestamptz[], correlation_ids uuid[], causation_ids uuid[], actors text[], traces text[],
@@ -79,7 +80,7 @@ BEGIN
         SELECT e.version FROM events e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1
     ) AS at ON true;
 
-    SELECT array_agg(c.command_id) INTO duplicates FROM commands c WHERE c.command_id = ANY (command_ids);
+    SELECT array_agg(c.command_id) INTO duplicates FROM commands c WHERE c.command_id = ANY (checked_ids);
 
     IF actual IS DISTINCT FROM versions OR duplicates IS NOT NULL THEN
         RETURN;

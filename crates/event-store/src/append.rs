@@ -14,7 +14,7 @@ use crate::{
 };
 
 const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM append_batch(\
-                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 const VERSIONS: &str = "
     SELECT coalesce(at.version, 0)
     FROM unnest($1::text[]) WITH ORDINALITY AS s (stream_id, nr)
@@ -32,6 +32,7 @@ pub struct Appender {
     client: Client,
     append: Statement,
     versions: Statement,
+    commands: Statement,
 }
 
 /// What the database said of a round.
@@ -54,7 +55,8 @@ impl Daybook {
             .await?;
         let append = client.prepare(APPEND).await?;
         let versions = client.prepare(VERSIONS).await?;
-        Ok(Appender { book: self.clone(), client, append, versions })
+        let commands = client.prepare(COMMANDS).await?;
+        Ok(Appender { book: self.clone(), client, append, versions, commands })
     }
 }
 
@@ -99,13 +101,13 @@ impl Appender {
             .iter()
             .filter_map(|step| match step {
                 Step::Write(unit) => Some(unit),
-                Step::Check(_) => None,
+                Step::Check { .. } => None,
             })
             .collect();
         if units.is_empty() {
-            return self.check_only(base).await;
+            return self.check_only(base, accepted).await;
         }
-        let columns = Columns::of(base, &units);
+        let columns = Columns::of(base, accepted, &units);
         let row = self.client.query_one(&self.append, &columns.parameters()).await?;
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
             let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
@@ -116,15 +118,19 @@ impl Appender {
         Ok(Round::Committed { first_position, recorded_at: row.try_get(1)? })
     }
 
-    /// Nothing to write: the versions of one snapshot are enough, and no lock is taken.
-    async fn check_only(&self, base: &[(Arc<str>, i32)]) -> Result<Round, StoreError> {
+    /// Nothing to write: reading is enough, and no lock is taken. The commands are looked up after the versions: a command
+    /// that was committed in between is found, and is then its own explanation of the refusal.
+    async fn check_only(&self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
         let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
-        let rows = self.client.query(&self.versions, &[&streams]).await?;
-        let actual = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
-        if actual.iter().eq(base.iter().map(|(_, version)| version)) {
+        let command_ids: Vec<Uuid> = accepted.iter().map(|step| step.command().0).collect();
+        let versions = self.client.query(&self.versions, &[&streams]).await?;
+        let actual = versions.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
+        let known = self.client.query(&self.commands, &[&command_ids]).await?;
+        let duplicates = known.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+        if duplicates.is_empty() && actual.iter().eq(base.iter().map(|(_, version)| version)) {
             return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
         }
-        Ok(Round::Refused { actual, duplicates: Vec::new() })
+        Ok(Round::Refused { actual, duplicates })
     }
 
     async fn fill_duplicates(
@@ -136,14 +142,13 @@ impl Appender {
         if duplicates.is_empty() {
             return Ok(());
         }
-        for row in self.client.query(COMMANDS, &[&duplicates]).await? {
+        for row in self.client.query(&self.commands, &[&duplicates]).await? {
             let (command_id, fingerprint): (Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
             let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
             for (outcome, step) in outcomes.iter_mut().zip(steps) {
-                if let (None, Step::Write(unit)) = (&outcome, step)
-                    && unit.command_id == command_id
-                {
-                    let same_fingerprint = unit.fingerprint == fingerprint;
+                let (own_id, own_fingerprint) = step.command();
+                if outcome.is_none() && own_id == command_id {
+                    let same_fingerprint = own_fingerprint == fingerprint;
                     *outcome = Some(Outcome::Duplicate { first_position, events, same_fingerprint });
                 }
             }
@@ -175,7 +180,7 @@ fn fill(
     let mut next = first_position;
     for (&index, step) in indices.iter().zip(accepted) {
         outcomes[index] = Some(match step {
-            Step::Check(_) => Outcome::Confirmed,
+            Step::Check { .. } => Outcome::Confirmed,
             Step::Write(unit) => {
                 let first_position = next;
                 next += i64::try_from(unit.events.len()).unwrap_or(i64::MAX);
@@ -201,6 +206,7 @@ fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
 struct Columns<'a> {
     base_streams: Vec<&'a str>,
     base_versions: Vec<i32>,
+    checked_ids: Vec<Uuid>,
     command_ids: Vec<Uuid>,
     fingerprints: Vec<&'a [u8]>,
     first_events: Vec<i32>,
@@ -220,9 +226,10 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(base: &'a [(Arc<str>, i32)], units: &[&'a Unit]) -> Self {
+    fn of(base: &'a [(Arc<str>, i32)], accepted: &[&Step], units: &[&'a Unit]) -> Self {
         let (base_streams, base_versions) = base.iter().map(|(stream, version)| (&**stream, *version)).unzip();
-        let mut columns = Self { base_streams, base_versions, ..Self::default() };
+        let checked_ids = accepted.iter().map(|step| step.command().0).collect();
+        let mut columns = Self { base_streams, base_versions, checked_ids, ..Self::default() };
         for unit in units {
             columns.push(unit);
         }
@@ -251,10 +258,11 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 18] {
+    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 19] {
         [
             &self.base_streams,
             &self.base_versions,
+            &self.checked_ids,
             &self.command_ids,
             &self.fingerprints,
             &self.first_events,

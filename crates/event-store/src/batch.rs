@@ -52,16 +52,31 @@ pub struct Unit {
 pub enum Step {
     /// Something to write.
     Write(Unit),
-    /// The streams, each with its version, that a decision to write nothing rests on. A refusal is as serialisable as an
-    /// acceptance: what it read is checked at the same moment, so that nobody is told "sold out" from a stale cache.
-    Check(Vec<(Arc<str>, i32)>),
+    /// A decision to write nothing. A refusal is as serialisable as an acceptance: what it read is checked at the same
+    /// moment, so that nobody is told "sold out" from a stale cache; and where the command is in the book already, the
+    /// refusal was of its repetition, and the first outcome stands.
+    Check {
+        /// The identity of the command.
+        command_id: Uuid,
+        /// A digest of what the command said.
+        fingerprint: Vec<u8>,
+        /// The streams that the decision rests on, each with its version.
+        reads: Vec<(Arc<str>, i32)>,
+    },
 }
 
 impl Step {
     pub(crate) fn reads(&self) -> &[(Arc<str>, i32)] {
         match self {
             Self::Write(unit) => &unit.reads,
-            Self::Check(reads) => reads,
+            Self::Check { reads, .. } => reads,
+        }
+    }
+
+    pub(crate) fn command(&self) -> (Uuid, &[u8]) {
+        match self {
+            Self::Write(unit) => (unit.command_id, &unit.fingerprint),
+            Self::Check { command_id, fingerprint, .. } => (*command_id, fingerprint),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Plan {
 }
 
 /// Walks through the `pending` steps in order. A stream is at its `known` version where there is one, otherwise at the
-/// version that the first step to read it expects; every accepted write moves it on. A unit that repeats a command id of
+/// version that the first step to read it expects; every accepted write moves it on. A step that repeats a command id of
 /// this round stays pending: once the first one is written, the book itself tells that it is a duplicate.
 pub(crate) fn plan(steps: &[Step], pending: &[usize], known: &HashMap<Arc<str>, i32>) -> Plan {
     let mut plan = Plan::default();
@@ -29,9 +29,7 @@ pub(crate) fn plan(steps: &[Step], pending: &[usize], known: &HashMap<Arc<str>, 
     let mut command_ids: HashSet<Uuid> = HashSet::new();
     for &index in pending {
         let step = &steps[index];
-        if let Step::Write(unit) = step
-            && command_ids.contains(&unit.command_id)
-        {
+        if command_ids.contains(&step.command().0) {
             continue;
         }
         for (stream, expected) in step.reads() {
@@ -108,7 +106,7 @@ mod tests {
         let steps = [
             write(1, &[("a", 5)], &["a", "a"]),
             write(2, &[("a", 7), ("b", 0)], &["b"]),
-            Step::Check(vec![("b".into(), 1)]),
+            Step::Check { command_id: Uuid::from_u128(3), fingerprint: Vec::new(), reads: vec![("b".into(), 1)] },
         ];
         let plan = plan(&steps, &all(&steps), &HashMap::new());
         assert_eq!(plan.accepted, [0, 1, 2]);
