@@ -22,6 +22,12 @@ impl StreamName {
         &self.0
     }
 
+    /// The name, shared.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The part before the first `-`, which tells what the stream is a history of.
     #[must_use]
     pub fn prefix(&self) -> &str {

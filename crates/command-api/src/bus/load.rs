@@ -1,0 +1,86 @@
+//! Loading streams: reads them from the book and folds them.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use daybook_domain::{Event, State, StreamName};
+use daybook_event_store::{Daybook, LoadedStream, Snapshot};
+
+use super::{CommandError, Job, cache::Entry};
+
+/// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
+const SNAPSHOT_AFTER: usize = 500;
+
+/// The fold version, as the store has it.
+#[expect(clippy::cast_possible_wrap, reason = "a small constant")]
+const FOLD_VERSION: i16 = State::FOLD_VERSION as i16;
+
+/// Commands that wait for streams, which are loaded together.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) streams: BTreeSet<StreamName>,
+    pub(super) jobs: Vec<Job>,
+}
+
+/// What came of it.
+pub(super) struct Loaded {
+    pub(super) jobs: Vec<Job>,
+    pub(super) streams: Result<Vec<(StreamName, Entry)>, CommandError>,
+}
+
+/// Loads all that is wanted.
+pub(super) async fn load(book: Daybook, wanted: Wanted) -> Loaded {
+    let names: Vec<Arc<str>> = wanted.streams.iter().map(|stream| Arc::from(stream.as_str())).collect();
+    let streams = match book.load_streams(&names, FOLD_VERSION).await {
+        Ok(streams) => fold_all(&book, streams),
+        Err(error) => Err(CommandError::Failed(Arc::new(error))),
+    };
+    Loaded { jobs: wanted.jobs, streams }
+}
+
+fn fold_all(book: &Daybook, streams: Vec<LoadedStream>) -> Result<Vec<(StreamName, Entry)>, CommandError> {
+    streams
+        .into_iter()
+        .map(|stream| {
+            let name = StreamName::from(&*stream.stream_id);
+            let folded = stream.events.len();
+            let entry = fold(&name, stream)?;
+            if folded > SNAPSHOT_AFTER {
+                keep_snapshot(book.clone(), &name, &entry);
+            }
+            Ok((name, entry))
+        })
+        .collect()
+}
+
+fn fold(name: &StreamName, stream: LoadedStream) -> Result<Entry, CommandError> {
+    let (mut state, mut version) = match stream.snapshot {
+        Some(snapshot) => {
+            let state = serde_json::from_str(&snapshot.state);
+            (state.map_err(|error| unreadable(name, snapshot.version, &error))?, snapshot.version)
+        }
+        None => (State::empty(name).ok_or_else(|| unreadable(name, 0, &"no slice has such a stream"))?, 0),
+    };
+    for recorded in stream.events {
+        let schema_version = u16::try_from(recorded.schema_version).unwrap_or(0);
+        let event = Event::decode(&recorded.event_type, schema_version, recorded.data.as_bytes())
+            .map_err(|error| unreadable(name, recorded.version, &error))?;
+        state.evolve(&event, recorded.effective_at);
+        version = recorded.version;
+    }
+    Ok(Entry::new(state, version))
+}
+
+fn unreadable(stream: &StreamName, version: i32, error: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Unreadable(format!("{stream} at version {version}: {error}"))
+}
+
+/// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
+fn keep_snapshot(book: Daybook, name: &StreamName, entry: &Entry) {
+    let Ok(state) = serde_json::to_string(&entry.state) else { return };
+    let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
+    tokio::spawn(async move {
+        if let Err(error) = book.save_snapshot(name.as_str(), FOLD_VERSION, &snapshot).await {
+            tracing::warn!(%error, stream = %name, "a snapshot was not kept");
+        }
+    });
+}

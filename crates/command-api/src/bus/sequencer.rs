@@ -1,0 +1,296 @@
+//! The sequencer: the one task that decides. Nothing in it waits for IO; loads and commits are tasks that report back.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use daybook_domain::{Decide, Rejection, State, View};
+use daybook_event_store::{Appender, Daybook, Filter, Outcome, Step, StoreError};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
+
+use super::{
+    BusSettings, CommandError, Job,
+    cache::Cache,
+    decided::{self, Decided},
+    load::{Loaded, Wanted, load},
+};
+use crate::Clock;
+
+/// How many loads may be under way at once.
+const MAX_LOADS: usize = 4;
+/// How long to wait before the store is tried again after it has failed.
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// A batch that came back from the store.
+struct Committed {
+    appender: Option<Appender>,
+    steps: Vec<Step>,
+    outcomes: Result<Vec<Outcome>, StoreError>,
+}
+
+/// Decisions that wait for the commit before them to end.
+#[derive(Default)]
+struct Batch {
+    decided: Vec<Decided>,
+    steps: Vec<Step>,
+}
+
+pub(super) struct Sequencer {
+    book: Daybook,
+    clock: Clock,
+    settings: BusSettings,
+    queue: mpsc::Receiver<Job>,
+    cache: Cache,
+    /// Decided, and not yet on its way.
+    next: Batch,
+    /// On its way to the store, without its steps; empty when nothing is.
+    in_flight: Vec<Decided>,
+    commits: JoinSet<Committed>,
+    /// The connection to append over; with the commit while one is under way.
+    appender: Option<Appender>,
+    wanted: Wanted,
+    loads: JoinSet<Loaded>,
+}
+
+impl Sequencer {
+    pub(super) fn new(book: Daybook, clock: Clock, settings: BusSettings, queue: mpsc::Receiver<Job>) -> Self {
+        let cache = Cache::new(settings.cache_bytes);
+        Self {
+            book,
+            clock,
+            settings,
+            queue,
+            cache,
+            next: Batch::default(),
+            in_flight: Vec::new(),
+            commits: JoinSet::new(),
+            appender: None,
+            wanted: Wanted::default(),
+            loads: JoinSet::new(),
+        }
+    }
+
+    /// Runs until the last handle of the bus is gone and everything that was queued is answered.
+    pub(super) async fn run(mut self) {
+        let mut open = true;
+        let mut arrived = Vec::new();
+        while open || !self.idle() {
+            let room = self.settings.batch.saturating_sub(self.next.steps.len());
+            tokio::select! {
+                Some(committed) = self.commits.join_next() => self.settle(committed),
+                Some(loaded) = self.loads.join_next() => self.take_in(loaded),
+                count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
+                    open = count > 0;
+                    self.decide_all(mem::take(&mut arrived));
+                }
+            }
+            self.start_load();
+            self.start_commit();
+        }
+    }
+
+    fn idle(&self) -> bool {
+        self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
+    }
+
+    fn decide_all(&mut self, jobs: Vec<Job>) {
+        let now = self.clock.now();
+        for job in jobs {
+            self.decide(job, now);
+        }
+    }
+
+    /// Decides one command on the cached state, and moves the cached state on by what was decided.
+    fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
+        let view = View::over(&self.cache);
+        let step = match job.submission.command.decide(&job.context(now), &view) {
+            Ok(decision) => decided::write(&job, &view, &decision, now).map(|step| (step, Some(decision), None)),
+            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &view), None, Some(refusal))),
+            Err(Rejection::NotLoaded) => {
+                self.wanted.streams.extend(view.missing());
+                self.wanted.jobs.push(job);
+                return;
+            }
+        };
+        let reads = view.reads();
+        let (step, decision, refusal) = match step {
+            Ok(step) => step,
+            Err(error) => return job.answer(Err(error)),
+        };
+        for (stream, _) in &reads {
+            self.cache.touch(stream);
+        }
+        let mut written = Vec::new();
+        if let Some(decision) = decision {
+            written = decided::written(&decision);
+            let at = decision.effective_at.unwrap_or(now);
+            for (stream, event) in &decision.events {
+                self.cache.evolve(stream, |state: &mut State| state.evolve(event, at));
+            }
+        }
+        self.next.decided.push(Decided { job, written, refusal });
+        self.next.steps.push(step);
+    }
+
+    fn start_load(&mut self) {
+        if !self.wanted.jobs.is_empty() && self.loads.len() < MAX_LOADS {
+            self.loads.spawn(load(self.book.clone(), mem::take(&mut self.wanted)));
+        }
+    }
+
+    fn take_in(&mut self, loaded: Result<Loaded, JoinError>) {
+        let Ok(Loaded { jobs, streams }) = loaded else {
+            // The task panicked. Its jobs are gone with it, which tells their senders that the outcome is lost.
+            tracing::error!("a load was lost");
+            return;
+        };
+        match streams {
+            Ok(streams) => {
+                for (stream, entry) in streams {
+                    self.cache.insert(stream, entry);
+                }
+                self.decide_all(jobs);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "streams could not be loaded");
+                for job in jobs {
+                    job.answer(Err(error.again()));
+                }
+            }
+        }
+    }
+
+    fn start_commit(&mut self) {
+        if self.next.steps.is_empty() || !self.commits.is_empty() {
+            return;
+        }
+        metrics::histogram!("daybook_commit_batch_commands")
+            .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
+        let Batch { decided, steps } = mem::take(&mut self.next);
+        self.in_flight = decided;
+        let (book, appender) = (self.book.clone(), self.appender.take());
+        self.commits.spawn(commit(book, appender, steps));
+    }
+
+    /// Answers the commands of a batch that came back. Whatever did not go as decided is decided again, and so is everything
+    /// that was decided since, because it may rest on it.
+    fn settle(&mut self, committed: Result<Committed, JoinError>) {
+        let in_flight = mem::take(&mut self.in_flight);
+        let Ok(Committed { appender, steps, outcomes }) = committed else {
+            tracing::error!("a commit was lost");
+            return self.start_over(in_flight, &CommandError::Lost);
+        };
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                tracing::warn!(%error, "a batch failed; whether it is in the book is told when its commands come again");
+                return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
+            }
+        };
+        self.appender = appender;
+        let mut again = Vec::new();
+        let mut stale = false;
+        for ((decided, step), outcome) in in_flight.into_iter().zip(steps).zip(outcomes) {
+            stale |= matches!(outcome, Outcome::Conflict { .. })
+                || (matches!(outcome, Outcome::Duplicate { .. }) && !decided.written.is_empty());
+            if let Some(job) = self.conclude(decided, step, outcome) {
+                again.push(job);
+            }
+        }
+        if stale {
+            again.extend(self.undo_next());
+        }
+        self.decide_all(again);
+        self.cache.shrink();
+    }
+
+    /// Answers one command, or gives it back to be decided again.
+    fn conclude(&mut self, decided: Decided, step: Step, outcome: Outcome) -> Option<Job> {
+        let Decided { mut job, written, refusal } = decided;
+        match (outcome, step) {
+            (Outcome::Appended { first_position, versions, .. }, Step::Write(unit)) => {
+                job.answer(Ok(decided::receipt(unit, first_position, &versions)));
+            }
+            (Outcome::Duplicate { first_position, events, same_fingerprint }, _) => {
+                self.forget(&written);
+                if same_fingerprint {
+                    tokio::spawn(replay(self.book.clone(), job, first_position, events));
+                } else {
+                    let command_id = job.submission.command_id;
+                    job.answer(Err(CommandError::KeyReused(command_id)));
+                }
+            }
+            (Outcome::Conflict { actual }, _) => {
+                self.forget(&written);
+                for (stream, _) in actual {
+                    self.cache.forget(&stream);
+                }
+                metrics::counter!("daybook_conflicts_total").increment(1);
+                job.attempts += 1;
+                if job.attempts < self.settings.attempts {
+                    return Some(job);
+                }
+                job.answer(Err(CommandError::Contended));
+            }
+            (Outcome::Confirmed | Outcome::Appended { .. }, _) => {
+                job.answer(Err(refusal.map_or(CommandError::Lost, CommandError::Refused)));
+            }
+        }
+        None
+    }
+
+    /// Takes back what was decided and is not on its way yet.
+    fn undo_next(&mut self) -> Vec<Job> {
+        let Batch { decided, .. } = mem::take(&mut self.next);
+        let undone = decided.into_iter().map(|Decided { job, written, .. }| {
+            self.forget(&written);
+            job
+        });
+        undone.collect()
+    }
+
+    /// The store failed: nothing in memory is certain. Those on their way are told so; the others are decided again.
+    fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
+        self.cache.clear();
+        for Decided { job, .. } in in_flight {
+            job.answer(Err(error.again()));
+        }
+        let again = self.undo_next();
+        self.decide_all(again);
+    }
+
+    fn forget(&mut self, streams: &[daybook_domain::StreamName]) {
+        for stream in streams {
+            self.cache.forget(stream.as_str());
+        }
+    }
+}
+
+async fn commit(book: Daybook, appender: Option<Appender>, steps: Vec<Step>) -> Committed {
+    let connected = match appender {
+        Some(appender) => Ok(appender),
+        None => book.appender().await,
+    };
+    match connected {
+        Ok(mut appender) => {
+            let outcomes = appender.append(&steps).await;
+            let appender = outcomes.is_ok().then_some(appender);
+            Committed { appender, steps, outcomes }
+        }
+        Err(error) => {
+            tokio::time::sleep(RECONNECT_AFTER).await;
+            Committed { appender: None, steps, outcomes: Err(error) }
+        }
+    }
+}
+
+/// Answers a repeated command with the outcome of the first one.
+async fn replay(book: Daybook, job: Job, first_position: i64, events: i32) {
+    let limit = usize::try_from(events).unwrap_or(0);
+    let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
+    job.answer(match recorded {
+        Ok(recorded) => Ok(decided::replayed(recorded)),
+        Err(error) => Err(CommandError::Failed(Arc::new(error))),
+    });
+}

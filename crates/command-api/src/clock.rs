@@ -1,0 +1,44 @@
+//! Time and new ids: the one place of this crate that reads the ambient ones.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// Tells the time; a test may hand in its own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    /// The clock of the machine.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is where the edge reads the time")]
+    pub fn system() -> Self {
+        Self(Arc::new(Utc::now))
+    }
+
+    /// A clock that tells what `tell` says.
+    #[must_use]
+    pub fn telling(tell: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// A new id (UUID version 7: ordered by time, so that indexes stay dense).
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is where the edge makes ids")]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}

@@ -1,0 +1,86 @@
+//! Reading the body of a command, so that what is wrong with it is named.
+
+use daybook_domain::Command;
+use serde_json::value::RawValue;
+use serde_path_to_error::{Path, Segment};
+
+use super::Problem;
+
+/// Reads a command.
+pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {
+    // First whether it is JSON at all, so that a slip of syntax is never told as a wrong field.
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Problem::malformed(&error))?;
+    if !raw.get().starts_with('{') {
+        return Err(Problem::invalid("a command is a JSON object", ""));
+    }
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    match Command::deserialize(name, tracked) {
+        None => Err(Problem::unknown_command(name)),
+        Some(Ok(command)) => Ok(command),
+        Some(Err(error)) => Err(Problem::invalid(&reason(&error), &pointer(&track.path(), &error))),
+    }
+}
+
+/// The message without the place in the text, which the pointer says better.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+/// The JSON pointer (RFC 6901) to what is wrong. A field that is missing or unknown is named as if it were there.
+fn pointer(path: &Path, error: &serde_json::Error) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer += &format!("/{index}"),
+            Segment::Map { key } | Segment::Enum { variant: key } => pointer += &format!("/{}", escaped(key)),
+            Segment::Unknown => {}
+        }
+    }
+    let message = error.to_string();
+    let named = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
+    match named.and_then(|rest| rest.split_once('`')) {
+        Some((field, _)) if !pointer.ends_with(&format!("/{}", escaped(field))) => pointer + "/" + &escaped(field),
+        _ => pointer,
+    }
+}
+
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointer_of(name: &str, body: &str) -> String {
+        let problem = command(name, body.as_bytes()).expect_err("the body is wrong");
+        problem.pointer.expect("it names the place")
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        let cart = "018f0000-0000-7000-8000-000000000000";
+        let line = |quantity: &str| format!(r#"{{"cart_id":"{cart}","lines":[{{"sku":"a","quantity":{quantity}}}]}}"#);
+        assert_eq!(pointer_of("AddLines", &line("-1")), "/lines/0/quantity");
+        assert_eq!(pointer_of("AddLines", &line("99999999999999999999")), "/lines/0/quantity");
+        assert_eq!(pointer_of("AddLines", &format!(r#"{{"cart_id":"{cart}"}}"#)), "/lines");
+        assert_eq!(pointer_of("AbandonCart", &format!(r#"{{"cart_id":"{cart}","a/b":1}}"#)), "/a~1b");
+        assert_eq!(pointer_of("AbandonCart", r#"{"cart_id":"x"}"#), "/cart_id");
+        assert_eq!(
+            pointer_of("SetPrice", r#"{"sku":"a","price":{"minor_units":1,"currency":"EURO"}}"#),
+            "/price/currency"
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        for body in ["", "{", "[1,", "{\"cart_id\":", "nul"] {
+            let problem = command("AbandonCart", body.as_bytes()).expect_err("it is not JSON");
+            assert_eq!(problem.code, "malformed_json", "{body}");
+        }
+    }
+}

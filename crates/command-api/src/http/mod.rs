@@ -1,0 +1,92 @@
+//! The HTTP face of the bus: `POST /commands/<Name>`, and the documents that describe it.
+//!
+//! What belongs here: reading a request into a submission, and telling an outcome as a status and a document. What does not:
+//! any decision.
+
+mod body;
+mod problem;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use daybook_access::Keys;
+use daybook_domain::{Actor, Command};
+use uuid::Uuid;
+
+pub use problem::{Problem, ProblemCode};
+
+use crate::{Bus, Submission, clock::new_id, openapi};
+
+/// The largest body of a command, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// The header that carries the identity of a command.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct CommandApi {
+    bus: Bus,
+    keys: Arc<Keys>,
+}
+
+impl CommandApi {
+    /// The face of a bus, for those whose tokens these keys accept.
+    #[must_use]
+    pub fn new(bus: Bus, keys: Keys) -> Self {
+        Self { bus, keys: Arc::new(keys) }
+    }
+
+    /// Its routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/commands/{name}", post(submit))
+            .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self)
+    }
+}
+
+/// Takes a command in: who asks, may they, what do they want, and has it been asked before.
+async fn submit(
+    State(api): State<CommandApi>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()))?;
+    authorise(&name, &actor)?;
+    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let command_id = idempotency_key(&headers)?;
+    let command = body::command(&name, &body)?;
+    let mut submission = Submission::new(command, command_id, actor);
+    submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
+    let receipt = api.bus.execute(submission).await?;
+    Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
+}
+
+fn authorise(name: &str, actor: &Actor) -> Result<(), Problem> {
+    let roles = Command::roles(name).ok_or_else(|| Problem::unknown_command(name))?;
+    if roles.contains(&actor.role()) { Ok(()) } else { Err(Problem::forbidden(name, actor.role(), roles)) }
+}
+
+/// The identity that the caller gave the command, or a new one for a caller who will not ask twice.
+fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
+    match headers.get(IDEMPOTENCY_KEY) {
+        None => Ok(new_id()),
+        Some(value) => {
+            let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
+            parsed.ok_or_else(Problem::malformed_key)
+        }
+    }
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,133 @@
+//! The OpenAPI 3.1 document of the command API, made from the commands' own contracts.
+
+use daybook_domain::{
+    Command,
+    command::{CommandContract, CommandContract as Contract},
+};
+use serde_json::{Map, Value, json};
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let paths: Map<String, Value> = Command::contracts().into_iter().map(path).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Daybook commands",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every change is a command. An answer of 200 is durable; any other answer has written nothing, except `unknown_outcome`, which the same Idempotency-Key resolves.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "schemas": { "Receipt": receipt(), "Problem": problem() },
+        },
+    })
+}
+
+fn path(contract: CommandContract) -> (String, Value) {
+    let Contract { slice, name, roles, schema } = contract;
+    let mut schema = Value::from(schema);
+    let summary = schema.get("description").cloned().unwrap_or_default();
+    hoist_definitions(&mut schema, name);
+    let roles: Vec<_> = roles.iter().map(|role| role.name()).collect();
+    let operation = json!({
+        "operationId": name,
+        "tags": [slice.name()],
+        "summary": summary,
+        "x-roles": roles,
+        "parameters": [{
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "The identity of the command. Sent again with the same body, it gets the first outcome.",
+            "schema": { "type": "string", "format": "uuid" },
+        }],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+        "responses": responses(),
+    });
+    (format!("/commands/{name}"), json!({ "post": operation }))
+}
+
+/// References inside an embedded schema have to say where in the whole document it stands.
+fn hoist_definitions(schema: &mut Value, name: &str) {
+    let here = format!("#/paths/~1commands~1{name}/post/requestBody/content/application~1json/schema/$defs/");
+    rewrite_references(schema, &here);
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$schema");
+    }
+}
+
+fn rewrite_references(value: &mut Value, here: &str) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object.iter_mut() {
+                match value {
+                    Value::String(target) if key == "$ref" => *target = target.replace("#/$defs/", here),
+                    _ => rewrite_references(value, here),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| rewrite_references(value, here)),
+        _ => {}
+    }
+}
+
+fn responses() -> Value {
+    let problem = |description: &str| {
+        json!({
+            "description": description,
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        })
+    };
+    json!({
+        "200": {
+            "description": "It is in the book.",
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Receipt" } } },
+        },
+        "400": problem("The body is malformed; `pointer` says where."),
+        "401": problem("The token is missing, expired or not valid."),
+        "403": problem("The role may not do that, or the thing is somebody else's."),
+        "404": problem("There is no such command or thing."),
+        "409": problem("The idempotency key was used for something else."),
+        "413": problem("The body is too large."),
+        "422": problem("A rule says no; `code` says which, and its data stands beside it."),
+        "503": problem("Too much is waiting, or the outcome is unknown; try again with the same key after Retry-After."),
+    })
+}
+
+fn receipt() -> Value {
+    json!({
+        "type": "object",
+        "required": ["position", "streams", "events", "replayed"],
+        "properties": {
+            "position": { "type": "integer", "format": "int64", "description": "The position of the command's last event; send it as X-Min-Position to read your writes." },
+            "streams": { "type": "array", "items": {
+                "type": "object", "required": ["id", "version"],
+                "properties": { "id": { "type": "string" }, "version": { "type": "integer" } },
+            } },
+            "events": { "type": "array", "items": {
+                "type": "object", "required": ["position", "stream", "version", "type", "event_id", "data"],
+                "properties": {
+                    "position": { "type": "integer", "format": "int64" }, "stream": { "type": "string" },
+                    "version": { "type": "integer" }, "type": { "type": "string" },
+                    "event_id": { "type": "string", "format": "uuid" }, "data": { "type": "object" },
+                },
+            } },
+            "replayed": { "type": "boolean", "description": "Whether this is the outcome of an earlier submission." },
+        },
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference" }, "title": { "type": "string" },
+            "status": { "type": "integer" }, "code": { "type": "string" }, "detail": { "type": "string" },
+            "pointer": { "type": "string", "format": "json-pointer" },
+        },
+        "additionalProperties": true,
+    })
+}
