@@ -41,6 +41,12 @@ impl From<&str> for StreamName {
     }
 }
 
+impl From<Arc<str>> for StreamName {
+    fn from(name: Arc<str>) -> Self {
+        Self(name)
+    }
+}
+
 impl From<String> for StreamName {
     fn from(name: String) -> Self {
         Self(name.into())

@@ -45,8 +45,11 @@ impl Cache {
         self.entries.get(stream);
     }
 
-    /// Changes a stream and moves it on by one version; `None` when it is not here.
+    /// Changes a stream and moves it on by one version. One that is not here was decided on as new, so it begins here.
     pub(super) fn evolve(&mut self, stream: &StreamName, change: impl FnOnce(&mut State)) -> Option<i32> {
+        if self.entries.peek(stream).is_none() {
+            self.insert(stream.clone(), Entry::new(State::empty(stream)?, 0));
+        }
         let entry = self.entries.get_mut(stream)?;
         change(&mut entry.state);
         entry.version += 1;

@@ -189,24 +189,21 @@ impl Sequencer {
             }
         };
         self.appender = appender;
-        let mut again = Vec::new();
         let mut stale = false;
         for ((decided, step), outcome) in in_flight.into_iter().zip(steps).zip(outcomes) {
             stale |= matches!(outcome, Outcome::Conflict { .. })
                 || (matches!(outcome, Outcome::Duplicate { .. }) && !decided.written.is_empty());
-            if let Some(job) = self.conclude(decided, step, outcome) {
-                again.push(job);
-            }
+            self.conclude(decided, step, outcome);
         }
         if stale {
-            again.extend(self.undo_next());
+            let undone = self.undo_next();
+            self.decide_all(undone);
         }
-        self.decide_all(again);
         self.cache.shrink();
     }
 
-    /// Answers one command, or gives it back to be decided again.
-    fn conclude(&mut self, decided: Decided, step: Step, outcome: Outcome) -> Option<Job> {
+    /// Answers one command, or sends it back to be loaded and decided again.
+    fn conclude(&mut self, decided: Decided, step: Step, outcome: Outcome) {
         let Decided { mut job, written, refusal } = decided;
         match (outcome, step) {
             (Outcome::Appended { first_position, versions, .. }, Step::Write(unit)) => {
@@ -223,21 +220,23 @@ impl Sequencer {
             }
             (Outcome::Conflict { actual }, _) => {
                 self.forget(&written);
-                for (stream, _) in actual {
-                    self.cache.forget(&stream);
-                }
                 metrics::counter!("daybook_conflicts_total").increment(1);
                 job.attempts += 1;
-                if job.attempts < self.settings.attempts {
-                    return Some(job);
+                if job.attempts >= self.settings.attempts {
+                    job.answer(Err(CommandError::Contended));
+                    return;
                 }
-                job.answer(Err(CommandError::Contended));
+                // What was wrong is loaded before it is decided again, so that what was taken as new is seen as it is.
+                for (stream, _) in actual {
+                    self.cache.forget(&stream);
+                    self.wanted.streams.insert(stream.into());
+                }
+                self.wanted.jobs.push(job);
             }
             (Outcome::Confirmed | Outcome::Appended { .. }, _) => {
                 job.answer(Err(refusal.map_or(CommandError::Lost, CommandError::Refused)));
             }
         }
-        None
     }
 
     /// Takes back what was decided and is not on its way yet.

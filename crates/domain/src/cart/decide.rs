@@ -15,7 +15,7 @@ const MAX_LINES: usize = 500;
 impl Decide for OpenCart {
     fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let cart_id = self.cart_id;
-        if *view.get::<Cart>(&cart_id)? != Cart::Absent {
+        if view.find_new::<Cart>(&cart_id).is_some_and(|cart| *cart != Cart::Absent) {
             Err(Refusal::CartExists { cart_id })?;
         }
         if !context.actor.may_touch(self.customer_id.as_ref()) {

@@ -27,18 +27,17 @@ impl Decide for CreateProduct {
             Err(Refusal::TooManyVariants { limit: MAX_VARIANTS })?;
         }
         check_details(self.categories.len(), self.attributes.len())?;
-        let records = view.get_all::<SkuRecord>(self.variants.iter().map(|variant| &variant.sku));
-        let categories = view.get_all::<Category>(&self.categories);
-        if view.get::<Product>(&product_id)?.status != ProductStatus::Absent {
+        let categories = view.get_all::<Category>(&self.categories)?;
+        if view.find_new::<Product>(&product_id).is_some_and(|product| product.status != ProductStatus::Absent) {
             Err(Refusal::ProductExists { product_id })?;
         }
-        check_categories_exist(&self.categories, &categories?)?;
+        check_categories_exist(&self.categories, &categories)?;
         if let Some(slug) = &self.slug {
             check_slug_free(view, slug)?;
         }
         let mut seen = BTreeSet::new();
-        for (variant, record) in self.variants.iter().zip(records?) {
-            check_unclaimed(&variant.sku, record)?;
+        for variant in &self.variants {
+            check_unclaimed(&variant.sku, view)?;
             if !seen.insert(&variant.sku) {
                 Err(Refusal::SkuRepeated { sku: variant.sku.clone() })?;
             }
@@ -119,9 +118,8 @@ impl Decide for ReviseProduct {
 
 impl Decide for AddVariant {
     fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
-        let record = view.get::<SkuRecord>(&self.sku);
         let product = existing(view, self.product_id)?;
-        check_unclaimed(&self.sku, record?)?;
+        check_unclaimed(&self.sku, view)?;
         if product.skus.len() >= MAX_VARIANTS {
             Err(Refusal::TooManyVariants { limit: MAX_VARIANTS })?;
         }
@@ -178,8 +176,7 @@ impl Decide for ArchiveProduct {
 impl Decide for CreateCategory {
     fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let category_id = self.category_id;
-        let category = view.get::<Category>(&category_id)?;
-        if category.name.is_some() {
+        if view.find_new::<Category>(&category_id).is_some_and(|category| category.name.is_some()) {
             Err(Refusal::CategoryExists { category_id })?;
         }
         check_place(view, category_id, self.parent)?;
@@ -220,16 +217,16 @@ fn add_variant(decision: Decision, product_id: ProductId, variant: &NewVariant) 
         .and(Product::stream(&product_id), VariantAdded { product_id, sku, name, options })
 }
 
-fn check_unclaimed(sku: &Sku, record: &SkuRecord) -> Result<(), Refusal> {
-    match record.product_id {
+fn check_unclaimed(sku: &Sku, view: &View<'_>) -> Result<(), Refusal> {
+    match view.find_new::<SkuRecord>(sku).and_then(|record| record.product_id) {
         Some(product_id) => Err(Refusal::SkuTaken { sku: sku.clone(), product_id }),
         None => Ok(()),
     }
 }
 
-fn check_slug_free(view: &View<'_>, slug: &Slug) -> Result<(), Rejection> {
-    match view.get::<SlugClaim>(slug)?.product_id {
-        Some(product_id) => Err(Refusal::SlugTaken { slug: slug.clone(), product_id }.into()),
+fn check_slug_free(view: &View<'_>, slug: &Slug) -> Result<(), Refusal> {
+    match view.find_new::<SlugClaim>(slug).and_then(|claim| claim.product_id) {
+        Some(product_id) => Err(Refusal::SlugTaken { slug: slug.clone(), product_id }),
         None => Ok(()),
     }
 }

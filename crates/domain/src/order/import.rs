@@ -29,8 +29,7 @@ impl Decide for ImportOrder {
             Err(Refusal::LineCount { limit: MAX_LINES, lines: self.lines.len() })?;
         }
         let records = view.get_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku));
-        let order = view.get::<Order>(&order_id)?;
-        if order.0.is_some() {
+        if view.find_new::<Order>(&order_id).is_some_and(|order| order.0.is_some()) {
             Err(Refusal::AlreadyImported { external_ref: self.external_ref.clone(), order_id })?;
         }
         if self.placed_at > context.now {

@@ -20,9 +20,8 @@ impl Decide for PlaceOrder {
         if !(1..=MAX_LOCATIONS).contains(&self.locations.len()) {
             Err(Refusal::LocationCount { limit: MAX_LOCATIONS })?;
         }
-        let order = view.get::<Order>(&order_id);
         let cart = open_cart(cart_id, context, view)?;
-        if order?.0.is_some() {
+        if view.find_new::<Order>(&order_id).is_some_and(|order| order.0.is_some()) {
             Err(Refusal::OrderExists { order_id })?;
         }
         if cart.lines.is_empty() {
