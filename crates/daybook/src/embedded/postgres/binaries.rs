@@ -60,7 +60,7 @@ impl Search {
     /// The first installation of version 15 or later, or of exactly the `wanted` major when a cluster already exists.
     pub fn find(&self, wanted: Option<(u32, &Path)>) -> Result<Binaries, PostgresError> {
         let (mut found, mut looked_in) = (Vec::new(), Vec::new());
-        for directory in self.candidates() {
+        for directory in self.candidates().into_iter().map(real_home) {
             match major_version(&directory) {
                 Ok(major) if wanted.map_or(major >= OLDEST_MAJOR, |(cluster, _)| cluster == major) => {
                     let lz4 = built_with_lz4(&directory);
@@ -114,6 +114,13 @@ fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
         .collect();
     versions.sort_by(|(a, _), (b, _)| b.cmp(a));
     versions.into_iter().flat_map(|(_, home)| [home.join("bin"), home]).collect()
+}
+
+/// Where `postgres` really lies, when the others are there as well: a link in PATH is seldom one of the whole family.
+fn real_home(directory: PathBuf) -> PathBuf {
+    let real = fs::canonicalize(directory.join("postgres")).ok();
+    let home = real.as_deref().and_then(Path::parent).filter(|home| home.join("initdb").is_file());
+    home.map_or(directory, Path::to_owned)
 }
 
 fn bindir_of_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
@@ -181,6 +188,17 @@ mod tests {
     fn the_newest_installation_is_taken() {
         let (_root, search) = among(&["9.6.24", "15.4", "17beta1", "16.2"]);
         assert_eq!(search.find(None).expect("one of them").major, 17);
+    }
+
+    #[test]
+    fn a_link_in_path_leads_to_the_whole_installation() {
+        let (root, mut search) = among(&["16.2"]);
+        let (home, links) = (root.path().join("16/bin"), root.path().join("links"));
+        fs::create_dir(&links).expect("a directory");
+        std::os::unix::fs::symlink(home.join("postgres"), links.join("postgres")).expect("a link");
+        search.path = Some(links.into());
+        let found = search.find(None).expect("through the link").directory;
+        assert_eq!(found, fs::canonicalize(home).expect("it is there"));
     }
 
     #[test]

@@ -173,3 +173,24 @@ fn give_all(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
     }
     lchown(path, Some(uid), Some(gid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_log_is_set_aside_and_its_writer_goes_on_in_the_same_file() {
+        let home = tempfile::tempdir().expect("a directory");
+        let directory = DataDirectory::open(home.path()).expect("the data directory");
+        let mut writer = directory.open_log().expect("the log");
+        writer.write_all(b"short").expect("a line");
+        directory.rotate_log().expect("nothing to do");
+        assert_eq!(directory.log_since(0), "short");
+
+        writer.set_len(LOG_LIMIT).expect("a long log");
+        directory.rotate_log().expect("set aside");
+        writer.write_all(b"later").expect("a line");
+        assert_eq!(directory.log_since(0), "later");
+        assert_eq!(fs::metadata(home.path().join("server.log.1")).expect("the old log").len(), LOG_LIMIT);
+    }
+}
