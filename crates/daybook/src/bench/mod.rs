@@ -1,0 +1,60 @@
+//! `daybook bench`: measure this machine, like pgbench. Every figure comes with the ceiling that the bare database reaches
+//! for the same writes in the same run, because machines differ and ratios do not.
+
+mod append;
+mod ceiling;
+mod load;
+mod report;
+mod stage;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::{Parser, ValueEnum};
+
+use report::Report;
+use stage::Stage;
+
+/// What to measure, and how hard.
+#[derive(Debug, Parser)]
+pub struct Args {
+    /// What to measure.
+    #[arg(value_enum, default_value = "append")]
+    what: What,
+    /// How many callers there are, each with one command under way.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: u32,
+    /// For how long to measure.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// Measure on this PostgreSQL, in a database of its own that is dropped afterwards, instead of a private one.
+    #[arg(long, env = "DATABASE_URL")]
+    database_url: Option<String>,
+    /// End with one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Durable commands of two events on new streams, through the bus.
+    Append,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When the stage cannot be set or a server fails.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let stage = Stage::set(args.database_url.as_deref()).await?;
+    let report = measure(&args, &stage).await;
+    stage.strike().await?;
+    report?.print(args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
+    let time = Duration::from_secs(args.seconds);
+    match args.what {
+        What::Append => append::measure(stage, args.clients, time).await,
+    }
+}

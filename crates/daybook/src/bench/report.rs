@@ -1,0 +1,85 @@
+//! What a measurement says: a table for people, one JSON object for machines.
+
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::load::Tally;
+
+/// What the bare database does with the same writes, measured in the same run.
+#[derive(Debug, Serialize)]
+pub(super) struct Ceiling {
+    /// What was done.
+    pub(super) what: String,
+    /// Events written a second.
+    pub(super) events_per_s: f64,
+}
+
+/// A measurement.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    bench: &'static str,
+    clients: u32,
+    seconds: f64,
+    commands: u64,
+    commands_per_s: f64,
+    events_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    refused: u64,
+    conflicts: u64,
+    errors: u64,
+    ceiling: Ceiling,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+impl Report {
+    /// A report of what callers have seen, and how many events they wrote.
+    pub(super) fn new(bench: &'static str, clients: u32, tally: &Tally, events: i64, ceiling: Ceiling) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let events = events as f64;
+        Self {
+            bench,
+            clients,
+            seconds: tally.elapsed.as_secs_f64(),
+            commands: tally.done,
+            commands_per_s: tally.per_second(),
+            events_per_s: events / tally.elapsed.as_secs_f64(),
+            p50_ms: tally.milliseconds(0.5),
+            p99_ms: tally.milliseconds(0.99),
+            refused: tally.refused,
+            conflicts: 0,
+            errors: tally.failed,
+            ceiling,
+            more: Map::new(),
+        }
+    }
+
+    /// Adds what only this measurement has.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Prints it: a table, or with `json` one object.
+    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+        let value = serde_json::to_value(self)?;
+        if json {
+            println!("{value}");
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_style(UTF8_BORDERS_ONLY);
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let shown = match value {
+                Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            table.add_row([name.as_str(), &shown]);
+        }
+        println!("{table}");
+        Ok(())
+    }
+}
