@@ -57,9 +57,10 @@ CREATE TRIGGER events_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON eve
 -- committed before it began, so versions are read after the lock was granted. One statement would check them on a
 -- snapshot that is older than its lock.
 --
--- Nothing is written when a stream is not at the version that the batch rests on (`actual` then holds the versions that
--- the streams are at, in the order asked) or when one of the commands that it
--- decided (`checked_ids`: those that write and those that were refused) is known already (`duplicates`).
+-- What is written needs no look-up before: the unique keys of `events` and `commands` refuse a version or a command that is
+-- taken (23505), and the caller then asks with everything listed in `streams` and `checked_ids` to learn which. What is only
+-- read is always listed. Nothing is written when a listed stream is not at its version (`actual` then holds the versions
+-- that they are at, in the order asked) or when a listed command is known already (`duplicates`).
 CREATE FUNCTION append_batch(
     streams text[], versions integer[], checked_ids uuid[],
     command_ids uuid[], fingerprints bytea[], first_events integer[], event_counts integer[],
@@ -74,13 +75,19 @@ DECLARE
 BEGIN
     SELECT h.position, h.recorded_at INTO last_position, last_written FROM head h FOR UPDATE;
 
-    SELECT array_agg(coalesce(at.version, 0) ORDER BY s.nr) INTO actual
-    FROM unnest(streams) WITH ORDINALITY AS s (stream_id, nr)
-    LEFT JOIN LATERAL (
-        SELECT e.version FROM events e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1
-    ) AS at ON true;
+    IF cardinality(streams) > 0 THEN
+        SELECT array_agg(coalesce(at.version, 0) ORDER BY s.nr) INTO actual
+        FROM unnest(streams) WITH ORDINALITY AS s (stream_id, nr)
+        LEFT JOIN LATERAL (
+            SELECT e.version FROM events e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1
+        ) AS at ON true;
+    ELSE
+        actual := versions;
+    END IF;
 
-    SELECT array_agg(c.command_id) INTO duplicates FROM commands c WHERE c.command_id = ANY (checked_ids);
+    IF cardinality(checked_ids) > 0 THEN
+        SELECT array_agg(c.command_id) INTO duplicates FROM commands c WHERE c.command_id = ANY (checked_ids);
+    END IF;
 
     IF actual IS DISTINCT FROM versions OR duplicates IS NOT NULL THEN
         RETURN;

@@ -1,9 +1,12 @@
 //! Appending: a batch of steps in one round trip and one transaction.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Row, Statement, error::SqlState};
 use uuid::Uuid;
 
 use crate::{
@@ -33,14 +36,20 @@ pub struct Appender {
     append: Statement,
     versions: Statement,
     commands: Statement,
+    /// For how many rounds to look everything up before writing. The unique keys of the book refuse what is taken, so
+    /// normally only what is read and not written is looked up; a round that they refused is asked again with everything.
+    wary: u8,
 }
+
+/// For how many rounds to be wary after a refusal by a unique key: where others write as well, the next one is near.
+const WARY_ROUNDS: u8 = 16;
 
 /// What the database said of a round.
 enum Round {
     /// It is committed; the first event has this position.
     Committed { first_position: i64, recorded_at: DateTime<Utc> },
     /// Nothing was written: the streams are at these versions, and these commands are in the book already.
-    Refused { actual: Vec<i32>, duplicates: Vec<Uuid> },
+    Refused { actual: Vec<(Arc<str>, i32)>, duplicates: Vec<Uuid> },
 }
 
 impl Daybook {
@@ -56,7 +65,7 @@ impl Daybook {
         let append = client.prepare(APPEND).await?;
         let versions = client.prepare(VERSIONS).await?;
         let commands = client.prepare(COMMANDS).await?;
-        Ok(Appender { book: self.clone(), client, append, versions, commands })
+        Ok(Appender { book: self.clone(), client, append, versions, commands, wary: 0 })
     }
 }
 
@@ -89,14 +98,14 @@ impl Appender {
                     known.clear();
                 }
                 Round::Refused { actual, duplicates } => {
-                    known = plan.base.into_iter().map(|(stream, _)| stream).zip(actual).collect();
+                    known.extend(actual);
                     self.fill_duplicates(&mut outcomes, steps, &duplicates).await?;
                 }
             }
         }
     }
 
-    async fn round(&self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
+    async fn round(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
         let units: Vec<&Unit> = accepted
             .iter()
             .filter_map(|step| match step {
@@ -107,13 +116,24 @@ impl Appender {
         if units.is_empty() {
             return self.check_only(base, accepted).await;
         }
-        let columns = Columns::of(base, accepted, &units);
-        let row = self.client.query_one(&self.append, &columns.parameters()).await?;
+        let mut everything = self.wary > 0;
+        self.wary = self.wary.saturating_sub(1);
+        let mut written = self.write(base, accepted, &units, everything).await;
+        if !everything && written.as_ref().is_err_and(|error| error.code() == Some(&SqlState::UNIQUE_VIOLATION)) {
+            everything = true;
+            self.wary = WARY_ROUNDS;
+            written = self.write(base, accepted, &units, everything).await;
+        }
+        let row = written?;
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
             let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
-            return Ok(Round::Refused { actual: row.try_get(2)?, duplicates: duplicates.unwrap_or_default() });
+            let versions: Vec<i32> = row.try_get(2)?;
+            let looked_up = looked_up(base, &units, everything);
+            let actual = looked_up.map(|(stream, _)| Arc::clone(stream)).zip(versions).collect();
+            return Ok(Round::Refused { actual, duplicates: duplicates.unwrap_or_default() });
         };
-        let events = i64::try_from(columns.types.len()).unwrap_or(i64::MAX);
+        let events = units.iter().map(|unit| unit.events.len()).sum::<usize>();
+        let events = i64::try_from(events).unwrap_or(i64::MAX);
         self.book.announce(first_position + events - 1);
         Ok(Round::Committed { first_position, recorded_at: row.try_get(1)? })
     }
@@ -130,7 +150,23 @@ impl Appender {
         if duplicates.is_empty() && actual.iter().eq(base.iter().map(|(_, version)| version)) {
             return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
         }
+        let actual = base.iter().map(|(stream, _)| Arc::clone(stream)).zip(actual).collect();
         Ok(Round::Refused { actual, duplicates })
+    }
+
+    async fn write(
+        &self,
+        base: &[(Arc<str>, i32)],
+        accepted: &[&Step],
+        units: &[&Unit],
+        everything: bool,
+    ) -> Result<Row, tokio_postgres::Error> {
+        let mut columns = Columns::of(units);
+        (columns.base_streams, columns.base_versions) =
+            looked_up(base, units, everything).map(|(stream, version)| (&**stream, *version)).unzip();
+        let asked = accepted.iter().filter(|step| everything || matches!(step, Step::Check { .. }));
+        columns.checked_ids = asked.map(|step| step.command().0).collect();
+        self.client.query_one(&self.append, &columns.parameters()).await
     }
 
     async fn fill_duplicates(
@@ -155,6 +191,20 @@ impl Appender {
         }
         Ok(())
     }
+}
+
+/// The streams of the base that are looked up before writing: all of them, or those that no unit writes to.
+fn looked_up<'a>(
+    base: &'a [(Arc<str>, i32)],
+    units: &[&Unit],
+    everything: bool,
+) -> impl Iterator<Item = &'a (Arc<str>, i32)> {
+    let written: HashSet<Arc<str>> = if everything {
+        HashSet::new()
+    } else {
+        units.iter().flat_map(|unit| &unit.events).map(|event| Arc::clone(&event.stream_id)).collect()
+    };
+    base.iter().filter(move |(stream, _)| !written.contains(stream))
 }
 
 fn check(step: &Step) -> Result<(), StoreError> {
@@ -226,10 +276,8 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(base: &'a [(Arc<str>, i32)], accepted: &[&Step], units: &[&'a Unit]) -> Self {
-        let (base_streams, base_versions) = base.iter().map(|(stream, version)| (&**stream, *version)).unzip();
-        let checked_ids = accepted.iter().map(|step| step.command().0).collect();
-        let mut columns = Self { base_streams, base_versions, checked_ids, ..Self::default() };
+    fn of(units: &[&'a Unit]) -> Self {
+        let mut columns = Self::default();
         for unit in units {
             columns.push(unit);
         }

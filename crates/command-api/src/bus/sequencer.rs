@@ -78,6 +78,8 @@ impl Sequencer {
         while open || !self.idle() {
             let room = self.settings.batch.saturating_sub(self.next.steps.len());
             tokio::select! {
+                // A commit that came back first: the store is idle until the next one is on its way.
+                biased;
                 Some(committed) = self.commits.join_next() => self.settle(committed),
                 Some(loaded) = self.loads.join_next() => self.take_in(loaded),
                 count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
@@ -189,16 +191,17 @@ impl Sequencer {
             }
         };
         self.appender = appender;
-        let mut stale = false;
+        let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
+            Outcome::Conflict { .. } => true,
+            Outcome::Duplicate { .. } => !decided.written.is_empty(),
+            Outcome::Appended { .. } | Outcome::Confirmed => false,
+        });
+        let undone = if stale { self.undo_next() } else { Vec::new() };
+        self.start_commit();
         for ((decided, step), outcome) in in_flight.into_iter().zip(steps).zip(outcomes) {
-            stale |= matches!(outcome, Outcome::Conflict { .. })
-                || (matches!(outcome, Outcome::Duplicate { .. }) && !decided.written.is_empty());
             self.conclude(decided, step, outcome);
         }
-        if stale {
-            let undone = self.undo_next();
-            self.decide_all(undone);
-        }
+        self.decide_all(undone);
         self.cache.shrink();
     }
 
