@@ -98,17 +98,27 @@ impl Daybook {
     /// # Errors
     /// [`StoreError`] when the database is out of reach or a migration fails.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.migrate_with(migrations::migrations::runner(), "daybook_migrations").await
+    }
+
+    /// Runs the migrations of a crate whose tables stand beside the book's, remembered in a table of their own. Processes
+    /// that start together take turns.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is out of reach or a migration fails.
+    pub async fn migrate_with(&self, mut runner: refinery::Runner, table: &str) -> Result<(), StoreError> {
         let mut client = self.connect().await?;
-        // Processes that start together take turns.
         client.batch_execute("SELECT pg_advisory_lock(hashtext('daybook migrations'))").await?;
-        let mut runner = migrations::migrations::runner();
-        runner.set_migration_table_name("daybook_migrations");
+        runner.set_migration_table_name(table);
         runner.run_async(&mut client).await?;
         Ok(())
     }
 
     /// A connection of its own, outside the pool; it ends when the client is dropped.
-    pub(crate) async fn connect(&self) -> Result<tokio_postgres::Client, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is out of reach.
+    pub async fn connect(&self) -> Result<tokio_postgres::Client, StoreError> {
         let (client, connection) = self.config.connect(NoTls).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,1 +1,19 @@
-//! .
+//! The wire: events of the book on Kafka, and what consumes them.
+//!
+//! What belongs here: the envelope, the topics, the [relay](relay::Relay) that publishes, the [runner](consumer::Consumer)
+//! that projectors and reactors share. What does not: what an event means; which slices there are is handed in as a
+//! [`Topology`].
+
+pub mod consumer;
+pub mod envelope;
+mod kafka;
+mod migrate;
+pub mod progress;
+pub mod relay;
+pub mod topology;
+
+pub use consumer::{Consumer, Effect, EffectError};
+pub use kafka::KafkaSettings;
+pub use migrate::migrate;
+pub use relay::{Relay, RelaySettings};
+pub use topology::{SliceTopic, Topology};

@@ -1,0 +1,80 @@
+//! The runner that projectors and reactors share: takes events in, once in effect and in order per stream.
+//!
+//! The effect and the checkpoint are one PostgreSQL transaction. Kafka's own offset only says where to begin to look and what
+//! to show on lag monitors: a position at or below the checkpoint is a duplicate and is skipped; a `prevsequence` above it is a
+//! gap, and is filled from the book before going on. So a consumer proves to itself that it missed nothing.
+//!
+//! All partitions that a process was assigned are taken in together, a batch a transaction: that is fewer commits than one a
+//! partition, and a process that lost a partition meanwhile finds its checkpoint moved, and its transaction fails whole.
+
+mod batch;
+mod checkpoints;
+mod messages;
+pub mod parked;
+mod runner;
+
+use std::future::Future;
+
+use daybook_event_store::{RecordedEvent, StoreError};
+use deadpool_postgres::Transaction;
+use rdkafka::error::KafkaError;
+
+pub use runner::Consumer;
+
+/// Why an effect did not take place.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectError {
+    /// One event cannot be taken in, now or later. Its stream is parked, the others go on.
+    #[error("the event at position {position} cannot be taken in: {reason}")]
+    Poison {
+        /// The position of the event.
+        position: i64,
+        /// Why not.
+        reason: String,
+    },
+    /// The database failed; it is tried again.
+    #[error("the database failed: {0}")]
+    Database(#[from] tokio_postgres::Error),
+    /// This consumer is not wanted any more: its view has a newer version.
+    #[error("this consumer is retired")]
+    Retired,
+}
+
+/// What a consumer does with events, inside the transaction that moves its checkpoint.
+pub trait Effect: Send + Sync {
+    /// Takes events in: those of one stream are in order, and none comes twice.
+    fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        events: &[RecordedEvent],
+    ) -> impl Future<Output = Result<(), EffectError>> + Send;
+}
+
+/// Why a consumer stopped for a moment.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The book or the checkpoints failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker failed.
+    #[error("Kafka failed: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The effect failed.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// Another process has this partition now.
+    #[error("another process has moved the checkpoint")]
+    Fenced,
+}
+
+impl From<tokio_postgres::Error> for ConsumerError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for ConsumerError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        Self::Store(error.into())
+    }
+}

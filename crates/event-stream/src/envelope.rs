@@ -1,0 +1,265 @@
+//! The envelope: an event as a CloudEvent 1.0 in Kafka's binary mode.
+//!
+//! The value is the event's own JSON with `_meta` added at its end, which repeats the headers for readers that lose them.
+//! Sources: CloudEvents 1.0.2, its Kafka protocol binding, and its extensions `sequence`, `partitioning` and `distributed
+//! tracing`.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use daybook_event_store::RecordedEvent;
+use rdkafka::{
+    Message,
+    message::{Header, Headers, OwnedHeaders},
+};
+use serde::Serialize;
+
+const CONTENT_TYPE: &str = "application/json";
+const SOURCE: &str = "urn:daybook";
+/// What stands between an event and its `_meta`. Inside a JSON text the quotes would be escaped, so it is found nowhere else.
+const META: &str = "\"_meta\":";
+
+/// An event with what only the wire knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The event.
+    pub event: RecordedEvent,
+    /// No event of the same partition stands between this position and the event's own.
+    pub prev_sequence: i64,
+}
+
+/// Why a message is not an event of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// A header is missing, or does not have the form of its attribute.
+    #[error("header `{0}` is missing or malformed")]
+    Header(&'static str),
+    /// The value is not what the relay writes.
+    #[error("the value is not an event with its `_meta`")]
+    Value,
+}
+
+/// The headers of an event, and the members of its `_meta`.
+#[derive(Debug, Serialize)]
+struct Attributes<'a> {
+    id: String,
+    source: &'a str,
+    r#type: String,
+    specversion: &'a str,
+    subject: &'a str,
+    time: String,
+    dataschema: String,
+    sequence: String,
+    streamversion: String,
+    partitionkey: &'a str,
+    correlationid: String,
+    causationid: String,
+    recordedtime: String,
+    prevsequence: String,
+    actor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyid: Option<String>,
+}
+
+impl<'a> Attributes<'a> {
+    fn of(event: &'a RecordedEvent, slice: &str, prev_sequence: i64) -> Self {
+        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+        Self {
+            id: event.event_id.to_string(),
+            source: SOURCE,
+            r#type: format!("daybook.{slice}.{}", event.event_type),
+            specversion: "1.0",
+            subject: &event.stream_id,
+            time: time(event.effective_at),
+            dataschema: format!("urn:daybook:event:{slice}:{}:{}", event.event_type, event.schema_version),
+            sequence: format!("{:020}", event.position),
+            streamversion: event.version.to_string(),
+            partitionkey: &event.stream_id,
+            correlationid: event.correlation_id.to_string(),
+            causationid: event.causation_id.to_string(),
+            recordedtime: time(event.recorded_at),
+            prevsequence: format!("{prev_sequence:020}"),
+            actor: &event.actor,
+            traceparent: event.trace.as_deref(),
+            keyid: event.key_id.map(|id| id.to_string()),
+        }
+    }
+
+    fn headers(&self) -> OwnedHeaders {
+        let always = [
+            ("content-type", CONTENT_TYPE),
+            ("ce_id", &self.id),
+            ("ce_source", self.source),
+            ("ce_type", &self.r#type),
+            ("ce_specversion", self.specversion),
+            ("ce_subject", self.subject),
+            ("ce_time", &self.time),
+            ("ce_dataschema", &self.dataschema),
+            ("ce_sequence", &self.sequence),
+            ("ce_streamversion", &self.streamversion),
+            ("ce_partitionkey", self.partitionkey),
+            ("ce_correlationid", &self.correlationid),
+            ("ce_causationid", &self.causationid),
+            ("ce_recordedtime", &self.recordedtime),
+            ("ce_prevsequence", &self.prevsequence),
+            ("ce_actor", self.actor),
+        ];
+        let sometimes = [("ce_traceparent", self.traceparent), ("ce_keyid", self.keyid.as_deref())];
+        let present = sometimes.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let all = always.into_iter().chain(present);
+        all.fold(OwnedHeaders::new_with_capacity(18), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        })
+    }
+}
+
+/// An event as headers and value.
+///
+/// # Errors
+/// [`EnvelopeError::Value`] when the stored data is not a JSON object.
+pub fn encode(event: &RecordedEvent, slice: &str, prev_sequence: i64) -> Result<(OwnedHeaders, String), EnvelopeError> {
+    let attributes = Attributes::of(event, slice, prev_sequence);
+    let meta = serde_json::to_string(&attributes).map_err(|_| EnvelopeError::Value)?;
+    let body = event.data.strip_suffix('}').ok_or(EnvelopeError::Value)?;
+    let comma = if body == "{" { "" } else { "," };
+    Ok((attributes.headers(), format!("{body}{comma}{META}{meta}}}")))
+}
+
+/// A message as an event.
+///
+/// # Errors
+/// [`EnvelopeError`] names what is not as the relay writes it.
+pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
+    let headers = Read(message);
+    let schema = headers.text("ce_dataschema")?;
+    let mut schema = schema.rsplit(':');
+    let schema_version = schema.next().and_then(|version| version.parse().ok());
+    let event_type = schema.next().map(str::to_owned);
+    let value = message.payload().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(EnvelopeError::Value)?;
+    Ok(Delivery {
+        event: RecordedEvent {
+            position: headers.parsed("ce_sequence")?,
+            stream_id: headers.text("ce_subject")?.to_owned(),
+            version: headers.parsed("ce_streamversion")?,
+            event_type: event_type.ok_or(EnvelopeError::Header("ce_dataschema"))?,
+            schema_version: schema_version.ok_or(EnvelopeError::Header("ce_dataschema"))?,
+            event_id: headers.parsed("ce_id")?,
+            recorded_at: headers.parsed("ce_recordedtime")?,
+            effective_at: headers.parsed("ce_time")?,
+            correlation_id: headers.parsed("ce_correlationid")?,
+            causation_id: headers.parsed("ce_causationid")?,
+            actor: headers.text("ce_actor")?.to_owned(),
+            trace: headers.text("ce_traceparent").ok().map(str::to_owned),
+            key_id: headers.parsed("ce_keyid").ok(),
+            data: without_meta(value).ok_or(EnvelopeError::Value)?,
+        },
+        prev_sequence: headers.parsed("ce_prevsequence")?,
+    })
+}
+
+/// The position that a message carries, without the rest of it.
+pub(crate) fn sequence(message: &impl Message) -> Result<i64, EnvelopeError> {
+    Read(message).parsed("ce_sequence")
+}
+
+fn without_meta(value: &str) -> Option<String> {
+    let (body, _) = value.rsplit_once(META)?;
+    let body = body.strip_suffix(',').unwrap_or(body);
+    Some(format!("{body}}}"))
+}
+
+/// Reads headers.
+struct Read<'m, M>(&'m M);
+
+impl<M: Message> Read<'_, M> {
+    fn text(&self, key: &'static str) -> Result<&str, EnvelopeError> {
+        let headers = self.0.headers().ok_or(EnvelopeError::Header(key))?;
+        let found = headers.iter().find(|header| header.key == key).and_then(|header| header.value);
+        found.and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(EnvelopeError::Header(key))
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, EnvelopeError> {
+        self.text(key)?.parse().map_err(|_| EnvelopeError::Header(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::{OwnedMessage, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(data: &str) -> RecordedEvent {
+        let time = |text: &str| text.parse().expect("a time");
+        RecordedEvent {
+            position: 42,
+            stream_id: "order-1".into(),
+            version: 3,
+            event_type: "OrderConfirmed".into(),
+            schema_version: 1,
+            event_id: Uuid::from_u128(1),
+            recorded_at: time("2026-11-21T10:00:00.123456Z"),
+            effective_at: time("2017-01-01T00:00:00Z"),
+            correlation_id: Uuid::from_u128(2),
+            causation_id: Uuid::from_u128(3),
+            actor: r#"support:"sam","_meta":{"#.into(),
+            trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+            key_id: None,
+            data: data.into(),
+        }
+    }
+
+    #[test]
+    fn what_goes_out_comes_back_byte_for_byte() {
+        for data in ["{}", r#"{ "order_id" : "1" }"#, r#"{"note":",\"_meta\":{","n":{"_meta":1}}"#] {
+            let event = event(data);
+            let (headers, value) = encode(&event, "order", 40).expect("it is an object");
+            let message = OwnedMessage::new(
+                Some(value.into_bytes()),
+                None,
+                "t".into(),
+                Timestamp::NotAvailable,
+                0,
+                0,
+                Some(headers),
+            );
+            assert_eq!(decode(&message), Ok(Delivery { event, prev_sequence: 40 }));
+        }
+    }
+
+    #[test]
+    fn the_names_on_the_wire_are_pinned() {
+        let (headers, value) = encode(&event(r#"{"order_id":"1"}"#), "order", 40).expect("it is an object");
+        let shown: Vec<_> = headers
+            .iter()
+            .map(|header| format!("{}: {}", header.key, String::from_utf8_lossy(header.value.unwrap_or_default())))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "content-type: application/json",
+                "ce_id: 00000000-0000-0000-0000-000000000001",
+                "ce_source: urn:daybook",
+                "ce_type: daybook.order.OrderConfirmed",
+                "ce_specversion: 1.0",
+                "ce_subject: order-1",
+                "ce_time: 2017-01-01T00:00:00.000000Z",
+                "ce_dataschema: urn:daybook:event:order:OrderConfirmed:1",
+                "ce_sequence: 00000000000000000042",
+                "ce_streamversion: 3",
+                "ce_partitionkey: order-1",
+                "ce_correlationid: 00000000-0000-0000-0000-000000000002",
+                "ce_causationid: 00000000-0000-0000-0000-000000000003",
+                "ce_recordedtime: 2026-11-21T10:00:00.123456Z",
+                "ce_prevsequence: 00000000000000000040",
+                r#"ce_actor: support:"sam","_meta":{"#,
+                "ce_traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ]
+        );
+        assert!(
+            value.starts_with(r#"{"order_id":"1","_meta":{"id":"00000000-0000-0000-0000-000000000001","#),
+            "{value}"
+        );
+    }
+}

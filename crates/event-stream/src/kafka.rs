@@ -1,0 +1,110 @@
+//! Reaching the broker: settings, and the topics that have to be there.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use crate::Topology;
+
+/// How long a question to the broker may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the broker is, and what it is given.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// The topics.
+    pub topology: Topology,
+    /// How many copies of each partition a new topic gets.
+    pub replication: i32,
+}
+
+/// Why the topics are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The broker refused or is out of reach.
+    #[error("Kafka failed: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A topic could not be made.
+    #[error("topic {topic} could not be made: {code}")]
+    NotMade {
+        /// The topic.
+        topic: String,
+        /// What the broker said.
+        code: RDKafkaErrorCode,
+    },
+    /// The number of partitions decides where a key goes, so it is never changed.
+    #[error("topic {topic} has {actual} partitions and not {expected}")]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        actual: usize,
+        /// How many it should have.
+        expected: i32,
+    },
+    /// The task that asked the broker was lost.
+    #[error("asking the broker was interrupted")]
+    Interrupted,
+}
+
+impl KafkaSettings {
+    /// What every client of the broker begins with.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
+        config
+    }
+
+    /// Sees to it that every topic is there.
+    ///
+    /// # Errors
+    /// [`TopicError`] when one is not and cannot be made, or has another number of partitions.
+    pub async fn ensure_topics(&self) -> Result<(), TopicError> {
+        let missing = self.missing().await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let topics: Vec<_> = missing
+            .iter()
+            .map(|topic| {
+                NewTopic::new(topic, self.topology.partitions, TopicReplication::Fixed(self.replication))
+                    .set("cleanup.policy", "delete")
+                    .set("retention.ms", "-1")
+            })
+            .collect();
+        for made in admin.create_topics(&topics, &AdminOptions::new()).await? {
+            match made {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) => return Err(TopicError::NotMade { topic, code }),
+            }
+        }
+        Ok(())
+    }
+
+    async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {
+        let (client, topology) = (self.client(), self.topology.clone());
+        let look = move || {
+            let consumer: BaseConsumer = client.create()?;
+            let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
+            let mut missing: BTreeSet<String> = topology.topics().into_iter().collect();
+            for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
+                let actual = topic.partitions().len();
+                let expected = topology.partitions;
+                if missing.remove(topic.name()) && i32::try_from(actual) != Ok(expected) {
+                    return Err(TopicError::Partitions { topic: topic.name().to_owned(), actual, expected });
+                }
+            }
+            Ok(missing)
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
+    }
+}
