@@ -1,0 +1,168 @@
+//! A throw-away PostgreSQL for tests: one server a test binary, one database a test.
+//!
+//! The server listens on a Unix socket in a temporary directory and does not wait for the disk. It ends with the test binary,
+//! however that ends, because it watches a pipe of it. Started by root, it runs as user `postgres`, since PostgreSQL refuses
+//! root.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::{Client, NoTls};
+
+/// How long the server may take to answer for the first time.
+const START: Duration = Duration::from_secs(60);
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// A database of its own, empty.
+#[derive(Debug, Clone)]
+pub struct TestDatabase {
+    url: String,
+}
+
+impl TestDatabase {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A connection to it.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    pub async fn connect(&self) -> Client {
+        connect(&self.url).await.expect("the test's database answers")
+    }
+}
+
+/// A new database, on the server of this test binary.
+///
+/// # Panics
+/// When there is no PostgreSQL on this machine, or it does not start.
+pub async fn database() -> TestDatabase {
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.expect("PostgreSQL starts");
+    let admin = server.answer().await;
+    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    admin.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
+    TestDatabase { url: server.url(&name) }
+}
+
+struct Server {
+    directory: String,
+    /// Holds the pipe that keeps the server going.
+    _keeper: Child,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut keeper = as_unprivileged()
+            .arg("-c")
+            .arg(include_str!("serve.sh"))
+            .arg("serve")
+            .arg(programs())
+            // Ctrl-C is for the tests; the server then ends with them.
+            .process_group(0)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell runs");
+        let mut directory = String::new();
+        let output = keeper.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut directory).expect("the shell says where the server is");
+        if directory.is_empty() {
+            let mut why = String::new();
+            let read = keeper.stderr.take().map(|mut errors| errors.read_to_string(&mut why));
+            panic!("PostgreSQL did not start: {why} {read:?}");
+        }
+        Self { directory: directory.trim_end().to_owned(), _keeper: keeper }
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@{}/{database}", self.directory.replace('/', "%2F"))
+    }
+
+    async fn answer(&self) -> Client {
+        let began = Instant::now();
+        loop {
+            match connect(&self.url("postgres")).await {
+                Ok(client) => return client,
+                Err(error) if began.elapsed() > START => panic!("PostgreSQL does not answer: {error:?}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// A shell, as somebody PostgreSQL accepts.
+fn as_unprivileged() -> Command {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        return Command::new("sh");
+    }
+    let mut command = if found("setpriv").is_some() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]);
+        command
+    } else {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]);
+        command
+    };
+    command.arg("sh");
+    command
+}
+
+/// Where PostgreSQL's programs are.
+fn programs() -> PathBuf {
+    let beside = |file: PathBuf| file.parent().map(Path::to_owned);
+    let told = || {
+        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+        Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end()))
+    };
+    let newest = || {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+        Some(versions.flatten().map(|entry| entry.path()).max_by_key(version)?.join("bin"))
+    };
+    let complete = |directory: &PathBuf| directory.join("initdb").exists() && directory.join("postgres").exists();
+    let on_path = found("initdb").and_then(|file| file.canonicalize().ok()).and_then(beside).filter(complete);
+    on_path
+        .or_else(|| told().filter(complete))
+        .or_else(|| newest().filter(complete))
+        .expect("PostgreSQL's server is installed (Debian: apt-get install postgresql)")
+}
+
+/// A program on the PATH.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn every_test_has_a_database_of_its_own() {
+        let (one, other) = (super::database().await, super::database().await);
+        one.connect().await.batch_execute("CREATE TABLE t ()").await.expect("it is empty");
+        other.connect().await.batch_execute("CREATE TABLE t ()").await.expect("it is another one");
+    }
+}
