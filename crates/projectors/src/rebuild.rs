@@ -1,0 +1,190 @@
+//! Building a view from the book, beside the one that is shown, and swapping them.
+//!
+//! The book is read, and not Kafka, which may have forgotten. The new version catches up once more while the old one is held
+//! still, takes over its place in the stream, and is shown from the same commit on. Queries never stop, and never see half a
+//! view.
+
+use daybook_event_store::{Daybook, RecordedEvent};
+use daybook_event_stream::Topology;
+use deadpool_postgres::Transaction;
+use futures::{StreamExt, TryStreamExt, pin_mut};
+
+use crate::{ViewError, runner::Projection, runner::shown_version, view::ViewSpec};
+
+/// How many events are folded in one transaction.
+const CHUNK: usize = 5_000;
+
+/// How far a rebuild is: events done, of how many.
+pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
+
+/// Builds the first version of a view, if there is none.
+///
+/// # Errors
+/// [`ViewError`] when the book or the tables failed.
+pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<(), ViewError> {
+    if shown_version(book, view).await?.is_some() {
+        return Ok(());
+    }
+    match rebuild_from(book, topology, view, None, &|_, _| {}).await? {
+        Some(version) => tracing::info!(view = view.name, version, "the view is built"),
+        None => tracing::debug!(view = view.name, "another process has built the view"),
+    }
+    Ok(())
+}
+
+/// Builds the next version of a view and shows it. Returns the version.
+///
+/// # Errors
+/// [`ViewError`] when the book or the tables failed; then the view is as it was.
+pub async fn rebuild(
+    book: &Daybook,
+    topology: &Topology,
+    view: &'static ViewSpec,
+    progress: Progress<'_>,
+) -> Result<i32, ViewError> {
+    loop {
+        let shown = shown_version(book, view).await?;
+        if let Some(version) = rebuild_from(book, topology, view, shown, progress).await? {
+            return Ok(version);
+        }
+    }
+}
+
+/// Builds the version after `shown`; nothing when that is not the shown one any more.
+async fn rebuild_from(
+    book: &Daybook,
+    topology: &Topology,
+    view: &'static ViewSpec,
+    shown: Option<i32>,
+    progress: Progress<'_>,
+) -> Result<Option<i32>, ViewError> {
+    // One rebuild of a view at a time; the lock is the connection's.
+    let mut guard = book.connect().await?;
+    guard.execute("SELECT pg_advisory_lock(hashtext('daybook view ' || $1))", &[&view.name]).await?;
+    if shown_version(book, view).await? != shown {
+        return Ok(None);
+    }
+    let next = Projection::new(view, shown.unwrap_or(0) + 1);
+    make_tables(&mut guard, &next).await?;
+    let mut done = 0;
+    loop {
+        let head = book.head().await?.position;
+        if head - done <= i64::try_from(CHUNK).unwrap_or(i64::MAX) {
+            break;
+        }
+        done = fold_up_to(book, &next, done, head, progress).await?;
+    }
+    swap(book, topology, &next, shown, done).await?;
+    progress(1, 1);
+    if let Some(shown) = shown {
+        guard.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", view.versioned(shown))).await?;
+    }
+    Ok(Some(next.version))
+}
+
+/// Makes empty tables. What a rebuild that was killed has left is thrown away.
+async fn make_tables(client: &mut tokio_postgres::Client, next: &Projection) -> Result<(), ViewError> {
+    let (schema, ddl) = (&next.schema, next.view.ddl);
+    let transaction = client.transaction().await?;
+    transaction
+        .batch_execute(&format!(
+            "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}"
+        ))
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Folds the book into the new tables, a chunk a transaction.
+async fn fold_up_to(
+    book: &Daybook,
+    next: &Projection,
+    after: i64,
+    head: i64,
+    progress: Progress<'_>,
+) -> Result<i64, ViewError> {
+    let events = book.scan(after, head).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    pin_mut!(events);
+    let mut client = book.pool().get().await?;
+    let mut done = after;
+    while let Some(chunk) = events.next().await {
+        let chunk: Vec<RecordedEvent> = chunk?;
+        let Some(last) = chunk.last().map(|event| event.position) else { continue };
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+        next.project(&transaction, own(next, chunk)).await?;
+        transaction.commit().await?;
+        done = last;
+        progress(done, head);
+    }
+    Ok(done)
+}
+
+/// Shows the new version: what is still missing is folded while the old version is held still, and its place in the stream is
+/// taken over.
+async fn swap(
+    book: &Daybook,
+    topology: &Topology,
+    next: &Projection,
+    shown: Option<i32>,
+    done: i64,
+) -> Result<(), ViewError> {
+    let view = next.view;
+    let mut client = book.pool().get().await?;
+    let transaction = client.transaction().await?;
+    transaction.query("SELECT version FROM views WHERE name = $1 FOR UPDATE", &[&view.name]).await?;
+    let head = book.head().await?.position;
+    let missing: Vec<RecordedEvent> = book.scan(done, head).await?.try_collect().await?;
+    next.project(&transaction, own(next, missing)).await?;
+    let old = shown.map(|version| view.versioned(version));
+    take_place(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head).await?;
+    transaction
+        .execute(
+            "INSERT INTO views (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = excluded.version",
+            &[&view.name, &next.version],
+        )
+        .await?;
+    for table in view.tables {
+        let sql = format!(
+            "DROP VIEW IF EXISTS read.{table}; CREATE VIEW read.{table} AS SELECT * FROM {}.{table}",
+            next.schema
+        );
+        transaction.batch_execute(&sql).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The new version begins in the stream where the old one is, and takes everything up to `head` as seen.
+async fn take_place(
+    transaction: &Transaction<'_>,
+    next: &Projection,
+    old: Option<&str>,
+    topics: &[String],
+    partitions: i32,
+    head: i64,
+) -> Result<(), ViewError> {
+    transaction.execute("DELETE FROM consumer_checkpoints WHERE consumer = $1", &[&next.schema]).await?;
+    transaction
+        .execute(
+            "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
+             SELECT $1, topic, partition, coalesce(c.log_offset, -1), $5
+             FROM unnest($3::text[]) AS topic CROSS JOIN generate_series(0, $4::int - 1) AS partition
+             LEFT JOIN consumer_checkpoints c USING (topic, partition)
+             WHERE c.consumer IS NULL OR c.consumer = $2
+             ON CONFLICT DO NOTHING",
+            &[&next.schema, &old, &topics, &partitions, &head],
+        )
+        .await?;
+    if let Some(old) = old {
+        transaction.execute("DELETE FROM consumer_checkpoints WHERE consumer = $1", &[&old]).await?;
+        transaction.execute("DELETE FROM parked_events WHERE consumer = $1", &[&old]).await?;
+    }
+    Ok(())
+}
+
+/// The events of the view's slice.
+fn own(next: &Projection, events: Vec<RecordedEvent>) -> impl Iterator<Item = RecordedEvent> {
+    let slice = next.view.slice;
+    events.into_iter().filter(move |event| daybook_domain::Slice::of_stream(&event.stream_id) == Some(slice))
+}

@@ -1,0 +1,138 @@
+//! Running the views: each version of a view is a consumer of the stream.
+
+use daybook_event_store::{Daybook, RecordedEvent, StoreError};
+use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings, progress};
+use deadpool_postgres::Transaction;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ViewError, rebuild,
+    store::Store,
+    view::{Recorded, ViewSpec},
+    views,
+};
+
+/// A version of a view, as what a consumer does with events.
+pub struct Projection {
+    pub(crate) view: &'static ViewSpec,
+    pub(crate) version: i32,
+    pub(crate) schema: String,
+}
+
+impl Projection {
+    /// A version of a view.
+    #[must_use]
+    pub fn new(view: &'static ViewSpec, version: i32) -> Self {
+        Self { view, version, schema: view.versioned(version) }
+    }
+
+    /// Takes events in, without asking whether this version is the one that is shown.
+    pub(crate) async fn project(
+        &self,
+        transaction: &Transaction<'_>,
+        events: impl IntoIterator<Item = RecordedEvent>,
+    ) -> Result<(), EffectError> {
+        let events = events.into_iter().map(Recorded::read).collect::<Result<Vec<_>, _>>()?;
+        (self.view.project)(&Store::new(transaction, &self.schema), &events).await
+    }
+}
+
+impl Effect for Projection {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
+        // Shared with other partitions, exclusive with the swap of a rebuild.
+        let shown = transaction
+            .query_opt(
+                "SELECT 1 FROM views WHERE name = $1 AND version = $2 FOR SHARE",
+                &[&self.view.name, &self.version],
+            )
+            .await?;
+        if shown.is_none() {
+            return Err(EffectError::Retired);
+        }
+        self.project(transaction, events.iter().cloned()).await
+    }
+}
+
+/// Runs every view until told to stop. A view that has no tables yet is built first.
+///
+/// # Errors
+/// [`ViewError`] when a view cannot be built.
+pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) -> Result<(), ViewError> {
+    for view in views::ALL {
+        rebuild::build_if_missing(book, &kafka.topology, view).await?;
+    }
+    let mut running = JoinSet::new();
+    for view in views::ALL {
+        let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
+        running.spawn(async move { run_view(&book, &kafka, &stop, view).await });
+    }
+    while running.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Runs the version of a view that is shown, and the next one when it is retired.
+async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken, view: &'static ViewSpec) {
+    while !stop.is_cancelled() {
+        match shown_version(book, view).await {
+            Ok(Some(version)) => {
+                let effect = Projection::new(view, version);
+                let consumer = Consumer { name: view.versioned(version), topics: view.topics(&kafka.topology), effect };
+                consumer.run(book, kafka, stop).await;
+            }
+            Ok(None) => tracing::error!(view = view.name, "the view is gone"),
+            Err(error) => tracing::warn!(view = view.name, %error, "the version of the view is not known"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// The version of a view that is shown, if it was built.
+///
+/// # Errors
+/// [`StoreError`] when the database failed.
+pub async fn shown_version(book: &Daybook, view: &ViewSpec) -> Result<Option<i32>, StoreError> {
+    let client = book.pool().get().await?;
+    let row = client.query_opt("SELECT version FROM views WHERE name = $1", &[&view.name]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// How far a view is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ViewStatus {
+    /// The view.
+    pub name: &'static str,
+    /// The version that is shown.
+    pub version: i32,
+    /// Everything up to this position is shown.
+    pub position: i64,
+    /// How many positions the book is ahead.
+    pub lag: i64,
+    /// How many events are parked.
+    pub parked: i64,
+}
+
+/// How far the views are.
+///
+/// # Errors
+/// [`StoreError`] when the database failed.
+pub async fn status(book: &Daybook, prefix: &str) -> Result<Vec<ViewStatus>, StoreError> {
+    let topology = crate::topology(prefix, 1);
+    let mut consumers = Vec::new();
+    let mut shown = Vec::new();
+    for view in views::ALL {
+        if let Some(version) = shown_version(book, view).await? {
+            consumers.push((view.versioned(version), view.topics(&topology)));
+            shown.push((view.name, version));
+        }
+    }
+    let progress = progress::progress(book, &consumers).await?;
+    let all = shown.into_iter().zip(progress);
+    Ok(all
+        .map(|((name, version), p)| ViewStatus { name, version, position: p.position, lag: p.lag, parked: p.parked })
+        .collect())
+}

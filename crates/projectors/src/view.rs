@@ -1,0 +1,62 @@
+//! What a view is.
+
+use daybook_domain::{Event, Slice};
+use daybook_event_store::RecordedEvent;
+use daybook_event_stream::{EffectError, Topology};
+use futures::future::BoxFuture;
+
+use crate::store::Store;
+
+/// An event of the book, read.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// As it stands in the book.
+    pub record: RecordedEvent,
+    /// What it says.
+    pub event: Event,
+}
+
+impl Recorded {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// [`EffectError::Poison`] when this program does not know it.
+    pub fn read(record: RecordedEvent) -> Result<Self, EffectError> {
+        let schema_version = u16::try_from(record.schema_version).unwrap_or(0);
+        match Event::decode(&record.event_type, schema_version, record.data.as_bytes()) {
+            Ok(event) => Ok(Self { record, event }),
+            Err(error) => Err(EffectError::Poison { position: record.position, reason: error.to_string() }),
+        }
+    }
+}
+
+/// How a view takes events in: a function, so that views of different rows can stand in one list.
+pub type Project = for<'a> fn(&'a Store<'a>, &'a [Recorded]) -> BoxFuture<'a, Result<(), EffectError>>;
+
+/// A read model: its tables, and how events change them.
+pub struct ViewSpec {
+    /// Its name on the command line and in GraphQL.
+    pub name: &'static str,
+    /// The slice whose events it shows.
+    pub slice: Slice,
+    /// The tables it shows, under `read`.
+    pub tables: &'static [&'static str],
+    /// SQL that makes its tables in the schema that is first on the search path.
+    pub ddl: &'static str,
+    /// How it takes events in.
+    pub project: Project,
+}
+
+impl ViewSpec {
+    /// The name of the consumer, and of the schema, of one of its versions.
+    #[must_use]
+    pub fn versioned(&self, version: i32) -> String {
+        format!("{}_v{version}", self.name)
+    }
+
+    /// The topics it takes in.
+    #[must_use]
+    pub fn topics(&self, topology: &Topology) -> Vec<String> {
+        vec![topology.topic(self.slice.name())]
+    }
+}

@@ -1,0 +1,58 @@
+//! `category`: the tree of categories.
+
+use daybook_domain::{Event, Slice, ids::CategoryId, text::Name};
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    store::Row,
+    view::{Recorded, ViewSpec},
+};
+
+pub(super) static VIEW: ViewSpec = ViewSpec {
+    name: "category",
+    slice: Slice::Catalog,
+    tables: &["categories"],
+    ddl: "CREATE TABLE categories (category_id uuid PRIMARY KEY, parent_id uuid, name text NOT NULL, position bigint NOT NULL);
+          CREATE INDEX ON categories (parent_id);",
+    project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Key {
+    category_id: CategoryId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Category {
+    category_id: CategoryId,
+    parent_id: Option<CategoryId>,
+    name: Name,
+    position: i64,
+}
+
+impl Row for Category {
+    type Key = Key;
+    const TABLE: &'static str = "categories";
+    const KEY: &'static [&'static str] = &["category_id"];
+    const COLUMNS: &'static [&'static str] = &["parent_id", "name", "position"];
+}
+
+fn key(recorded: &Recorded) -> Option<Key> {
+    match &recorded.event {
+        Event::CategoryCreated(e) => Some(Key { category_id: e.category_id }),
+        Event::CategoryMoved(e) => Some(Key { category_id: e.category_id }),
+        _ => None,
+    }
+}
+
+fn fold(row: Option<Category>, recorded: &Recorded) -> Option<Category> {
+    let position = recorded.record.position;
+    match (&recorded.event, row) {
+        (Event::CategoryCreated(e), _) => {
+            Some(Category { category_id: e.category_id, parent_id: e.parent, name: e.name.clone(), position })
+        }
+        (Event::CategoryMoved(e), Some(row)) => Some(Category { parent_id: e.parent, position, ..row }),
+        (_, row) => row,
+    }
+}

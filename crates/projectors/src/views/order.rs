@@ -1,0 +1,241 @@
+//! `order`: orders as they are now, and the timeline of what happened to each.
+
+use chrono::{DateTime, Utc};
+use daybook_domain::{
+    Currency, Event, Fold, Slice,
+    ids::{CartId, Channel, CustomerId, ExternalRef, OrderId},
+    order::{Order, event::Totals},
+};
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use uuid::Uuid;
+
+use crate::{
+    store::{Row, verbatim},
+    view::{Recorded, ViewSpec},
+};
+
+pub(super) static VIEW: ViewSpec = ViewSpec {
+    name: "order",
+    slice: Slice::Order,
+    tables: &["orders", "order_timeline"],
+    ddl: "CREATE TABLE orders (
+              order_id uuid PRIMARY KEY, customer_id text, external_ref text, cart_id uuid, channel text NOT NULL,
+              currency text NOT NULL, phase text NOT NULL, held_in text, placed_at timestamptz NOT NULL,
+              gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, units bigint NOT NULL,
+              lines jsonb NOT NULL, version integer NOT NULL, updated_at timestamptz NOT NULL, position bigint NOT NULL,
+              state jsonb NOT NULL);
+          CREATE INDEX ON orders (placed_at DESC, order_id);
+          CREATE INDEX ON orders (phase, placed_at DESC, order_id);
+          CREATE INDEX ON orders (customer_id, placed_at DESC, order_id);
+          CREATE INDEX ON orders (external_ref);
+          CREATE TABLE order_timeline (
+              order_id uuid, version integer, position bigint NOT NULL, event_id uuid NOT NULL, type text NOT NULL,
+              schema_version smallint NOT NULL, recorded_at timestamptz NOT NULL, effective_at timestamptz NOT NULL,
+              actor text NOT NULL, correlation_id uuid NOT NULL, causation_id uuid NOT NULL, data json NOT NULL,
+              PRIMARY KEY (order_id, version));",
+    project: |store, events| {
+        async move {
+            store.fold(events, key, fold).await?;
+            let entries: Vec<_> = events.iter().filter_map(|e| key(e).map(|key| Entry::of(key, e))).collect();
+            store.append(&entries.into_iter().collect::<Result<Vec<_>, _>>()?).await
+        }
+        .boxed()
+    },
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Key {
+    pub(super) order_id: OrderId,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct OrderRow {
+    order_id: OrderId,
+    customer_id: Option<CustomerId>,
+    external_ref: Option<ExternalRef>,
+    cart_id: Option<CartId>,
+    channel: Channel,
+    currency: Currency,
+    phase: String,
+    held_in: Option<String>,
+    placed_at: DateTime<Utc>,
+    gross: i64,
+    discount: i64,
+    net: i64,
+    units: i64,
+    lines: Value,
+    version: i32,
+    updated_at: DateTime<Utc>,
+    position: i64,
+    state: Order,
+}
+
+impl Row for OrderRow {
+    type Key = Key;
+    const TABLE: &'static str = "orders";
+    const KEY: &'static [&'static str] = &["order_id"];
+    const COLUMNS: &'static [&'static str] = &[
+        "customer_id",
+        "external_ref",
+        "cart_id",
+        "channel",
+        "currency",
+        "phase",
+        "held_in",
+        "placed_at",
+        "gross",
+        "discount",
+        "net",
+        "units",
+        "lines",
+        "version",
+        "updated_at",
+        "position",
+        "state",
+    ];
+}
+
+/// The order that an event is about.
+pub(super) fn key(recorded: &Recorded) -> Option<Key> {
+    let order_id = match &recorded.event {
+        Event::OrderPlaced(e) => e.order_id,
+        Event::OrderImported(e) => e.order_id,
+        Event::OrderConfirmed(e) => e.order_id,
+        Event::OrderHeld(e) => e.order_id,
+        Event::OrderResumed(e) => e.order_id,
+        Event::FulfilmentStarted(e) => e.order_id,
+        Event::OrderShipped(e) => e.order_id,
+        Event::OrderDelivered(e) => e.order_id,
+        Event::OrderCancelled(e) => e.order_id,
+        Event::OrderReturned(e) => e.order_id,
+        Event::OrderRefunded(e) => e.order_id,
+        Event::NoteAdded(e) => e.order_id,
+        _ => return None,
+    };
+    Some(Key { order_id })
+}
+
+fn fold(row: Option<OrderRow>, recorded: &Recorded) -> Option<OrderRow> {
+    let mut row = match (&recorded.event, row) {
+        (Event::OrderPlaced(e), _) => {
+            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+            OrderRow { cart_id: Some(e.cart_id), ..begin(e.order_id, &e.totals, e.placed_at, units, &e.lines)? }
+        }
+        (Event::OrderImported(e), _) => {
+            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+            let external_ref = Some(e.external_ref.clone());
+            OrderRow { external_ref, ..begin(e.order_id, &e.totals, e.placed_at, units, &e.lines)? }
+        }
+        (_, Some(row)) => row,
+        (_, None) => return None,
+    };
+    row.state.evolve(&recorded.event, recorded.record.effective_at);
+    let record = row.state.0.as_ref()?;
+    row.customer_id.clone_from(&record.customer_id);
+    row.channel = record.channel.clone();
+    row.phase = record.phase.name().to_owned();
+    row.held_in = record.held_in.map(|phase| phase.name().to_owned());
+    row.version = recorded.record.version;
+    row.updated_at = recorded.record.effective_at;
+    row.position = recorded.record.position;
+    Some(row)
+}
+
+/// A row before its first event is folded into it.
+fn begin(
+    order_id: OrderId,
+    totals: &Totals,
+    placed_at: DateTime<Utc>,
+    units: i64,
+    lines: &impl Serialize,
+) -> Option<OrderRow> {
+    Some(OrderRow {
+        order_id,
+        customer_id: None,
+        external_ref: None,
+        cart_id: None,
+        channel: Channel::default(),
+        currency: totals.net.currency,
+        phase: String::new(),
+        held_in: None,
+        placed_at,
+        gross: totals.gross.minor_units,
+        discount: totals.discount.minor_units,
+        net: totals.net.minor_units,
+        units,
+        lines: serde_json::to_value(lines).ok()?,
+        version: 0,
+        updated_at: placed_at,
+        position: 0,
+        state: Order::default(),
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct EntryKey {
+    order_id: OrderId,
+    version: i32,
+}
+
+/// Something that happened to an order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    order_id: OrderId,
+    version: i32,
+    position: i64,
+    event_id: Uuid,
+    r#type: String,
+    schema_version: i16,
+    recorded_at: DateTime<Utc>,
+    effective_at: DateTime<Utc>,
+    actor: String,
+    correlation_id: Uuid,
+    causation_id: Uuid,
+    data: Box<RawValue>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.event_id == other.event_id
+    }
+}
+
+impl Row for Entry {
+    type Key = EntryKey;
+    const TABLE: &'static str = "order_timeline";
+    const KEY: &'static [&'static str] = &["order_id", "version"];
+    const COLUMNS: &'static [&'static str] = &[
+        "position",
+        "event_id",
+        "type",
+        "schema_version",
+        "recorded_at",
+        "effective_at",
+        "actor",
+        "correlation_id",
+        "causation_id",
+        "data",
+    ];
+}
+
+impl Entry {
+    fn of(Key { order_id }: Key, recorded: &Recorded) -> Result<Self, daybook_event_stream::EffectError> {
+        let record = &recorded.record;
+        Ok(Self {
+            order_id,
+            version: record.version,
+            position: record.position,
+            event_id: record.event_id,
+            r#type: record.event_type.clone(),
+            schema_version: record.schema_version,
+            recorded_at: record.recorded_at,
+            effective_at: record.effective_at,
+            actor: record.actor.clone(),
+            correlation_id: record.correlation_id,
+            causation_id: record.causation_id,
+            data: verbatim(recorded)?,
+        })
+    }
+}
