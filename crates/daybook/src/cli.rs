@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, telemetry};
+use crate::{bench, config::Connection, events, import, relay, schema, serve, telemetry, token, up, views};
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
 #[derive(Debug, Parser)]
@@ -18,8 +18,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything on this machine: a private PostgreSQL and broker, unless told of others, and every part.
+    Up(up::Args),
+    /// Run some of the parts, for a cluster.
+    Serve(serve::Args),
+    /// Bring the database's schema up to date.
+    Migrate(Connection),
+    /// Load products, orders or stock in bulk.
+    Import(import::Args),
+    /// Read the book.
+    Events(events::Args),
+    /// The read models: list, rebuild, verify, parked, retry.
+    Views(views::Args),
+    /// The wire: status, republish.
+    Relay(relay::Args),
     /// Measure this machine, like pgbench.
     Bench(bench::Args),
+    /// Sign a token.
+    Token(token::Args),
+    /// Write the contracts, or check them.
+    Schema(schema::Args),
 }
 
 /// Reads the command line and does what it says.
@@ -39,7 +57,19 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Up(args) => up::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Migrate(connection) => {
+            serve::migrate(&connection.book()?).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import(args) => import::run(args).await,
+        Command::Events(args) => events::run(args).await,
+        Command::Views(args) => views::run(args).await,
+        Command::Relay(args) => relay::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Token(args) => token::run(args),
+        Command::Schema(args) => schema::run(&args),
     }
 }
 

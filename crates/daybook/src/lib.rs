@@ -5,5 +5,15 @@
 
 pub mod bench;
 pub mod cli;
+pub mod config;
 pub mod embedded;
+pub mod events;
+pub mod import;
+pub mod progress;
+pub mod relay;
+pub mod schema;
+pub mod serve;
 pub mod telemetry;
+pub mod token;
+pub mod up;
+pub mod views;

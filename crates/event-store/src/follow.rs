@@ -72,8 +72,9 @@ pub struct Follower {
 impl Follower {
     /// Waits until the head of the book is past `position`, and returns the head.
     pub async fn past(&mut self, position: i64) -> i64 {
-        match self.head.wait_for(|head| *head > position).await {
-            Ok(head) => *head,
+        let grown = self.head.wait_for(|head| *head > position).await.map(|head| *head);
+        match grown {
+            Ok(head) => head,
             // The sender lives in the book that the listener holds, so it is gone only when the runtime ends.
             Err(_) => std::future::pending().await,
         }

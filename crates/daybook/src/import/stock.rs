@@ -1,0 +1,69 @@
+//! Goods that came in. Each line is a delivery, so importing a file twice would take it in twice: the command's id derives from
+//! the line, its number and the file's name, and the bus knows it again.
+
+use std::path::Path;
+
+use daybook_command_api::{Bus, CommandError, Submission};
+use daybook_domain::{Actor, inventory::command::ReceiveStock};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Fate, Ledger, Rejection, Summary, open};
+
+/// The namespace of ids of imported deliveries (a random UUID, fixed for ever).
+const DELIVERIES: Uuid = Uuid::from_u128(0x1b0c_67a5_2d1e_4f7f_8c3a_5e9d_04b2_71f6);
+
+#[derive(Debug, Clone, Deserialize)]
+struct Line {
+    sku: String,
+    quantity: i64,
+    #[serde(default)]
+    location: Option<String>,
+    #[serde(default)]
+    reference: Option<String>,
+}
+
+pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
+    let (bytes, bar) = open(file)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut ledger = Ledger::new(file);
+    for (number, line) in csv::Reader::from_reader(bytes).deserialize::<Line>().enumerate() {
+        match line.map_err(|error| (Value::Null, error.to_string())).and_then(|line| command(&line)) {
+            Ok((command, record)) => {
+                let id = Uuid::new_v5(&DELIVERIES, format!("{name}\n{number}\n{record}").as_bytes());
+                ledger.send(receive(bus.clone(), command, record, id)).await?;
+            }
+            Err((record, reason)) => {
+                ledger.reject(Rejection { record, code: "invalid_record".to_owned(), reason })?;
+            }
+        }
+    }
+    let summary = ledger.finish().await;
+    bar.finish_and_clear();
+    summary
+}
+
+fn command(line: &Line) -> Result<(ReceiveStock, Value), (Value, String)> {
+    let mut record = json!({ "sku": line.sku, "quantity": line.quantity });
+    for (field, text) in [("location", &line.location), ("reference", &line.reference)] {
+        if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
+            record[field] = json!(text);
+        }
+    }
+    match serde_json::from_value(record.clone()) {
+        Ok(command) => Ok((command, record)),
+        Err(error) => Err((record, error.to_string())),
+    }
+}
+
+async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> anyhow::Result<Fate> {
+    match bus.execute_patiently(Submission::new(command, id, Actor::Admin("import".to_owned()))).await {
+        Ok(receipt) if receipt.replayed => Ok(Fate::AlreadyThere),
+        Ok(_) => Ok(Fate::Imported),
+        Err(CommandError::Refused(refusal)) => {
+            Ok(Fate::Rejected(Rejection { record, code: refusal.code(), reason: refusal.to_string() }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

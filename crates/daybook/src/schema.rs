@@ -1,0 +1,113 @@
+//! `daybook schema`: the contracts, made from the code. What is committed is checked against it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use daybook_command_api::openapi;
+use daybook_domain::{Command, Event};
+use serde_json::{Value, json};
+
+/// The flags of `daybook schema`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where the contracts are.
+    #[arg(long, default_value = "schemas")]
+    out: PathBuf,
+    /// Write nothing; fail when what is there differs.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes or checks the contracts.
+///
+/// # Errors
+/// When the directory cannot be read or written.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let contracts = contracts()?;
+    if !args.check {
+        for (name, text) in &contracts {
+            let file = args.out.join(name);
+            if let Some(directory) = file.parent() {
+                fs::create_dir_all(directory)?;
+            }
+            fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+        }
+        println!("{} contracts are in {}", contracts.len(), args.out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let differing: Vec<_> = contracts.iter().filter(|(name, text)| !is_same(&args.out.join(name), text)).collect();
+    for (name, _) in &differing {
+        eprintln!("{name} is not as the code has it; run `daybook schema --out {}`", args.out.display());
+    }
+    Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_same(file: &Path, text: &str) -> bool {
+    fs::read_to_string(file).is_ok_and(|there| there == text)
+}
+
+/// Every contract, by its path under `schemas/`.
+fn contracts() -> anyhow::Result<BTreeMap<String, String>> {
+    let mut contracts = BTreeMap::new();
+    for contract in Command::contracts() {
+        contracts.insert(format!("commands/{}.json", contract.name), pretty(&contract.schema.into())?);
+    }
+    for contract in Event::contracts() {
+        let (slice, name, version) = (contract.slice, contract.event_type, contract.schema_version);
+        contracts.insert(format!("events/{slice}/{name}.v{version}.json"), pretty(&contract.schema.into())?);
+    }
+    contracts.insert("openapi.json".to_owned(), pretty(&openapi::document())?);
+    contracts.insert("asyncapi.json".to_owned(), pretty(&asyncapi())?);
+    Ok(contracts)
+}
+
+fn pretty(value: &Value) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// The AsyncAPI 3.0 document of the topics.
+fn asyncapi() -> Value {
+    let topology = daybook_projectors::topology("daybook", 1);
+    let mut channels = serde_json::Map::new();
+    let mut operations = serde_json::Map::new();
+    for slice in daybook_domain::Slice::ALL {
+        let events = Event::contracts().into_iter().filter(|contract| contract.slice == slice);
+        let messages: serde_json::Map<_, _> = events
+            .map(|contract| {
+                let (name, version) = (contract.event_type, contract.schema_version);
+                let message = json!({
+                    "name": format!("daybook.{slice}.{name}"),
+                    "contentType": "application/json",
+                    "bindings": { "kafka": { "key": { "type": "string", "description": "the stream's name" } } },
+                    "payload": {
+                        "schemaFormat": "application/schema+json;version=draft-2020-12",
+                        "schema": { "$ref": format!("events/{slice}/{name}.v{version}.json") },
+                    },
+                });
+                (name.to_owned(), message)
+            })
+            .collect();
+        let name = slice.name();
+        channels.insert(name.to_owned(), json!({ "address": topology.topic(name), "messages": messages }));
+        operations.insert(
+            format!("receive_{name}"),
+            json!({ "action": "receive", "channel": { "$ref": format!("#/channels/{name}") } }),
+        );
+    }
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Daybook events",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every event of the book, as CloudEvents 1.0 in binary mode. The value has the event's fields at its top level and `_meta`, which repeats the headers. `sequence` is the position in the book; `prevsequence` says that no event of the partition stands between the two.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+    })
+}

@@ -1,0 +1,243 @@
+//! `daybook serve`: the engine, in one process or in several, by roles.
+
+use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::get,
+    serve::{Listener, ListenerExt},
+};
+use clap::ValueEnum;
+use daybook_access::Keys;
+use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_event_store::{Daybook, StoreSettings};
+use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Topics;
+
+/// How long requests that are under way may take when the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A part of the engine that can run in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// Takes commands.
+    CommandApi,
+    /// Answers queries.
+    QueryApi,
+    /// Publishes the book to Kafka; one leads, others stand by.
+    Relay,
+    /// Fills the read models.
+    Projectors,
+}
+
+/// The flags of `daybook serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The parts to run.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Role::value_variants().to_vec())]
+    roles: Vec<Role>,
+    /// Where to serve HTTP.
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The PostgreSQL that holds the book.
+    #[arg(long, env = "DATABASE_URL")]
+    database_url: String,
+    /// The Kafka brokers.
+    #[arg(long, env = "KAFKA_BROKERS")]
+    kafka_brokers: String,
+    /// The secret that signs tokens, at least 32 bytes.
+    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
+    secret: String,
+    /// Where mutations are sent, when command-api runs in another process.
+    #[arg(long, env = "DAYBOOK_COMMAND_URL")]
+    command_url: Option<String>,
+    #[command(flatten)]
+    topics: Topics,
+}
+
+/// What a process of the engine is made of.
+pub struct Settings {
+    /// The parts to run.
+    pub roles: BTreeSet<Role>,
+    /// Where to serve HTTP.
+    pub listen: SocketAddr,
+    /// The PostgreSQL that holds the book.
+    pub database_url: String,
+    /// The broker and its topics.
+    pub kafka: KafkaSettings,
+    /// The keys that check tokens.
+    pub keys: Keys,
+    /// Where mutations are sent; this process when absent.
+    pub command_url: Option<String>,
+    /// How much of the book topics are filled with after they were lost; all of it when absent.
+    pub refill_bytes: Option<i64>,
+}
+
+/// A running process of the engine.
+pub struct Running {
+    /// Where it serves HTTP.
+    pub address: SocketAddr,
+    /// The book.
+    pub book: Daybook,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// When a part cannot start, or fails for good.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let settings = Settings {
+        roles: args.roles.into_iter().collect(),
+        listen: args.listen,
+        database_url: args.database_url,
+        kafka: args.topics.at(&args.kafka_brokers),
+        keys: Keys::new(args.secret.as_bytes())?,
+        command_url: args.command_url,
+        refill_bytes: None,
+    };
+    let mut running = start(settings).await?;
+    println!("daybook is ready on http://{}", running.address);
+    tokio::select! {
+        () = asked_to_stop() => {}
+        failed = running.failed() => return Err(failed),
+    }
+    running.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves when the process is asked to stop, by Ctrl-C or SIGTERM.
+pub async fn asked_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be heard");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Brings the schema up to date: the book's, the stream's and the views' own.
+///
+/// # Errors
+/// When the database is out of reach or a migration fails.
+pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
+    book.migrate().await?;
+    daybook_event_stream::migrate(book).await?;
+    daybook_projectors::migrate(book).await?;
+    Ok(())
+}
+
+/// Starts the parts.
+///
+/// # Errors
+/// When one cannot start.
+pub async fn start(settings: Settings) -> anyhow::Result<Running> {
+    let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
+    migrate(&book).await?;
+    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("{} cannot be listened on", settings.listen))?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let mut router = health(&book, metrics);
+    if settings.roles.contains(&Role::Projectors) {
+        for view in daybook_projectors::views::ALL {
+            daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
+        }
+        let (book, kafka, stop) = (book.clone(), settings.kafka.clone(), stop.clone());
+        tasks.spawn(async move { Ok(daybook_projectors::runner::run(&book, &kafka, &stop).await?) });
+    }
+    if settings.roles.contains(&Role::Relay) {
+        let relay_settings = RelaySettings { kafka: settings.kafka.clone(), refill_bytes: settings.refill_bytes };
+        let (relay, stop) = (Relay::new(book.clone(), relay_settings), stop.clone());
+        tasks.spawn(async move {
+            relay.run(stop).await;
+            Ok(())
+        });
+    }
+    if settings.roles.contains(&Role::CommandApi) {
+        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
+        router = router.merge(CommandApi::new(bus, settings.keys.clone()).router());
+        tasks.spawn(async move { Ok(stopped.await?) });
+    }
+    let shutdown = stop.clone();
+    tasks.spawn(async move {
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection waits for full packets");
+            }
+        });
+        serve_http(listener, router, shutdown).await
+    });
+    Ok(Running { address, book, stop, tasks })
+}
+
+async fn serve_http<L>(listener: L, router: Router, stop: CancellationToken) -> anyhow::Result<()>
+where
+    L: Listener<Addr = SocketAddr>,
+{
+    let stopped = stop.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    tokio::select! {
+        served = serving.into_future() => Ok(served?),
+        () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    }
+}
+
+fn health(book: &Daybook, metrics: PrometheusHandle) -> Router {
+    let book = book.clone();
+    let metrics = Arc::new(metrics);
+    let ready = move || {
+        let book = book.clone();
+        async move {
+            match book.head().await {
+                Ok(head) => (StatusCode::OK, format!("ready at position {}\n", head.position)),
+                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
+            }
+        }
+    };
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move || std::future::ready(metrics.render())))
+}
+
+impl Running {
+    /// Resolves when a part has failed for good.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(error))) => return error,
+                Some(Err(error)) => return error.into(),
+                None => return anyhow::anyhow!("every part has ended"),
+            }
+        }
+    }
+
+    /// Stops: requests that are under way are answered first.
+    ///
+    /// # Errors
+    /// When a part failed on the way out.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! `daybook token`: a signed token.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use chrono::TimeDelta;
+use daybook_access::{Keys, TokenError};
+use daybook_command_api::Clock;
+use daybook_domain::{Actor, Role, ids::CustomerId};
+
+/// The flags of `daybook token`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The role: guest, customer, support or admin.
+    #[arg(long)]
+    role: Role,
+    /// Which customer, for the role customer.
+    #[arg(long)]
+    customer: Option<CustomerId>,
+    /// Whose token it is, as it will stand beside their events.
+    #[arg(long, default_value = "cli")]
+    name: String,
+    /// For how many hours it holds.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=87_600))]
+    hours: i64,
+    /// The data directory of `daybook up`, whose secret signs.
+    #[arg(long, default_value = "./.daybook")]
+    data: PathBuf,
+    /// The secret that signs, instead.
+    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+}
+
+/// Prints a token.
+///
+/// # Errors
+/// When there is no secret, or no customer for the role customer.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let secret = match args.secret {
+        Some(secret) => secret,
+        None => {
+            let file = args.data.join("secret");
+            std::fs::read_to_string(&file)
+                .with_context(|| format!("{} cannot be read; run `daybook up` once, or say --secret", file.display()))?
+        }
+    };
+    let actor = match args.role {
+        Role::Guest => Actor::Guest,
+        Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
+        Role::Support => Actor::Support(args.name),
+        Role::Admin => Actor::Admin(args.name),
+    };
+    let keys = Keys::new(secret.as_bytes())?;
+    println!("{}", keys.sign(&actor, Clock::system().now(), TimeDelta::hours(args.hours))?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,166 @@
+//! `daybook up`: everything on this machine, with one command.
+
+use std::{
+    fs::{self, OpenOptions, Permissions},
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use chrono::TimeDelta;
+use clap::ValueEnum;
+use daybook_access::Keys;
+use daybook_command_api::Clock;
+use daybook_domain::Actor;
+
+use crate::{
+    config::{READY_FILE, Ready, Topics},
+    embedded::{
+        broker::{Broker, RETAINED_BYTES_PER_PARTITION, Topic},
+        postgres::{Postgres, PostgresSettings},
+    },
+    serve::{self, Role, Settings},
+};
+
+/// For how long the printed token holds.
+const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
+
+/// The flags of `daybook up`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where to keep everything.
+    #[arg(long, default_value = "./.daybook")]
+    data: PathBuf,
+    /// Where to serve HTTP; port 0 takes a free one.
+    #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// A PostgreSQL to use instead of a private one.
+    #[arg(long, env = "DATABASE_URL")]
+    database_url: Option<String>,
+    /// Kafka brokers to use instead of the embedded one.
+    #[arg(long, env = "KAFKA_BROKERS")]
+    kafka_brokers: Option<String>,
+    #[command(flatten)]
+    topics: Topics,
+}
+
+/// The servers that this process has started itself.
+struct Servers {
+    postgres: Option<Postgres>,
+    _broker: Option<Broker>,
+    database_url: String,
+    kafka_brokers: String,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// When something cannot start, or fails for good.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
+    let servers = Servers::start(&args).await?;
+    let keys = Keys::new(secret(&args.data)?.as_bytes())?;
+    let settings = Settings {
+        roles: Role::value_variants().iter().copied().collect(),
+        listen: args.listen,
+        database_url: servers.database_url.clone(),
+        kafka: args.topics.at(&servers.kafka_brokers),
+        keys: keys.clone(),
+        command_url: None,
+        refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
+    };
+    let mut running = serve::start(settings).await?;
+    let ready = Ready {
+        url: format!("http://{}", running.address),
+        admin_token: keys.sign(&Actor::Admin("up".to_owned()), Clock::system().now(), TOKEN_LIFETIME)?,
+        database_url: servers.database_url.clone(),
+        kafka_brokers: servers.kafka_brokers.clone(),
+    };
+    let ready_file = args.data.join(READY_FILE);
+    write_private(&ready_file, &serde_json::to_string_pretty(&ready)?)?;
+    announce(&ready);
+    let ended = tokio::select! {
+        () = serve::asked_to_stop() => Ok(()),
+        failed = running.failed() => Err(failed),
+    };
+    eprintln!("daybook stops …");
+    fs::remove_file(&ready_file)?;
+    running.stop().await?;
+    servers.stop().await?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+impl Servers {
+    async fn start(args: &Args) -> anyhow::Result<Self> {
+        let (postgres, database_url) = match &args.database_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let settings = PostgresSettings::durable(args.data.join("postgres"));
+                let postgres = Postgres::start(&settings).await.context("the private PostgreSQL did not start")?;
+                let url = postgres.database_url().to_owned();
+                (Some(postgres), url)
+            }
+        };
+        let (broker, kafka_brokers) = match &args.kafka_brokers {
+            Some(brokers) => (None, brokers.clone()),
+            None => {
+                let names = args.topics.at("").topology.topics();
+                let topics = names.into_iter().map(|name| Topic { name, partitions: args.topics.partitions });
+                let broker = Broker::start(topics.collect()).await.context("the embedded broker did not start")?;
+                let brokers = broker.bootstrap_servers().to_owned();
+                (Some(broker), brokers)
+            }
+        };
+        Ok(Self { postgres, _broker: broker, database_url, kafka_brokers })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes of events the embedded broker can hold. It forgets the rest, so a restart does not send it more.
+fn embedded_capacity(topics: &Topics) -> i64 {
+    let partitions = usize::try_from(topics.partitions).unwrap_or(1) * daybook_domain::Slice::ALL.len();
+    i64::try_from(RETAINED_BYTES_PER_PARTITION * partitions / 4).unwrap_or(i64::MAX)
+}
+
+/// The secret of this data directory, made at the first start.
+fn secret(data: &Path) -> anyhow::Result<String> {
+    let file = data.join("secret");
+    if !file.exists() {
+        write_private(&file, &random())?;
+    }
+    fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a secret is random, and this is the edge that makes it")]
+fn random() -> String {
+    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let part = file.with_extension("part");
+    let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    open.set_permissions(Permissions::from_mode(0o600))?;
+    open.write_all(text.as_bytes())?;
+    open.sync_all()?;
+    fs::rename(&part, file).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn announce(ready: &Ready) {
+    let Ready { url, admin_token, kafka_brokers, .. } = ready;
+    println!("storefront    {url}/graphql");
+    println!("back-office   {url}/admin/graphql");
+    println!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
+    println!("events        {url}/events and Kafka at {kafka_brokers}");
+    println!("admin token   {admin_token}");
+    println!("daybook is ready on {url}");
+}
