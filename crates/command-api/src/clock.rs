@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 /// Tells the time; a test may hand in its own.
@@ -10,11 +10,12 @@ use uuid::Uuid;
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
-    /// The clock of the machine.
+    /// The clock of the machine, in the microseconds that PostgreSQL keeps: a state that is folded from the book has the same
+    /// times as one that was folded as it was decided.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where the edge reads the time")]
     pub fn system() -> Self {
-        Self(Arc::new(Utc::now))
+        Self(Arc::new(|| Utc::now().trunc_subsecs(6)))
     }
 
     /// A clock that tells what `tell` says.
