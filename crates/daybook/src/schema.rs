@@ -61,6 +61,8 @@ fn contracts() -> anyhow::Result<BTreeMap<String, String>> {
         let (slice, name, version) = (contract.slice, contract.event_type, contract.schema_version);
         contracts.insert(format!("events/{slice}/{name}.v{version}.json"), pretty(&contract.schema.into())?);
     }
+    contracts.insert("storefront.graphql".to_owned(), daybook_query_api::storefront_sdl());
+    contracts.insert("admin.graphql".to_owned(), daybook_query_api::admin_sdl());
     contracts.insert("openapi.json".to_owned(), pretty(&openapi::document())?);
     contracts.insert("asyncapi.json".to_owned(), pretty(&asyncapi())?);
     Ok(contracts)

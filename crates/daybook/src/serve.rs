@@ -57,6 +57,9 @@ pub struct Args {
     /// Where mutations are sent, when command-api runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
+    /// Refuse to tell the GraphQL schemas by introspection.
+    #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
+    no_introspection: bool,
     #[command(flatten)]
     topics: Topics,
 }
@@ -75,6 +78,8 @@ pub struct Settings {
     pub keys: Keys,
     /// Where mutations are sent; this process when absent.
     pub command_url: Option<String>,
+    /// Whether GraphQL schemas may be asked for by introspection.
+    pub introspection: bool,
     /// How much of the book topics are filled with after they were lost; all of it when absent.
     pub refill_bytes: Option<i64>,
 }
@@ -101,6 +106,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         kafka: args.topics.at(&args.kafka_brokers),
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
+        introspection: !args.no_introspection,
         refill_bytes: None,
     };
     let mut running = start(settings).await?;
@@ -173,6 +179,16 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
         router = router.merge(CommandApi::new(bus, settings.keys.clone()).router());
         tasks.spawn(async move { Ok(stopped.await?) });
+    }
+    if settings.roles.contains(&Role::QueryApi) {
+        let clock = Clock::system();
+        router = router.merge(daybook_query_api::router(daybook_query_api::QuerySettings {
+            book: book.clone(),
+            keys: settings.keys.clone(),
+            command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
+            introspection: settings.introspection,
+            now: Arc::new(move || clock.now()),
+        }));
     }
     let shutdown = stop.clone();
     tasks.spawn(async move {

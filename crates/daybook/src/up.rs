@@ -70,6 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         kafka: args.topics.at(&servers.kafka_brokers),
         keys: keys.clone(),
         command_url: None,
+        introspection: true,
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;

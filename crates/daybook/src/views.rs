@@ -60,7 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let topology = daybook_projectors::topology(&args.topics.topic_prefix, args.topics.partitions);
     match args.what.unwrap_or(What::List) {
         What::List => {
-            let status = runner::status(&book, &args.topics.topic_prefix).await?;
+            let status = runner::status(&book).await?;
             print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
         }
         What::Rebuild { name } => {

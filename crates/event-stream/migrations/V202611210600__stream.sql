@@ -37,3 +37,13 @@ CREATE TABLE parked_events (
     parked_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (consumer, position)
 );
+
+-- Everything up to which position of the book a consumer has taken in: the relay's position where it is up to date with every
+-- partition, otherwise what the partition that is furthest behind has come to.
+CREATE FUNCTION consumer_position(name text) RETURNS bigint STABLE LANGUAGE sql AS $$
+    SELECT least(r.position, min(c.position) FILTER (WHERE c.position < p.last_position))
+    FROM relay r
+    LEFT JOIN consumer_checkpoints c ON c.consumer = name
+    LEFT JOIN relay_partitions p ON p.topic = c.topic AND p.partition = c.partition
+    GROUP BY r.position
+$$;

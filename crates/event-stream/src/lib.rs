@@ -8,7 +8,6 @@ pub mod consumer;
 pub mod envelope;
 mod kafka;
 mod migrate;
-pub mod progress;
 pub mod relay;
 pub mod topology;
 

@@ -5,3 +5,10 @@ CREATE TABLE views (
     version integer NOT NULL
 );
 CREATE SCHEMA read;
+
+-- How far the views are: everything up to `position` is shown. A query that wants to read its writes waits for it here.
+CREATE VIEW read.view_status AS
+    SELECT v.name, v.version, consumer_position(v.name || '_v' || v.version) AS position,
+           (SELECT h.position FROM head h) AS head,
+           (SELECT count(*) FROM parked_events p WHERE p.consumer = v.name || '_v' || v.version) AS parked
+    FROM views v;

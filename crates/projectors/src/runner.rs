@@ -1,7 +1,7 @@
 //! Running the views: each version of a view is a consumer of the stream.
 
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
-use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings, progress};
+use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -105,7 +105,7 @@ pub async fn shown_version(book: &Daybook, view: &ViewSpec) -> Result<Option<i32
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ViewStatus {
     /// The view.
-    pub name: &'static str,
+    pub name: String,
     /// The version that is shown.
     pub version: i32,
     /// Everything up to this position is shown.
@@ -120,19 +120,16 @@ pub struct ViewStatus {
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
-pub async fn status(book: &Daybook, prefix: &str) -> Result<Vec<ViewStatus>, StoreError> {
-    let topology = crate::topology(prefix, 1);
-    let mut consumers = Vec::new();
-    let mut shown = Vec::new();
-    for view in views::ALL {
-        if let Some(version) = shown_version(book, view).await? {
-            consumers.push((view.versioned(version), view.topics(&topology)));
-            shown.push((view.name, version));
-        }
+pub async fn status(book: &Daybook) -> Result<Vec<ViewStatus>, StoreError> {
+    let client = book.pool().get().await?;
+    let rows = client.query("SELECT name, version, position, head, parked FROM read.view_status", &[]).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let name: String = row.try_get(0)?;
+        let (position, head): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        let lag = (head - position).max(0);
+        all.push(ViewStatus { name, version: row.try_get(1)?, position, lag, parked: row.try_get(4)? });
     }
-    let progress = progress::progress(book, &consumers).await?;
-    let all = shown.into_iter().zip(progress);
-    Ok(all
-        .map(|((name, version), p)| ViewStatus { name, version, position: p.position, lag: p.lag, parked: p.parked })
-        .collect())
+    all.sort_by_key(|status| views::ALL.iter().position(|view| view.name == status.name));
+    Ok(all)
 }

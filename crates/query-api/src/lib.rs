@@ -1,1 +1,50 @@
-//! .
+//! GraphQL for the storefront and the back-office, and the book as a stream over HTTP.
+//!
+//! Queries select from the read tables, by SQL only. Mutations are forwarded to the command API over HTTP, with the caller's own
+//! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
+//! limits, subscriptions. What does not: rules, and writing anything.
+
+mod book;
+mod cart;
+mod catalog;
+mod commands;
+mod connection;
+mod http;
+mod inventory;
+mod mutation;
+mod order;
+mod read;
+mod sales;
+mod scalars;
+mod schema;
+mod user_error;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use chrono::{DateTime, Utc};
+use daybook_access::Keys;
+use daybook_event_store::Daybook;
+
+pub use schema::{admin_sdl, storefront_sdl};
+
+/// What the query API is made of.
+#[derive(Clone)]
+pub struct QuerySettings {
+    /// The book, and the database that holds the read tables.
+    pub book: Daybook,
+    /// The keys that check tokens.
+    pub keys: Keys,
+    /// Where mutations are sent, such as `http://127.0.0.1:8080`.
+    pub command_url: String,
+    /// Whether the schemas may be asked for by introspection.
+    pub introspection: bool,
+    /// Tells the time.
+    pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+}
+
+/// The routes: `/graphql`, `/admin/graphql` and `/events`.
+pub fn router(settings: QuerySettings) -> Router {
+    http::router(settings)
+}

@@ -1,0 +1,149 @@
+//! The book itself: its events, from the past to live, and how far the views are.
+
+use async_graphql::{Context, Json, Object, SimpleObject, Subscription};
+use chrono::{DateTime, Utc};
+use daybook_event_store::{Daybook, Filter, RecordedEvent};
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    read::{failed, reader},
+    viewer::{coded, staff_only},
+};
+
+/// How many events are read at once when following.
+const PAGE: usize = 500;
+
+/// An event of the book.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Event {
+    /// Its place in the book.
+    position: i64,
+    /// Its stream.
+    stream: String,
+    /// Its place in the stream.
+    version: i32,
+    /// What happened.
+    #[graphql(name = "type")]
+    event_type: String,
+    /// Its identity.
+    event_id: String,
+    /// When it was written.
+    recorded_at: DateTime<Utc>,
+    /// When it happened.
+    effective_at: DateTime<Utc>,
+    /// On whose authority.
+    actor: String,
+    /// The command that caused it.
+    causation_id: String,
+    /// What happened, as it stands in the book.
+    data: Json<Value>,
+}
+
+impl From<RecordedEvent> for Event {
+    fn from(event: RecordedEvent) -> Self {
+        Self {
+            position: event.position,
+            stream: event.stream_id,
+            version: event.version,
+            event_type: event.event_type,
+            event_id: event.event_id.to_string(),
+            recorded_at: event.recorded_at,
+            effective_at: event.effective_at,
+            actor: event.actor,
+            causation_id: event.causation_id.to_string(),
+            data: Json(serde_json::from_str(&event.data).unwrap_or_default()),
+        }
+    }
+}
+
+/// How far a view is.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+pub(crate) struct View {
+    /// The view.
+    name: String,
+    /// The version that is shown.
+    version: i32,
+    /// Everything up to this position is shown.
+    position: i64,
+    /// How many positions the book is ahead.
+    lag: i64,
+}
+
+#[derive(Default)]
+pub(crate) struct BookQuery;
+
+#[Object]
+impl BookQuery {
+    /// The events after a position, in order.
+    async fn events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default)] after: i64,
+        types: Option<Vec<String>>,
+        stream: Option<String>,
+        #[graphql(default = 20)] first: i32,
+    ) -> async_graphql::Result<Vec<Event>> {
+        staff_only(context)?;
+        let first = usize::try_from(first).ok().filter(|first| (1..=1_000).contains(first));
+        let first = first.ok_or_else(|| coded("BAD_PAGE", "first is 1 to 1000"))?;
+        let book = &reader(context)?.book;
+        let events = book.read_after(after, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
+        Ok(events.into_iter().map(Event::from).collect())
+    }
+
+    /// How far the read models are.
+    async fn views(&self, context: &Context<'_>) -> async_graphql::Result<Vec<View>> {
+        staff_only(context)?;
+        let sql = "SELECT json_build_object('name', name, 'version', version, 'position', position,
+                          'lag', greatest(head - position, 0)) FROM read.view_status ORDER BY name";
+        reader(context)?.rows(sql, &[]).await
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct BookSubscription;
+
+#[Subscription]
+impl BookSubscription {
+    /// Every event after a position: first those of the past, then each as it is written, without a gap.
+    async fn event_appended(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default)] after: i64,
+        types: Option<Vec<String>>,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Event>>> {
+        staff_only(context)?;
+        let filter = Filter { types, stream: None };
+        let events = follow(reader(context)?.book.clone(), after, filter);
+        Ok(events.map(|event| event.map(Event::from).map_err(|error| failed(&error))))
+    }
+}
+
+/// The events after a position, and those that will come.
+pub(crate) fn follow(
+    book: Daybook,
+    after: i64,
+    filter: Filter,
+) -> impl Stream<Item = Result<RecordedEvent, daybook_event_store::StoreError>> + Send {
+    let follower = book.follow();
+    let pages =
+        stream::try_unfold((book, follower, after, filter), |(book, mut follower, mut after, filter)| async move {
+            loop {
+                // What the head is before reading: what is written meanwhile is read the next time.
+                let head = book.head().await?.position;
+                let events = book.read_after(after, PAGE, &filter).await?;
+                if let Some(last) = events.last() {
+                    let next = last.position;
+                    return Ok(Some((events, (book, follower, next, filter))));
+                }
+                after = after.max(head);
+                follower.past(after).await;
+            }
+        });
+    pages.flat_map(|page: Result<Vec<RecordedEvent>, _>| match page {
+        Ok(events) => stream::iter(events.into_iter().map(Ok)).left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
+    })
+}

@@ -1,0 +1,165 @@
+//! GraphQL over HTTP (the working draft of September 2025, and SSE in distinct connections mode).
+
+use std::{convert::Infallible, sync::Arc};
+
+use async_graphql::{
+    BatchRequest, Executor, Request,
+    http::parse_query_string,
+    parser::types::{DocumentOperations, OperationType},
+};
+use axum::{
+    body::Bytes,
+    extract::{RawQuery, State, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{StreamExt, stream};
+
+use super::{Endpoint, Rejection, text};
+use crate::{read::Reader, schema::loaders, viewer::Viewer};
+
+const GRAPHQL_JSON: &str = "application/graphql-response+json";
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// What the answer is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// `application/graphql-response+json`: the status tells of request errors.
+    GraphQl,
+    /// `application/json`: a well-formed request is answered with 200 whatever came of it.
+    Json,
+    /// `text/event-stream`.
+    Events,
+}
+
+impl Answer {
+    /// The first media type of the `Accept` header that is known; JSON when anything is welcome.
+    fn wanted(headers: &HeaderMap) -> Result<Self, Rejection> {
+        let accept = text(headers, header::ACCEPT.as_str()).unwrap_or("*/*");
+        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        let known = |kind: &str| match kind {
+            GRAPHQL_JSON => Some(Self::GraphQl),
+            JSON | "*/*" | "application/*" => Some(Self::Json),
+            EVENT_STREAM => Some(Self::Events),
+            _ => None,
+        };
+        kinds.filter_map(known).next().ok_or_else(|| Rejection {
+            status: StatusCode::NOT_ACCEPTABLE,
+            code: "not_acceptable",
+            detail: format!("answers are {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}"),
+        })
+    }
+}
+
+fn bad(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Rejection {
+    Rejection { status, code, detail: detail.into() }
+}
+
+pub(super) async fn get<E: Executor>(
+    State(endpoint): State<Arc<Endpoint<E>>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Rejection> {
+    let answer = Answer::wanted(&headers)?;
+    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()))?;
+    let request = parse_query_string(&query.unwrap_or_default());
+    let mut request = request.map_err(|error| bad(StatusCode::BAD_REQUEST, "bad_request", error.to_string()))?;
+    if request.query.is_empty() {
+        return Err(bad(StatusCode::BAD_REQUEST, "bad_request", "the parameter query is missing"));
+    }
+    if is_mutation(&mut request) {
+        let mut response =
+            bad(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "a mutation is sent by POST").into_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return Ok(response);
+    }
+    respond(&endpoint, request, viewer, &headers, answer).await
+}
+
+pub(super) async fn post<E: Executor>(
+    State(endpoint): State<Arc<Endpoint<E>>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Rejection> {
+    let answer = Answer::wanted(&headers)?;
+    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()))?;
+    let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    if kind.split(';').next().unwrap_or_default().trim() != JSON {
+        return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "a request is application/json"));
+    }
+    let body = body.map_err(|rejection| bad(rejection.status(), "body_too_large", rejection.body_text()))?;
+    let request = match serde_json::from_slice(&body) {
+        Ok(BatchRequest::Single(request)) if !request.query.is_empty() => request,
+        Ok(BatchRequest::Single(_)) => return Err(bad(StatusCode::BAD_REQUEST, "bad_request", "the query is missing")),
+        Ok(BatchRequest::Batch(_)) => {
+            return Err(bad(StatusCode::BAD_REQUEST, "bad_request", "one operation a request"));
+        }
+        Err(error) => return Err(bad(StatusCode::BAD_REQUEST, "bad_request", error.to_string())),
+    };
+    respond(&endpoint, request, viewer, &headers, answer).await
+}
+
+/// Whether the operation that would run is a mutation. A text that cannot be parsed is left to be told as such.
+fn is_mutation(request: &mut Request) -> bool {
+    let wanted = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else { return false };
+    match &document.operations {
+        DocumentOperations::Single(operation) => operation.node.ty == OperationType::Mutation,
+        DocumentOperations::Multiple(operations) => operations
+            .iter()
+            .filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == name.as_str()))
+            .any(|(_, operation)| operation.node.ty == OperationType::Mutation),
+    }
+}
+
+async fn respond<E: Executor>(
+    endpoint: &Endpoint<E>,
+    request: Request,
+    viewer: Viewer,
+    headers: &HeaderMap,
+    answer: Answer,
+) -> Result<Response, Rejection> {
+    if let Some(position) = text(headers, "x-min-position") {
+        let position = position
+            .parse()
+            .map_err(|_| bad(StatusCode::BAD_REQUEST, "bad_position", "X-Min-Position is a position of the book"))?;
+        let reader = Reader { book: endpoint.book.clone() };
+        if let Err(error) = reader.wait_until_passed(position).await {
+            return Err(bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message));
+        }
+    }
+    let request = request.data(viewer).data(loaders(&endpoint.book));
+    if answer == Answer::Events {
+        return Ok(events(&endpoint.schema, request));
+    }
+    let response = endpoint.schema.execute(request).await;
+    // A request that was never run has no data; one that was has, even if it is null.
+    let refused = response.is_err() && response.data == async_graphql::Value::Null;
+    let (status, kind) = match answer {
+        Answer::GraphQl if refused => (StatusCode::BAD_REQUEST, GRAPHQL_JSON),
+        Answer::GraphQl => (StatusCode::OK, GRAPHQL_JSON),
+        Answer::Json | Answer::Events => (StatusCode::OK, JSON),
+    };
+    let body = serde_json::to_vec(&response).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written");
+        bad(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
+    })?;
+    let kind = HeaderValue::from_str(&format!("{kind}; charset=utf-8")).unwrap_or(HeaderValue::from_static(JSON));
+    let mut http = (status, response.http_headers, body).into_response();
+    http.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(http)
+}
+
+/// An operation whose results come one by one: `next` for each, then `complete`.
+fn events<E: Executor>(schema: &E, request: Request) -> Response {
+    let results = schema.clone().execute_stream(request, None).map(|response| {
+        let data = serde_json::to_string(&response).unwrap_or_default();
+        Ok::<_, Infallible>(Event::default().event("next").data(data))
+    });
+    let complete = stream::once(async { Ok(Event::default().event("complete").data("")) });
+    Sse::new(results.chain(complete)).keep_alive(KeepAlive::default()).into_response()
+}

@@ -1,0 +1,248 @@
+//! Orders: as they are, as they were, and what happened to them.
+
+mod queries;
+
+use async_graphql::{ComplexObject, Context, Enum, ID, Json, OneofObject, SimpleObject};
+use chrono::{DateTime, Utc};
+use daybook_domain::{
+    Currency, Event, Fold, Role,
+    ids::CustomerId,
+    order::{
+        Order as Folded,
+        moves::{Destination, Phase, next_moves},
+    },
+};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+pub(crate) use queries::{BackOfficeOrders, OrderQuery};
+
+use crate::{
+    read::{Reader, reader},
+    scalars::{MoneyObject, money},
+    viewer::{coded, staff_only, viewer},
+};
+
+/// How far an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Phase", name = "OrderPhase")]
+pub(crate) enum OrderPhase {
+    Placed,
+    Confirmed,
+    Held,
+    InFulfilment,
+    Shipped,
+    Delivered,
+    Cancelled,
+    Returned,
+    Refunded,
+}
+
+/// Until when an order is folded.
+#[derive(Clone, Copy, OneofObject)]
+pub(crate) enum AsOf {
+    /// Up to this version.
+    Version(i32),
+    /// Up to what was recorded at this time.
+    Time(DateTime<Utc>),
+}
+
+/// An order.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Order {
+    #[graphql(skip)]
+    pub(crate) order_id: Uuid,
+    #[graphql(skip)]
+    customer_id: Option<CustomerId>,
+    /// Its id in the system it was imported from.
+    external_ref: Option<String>,
+    /// The channel it came through.
+    channel: String,
+    #[graphql(skip)]
+    currency: Currency,
+    #[graphql(skip)]
+    phase: Phase,
+    /// When it was placed.
+    pub(crate) placed_at: DateTime<Utc>,
+    #[graphql(skip)]
+    gross: i64,
+    #[graphql(skip)]
+    discount: i64,
+    #[graphql(skip)]
+    net: i64,
+    /// How many units it has.
+    units: i64,
+    #[graphql(skip)]
+    lines: Vec<OrderLine>,
+    /// How much has happened to it.
+    version: i32,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+}
+
+/// An amount as events have it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Amount(daybook_domain::Money);
+
+/// A line of an order, as it was agreed.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct OrderLine {
+    /// The SKU.
+    sku: String,
+    /// What the product was called, where that is known.
+    name: Option<String>,
+    /// How many.
+    quantity: i64,
+    #[graphql(skip)]
+    unit_price: Option<Amount>,
+    #[graphql(skip)]
+    line_total: Amount,
+}
+
+#[ComplexObject]
+impl OrderLine {
+    /// The price of one unit, where that is known.
+    async fn unit_price(&self) -> Option<MoneyObject> {
+        self.unit_price.map(|amount| amount.0.into())
+    }
+
+    /// What is paid for the line.
+    async fn total(&self) -> MoneyObject {
+        self.line_total.0.into()
+    }
+}
+
+/// A move that can be made now.
+#[derive(SimpleObject)]
+pub(crate) struct NextMove {
+    /// The command that makes it.
+    command: &'static str,
+    /// Where it leads; back to where it was held when absent.
+    to: Option<OrderPhase>,
+    /// Who may make it.
+    roles: Vec<&'static str>,
+}
+
+/// Something that happened to an order.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+pub(crate) struct TimelineEntry {
+    /// Its place in the order's history, from 1.
+    pub(crate) version: i32,
+    /// Its place in the book.
+    pub(crate) position: i64,
+    /// What happened.
+    #[serde(rename = "type")]
+    #[graphql(name = "type")]
+    pub(crate) event_type: String,
+    #[graphql(skip)]
+    schema_version: u16,
+    /// When it was written.
+    pub(crate) recorded_at: DateTime<Utc>,
+    /// When it happened.
+    effective_at: DateTime<Utc>,
+    /// On whose authority.
+    pub(crate) actor: String,
+    /// The command that caused it.
+    causation_id: Uuid,
+    /// What happened, as it stands in the book.
+    data: Json<Value>,
+}
+
+#[ComplexObject]
+impl Order {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.order_id.into()
+    }
+
+    /// Whose order it is; a guest's when absent.
+    async fn customer_id(&self) -> Option<String> {
+        self.customer_id.as_ref().map(ToString::to_string)
+    }
+
+    /// How far it is.
+    async fn phase(&self) -> OrderPhase {
+        self.phase.into()
+    }
+
+    /// The sum of its lines before discounts.
+    async fn gross(&self) -> MoneyObject {
+        money(self.gross, self.currency)
+    }
+
+    /// What was taken off.
+    async fn discount(&self) -> MoneyObject {
+        money(self.discount, self.currency)
+    }
+
+    /// What is paid.
+    async fn net(&self) -> MoneyObject {
+        money(self.net, self.currency)
+    }
+
+    /// Its lines.
+    async fn lines(&self) -> &[OrderLine] {
+        &self.lines
+    }
+
+    /// What can be done with it now, by whoever asks.
+    async fn next_moves(&self, context: &Context<'_>) -> async_graphql::Result<Vec<NextMove>> {
+        let role: Role = viewer(context)?.actor.role();
+        let moves = next_moves(self.phase, role).map(|legal| NextMove {
+            command: legal.command,
+            to: match legal.to {
+                Destination::To(phase) => Some(phase.into()),
+                Destination::WhereItWasHeld => None,
+            },
+            roles: legal.roles.iter().map(|role| role.name()).collect(),
+        });
+        Ok(moves.collect())
+    }
+
+    /// Who did what to it, and when; for staff, since it has their notes.
+    async fn timeline(&self, context: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
+        staff_only(context)?;
+        timeline(reader(context)?, self.order_id, self.version).await
+    }
+}
+
+/// What happened to an order up to a version.
+async fn timeline(reader: &Reader, order_id: Uuid, version: i32) -> async_graphql::Result<Vec<TimelineEntry>> {
+    let sql = "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version";
+    reader.rows(sql, &[&order_id, &version]).await
+}
+
+/// An order by its id, if the viewer may see it.
+pub(crate) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
+    let order: Option<Order> =
+        reader(context)?.row("SELECT to_json(o) FROM read.orders o WHERE order_id = $1", &[&id]).await?;
+    match order {
+        Some(order) if !viewer(context)?.may_see(order.customer_id.as_ref()) => {
+            Err(coded("FORBIDDEN", "the order is somebody else's"))
+        }
+        order => Ok(order),
+    }
+}
+
+/// An order as it was: the domain's own fold of its timeline, and the version it stands at.
+async fn folded(reader: &Reader, order_id: Uuid, as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
+    let mut state = (Folded::default(), 0);
+    for entry in timeline(reader, order_id, i32::MAX).await? {
+        let past = match as_of {
+            AsOf::Version(version) => entry.version <= version,
+            AsOf::Time(time) => entry.recorded_at <= time,
+        };
+        if !past {
+            break;
+        }
+        let data = serde_json::to_vec(&entry.data.0)?;
+        let event = Event::decode(&entry.event_type, entry.schema_version, &data)
+            .map_err(|error| crate::read::failed(&error))?;
+        state.0.evolve(&event, entry.effective_at);
+        state.1 = entry.version;
+    }
+    Ok(state)
+}

@@ -1,0 +1,64 @@
+//! Scalars and money.
+
+use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, SimpleObject, Value};
+use daybook_domain::{Currency, Money};
+use serde::{Deserialize, Serialize};
+
+/// A whole number of 64 bits. Beyond what a JavaScript number holds exactly it is written as a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Long(pub(crate) i64);
+
+/// The largest whole number that every JSON reader holds exactly: 2^53 - 1.
+const SAFE: i64 = (1 << 53) - 1;
+
+#[Scalar]
+impl ScalarType for Long {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => number.as_i64().map(Self).ok_or_else(|| InputValueError::expected_type(value)),
+            Value::String(text) => Ok(Self(text.parse()?)),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        if self.0.abs() <= SAFE { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
+    }
+}
+
+/// An amount of money.
+#[derive(Debug, Clone, SimpleObject)]
+#[graphql(name = "Money")]
+pub(crate) struct MoneyObject {
+    /// The amount in minor units of the currency.
+    minor_units: Long,
+    /// The ISO 4217 code of the currency.
+    currency: String,
+    /// The amount in plain decimal notation with its currency.
+    formatted: String,
+}
+
+impl From<Money> for MoneyObject {
+    fn from(money: Money) -> Self {
+        Self {
+            minor_units: Long(money.minor_units),
+            currency: money.currency.to_string(),
+            formatted: money.to_string(),
+        }
+    }
+}
+
+/// Money of a column and its currency.
+pub(crate) fn money(minor_units: i64, currency: Currency) -> MoneyObject {
+    Money::new(minor_units, currency).into()
+}
+
+/// A name and a text.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct Attribute {
+    /// The name.
+    pub(crate) name: String,
+    /// The text.
+    pub(crate) value: String,
+}

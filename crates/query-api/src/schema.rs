@@ -1,0 +1,193 @@
+//! The two schemas.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_graphql::{
+    Context, ID, MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, Subscription, SubscriptionType,
+    dataloader::DataLoader,
+};
+use chrono::{DateTime, Utc};
+use daybook_event_store::Filter;
+use futures::{Stream, StreamExt};
+use uuid::Uuid;
+
+use crate::{
+    QuerySettings,
+    book::{BookQuery, BookSubscription, follow},
+    cart::CartQuery,
+    catalog::{CatalogQuery, Loader},
+    commands::Commands,
+    inventory::{self, InventoryQuery, Stock},
+    mutation::{BackOfficeMutation, StorefrontMutation},
+    order::{self, BackOfficeOrders, Order, OrderQuery},
+    read::{Reader, failed, reader},
+    sales::SalesQuery,
+    viewer::coded,
+};
+
+/// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
+const MAX_DEPTH: usize = 15;
+/// How much a query may ask for: every field of every row counts one.
+const MAX_COMPLEXITY: usize = 2_000;
+/// How many SKUs may be watched at once.
+const MAX_WATCHED: usize = 100;
+
+/// Tells the time.
+pub(crate) struct Now(pub(crate) Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+/// Makes ids for mutations whose caller gave no key.
+pub(crate) struct NewId(pub(crate) fn() -> Uuid);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct StorefrontQuery(CatalogQuery, CartQuery, OrderQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct AdminQuery(
+    CatalogQuery,
+    CartQuery,
+    OrderQuery,
+    BackOfficeOrders,
+    InventoryQuery,
+    SalesQuery,
+    BookQuery,
+);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct ShopMutation(StorefrontMutation);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct AdminMutation(StorefrontMutation, BackOfficeMutation);
+
+#[derive(Default)]
+pub(crate) struct ShopSubscription;
+
+#[Subscription]
+impl ShopSubscription {
+    /// An order, now and whenever it has changed.
+    async fn order_updated(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Order>>> {
+        let id: Uuid = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
+        let found = order::by_id(context, id).await?;
+        found.ok_or_else(|| coded("NOT_FOUND", "there is no such order"))?;
+        let reader = reader(context)?.clone();
+        let filter = Filter { types: None, stream: Some(format!("order-{id}")) };
+        let changes = follow(reader.book.clone(), 0, filter);
+        Ok(changes.filter_map(move |event| {
+            let reader = reader.clone();
+            async move {
+                let event = match event {
+                    Ok(event) => event,
+                    Err(error) => return Some(Err(failed(&error))),
+                };
+                if let Err(error) = reader.wait_until_passed(event.position).await {
+                    return Some(Err(error));
+                }
+                let sql = "SELECT to_json(o) FROM read.orders o WHERE order_id = $1 AND version = $2";
+                reader.row(sql, &[&id, &event.version]).await.transpose()
+            }
+        }))
+    }
+
+    /// The stock of SKUs, now and whenever it has changed.
+    async fn stock_changed(
+        &self,
+        context: &Context<'_>,
+        skus: Vec<String>,
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Stock>>> {
+        if skus.is_empty() || skus.len() > MAX_WATCHED {
+            return Err(coded("BAD_INPUT", format!("1 to {MAX_WATCHED} SKUs can be watched")));
+        }
+        let reader = reader(context)?.clone();
+        let state = (reader, skus, HashMap::new());
+        Ok(futures::stream::unfold(state, |(reader, skus, mut seen)| async move {
+            const LOOK_EVERY: Duration = Duration::from_millis(100);
+            loop {
+                let stocks = match inventory::of_skus(&reader, &skus).await {
+                    Ok(stocks) => stocks,
+                    Err(error) => return Some((vec![Err(error)], (reader, skus, seen))),
+                };
+                let changed: Vec<_> = stocks.into_iter().filter(|stock| differs(&mut seen, stock)).map(Ok).collect();
+                if !changed.is_empty() {
+                    return Some((changed, (reader, skus, seen)));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        })
+        .flat_map(futures::stream::iter))
+    }
+}
+
+/// Whether a stock is not as it was seen last; remembers it.
+fn differs(seen: &mut HashMap<StockKey, Stock>, stock: &Stock) -> bool {
+    seen.insert(stock.key(), stock.clone()).as_ref() != Some(stock)
+}
+
+/// A SKU and a location.
+pub(crate) type StockKey = (String, String);
+
+#[derive(MergedSubscription, Default)]
+#[graphql(name = "Subscription")]
+pub(crate) struct StorefrontSubscription(ShopSubscription);
+
+#[derive(MergedSubscription, Default)]
+#[graphql(name = "Subscription")]
+pub(crate) struct AdminSubscription(ShopSubscription, BookSubscription);
+
+pub(crate) type Storefront = Schema<StorefrontQuery, ShopMutation, StorefrontSubscription>;
+pub(crate) type Admin = Schema<AdminQuery, AdminMutation, AdminSubscription>;
+
+/// A schema without its data.
+fn bare<Q, M, S>() -> SchemaBuilder<Q, M, S>
+where
+    Q: ObjectType + Default + 'static,
+    M: ObjectType + Default + 'static,
+    S: SubscriptionType + Default + 'static,
+{
+    Schema::build(Q::default(), M::default(), S::default()).limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY)
+}
+
+/// A schema that answers.
+pub(crate) fn build<Q, M, S>(settings: &QuerySettings) -> Schema<Q, M, S>
+where
+    Q: ObjectType + Default + 'static,
+    M: ObjectType + Default + 'static,
+    S: SubscriptionType + Default + 'static,
+{
+    let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
+    let builder = bare()
+        .data(Reader { book: settings.book.clone() })
+        .data(Now(Arc::clone(&settings.now)))
+        .data(NewId(new_id))
+        .data(commands)
+        .extension(async_graphql::extensions::Analyzer);
+    if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where this crate makes ids")]
+fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// The loaders of one request: what was loaded for one is not kept for another.
+pub(crate) fn loaders(book: &daybook_event_store::Daybook) -> DataLoader<Loader> {
+    DataLoader::new(Loader(Reader { book: book.clone() }), tokio::spawn)
+}
+
+/// The storefront schema in the schema definition language.
+#[must_use]
+pub fn storefront_sdl() -> String {
+    bare::<StorefrontQuery, ShopMutation, StorefrontSubscription>().finish().sdl()
+}
+
+/// The back-office schema in the schema definition language.
+#[must_use]
+pub fn admin_sdl() -> String {
+    bare::<AdminQuery, AdminMutation, AdminSubscription>().finish().sdl()
+}
