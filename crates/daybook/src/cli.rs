@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, config::Connection, events, import, relay, schema, serve, telemetry, token, up, views};
+use crate::{
+    bench, config::Connection, events, history, import, relay, schema, serve, telemetry, token, up, verify, views,
+};
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
 #[derive(Debug, Parser)]
@@ -28,10 +30,14 @@ enum Command {
     Import(import::Args),
     /// Read the book.
     Events(events::Args),
+    /// Replay one order: how it was then, who did what, what changed.
+    History(history::Args),
     /// The read models: list, rebuild, verify, parked, retry.
     Views(views::Args),
     /// The wire: status, republish.
     Relay(relay::Args),
+    /// Audit the whole: the book, the views, the wire.
+    Verify(verify::Args),
     /// Measure this machine, like pgbench.
     Bench(bench::Args),
     /// Sign a token.
@@ -65,6 +71,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Import(args) => import::run(args).await,
         Command::Events(args) => events::run(args).await,
+        Command::History(args) => history::run(args).await,
+        Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
         Command::Bench(args) => bench::run(args).await,

@@ -1,7 +1,7 @@
 //! Queries of the catalog. Customers see what is published; staff see everything.
 
 use async_graphql::{
-    Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject,
+    Context, Enum, ID, InputObject, Object, SimpleObject,
     connection::{Connection, EmptyFields},
 };
 use uuid::Uuid;
@@ -10,19 +10,8 @@ use super::{Category, Product};
 use crate::{
     connection::{Cursor, Page},
     read::reader,
-    viewer::viewer,
+    viewer::{coded, viewer},
 };
-
-/// How a product is named.
-#[derive(OneofObject)]
-pub(crate) enum ProductBy {
-    /// By its id.
-    Id(ID),
-    /// By its part of a URL.
-    Slug(String),
-    /// By the SKU of one of its variants.
-    Sku(String),
-}
 
 /// Which products.
 #[derive(Default, InputObject)]
@@ -79,19 +68,22 @@ pub(crate) struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// A product.
-    async fn product(&self, context: &Context<'_>, by: ProductBy) -> async_graphql::Result<Option<Product>> {
-        let (condition, text) = match &by {
-            ProductBy::Id(id) => ("p.product_id::text = $2", id.as_str()),
-            ProductBy::Slug(slug) => ("p.slug = $2", slug.as_str()),
-            ProductBy::Sku(sku) => {
+    /// A product, by its id, by its part of a URL, or by the SKU of one of its variants.
+    async fn product(
+        &self,
+        context: &Context<'_>,
+        id: Option<ID>,
+        slug: Option<String>,
+        sku: Option<String>,
+    ) -> async_graphql::Result<Option<Product>> {
+        let (condition, text) = match (&id, &slug, &sku) {
+            (Some(id), None, None) if id.parse::<Uuid>().is_err() => return Ok(None),
+            (Some(id), None, None) => ("p.product_id = $2::text::uuid", id.as_str()),
+            (None, Some(slug), None) => ("p.slug = $2", slug.as_str()),
+            (None, None, Some(sku)) => {
                 ("p.product_id = (SELECT v.product_id FROM read.product_variants v WHERE v.sku = $2)", sku.as_str())
             }
-        };
-        let condition = match Uuid::parse_str(text) {
-            Ok(_) if matches!(by, ProductBy::Id(_)) => "p.product_id = $2::text::uuid",
-            Err(_) if matches!(by, ProductBy::Id(_)) => return Ok(None),
-            _ => condition,
+            _ => return Err(coded("BAD_INPUT", "a product is asked for by id, by slug or by sku")),
         };
         let sql =
             format!("SELECT to_json(p) FROM read.products p WHERE ($1 OR p.status = 'published') AND {condition}");
