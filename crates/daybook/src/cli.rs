@@ -12,7 +12,7 @@ use crate::{
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
 #[derive(Debug, Parser)]
-#[command(name = "daybook", version, propagate_version = true)]
+#[command(name = "daybook", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -3,8 +3,12 @@
 
 mod append;
 mod ceiling;
+mod flash_sale;
+mod http;
 mod load;
+mod place_order;
 mod report;
+mod shop;
 mod stage;
 
 use std::{process::ExitCode, time::Duration};
@@ -38,6 +42,10 @@ pub struct Args {
 enum What {
     /// Durable commands of two events on new streams, through the bus.
     Append,
+    /// Orders over HTTP.
+    PlaceOrder,
+    /// One SKU, and buyers who never stop, over HTTP.
+    FlashSale,
 }
 
 /// Measures.
@@ -56,5 +64,7 @@ async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
     let time = Duration::from_secs(args.seconds);
     match args.what {
         What::Append => append::measure(stage, args.clients, time).await,
+        What::PlaceOrder => place_order::measure(stage, args.clients, time).await,
+        What::FlashSale => flash_sale::measure(stage, args.clients, time).await,
     }
 }

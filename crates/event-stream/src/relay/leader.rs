@@ -103,9 +103,9 @@ async fn start_of_tail(book: &Daybook, bytes: i64) -> Result<i64, RelayError> {
     let row = client
         .query_one(
             "SELECT coalesce(max(position), 0) FROM (
-                 SELECT position, sum(octet_length(data::text) + $2) OVER (ORDER BY position DESC) AS bytes
-                 FROM (SELECT position, data FROM events ORDER BY position DESC LIMIT $1 / $2) AS last
-             ) AS tail WHERE bytes > $1",
+                 SELECT position, sum(octet_length(data::text) + $2::bigint) OVER (ORDER BY position DESC) AS bytes
+                 FROM (SELECT position, data FROM events ORDER BY position DESC LIMIT $1::bigint / $2::bigint) AS last
+             ) AS tail WHERE bytes > $1::bigint",
             &[&bytes, &ENVELOPE_BYTES],
         )
         .await?;

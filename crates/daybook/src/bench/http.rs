@@ -1,0 +1,100 @@
+//! The server under test, over HTTP, and callers that each keep one connection.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use bytes::Bytes;
+use chrono::TimeDelta;
+use daybook_access::Keys;
+use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{load::Call, shop::admin, stage::Stage};
+
+/// The secret of the bench; nobody else can reach its server.
+const SECRET: [u8; 32] = [0x5a; 32];
+
+/// A command API on a free port of this machine, with the bus behind it.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) bus: Bus,
+    pub(super) token: String,
+}
+
+impl Server {
+    /// Starts it; it ends with the process.
+    pub(super) async fn start(stage: &Stage) -> anyhow::Result<Self> {
+        let keys = Keys::new(&SECRET)?;
+        let token = keys.sign(&admin(), Clock::system().now(), TimeDelta::hours(24))?;
+        let (bus, _) = Bus::start(stage.book.clone(), Clock::system(), &BusSettings::default());
+        let router = CommandApi::new(bus.clone(), keys).router();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener.tap_io(no_delay), router).await {
+                tracing::error!(%error, "the server of the bench ended");
+            }
+        });
+        Ok(Self { address, bus, token })
+    }
+
+    /// A caller with a connection of its own.
+    pub(super) async fn caller(&self) -> anyhow::Result<Caller> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a caller's connection ended");
+            }
+        });
+        Ok(Caller { sender, authorization: format!("Bearer {}", self.token), host: self.address.to_string() })
+    }
+}
+
+/// Somebody who sends commands.
+pub(super) struct Caller {
+    sender: SendRequest<Full<Bytes>>,
+    authorization: String,
+    host: String,
+}
+
+impl Caller {
+    /// Sends a command and reads the whole answer.
+    pub(super) async fn send(&mut self, command: &str, body: String) -> Call {
+        match self.answered(command, body).await {
+            Ok(call) => call,
+            Err(error) => {
+                tracing::debug!(%error, "a call failed");
+                Call::Failed
+            }
+        }
+    }
+
+    async fn answered(&mut self, command: &str, body: String) -> anyhow::Result<Call> {
+        let request = Request::post(format!("/commands/{command}"))
+            .header("host", &self.host)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .body(Full::from(body))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await.context("no answer")?;
+        let status = response.status().as_u16();
+        response.into_body().collect().await?;
+        Ok(match status {
+            200 => Call::Done,
+            422 => Call::Refused,
+            _ => Call::Failed,
+        })
+    }
+}
+
+fn no_delay(connection: &mut TcpStream) {
+    if let Err(error) = connection.set_nodelay(true) {
+        tracing::debug!(%error, "a connection waits for full packets");
+    }
+}
