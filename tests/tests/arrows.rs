@@ -1,0 +1,63 @@
+//! The arrows of the house: which crate may depend on which (ARCHITECTURE.md draws them).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// What each crate may depend on, of ours.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("daybook-domain", &[]),
+    ("daybook-event-store", &[]),
+    ("daybook-access", &["daybook-domain"]),
+    ("daybook-event-stream", &["daybook-event-store"]),
+    ("daybook-command-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
+    ("daybook-projectors", &["daybook-domain", "daybook-event-store", "daybook-event-stream"]),
+    ("daybook-query-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
+    (
+        "daybook",
+        &[
+            "daybook-access",
+            "daybook-command-api",
+            "daybook-domain",
+            "daybook-event-store",
+            "daybook-event-stream",
+            "daybook-projectors",
+            "daybook-query-api",
+        ],
+    ),
+    ("daybook-tests", &[]),
+];
+
+/// What the domain may depend on: nothing async, no clock, no randomness, no IO.
+const DOMAIN: &[&str] = &["chrono", "schemars", "serde", "serde_json", "thiserror", "uuid"];
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo tells the workspace");
+    let members = metadata.packages.into_iter().map(|package| {
+        let normal = package.dependencies.into_iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        (package.name.to_string(), normal.map(|dependency| dependency.name).collect())
+    });
+    members.collect()
+}
+
+#[test]
+fn crates_depend_on_each_other_as_the_map_says() {
+    let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    for (package, dependencies) in dependencies() {
+        let Some(allowed) = allowed.get(package.as_str()) else {
+            assert!(package.starts_with("daybook-test"), "{package} is not on the map");
+            continue;
+        };
+        for dependency in dependencies.iter().filter(|name| name.starts_with("daybook")) {
+            assert!(allowed.contains(&dependency.as_str()), "{package} must not depend on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let dependencies = dependencies();
+    for dependency in &dependencies["daybook-domain"] {
+        assert!(DOMAIN.contains(&dependency.as_str()), "the domain must not depend on {dependency}");
+    }
+}

@@ -1,0 +1,230 @@
+//! From a cart to an order, to Kafka, to read models, to GraphQL; and again after a restart and after a kill.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use daybook_tests::{Shop, directory};
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{BaseConsumer, Consumer},
+    message::Headers,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
+const CART: &str = "018f0000-0000-7000-8000-000000000002";
+const ORDER: &str = "018f0000-0000-7000-8000-000000000003";
+
+async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
+    let answer = shop.command(name, &body).await;
+    assert_eq!(answer.status, 200, "{name}: {}", answer.body);
+    answer.body
+}
+
+async fn stock_up(shop: &Shop, units: u32) {
+    let product = json!({ "product_id": PRODUCT, "name": "Oat milk", "slug": "oat-milk",
+                          "variants": [{ "sku": "oat" }], "publish": true });
+    accepted(shop, "CreateProduct", product).await;
+    let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
+    accepted(shop, "SetPrice", price).await;
+    accepted(shop, "ReceiveStock", json!({ "sku": "oat", "quantity": units })).await;
+}
+
+async fn place_order(shop: &Shop) -> Value {
+    accepted(shop, "OpenCart", json!({ "cart_id": CART, "currency": "EUR", "customer_id": "ann" })).await;
+    accepted(shop, "AddLine", json!({ "cart_id": CART, "sku": "oat", "quantity": 2 })).await;
+    accepted(shop, "PlaceOrder", json!({ "cart_id": CART, "order_id": ORDER })).await
+}
+
+/// The positions of every event on Kafka, in the order in which a plain consumer gets them.
+fn consumed(shop: &Shop, events: usize) -> Vec<i64> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", shop.ready("kafka_brokers"))
+        .set("group.id", Uuid::from_u128(events as u128).to_string())
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a consumer can be made");
+    let topics = ["catalog", "inventory", "cart", "order"].map(|slice| format!("daybook.{slice}.events.v1"));
+    consumer.subscribe(&topics.each_ref().map(String::as_str)).expect("topics can be subscribed to");
+    let mut positions = Vec::new();
+    while positions.len() < events {
+        let message = consumer.poll(Duration::from_secs(30)).expect("the broker speaks").expect("a message");
+        let headers = message.headers().expect("there are headers");
+        let sequence = headers.iter().find(|header| header.key == "ce_sequence").and_then(|header| header.value);
+        let text = std::str::from_utf8(sequence.expect("there is a sequence")).expect("it is text");
+        positions.push(text.parse().expect("it is a number"));
+        let value: Value = serde_json::from_slice(message.payload().expect("no value is empty")).expect("it is JSON");
+        assert_eq!(value["_meta"]["sequence"], text, "the value repeats the headers");
+    }
+    positions
+}
+
+#[tokio::test]
+async fn an_order_is_seen_everywhere_and_survives_a_restart_and_a_kill() {
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    stock_up(&shop, 5).await;
+    let receipt = place_order(&shop).await;
+    let token = shop.ready("admin_token").to_owned();
+
+    let position = receipt["position"].to_string();
+    let headers = [
+        ("authorization", &*format!("Bearer {token}")),
+        ("content-type", "application/json"),
+        ("x-min-position", &position),
+    ];
+    let query = format!(
+        r#"{{ order(id: "{ORDER}") {{ phase net {{ minorUnits currency formatted }} lines {{ sku quantity }}
+            timeline {{ version type actor }} nextMoves {{ command }} }}
+            stock(sku: "oat") {{ onHand reserved available }} product(sku: "oat") {{ slug }}
+            salesByDay(from: "2020-01-01", to: "2100-01-01") {{ orders units net {{ minorUnits }} }} }}"#
+    );
+    let answer = shop.send("POST", "/admin/graphql", &headers, json!({ "query": query }).to_string()).await;
+    let data = &answer.body["data"];
+    assert_eq!(data["order"]["phase"], "PLACED", "{}", answer.body);
+    assert_eq!(data["order"]["net"], json!({ "minorUnits": 398, "currency": "EUR", "formatted": "3.98 EUR" }));
+    assert_eq!(data["order"]["timeline"], json!([{ "version": 1, "type": "OrderPlaced", "actor": "admin:up" }]));
+    assert_eq!(data["stock"], json!([{ "onHand": 5, "reserved": 2, "available": 3 }]));
+    assert_eq!(data["product"], json!({ "slug": "oat-milk" }));
+    assert_eq!(data["salesByDay"], json!([{ "orders": 1, "units": 2, "net": { "minorUnits": 398 } }]));
+
+    let head = receipt["position"].as_i64().expect("a position");
+    let positions = consumed(&shop, usize::try_from(head).expect("it is positive"));
+    assert_eq!(positions.iter().collect::<BTreeSet<_>>().len(), positions.len(), "nothing comes twice");
+    assert_eq!(positions.iter().max(), Some(&head), "nothing is missing");
+
+    let (code, history) = shop.cli(&["history", "order", ORDER, "--json"]);
+    let history: Value = serde_json::from_str(&history).expect("it is JSON");
+    assert_eq!((code, &history["state"]["phase"]), (0, &json!("placed")));
+    assert!(shop.stop().success(), "Ctrl-C is a clean end");
+
+    let shop = Shop::up(directory.path()).await;
+    accepted(&shop, "ConfirmOrder", json!({ "order_id": ORDER })).await;
+    shop.kill();
+
+    let shop = Shop::up(directory.path()).await;
+    let (_, history) = shop.cli(&["history", "order", ORDER, "--json"]);
+    let history: Value = serde_json::from_str(&history).expect("it is JSON");
+    assert_eq!(history["state"]["phase"], "confirmed", "what was acknowledged is there");
+    accepted(&shop, "CancelOrder", json!({ "order_id": ORDER, "reason": "changed my mind" })).await;
+    let query = r#"mutation { stockReceive(input: { sku: "oat", quantity: 1 }) { stock { available } } }"#;
+    let answer = shop.graphql("/admin/graphql", Some(shop.ready("admin_token")), query, &json!({})).await;
+    assert_eq!(answer.body["data"]["stockReceive"]["stock"], json!([{ "available": 6 }]), "{}", answer.body);
+    let (code, verdict) = shop.cli(&["verify", "--json"]);
+    assert_eq!(code, 0, "{verdict}");
+    assert!(shop.stop().success());
+}
+
+#[tokio::test]
+async fn a_repeated_command_gets_the_first_outcome() {
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    stock_up(&shop, 5).await;
+    let token = shop.ready("admin_token").to_owned();
+    let key = Uuid::from_u128(7);
+    let body = json!({ "sku": "oat", "quantity": 3 });
+    let first = shop.command_as(&token, "ReceiveStock", key, &body).await;
+    let second = shop.command_as(&token, "ReceiveStock", key, &body).await;
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!((&first.body["position"], true), (&second.body["position"], second.body["replayed"] == json!(true)));
+    let other = shop.command_as(&token, "ReceiveStock", key, &json!({ "sku": "oat", "quantity": 4 })).await;
+    assert_eq!((other.status, &other.body["code"]), (409, &json!("idempotency_key_reused")));
+}
+
+#[tokio::test]
+async fn a_flash_sale_sells_what_there_is() {
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    stock_up(&shop, 20).await;
+    let reserve = |number: u128| {
+        let id = Uuid::from_u128(number);
+        json!({ "sku": "oat", "reservation_id": id, "owner": format!("buyer:{id}"), "quantity": 1 })
+    };
+    let bodies: Vec<_> = (1..=60).map(reserve).collect();
+    let mut outcomes = Vec::new();
+    for chunk in bodies.chunks(20) {
+        let mut answers = Vec::new();
+        for body in chunk {
+            answers.push(shop.command("ReserveStock", body));
+        }
+        for answer in answers {
+            outcomes.push(answer.await);
+        }
+    }
+    assert_eq!(outcomes.iter().filter(|answer| answer.status == 200).count(), 20);
+    let refused: Vec<_> = outcomes.iter().filter(|answer| answer.status == 422).collect();
+    assert_eq!(refused.len(), 40);
+    assert!(refused.iter().all(|answer| answer.body["available"] == 0), "they are told what there is");
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    stock_up(&shop, 5).await;
+    place_order(&shop).await;
+    let (_, before) = shop.cli(&["events", "--after", "0"]);
+    let admin = shop.ready("admin_token").to_owned();
+    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "bob"]);
+    let other = other.trim().to_owned();
+
+    let line = |quantity: Value| json!({ "cart_id": CART, "sku": "oat", "quantity": quantity });
+    let price =
+        |minor: i64, currency: &str| json!({ "sku": "oat", "price": { "minor_units": minor, "currency": currency } });
+    let new_cart = "018f0000-0000-7000-8000-0000000000ff";
+    let many: Vec<_> = (0..10_000).map(|nr| json!({ "sku": format!("s{nr}"), "quantity": 1 })).collect();
+    let cases: Vec<(&str, Value, u16, &str)> = vec![
+        ("AddLine", line(json!(-1)), 400, "invalid_body"),
+        ("AddLine", line(json!(1.5)), 400, "invalid_body"),
+        ("AddLine", json!({ "cart_id": CART, "sku": "oat", "quantity": 1, "colour": "red" }), 400, "invalid_body"),
+        ("Nonsense", json!({}), 404, "unknown_command"),
+        ("SetPrice", price(1, "EURO"), 400, "invalid_body"),
+        ("SetPrice", price(i64::MAX, "EUR"), 422, "price_out_of_range"),
+        ("SetPrice", price(-1, "EUR"), 422, "price_out_of_range"),
+        ("ReceiveStock", json!({ "sku": "nothing", "quantity": 1 }), 422, "unknown_sku"),
+        ("AddLines", json!({ "cart_id": new_cart, "lines": many }), 422, "too_many_lines"),
+        ("AddLine", line(json!(1)), 422, "cart_closed"),
+        ("ShipOrder", json!({ "order_id": ORDER }), 422, "illegal_move"),
+        ("ConfirmOrder", json!({ "order_id": new_cart }), 404, "order_not_found"),
+    ];
+    for (name, body, status, code) in cases {
+        let answer = shop.command(name, &body).await;
+        assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{name}: {}", answer.body);
+    }
+    let pointed = shop.command("AddLine", &line(json!(-1))).await;
+    assert_eq!(pointed.body["pointer"], "/quantity");
+
+    let foreign =
+        shop.command_as(&other, "CancelOrder", Uuid::nil(), &json!({ "order_id": ORDER, "reason": "x" })).await;
+    assert_eq!((foreign.status, &foreign.body["code"]), (403, &json!("order_not_yours")));
+    let role = shop.command_as(&other, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 1 })).await;
+    assert_eq!((role.status, &role.body["code"]), (403, &json!("forbidden")));
+    let nobody = shop.send("POST", "/commands/ReceiveStock", &[], "{}").await;
+    assert_eq!((nobody.status, &nobody.body["code"]), (401, &json!("token_missing")));
+
+    let authorization = format!("Bearer {admin}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let malformed = shop.send("POST", "/commands/AddLine", &headers, "{\"cart_id\":").await;
+    assert_eq!((malformed.status, &malformed.body["code"]), (400, &json!("malformed_json")));
+    let huge = shop.send("POST", "/commands/AddLine", &headers, vec![b' '; 10 << 20]).await;
+    assert_eq!((huge.status, &huge.body["code"]), (413, &json!("body_too_large")));
+
+    let order = format!(r#"{{ order(id: "{ORDER}") {{ phase }} }}"#);
+    let foreign = shop.graphql("/graphql", Some(&other), &order, &json!({})).await;
+    assert_eq!(foreign.body["errors"][0]["extensions"]["code"], "FORBIDDEN", "{}", foreign.body);
+    let deep = format!("{{ products {}", "{ edges { node ".repeat(20) + &"}".repeat(41));
+    let deep = shop.graphql("/graphql", None, &deep, &json!({})).await;
+    assert!(deep.body["errors"].is_array() && deep.body["data"].is_null(), "{}", deep.body);
+    let by_get = shop
+        .send(
+            "GET",
+            "/graphql?query=mutation%7BcartAbandon(input%3A%7BcartId%3A%22x%22%7D)%7BuserErrors%7Bcode%7D%7D%7D",
+            &[],
+            "",
+        )
+        .await;
+    assert_eq!(by_get.status, 405, "no mutation by GET");
+
+    let (_, after) = shop.cli(&["events", "--after", "0"]);
+    assert_eq!(before, after, "nothing was written");
+}

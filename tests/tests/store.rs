@@ -1,0 +1,140 @@
+//! The event store on a real PostgreSQL: gapless positions in commit order, whoever writes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use daybook::embedded::postgres::{Postgres, PostgresSettings};
+use daybook_event_store::{AsOf, Daybook, Filter, NewEvent, Outcome, Step, StoreError, StoreSettings, Unit};
+use daybook_tests::{binary, directory};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+struct Book {
+    book: Daybook,
+    _postgres: Postgres,
+    _directory: TempDir,
+}
+
+async fn book() -> Book {
+    let directory = directory();
+    let supervisor: Option<PathBuf> = Some(binary());
+    let data_dir = directory.path().join("data");
+    let postgres =
+        Postgres::start(&PostgresSettings { data_dir, durable: false, supervisor }).await.expect("it starts");
+    let database_url = postgres.database_url().to_owned();
+    let book = Daybook::open(&StoreSettings { database_url, max_connections: 8 }).expect("the URL is right");
+    book.migrate().await.expect("the schema can be made");
+    Book { book, _postgres: postgres, _directory: directory }
+}
+
+fn event(stream: &str) -> NewEvent {
+    NewEvent {
+        stream_id: stream.into(),
+        event_type: "Happened".into(),
+        schema_version: 1,
+        event_id: Uuid::nil(),
+        effective_at: None,
+        key_id: None,
+        data: r#"{ "exact" : 1.0 }"#.to_owned(),
+    }
+}
+
+fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
+    Step::Write(Unit {
+        command_id: Uuid::from_u128(id),
+        fingerprint: vec![1],
+        reads: reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect(),
+        events: writes.iter().map(|stream| event(stream)).collect(),
+        correlation_id: Uuid::nil(),
+        causation_id: Uuid::from_u128(id),
+        actor: "test".to_owned(),
+        trace: None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_are_whole_and_conflicts_and_duplicates_are_told() {
+    let book = book().await;
+    let mut appender = book.book.appender().await.expect("it connects");
+    let outcomes = appender
+        .append(&[write(1, &[("a-1", 0), ("b-1", 0)], &["a-1", "b-1", "a-1"]), write(2, &[("a-1", 2)], &["a-1"])])
+        .await
+        .expect("it appends");
+    assert!(
+        matches!(&outcomes[0], Outcome::Appended { first_position: 1, versions, .. } if versions[0] == ("a-1".into(), 2))
+    );
+    assert!(matches!(&outcomes[1], Outcome::Appended { first_position: 4, .. }));
+
+    let again = [
+        write(1, &[("a-1", 0)], &["a-1"]),
+        write(3, &[("a-1", 2)], &["a-1"]),
+        write(4, &[("b-1", 1)], &["b-1"]),
+        Step::Check { command_id: Uuid::from_u128(5), fingerprint: vec![], reads: vec![("a-1".into(), 3)] },
+        Step::Check { command_id: Uuid::from_u128(2), fingerprint: vec![2], reads: vec![("a-1".into(), 3)] },
+    ];
+    let outcomes = appender.append(&again).await.expect("it appends");
+    assert_eq!(outcomes[0], Outcome::Duplicate { first_position: 1, events: 3, same_fingerprint: true });
+    assert_eq!(outcomes[1], Outcome::Conflict { actual: vec![("a-1".into(), 3)] });
+    assert!(matches!(outcomes[2], Outcome::Appended { first_position: 5, .. }), "the others go on: {outcomes:?}");
+    assert_eq!(outcomes[3], Outcome::Confirmed);
+    assert_eq!(outcomes[4], Outcome::Duplicate { first_position: 4, events: 1, same_fingerprint: false });
+
+    let events = book.book.read_stream("a-1", 0, AsOf::Now).await.expect("it reads");
+    assert_eq!(events.iter().map(|event| event.version).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(events[0].data, r#"{ "exact" : 1.0 }"#, "data is kept byte for byte");
+    let then = book.book.read_stream("a-1", 0, AsOf::Position(3)).await.expect("it reads");
+    assert_eq!(then.len(), 2);
+    let empty = appender.append(&[write(9, &[("a-1", 3)], &[])]).await;
+    assert!(matches!(empty, Err(StoreError::EmptyUnit(_))));
+    let unread = appender.append(&[write(9, &[("a-1", 3)], &["c-1"])]).await;
+    assert!(matches!(unread, Err(StoreError::UnreadStream { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
+    const WRITERS: u128 = 8;
+    const UNITS: u128 = 60;
+    let book = book().await;
+    let reader = {
+        let book = book.book.clone();
+        tokio::spawn(async move {
+            let mut follower = book.follow();
+            let (mut seen, mut versions) = (0, std::collections::HashMap::<String, i32>::new());
+            let wanted = i64::try_from(WRITERS * UNITS * 2).expect("it fits");
+            while seen < wanted {
+                follower.past(seen).await;
+                for event in book.read_after(seen, 50, &Filter::default()).await.expect("it reads") {
+                    assert_eq!(event.position, seen + 1, "no gap, no repetition");
+                    seen = event.position;
+                    let version = versions.entry(event.stream_id).or_default();
+                    *version += 1;
+                    assert_eq!(event.version, *version, "streams are unbroken");
+                }
+            }
+        })
+    };
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let book = book.book.clone();
+        // Half of them write to the same stream, so that they conflict; the others to streams of their own.
+        let stream = if writer % 2 == 0 { "shared-1".to_owned() } else { format!("own-{writer}") };
+        writers.push(tokio::spawn(async move {
+            let mut appender = book.appender().await.expect("it connects");
+            let mut version = 0;
+            for unit in 0..UNITS {
+                let id = writer * 1_000 + unit + 1;
+                loop {
+                    let step = write(id, &[(&stream, version)], &[&stream, &stream]);
+                    match appender.append(&[step]).await.expect("it appends").remove(0) {
+                        Outcome::Appended { versions, .. } => break version = versions[0].1,
+                        Outcome::Conflict { actual } => version = actual[0].1,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("no writer fails");
+    }
+    reader.await.expect("the reader sees all of it");
+}
