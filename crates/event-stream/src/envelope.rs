@@ -10,7 +10,8 @@ use rdkafka::{
     Message,
     message::{Header, Headers, OwnedHeaders},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 const CONTENT_TYPE: &str = "application/json";
 const SOURCE: &str = "urn:daybook";
@@ -53,12 +54,29 @@ struct Attributes<'a> {
     correlationid: String,
     causationid: String,
     recordedtime: String,
-    prevsequence: String,
-    actor: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    prevsequence: String,
+}
+
+/// What `_meta` holds: every header, and what is no attribute of a CloudEvent.
+#[derive(Debug, Serialize)]
+struct Meta<'a> {
+    #[serde(flatten)]
+    attributes: &'a Attributes<'a>,
+    event_id: Uuid,
+    schema_version: i16,
+    actor: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keyid: Option<String>,
+    key_id: Option<Uuid>,
+}
+
+/// What is read back from `_meta`, because no header says it.
+#[derive(Debug, Deserialize)]
+struct ReadMeta {
+    actor: String,
+    #[serde(default)]
+    key_id: Option<Uuid>,
 }
 
 impl<'a> Attributes<'a> {
@@ -78,10 +96,8 @@ impl<'a> Attributes<'a> {
             correlationid: event.correlation_id.to_string(),
             causationid: event.causation_id.to_string(),
             recordedtime: time(event.recorded_at),
-            prevsequence: format!("{prev_sequence:020}"),
-            actor: &event.actor,
             traceparent: event.trace.as_deref(),
-            keyid: event.key_id.map(|id| id.to_string()),
+            prevsequence: format!("{prev_sequence:020}"),
         }
     }
 
@@ -102,12 +118,9 @@ impl<'a> Attributes<'a> {
             ("ce_causationid", &self.causationid),
             ("ce_recordedtime", &self.recordedtime),
             ("ce_prevsequence", &self.prevsequence),
-            ("ce_actor", self.actor),
         ];
-        let sometimes = [("ce_traceparent", self.traceparent), ("ce_keyid", self.keyid.as_deref())];
-        let present = sometimes.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        let all = always.into_iter().chain(present);
-        all.fold(OwnedHeaders::new_with_capacity(18), |headers, (key, value)| {
+        let trace = self.traceparent.map(|trace| ("ce_traceparent", trace));
+        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(16), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         })
     }
@@ -119,10 +132,18 @@ impl<'a> Attributes<'a> {
 /// [`EnvelopeError::Value`] when the stored data is not a JSON object.
 pub fn encode(event: &RecordedEvent, slice: &str, prev_sequence: i64) -> Result<(OwnedHeaders, String), EnvelopeError> {
     let attributes = Attributes::of(event, slice, prev_sequence);
-    let meta = serde_json::to_string(&attributes).map_err(|_| EnvelopeError::Value)?;
-    let body = event.data.strip_suffix('}').ok_or(EnvelopeError::Value)?;
-    let comma = if body == "{" { "" } else { "," };
-    Ok((attributes.headers(), format!("{body}{comma}{META}{meta}}}")))
+    let (actor, key_id) = (event.actor.as_str(), event.key_id);
+    let (event_id, schema_version) = (event.event_id, event.schema_version);
+    let meta = Meta { attributes: &attributes, event_id, schema_version, actor, key_id };
+    let meta = serde_json::to_string(&meta).map_err(|_| EnvelopeError::Value)?;
+    // The data goes out as it was written, so whatever space stands around its braces stays where it is.
+    let (body, end) = event.data.split_at(event.data.rfind('}').ok_or(EnvelopeError::Value)?);
+    let comma = match body.trim() {
+        "{" => "",
+        members if members.starts_with('{') => ",",
+        _ => return Err(EnvelopeError::Value),
+    };
+    Ok((attributes.headers(), format!("{body}{comma}{META}{meta}{end}")))
 }
 
 /// A message as an event.
@@ -136,6 +157,7 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
     let schema_version = schema.next().and_then(|version| version.parse().ok());
     let event_type = schema.next().map(str::to_owned);
     let value = message.payload().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(EnvelopeError::Value)?;
+    let (data, meta) = without_meta(value).ok_or(EnvelopeError::Value)?;
     Ok(Delivery {
         event: RecordedEvent {
             position: headers.parsed("ce_sequence")?,
@@ -148,24 +170,29 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
             effective_at: headers.parsed("ce_time")?,
             correlation_id: headers.parsed("ce_correlationid")?,
             causation_id: headers.parsed("ce_causationid")?,
-            actor: headers.text("ce_actor")?.to_owned(),
+            actor: meta.actor,
             trace: headers.text("ce_traceparent").ok().map(str::to_owned),
-            key_id: headers.parsed("ce_keyid").ok(),
-            data: without_meta(value).ok_or(EnvelopeError::Value)?,
+            key_id: meta.key_id,
+            data,
         },
         prev_sequence: headers.parsed("ce_prevsequence")?,
     })
 }
 
-/// The position that a message carries, without the rest of it.
-pub(crate) fn sequence(message: &impl Message) -> Result<i64, EnvelopeError> {
-    Read(message).parsed("ce_sequence")
+/// The position and the identity that a message carries, without the rest of it.
+pub(crate) fn identity(message: &impl Message) -> Result<(i64, Uuid), EnvelopeError> {
+    let headers = Read(message);
+    Ok((headers.parsed("ce_sequence")?, headers.parsed("ce_id")?))
 }
 
-fn without_meta(value: &str) -> Option<String> {
-    let (body, _) = value.rsplit_once(META)?;
+/// The data as it was written, and what `_meta` said.
+fn without_meta(value: &str) -> Option<(String, ReadMeta)> {
+    let (body, rest) = value.rsplit_once(META)?;
+    let mut members = serde_json::Deserializer::from_str(rest).into_iter();
+    let meta = members.next()?.ok()?;
+    let end = rest.get(members.byte_offset()..)?;
     let body = body.strip_suffix(',').unwrap_or(body);
-    Some(format!("{body}}}"))
+    Some((format!("{body}{end}"), meta))
 }
 
 /// Reads headers.
@@ -186,7 +213,6 @@ impl<M: Message> Read<'_, M> {
 #[cfg(test)]
 mod tests {
     use rdkafka::message::{OwnedMessage, Timestamp};
-    use uuid::Uuid;
 
     use super::*;
 
@@ -212,9 +238,18 @@ mod tests {
 
     #[test]
     fn what_goes_out_comes_back_byte_for_byte() {
-        for data in ["{}", r#"{ "order_id" : "1" }"#, r#"{"note":",\"_meta\":{","n":{"_meta":1}}"#] {
-            let event = event(data);
+        let odd = [
+            "{}",
+            " {\n} \n",
+            r#"{ "order_id" : "1" }  "#,
+            r#"{"a":[{}]}"#,
+            r#"{"note":",\"_meta\":{","n":{"_meta":1}}"#,
+            r#"{"_meta":{"actor":"forged"}}"#,
+        ];
+        for (data, key_id) in odd.into_iter().zip([None, Some(Uuid::from_u128(9))].into_iter().cycle()) {
+            let event = RecordedEvent { key_id, ..event(data) };
             let (headers, value) = encode(&event, "order", 40).expect("it is an object");
+            serde_json::from_str::<serde::de::IgnoredAny>(&value).expect("it is JSON");
             let message = OwnedMessage::new(
                 Some(value.into_bytes()),
                 None,
@@ -253,13 +288,38 @@ mod tests {
                 "ce_causationid: 00000000-0000-0000-0000-000000000003",
                 "ce_recordedtime: 2026-11-21T10:00:00.123456Z",
                 "ce_prevsequence: 00000000000000000040",
-                r#"ce_actor: support:"sam","_meta":{"#,
                 "ce_traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             ]
         );
-        assert!(
-            value.starts_with(r#"{"order_id":"1","_meta":{"id":"00000000-0000-0000-0000-000000000001","#),
-            "{value}"
+        assert_eq!(
+            value,
+            concat!(
+                r#"{"order_id":"1","_meta":{"id":"00000000-0000-0000-0000-000000000001","source":"urn:daybook","#,
+                r#""type":"daybook.order.OrderConfirmed","specversion":"1.0","subject":"order-1","#,
+                r#""time":"2017-01-01T00:00:00.000000Z","dataschema":"urn:daybook:event:order:OrderConfirmed:1","#,
+                r#""sequence":"00000000000000000042","streamversion":"3","partitionkey":"order-1","#,
+                r#""correlationid":"00000000-0000-0000-0000-000000000002","#,
+                r#""causationid":"00000000-0000-0000-0000-000000000003","#,
+                r#""recordedtime":"2026-11-21T10:00:00.123456Z","#,
+                r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","#,
+                r#""prevsequence":"00000000000000000040","event_id":"00000000-0000-0000-0000-000000000001","#,
+                r#""schema_version":1,"actor":"support:\"sam\",\"_meta\":{"}}"#,
+            )
         );
+    }
+
+    #[test]
+    fn what_the_relay_did_not_write_is_refused() {
+        for data in ["", "[1]", "7", "\"}\"", "null"] {
+            assert_eq!(encode(&event(data), "order", 40).err(), Some(EnvelopeError::Value), "{data}");
+        }
+        let bare = OwnedMessage::new(Some(b"{}".to_vec()), None, "t".into(), Timestamp::NotAvailable, 0, 0, None);
+        assert_eq!(decode(&bare), Err(EnvelopeError::Header("ce_dataschema")));
+        let (headers, _) = encode(&event("{}"), "order", 40).expect("it is an object");
+        for value in [None, Some(b"{}".to_vec()), Some(br#"{"_meta":{}}"#.to_vec()), Some(vec![0xff])] {
+            let spoiled =
+                OwnedMessage::new(value, None, "t".into(), Timestamp::NotAvailable, 0, 0, Some(headers.clone()));
+            assert_eq!(decode(&spoiled), Err(EnvelopeError::Value));
+        }
     }
 }

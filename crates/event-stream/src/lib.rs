@@ -4,10 +4,12 @@
 //! that projectors and reactors share. What does not: what an event means; which slices there are is handed in as a
 //! [`Topology`].
 
+mod backoff;
 pub mod consumer;
 pub mod envelope;
 mod kafka;
 mod migrate;
+pub mod progress;
 pub mod relay;
 pub mod topology;
 

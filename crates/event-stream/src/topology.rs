@@ -22,6 +22,14 @@ pub struct Topology {
     pub slices: Vec<SliceTopic>,
 }
 
+/// A partition of a topic, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) slice: String,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+}
+
 /// No slice has such a stream.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no slice has a stream like `{0}`")]
@@ -45,9 +53,7 @@ impl Topology {
     /// # Errors
     /// [`UnknownStream`].
     pub fn slice_of(&self, stream_id: &str) -> Result<&str, UnknownStream> {
-        let prefix = stream_id.split_once('-').map_or("", |(prefix, _)| prefix);
-        let slice = self.slices.iter().find(|slice| slice.stream_prefixes.iter().any(|own| own == prefix));
-        slice.map(|slice| slice.slice.as_str()).ok_or_else(|| UnknownStream(stream_id.to_owned()))
+        self.slice_index(stream_id).map(|slice| self.slices[slice].slice.as_str())
     }
 
     /// The partition of a stream: where Java clients with the default partitioner put its key, too.
@@ -56,6 +62,30 @@ impl Topology {
         // As Kafka's `Utils.toPositive(murmur2(key)) % partitions`.
         let positive = murmur2(stream_id.as_bytes()) & 0x7fff_ffff;
         i32::try_from(positive % self.partitions.unsigned_abs().max(1)).unwrap_or(0)
+    }
+
+    /// All partitions of all topics.
+    pub(crate) fn shards(&self) -> Vec<Shard> {
+        let of = |slice: &SliceTopic, partition| Shard {
+            slice: slice.slice.clone(),
+            topic: self.topic(&slice.slice),
+            partition,
+        };
+        self.slices.iter().flat_map(|slice| (0..self.partitions).map(move |partition| of(slice, partition))).collect()
+    }
+
+    /// Which of the [shards](Self::shards) a stream is in.
+    pub(crate) fn shard_of(&self, stream_id: &str) -> Result<usize, UnknownStream> {
+        let slice = self.slice_index(stream_id)?;
+        let (partition, partitions) = (self.partition_of(stream_id), self.partitions);
+        let within = usize::try_from(partition).unwrap_or(0);
+        Ok(slice * usize::try_from(partitions).unwrap_or(1) + within)
+    }
+
+    fn slice_index(&self, stream_id: &str) -> Result<usize, UnknownStream> {
+        let prefix = stream_id.split_once('-').map_or("", |(prefix, _)| prefix);
+        let slice = self.slices.iter().position(|slice| slice.stream_prefixes.iter().any(|own| own == prefix));
+        slice.ok_or_else(|| UnknownStream(stream_id.to_owned()))
     }
 
     /// Whether an event is in a partition of a topic.

@@ -1,6 +1,4 @@
-//! How far a consumer is in each partition, as it is remembered.
-
-use std::collections::BTreeMap;
+//! How far a consumer is in each partition, as it is remembered, and whose a partition is.
 
 use daybook_event_store::Daybook;
 use deadpool_postgres::Transaction;
@@ -8,78 +6,93 @@ use deadpool_postgres::Transaction;
 use super::ConsumerError;
 
 /// A partition of a topic.
-pub(super) type Partition = (String, i32);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) topic: String,
+    pub(super) nr: i32,
+}
 
 /// How far a consumer is in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     /// The offset of the last message that was taken in; -1 before the first.
     pub(super) offset: i64,
-    /// The position of the last event that was taken in.
+    /// Every event of the partition up to this position was taken in.
     pub(super) position: i64,
+    /// Raised by whoever takes the partition over.
+    generation: i64,
 }
 
-impl Checkpoint {
-    const START: Self = Self { offset: -1, position: 0 };
-}
-
-/// The checkpoints of partitions; those that are new begin at the start.
-pub(super) async fn load(
+/// Begins with partitions: those that are new begin at the start.
+pub(super) async fn begin(
     book: &Daybook,
     consumer: &str,
     partitions: &[Partition],
-) -> Result<BTreeMap<Partition, Checkpoint>, ConsumerError> {
+) -> Result<Vec<Checkpoint>, ConsumerError> {
     let client = book.pool().get().await?;
-    let (topics, numbers): (Vec<&str>, Vec<i32>) = partitions.iter().map(|(topic, nr)| (topic.as_str(), *nr)).unzip();
+    let (topics, numbers): (Vec<&str>, Vec<i32>) = partitions.iter().map(|p| (p.topic.as_str(), p.nr)).unzip();
     client
         .execute(
-            "INSERT INTO consumer_checkpoints
-             SELECT $1, p.topic, p.partition, $4, $5 FROM unnest($2::text[], $3::int[]) AS p (topic, partition)
+            "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
+             SELECT $1, p.topic, p.partition, -1, 0 FROM unnest($2::text[], $3::int[]) AS p (topic, partition)
              ON CONFLICT DO NOTHING",
-            &[&consumer, &topics, &numbers, &Checkpoint::START.offset, &Checkpoint::START.position],
-        )
-        .await?;
-    let rows = client
-        .query(
-            "SELECT c.topic, c.partition, c.log_offset, c.position
-             FROM consumer_checkpoints c JOIN unnest($2::text[], $3::int[]) AS p (topic, partition) USING (topic, partition)
-             WHERE c.consumer = $1",
             &[&consumer, &topics, &numbers],
         )
         .await?;
-    let checkpoints = rows.iter().map(|row| {
-        let checkpoint = Checkpoint { offset: row.try_get(2)?, position: row.try_get(3)? };
-        Ok(((row.try_get(0)?, row.try_get(1)?), checkpoint))
-    });
-    checkpoints.collect()
+    drop(client);
+    take(book, consumer, partitions).await
 }
 
-/// Moves checkpoints on, each from what this process believes it to be: whoever else has moved one has taken it over.
+/// Takes partitions over, each from where it is: whoever had them before can commit no more. Those of a consumer that was
+/// removed meanwhile are not made again: [`ConsumerError::Fenced`].
+pub(super) async fn take(
+    book: &Daybook,
+    consumer: &str,
+    partitions: &[Partition],
+) -> Result<Vec<Checkpoint>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let (topics, numbers): (Vec<&str>, Vec<i32>) = partitions.iter().map(|p| (p.topic.as_str(), p.nr)).unzip();
+    let rows = client
+        .query(
+            "UPDATE consumer_checkpoints c SET generation = generation + 1
+             FROM unnest($2::text[], $3::int[]) AS p (topic, partition)
+             WHERE c.consumer = $1 AND c.topic = p.topic AND c.partition = p.partition
+             RETURNING c.topic, c.partition, c.log_offset, c.position, c.generation",
+            &[&consumer, &topics, &numbers],
+        )
+        .await?;
+    let mut taken = vec![None; partitions.len()];
+    for row in &rows {
+        let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
+        if let Some(index) = partitions.iter().position(|asked| *asked == partition) {
+            let (offset, position) = (row.try_get(2)?, row.try_get(3)?);
+            taken[index] = Some(Checkpoint { offset, position, generation: row.try_get(4)? });
+        }
+    }
+    taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
+}
+
+/// Moves a checkpoint on from what this process believes it to be. Where somebody else has taken the partition over, or a commit
+/// whose outcome was lost did take place, nothing moves and the transaction must not be committed.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,
-    before: &BTreeMap<Partition, Checkpoint>,
-    after: &BTreeMap<Partition, Checkpoint>,
-) -> Result<(), ConsumerError> {
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (partition, checkpoint) in after {
-        let Some(expected) = before.get(partition) else { return Err(ConsumerError::Fenced) };
-        columns.0.push(partition.0.as_str());
-        columns.1.push(partition.1);
-        columns.2.push(checkpoint.offset);
-        columns.3.push(checkpoint.position);
-        columns.4.push(expected.position);
-    }
+    partition: &Partition,
+    from: Checkpoint,
+    (offset, position): (i64, i64),
+) -> Result<Checkpoint, ConsumerError> {
     let statement = transaction
         .prepare_cached(
-            "UPDATE consumer_checkpoints c SET log_offset = n.log_offset, position = n.position
-             FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
-                  AS n (topic, partition, log_offset, position, expected)
-             WHERE c.consumer = $1 AND c.topic = n.topic AND c.partition = n.partition AND c.position = n.expected",
+            "UPDATE consumer_checkpoints SET log_offset = $4, position = $5
+             WHERE consumer = $1 AND topic = $2 AND partition = $3 AND generation = $6 AND log_offset = $7 AND position = $8",
         )
         .await?;
+    let (topic, nr) = (&partition.topic, &partition.nr);
     let moved = transaction
-        .execute(&statement, &[&consumer, &columns.0, &columns.1, &columns.2, &columns.3, &columns.4])
+        .execute(
+            &statement,
+            &[&consumer, topic, nr, &offset, &position, &from.generation, &from.offset, &from.position],
+        )
         .await?;
-    if usize::try_from(moved) == Ok(after.len()) { Ok(()) } else { Err(ConsumerError::Fenced) }
+    if moved == 1 { Ok(Checkpoint { offset, position, ..from }) } else { Err(ConsumerError::Fenced) }
 }

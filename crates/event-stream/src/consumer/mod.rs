@@ -4,13 +4,13 @@
 //! to show on lag monitors: a position at or below the checkpoint is a duplicate and is skipped; a `prevsequence` above it is a
 //! gap, and is filled from the book before going on. So a consumer proves to itself that it missed nothing.
 //!
-//! All partitions that a process was assigned are taken in together, a batch a transaction: that is fewer commits than one a
-//! partition, and a process that lost a partition meanwhile finds its checkpoint moved, and its transaction fails whole.
+//! Every partition has a task of its own while it is this process's. Who takes a partition over raises its generation, and the
+//! checkpoint moves only for the generation that it was read with: a task that lost its partition cannot commit.
 
-mod batch;
 mod checkpoints;
-mod messages;
+mod group;
 pub mod parked;
+mod partition;
 mod runner;
 
 use std::future::Future;
@@ -19,7 +19,9 @@ use daybook_event_store::{RecordedEvent, StoreError};
 use deadpool_postgres::Transaction;
 use rdkafka::error::KafkaError;
 
-pub use runner::Consumer;
+use crate::kafka::TopicError;
+
+pub use runner::{Consumer, Ended};
 
 /// Why an effect did not take place.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,8 @@ pub enum EffectError {
 
 /// What a consumer does with events, inside the transaction that moves its checkpoint.
 pub trait Effect: Send + Sync {
-    /// Takes events in: those of one stream are in order, and none comes twice.
+    /// Takes events in: those of one stream are in order, and none comes twice. There may be none at all, when only the
+    /// checkpoint moves; this is still the place to say that the consumer is [retired](EffectError::Retired).
     fn apply(
         &self,
         transaction: &Transaction<'_>,
@@ -59,6 +62,9 @@ pub enum ConsumerError {
     /// The broker failed.
     #[error("Kafka failed: {0}")]
     Kafka(#[from] KafkaError),
+    /// The topics are not as they should be.
+    #[error(transparent)]
+    Topics(#[from] TopicError),
     /// The effect failed.
     #[error(transparent)]
     Effect(#[from] EffectError),

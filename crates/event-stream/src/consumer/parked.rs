@@ -1,12 +1,13 @@
 //! Parked streams: what could not be taken in waits here, in order, until somebody has mended the cause.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use daybook_event_store::{AsOf, Daybook, RecordedEvent, StoreError};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 
-use super::{ConsumerError, Effect, EffectError};
+use super::{ConsumerError, Effect};
 
 /// A parked event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,10 +42,23 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
     parked.collect()
 }
 
-/// The streams that are parked for a consumer.
-pub(super) async fn streams(book: &Daybook, consumer: &str) -> Result<HashSet<String>, ConsumerError> {
-    let client = book.pool().get().await?;
-    let rows = client.query("SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1", &[&consumer]).await?;
+/// Consumers and [`retry`] keep out of each other's way: those share this lock of the consumer's name, this one has it alone.
+const LOCK: i32 = 0x7061_726b;
+
+/// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is
+/// lost only together with its effect. Returns the streams that are parked.
+pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<HashSet<String>, ConsumerError> {
+    let lock = transaction
+        .prepare_cached(
+            "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)), set_config('synchronous_commit', 'off', true)",
+        )
+        .await?;
+    let parked = transaction.prepare_cached("SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1").await?;
+    // One round trip; still the second statement sees what was committed before the first one had its lock.
+    let (lock_parameters, parameters): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 1]) =
+        ([&LOCK, &consumer], [&consumer]);
+    let (_, rows) =
+        futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query(&parked, &parameters))?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
@@ -52,14 +66,20 @@ pub(super) async fn streams(book: &Daybook, consumer: &str) -> Result<HashSet<St
 pub(super) async fn park(
     transaction: &Transaction<'_>,
     consumer: &str,
-    events: &[(RecordedEvent, String)],
+    events: &[&RecordedEvent],
+    poisoned: &HashMap<&str, (i64, String)>,
 ) -> Result<(), tokio_postgres::Error> {
+    const BEHIND: &str = "an earlier event of the stream is parked";
     if events.is_empty() {
         return Ok(());
     }
-    let positions: Vec<i64> = events.iter().map(|(event, _)| event.position).collect();
-    let streams: Vec<&str> = events.iter().map(|(event, _)| event.stream_id.as_str()).collect();
-    let reasons: Vec<&str> = events.iter().map(|(_, reason)| reason.as_str()).collect();
+    let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+    let streams: Vec<&str> = events.iter().map(|event| event.stream_id.as_str()).collect();
+    let reason = |event: &&RecordedEvent| match poisoned.get(event.stream_id.as_str()) {
+        Some((position, reason)) if *position == event.position => reason.as_str(),
+        _ => BEHIND,
+    };
+    let reasons: Vec<&str> = events.iter().map(reason).collect();
     transaction
         .execute(
             "INSERT INTO parked_events (consumer, position, stream_id, reason)
@@ -69,11 +89,13 @@ pub(super) async fn park(
             &[&consumer, &positions, &streams, &reasons],
         )
         .await?;
-    metrics::counter!("daybook_consumer_parked_total").increment(events.len() as u64);
+    metrics::counter!("daybook_consumer_parked_total", "consumer" => consumer.to_owned())
+        .increment(events.len() as u64);
     Ok(())
 }
 
-/// Takes the parked events of a stream in, in order, and un-parks it. Returns how many there were.
+/// Takes the parked events of a stream in, in order, and un-parks it. Returns how many there were. A running consumer goes on
+/// with the stream from there.
 ///
 /// # Errors
 /// [`ConsumerError`]; then the stream stays parked as it was.
@@ -85,6 +107,7 @@ pub async fn retry(
 ) -> Result<usize, ConsumerError> {
     let mut client = book.pool().get().await?;
     let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCK, &consumer]).await?;
     let rows = transaction
         .query(
             "DELETE FROM parked_events WHERE consumer = $1 AND stream_id = $2 RETURNING position",
@@ -93,19 +116,12 @@ pub async fn retry(
         .await?;
     let positions: HashSet<i64> =
         rows.iter().map(|row| row.try_get(0)).collect::<Result<_, tokio_postgres::Error>>()?;
+    if positions.is_empty() {
+        return Ok(0);
+    }
     let events = book.read_stream(stream_id, 0, AsOf::Now).await?;
     let events: Vec<_> = events.into_iter().filter(|event| positions.contains(&event.position)).collect();
     effect.apply(&transaction, &events).await?;
     transaction.commit().await?;
     Ok(events.len())
-}
-
-/// Sets a poisoned event and what follows it in its stream aside.
-pub(super) fn set_aside(events: &mut Vec<RecordedEvent>, error: &EffectError) -> Option<Vec<(RecordedEvent, String)>> {
-    let EffectError::Poison { position, reason } = error else { return None };
-    let stream = events.iter().find(|event| event.position == *position)?.stream_id.clone();
-    let aside = |event: &RecordedEvent| event.stream_id == stream && event.position >= *position;
-    let (parked, rest): (Vec<_>, Vec<_>) = events.drain(..).partition(aside);
-    *events = rest;
-    Some(parked.into_iter().map(|event| (event, reason.clone())).collect())
 }

@@ -1,28 +1,20 @@
-//! The loop of a consumer.
+//! The loop of a consumer: joining its group, and a task for every partition that it is given.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
-use daybook_event_store::{Daybook, RecordedEvent};
+use daybook_event_store::Daybook;
+use futures::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConsumerError, Effect, EffectError,
-    batch::{Batch, sort_out},
-    checkpoints::{self, Checkpoint, Partition},
-    messages::Messages,
-    parked,
+    ConsumerError, Effect, EffectError, checkpoints,
+    group::{Change, Group},
+    partition::PartitionRun,
 };
-use crate::KafkaSettings;
+use crate::{KafkaSettings, backoff::Backoff, progress};
 
-/// The most messages in one transaction.
-const BATCH: usize = 2_000;
-/// How long to wait after a failure.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How often to look for a new assignment, and for streams that were un-parked, while nothing comes.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the lag is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// A consumer of the stream: a name, which is also its Kafka group, its topics, and what it does with events.
 pub struct Consumer<E> {
@@ -34,130 +26,87 @@ pub struct Consumer<E> {
     pub effect: E,
 }
 
-/// What a running consumer knows.
-struct Run<'c, E> {
-    consumer: &'c Consumer<E>,
-    book: &'c Daybook,
-    kafka: &'c KafkaSettings,
-    messages: Messages,
-    checkpoints: BTreeMap<Partition, Checkpoint>,
-    parked: HashSet<String>,
+/// Why a consumer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Its effect said that it is [retired](EffectError::Retired).
+    Retired,
 }
 
 impl<E: Effect> Consumer<E> {
     /// Takes events in until it is told to stop, or finds that it is retired. Whatever fails is tried again.
-    pub async fn run(&self, book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) {
+    pub async fn run(&self, book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) -> Ended {
+        let mut backoff = Backoff::new();
         while !stop.is_cancelled() {
-            let ended = tokio::select! {
-                ended = self.attempt(book, kafka) => ended,
-                () = stop.cancelled() => return,
-            };
-            match ended {
-                ConsumerError::Effect(EffectError::Retired) => return,
-                ConsumerError::Fenced => tracing::debug!(consumer = self.name, "partitions have moved; starting anew"),
-                error => tracing::warn!(consumer = self.name, %error, "the consumer starts anew"),
+            match self.attempt(book, kafka, stop).await {
+                Ok(()) => break,
+                Err(ConsumerError::Effect(EffectError::Retired)) => return Ended::Retired,
+                Err(error) => tracing::warn!(consumer = self.name, %error, "the consumer starts anew"),
             }
             tokio::select! {
-                () = tokio::time::sleep(RETRY_AFTER) => {}
+                () = backoff.wait() => {}
                 () = stop.cancelled() => {}
             }
         }
+        Ended::Stopped
     }
 
-    async fn attempt(&self, book: &Daybook, kafka: &KafkaSettings) -> ConsumerError {
-        let subscribed = Messages::subscribe(kafka, &format!("{}.{}", kafka.topology.prefix, self.name), &self.topics);
-        let messages = match subscribed {
-            Ok(messages) => messages,
-            Err(error) => return error,
-        };
-        let (checkpoints, parked) = (BTreeMap::new(), HashSet::new());
-        let mut run = Run { consumer: self, book, kafka, messages, checkpoints, parked };
-        loop {
-            if let Err(error) = run.step().await {
-                return error;
-            }
-        }
-    }
-}
-
-impl<E: Effect> Run<'_, E> {
-    async fn step(&mut self) -> Result<(), ConsumerError> {
-        let received = tokio::time::timeout(LOOK_EVERY, self.messages.receive(BATCH)).await;
-        if let Some(partitions) = self.messages.reassigned()? {
-            return self.resume(&partitions).await;
-        }
-        match received {
-            Ok(received) => {
-                let topology = &self.kafka.topology;
-                let batch = sort_out(self.book, topology, &self.checkpoints, received?).await?;
-                self.take_in(batch).await
-            }
-            Err(_) if !self.parked.is_empty() => {
-                self.parked = parked::streams(self.book, &self.consumer.name).await?;
-                Ok(())
-            }
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Begins with new partitions where their checkpoints are. What was received before is received again.
-    async fn resume(&mut self, partitions: &[Partition]) -> Result<(), ConsumerError> {
-        self.checkpoints = checkpoints::load(self.book, &self.consumer.name, partitions).await?;
-        self.parked = parked::streams(self.book, &self.consumer.name).await?;
-        tracing::debug!(consumer = self.consumer.name, partitions = partitions.len(), "assigned");
-        self.messages.seek(&self.checkpoints)
-    }
-
-    /// Takes a batch in. A poisoned event is set aside with the rest of its stream, and the others are tried again.
-    async fn take_in(&mut self, batch: Batch) -> Result<(), ConsumerError> {
-        let Batch { mut events, after } = batch;
-        if after.is_empty() {
-            return Ok(());
-        }
-        let mut aside = Vec::new();
-        events.retain(|event| {
-            let go_on = !self.parked.contains(&event.stream_id);
-            if !go_on {
-                aside.push((event.clone(), "an earlier event of the stream is parked".to_owned()));
-            }
-            go_on
-        });
-        loop {
-            match self.commit(&events, &aside, &after).await {
-                Err(ConsumerError::Effect(error @ EffectError::Poison { .. })) => {
-                    tracing::error!(consumer = self.consumer.name, %error, "a stream is parked");
-                    let Some(parked) = parked::set_aside(&mut events, &error) else { return Err(error.into()) };
-                    self.parked.extend(parked.iter().map(|(event, _)| event.stream_id.clone()));
-                    aside.extend(parked);
-                }
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
-        }
-        metrics::counter!("daybook_consumer_events_total", "consumer" => self.consumer.name.clone())
-            .increment(events.len() as u64);
-        self.messages.report(&after);
-        self.checkpoints.extend(after);
-        Ok(())
-    }
-
-    /// The effect and the checkpoints: one transaction.
-    async fn commit(
+    /// Is a member of the group until told to stop, or until something fails.
+    async fn attempt(
         &self,
-        events: &[RecordedEvent],
-        aside: &[(RecordedEvent, String)],
-        after: &BTreeMap<Partition, Checkpoint>,
+        book: &Daybook,
+        kafka: &KafkaSettings,
+        stop: &CancellationToken,
     ) -> Result<(), ConsumerError> {
-        let mut client = self.book.pool().get().await?;
-        let transaction = client.transaction().await?;
-        // A read model can be made again from the book, and its checkpoint goes with it: it need not wait for the disk.
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-        checkpoints::advance(&transaction, &self.consumer.name, &self.checkpoints, after).await?;
-        if !events.is_empty() {
-            self.consumer.effect.apply(&transaction, events).await?;
+        tokio::select! {
+            topics = kafka.ensure_topics() => topics?,
+            () = stop.cancelled() => return Ok(()),
         }
-        parked::park(&transaction, &self.consumer.name, aside).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut group = Group::join(kafka, &self.name, &self.topics)?;
+        let ended = tokio::select! {
+            ended = self.serve(book, kafka, &mut group) => ended,
+            () = stop.cancelled() => Ok(()),
+        };
+        group.leave().await;
+        ended
+    }
+
+    /// Runs a task for every partition of this process. A task that is cut off by a rebalance leaves its batch uncommitted.
+    async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
+        let mut running = FuturesUnordered::new();
+        let mut measure = tokio::time::interval(MEASURE_EVERY);
+        loop {
+            tokio::select! {
+                change = group.change() => {
+                    running.clear();
+                    if let Change::Assigned(partitions) = change? {
+                        tracing::debug!(consumer = self.name, partitions = partitions.len(), "assigned");
+                        let checkpoints = checkpoints::begin(book, &self.name, &partitions).await?;
+                        for (queue, checkpoint) in group.begin(partitions, &checkpoints).await?.into_iter().zip(checkpoints) {
+                            let topology = &kafka.topology;
+                            running.push(PartitionRun { consumer: self, book, topology, queue, checkpoint }.run());
+                        }
+                    }
+                }
+                Some(error) = running.next() => return Err(error),
+                _ = measure.tick() => self.measure(book).await,
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
+    async fn measure(&self, book: &Daybook) {
+        match progress::list(book).await {
+            Ok(all) => {
+                for progress in all.iter().filter(|progress| progress.consumer == self.name) {
+                    let name = self.name.clone();
+                    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
+                    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
+                }
+            }
+            Err(error) => tracing::debug!(consumer = self.name, %error, "the lag was not measured"),
+        }
     }
 }

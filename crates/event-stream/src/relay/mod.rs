@@ -1,12 +1,14 @@
 //! The relay: the only one who produces to Kafka. It reads committed events in order and publishes them.
 //!
 //! One leader at a time, by an advisory lock, with a fencing epoch for one who was asleep while the lock moved on. What is
-//! published is checkpointed after the acknowledgements; whoever takes over looks at the end of every partition and skips
-//! what is there, so a restart repeats nothing. A topic that was lost or made anew is filled from the book again.
+//! published is checkpointed after the acknowledgements; whoever takes over reads the end of every partition and skips what is
+//! there, so a restart repeats nothing. A partition that was lost or made anew is filled from the book again; the others go on
+//! where they are. After any failure the leader starts anew in the same way, so it never guesses what a broken connection did.
 
 mod checkpoint;
 mod leader;
 mod publish;
+mod refill;
 mod tails;
 
 use std::time::Duration;
@@ -14,25 +16,29 @@ use std::time::Duration;
 use daybook_event_store::{Daybook, StoreError};
 use rdkafka::error::KafkaError;
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backoff::{Backoff, jittered},
     envelope::EnvelopeError,
     kafka::{KafkaSettings, TopicError},
     topology::UnknownStream,
 };
 
-/// How long a standby waits before it tries to lead again, and a leader who failed before it starts anew.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// The advisory lock of the leader.
-const LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('daybook relay'))";
+/// How long a standby waits before it tries to lead again.
+const STANDBY: Duration = Duration::from_millis(500);
+/// How long a leader that was told to stop may take to finish what it has begun.
+const GRACE: Duration = Duration::from_secs(3);
+/// The two halves of the advisory lock of the leader.
+const LOCK: [i32; 2] = [0x6461_7962, 0x7265_6c61];
 
 /// How the relay works.
 #[derive(Debug, Clone)]
 pub struct RelaySettings {
     /// The broker.
     pub kafka: KafkaSettings,
-    /// When topics have to be filled again: only the last events of the book, this many bytes of them. For a broker that keeps
+    /// When lost topics have to be filled again: only the last events of the book, this many bytes of them. For a broker that keeps
     /// no more (the embedded one); consumers fill what is missing from the book. All events when absent.
     pub refill_bytes: Option<i64>,
 }
@@ -68,6 +74,22 @@ pub enum RelayError {
         /// Why not.
         source: KafkaError,
     },
+    /// A topic is shorter than what was published to it.
+    #[error("partition {partition} of topic {topic} was made anew while it was published to")]
+    MadeAnew {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// A topic belongs to another book, or the book was set back to an older state than what was published from it.
+    #[error("topic {topic} holds an event at position {position} that is not this book's; use another topic prefix")]
+    AnotherBook {
+        /// The topic.
+        topic: String,
+        /// The position that the event claims.
+        position: i64,
+    },
     /// Another relay leads now.
     #[error("another relay leads now")]
     Fenced,
@@ -85,13 +107,17 @@ impl From<tokio_postgres::Error> for RelayError {
 /// How far the relay is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RelayStatus {
+    /// Whether anybody leads.
+    pub leader: bool,
     /// How often a leader has taken over.
     pub epoch: i64,
-    /// Everything up to this position is published.
+    /// Everything up to this position has been published.
     pub position: i64,
+    /// Where publishing stands: behind `position` while a lost topic is filled again.
+    pub cursor: i64,
     /// The position of the last event of the book.
     pub head: i64,
-    /// How many positions the book is ahead.
+    /// How many positions the book is ahead of where publishing stands.
     pub lag: i64,
     /// What was published last, by partition.
     pub partitions: Vec<PartitionStatus>,
@@ -126,30 +152,46 @@ impl Relay {
 
     /// Publishes, or stands by while another one does, until it is told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
         while !stop.is_cancelled() {
+            let too_late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
             let led = tokio::select! {
                 led = self.lead_if_free(&stop) => led,
-                () = stop.cancelled() => return,
+                () = too_late => return,
             };
-            match led {
-                Ok(()) => {}
-                Err(RelayError::Fenced) => tracing::info!("another relay leads now; standing by"),
-                Err(error) => tracing::warn!(%error, "the relay starts anew"),
-            }
+            let pause = async {
+                match led {
+                    Ok(_) | Err(RelayError::Fenced) => {
+                        backoff.reset();
+                        tokio::time::sleep(jittered(STANDBY)).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the relay starts anew");
+                        backoff.wait().await;
+                    }
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(RETRY_AFTER) => {}
+                () = pause => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    /// Leads if nobody else does. The lock is the connection's: it is free again when the connection ends.
-    async fn lead_if_free(&self, stop: &CancellationToken) -> Result<(), RelayError> {
+    /// Leads if nobody else does; `false` if somebody does. The lock is the connection's: it is free again when that ends.
+    async fn lead_if_free(&self, stop: &CancellationToken) -> Result<bool, RelayError> {
         let mut client = self.book.connect().await?;
-        if client.query_one(LOCK, &[]).await?.try_get(0)? {
-            leader::lead(&self.book, &self.settings, &mut client, stop).await?;
+        let lock: &[&(dyn ToSql + Sync)] = &[&LOCK[0], &LOCK[1]];
+        if !client.query_one("SELECT pg_try_advisory_lock($1, $2)", lock).await?.try_get::<_, bool>(0)? {
+            return Ok(false);
         }
-        Ok(())
+        leader::lead(&self.book, &self.settings, &mut client, stop).await?;
+        // So that a standby need not wait for the server to notice.
+        client.execute("SELECT pg_advisory_unlock($1, $2)", lock).await?;
+        Ok(true)
     }
 }
 
@@ -160,7 +202,16 @@ impl Relay {
 pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
     let head = book.head().await?.position;
     let client = book.pool().get().await?;
-    let row = client.query_one("SELECT epoch, position FROM relay", &[]).await?;
+    let row = client
+        .query_one(
+            "SELECT epoch, position, cursor, EXISTS (
+                 SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                 WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
+                   AND l.classid = $1::int::oid AND l.objid = $2::int::oid AND l.objsubid = 2
+             ) FROM relay",
+            &[&LOCK[0], &LOCK[1]],
+        )
+        .await?;
     let rows = client
         .query(
             "SELECT topic, partition, last_position, last_offset FROM relay_partitions ORDER BY topic, partition",
@@ -175,12 +226,14 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
             last_offset: row.try_get(3)?,
         })
     });
-    let position: i64 = row.try_get(1)?;
+    let cursor: i64 = row.try_get(2)?;
     Ok(RelayStatus {
+        leader: row.try_get(3)?,
         epoch: row.try_get(0)?,
-        position,
+        position: row.try_get(1)?,
+        cursor,
         head,
-        lag: (head - position).max(0),
+        lag: (head - cursor).max(0),
         partitions: partitions.collect::<Result<_, tokio_postgres::Error>>()?,
     })
 }

@@ -1,11 +1,11 @@
 //! Publishing a batch: idempotent, in order, and acknowledged by all replicas before it counts.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use daybook_event_store::RecordedEvent;
 use rdkafka::{
     ClientContext, Message,
     error::{KafkaError, RDKafkaErrorCode},
@@ -13,49 +13,56 @@ use rdkafka::{
 };
 use tokio::sync::Notify;
 
-use super::{
-    RelayError,
-    checkpoint::{Last, Partition},
+use super::{RelayError, checkpoint::Last};
+use crate::{
+    envelope,
+    kafka::KafkaSettings,
+    topology::{Shard, Topology},
 };
-use crate::{envelope, kafka::KafkaSettings};
-use daybook_event_store::RecordedEvent;
 
 /// How long to wait when the producer's buffer is full.
 const BUFFER_PAUSE: Duration = Duration::from_millis(1);
+/// After so many events others get their turn on this thread.
+const TURN: usize = 256;
 
-/// What has been acknowledged.
+/// A batch on its way.
 #[derive(Default)]
-struct Acknowledged {
-    outstanding: usize,
+struct Batch {
+    /// The shard and the position of each message.
+    sent: Vec<(usize, i64)>,
+    /// The offset of each message that was acknowledged.
+    acknowledged: Vec<(usize, i64)>,
     failed: Option<(i64, KafkaError)>,
-    lasts: BTreeMap<Partition, Last>,
 }
 
 #[derive(Clone, Default)]
 struct Acks {
-    state: Arc<Mutex<Acknowledged>>,
+    batch: Arc<Mutex<Batch>>,
     changed: Arc<Notify>,
+}
+
+impl Acks {
+    fn lock(&self) -> MutexGuard<'_, Batch> {
+        // A panic elsewhere leaves the counts as they are, which is what is wanted.
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Acks {}
 
 impl ProducerContext for Acks {
-    type DeliveryOpaque = Box<i64>;
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, position: Box<i64>) {
-        // A panic elsewhere leaves the counts as they are, which is what is wanted.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.outstanding -= 1;
+    fn delivery(&self, result: &DeliveryResult<'_>, nr: usize) {
+        let mut batch = self.lock();
         match result {
-            Ok(message) => {
-                let last = Last { position: *position, offset: message.offset() };
-                state.lasts.insert((message.topic().to_owned(), message.partition()), last);
-            }
+            Ok(message) => batch.acknowledged.push((nr, message.offset())),
             Err((error, _)) => {
-                state.failed.get_or_insert((*position, error.clone()));
+                let position = batch.sent.get(nr).map_or(0, |(_, position)| *position);
+                batch.failed.get_or_insert((position, error.clone()));
             }
         }
-        if state.outstanding == 0 {
+        if batch.failed.is_some() || batch.acknowledged.len() == batch.sent.len() {
             self.changed.notify_one();
         }
     }
@@ -63,8 +70,9 @@ impl ProducerContext for Acks {
 
 /// Produces events. After a failure it must not be used again: what was in its buffer is uncertain.
 pub(super) struct Publisher {
-    kafka: KafkaSettings,
-    producer: ThreadedProducer<Acks>,
+    topology: Topology,
+    shards: Vec<Shard>,
+    producer: Option<ThreadedProducer<Acks>>,
     acks: Acks,
 }
 
@@ -74,96 +82,107 @@ impl Publisher {
         let producer = kafka
             .client()
             .set("enable.idempotence", "true")
+            // A message that is given up stops all that come after it, so a partition never has a hole.
+            .set("enable.gapless.guarantee", "true")
             .set("acks", "all")
-            .set("linger.ms", "1")
+            .set("linger.ms", "2")
             .set("batch.num.messages", "10000")
+            .set("batch.size", "500000")
             .set("queue.buffering.max.messages", "100000")
             .set("message.timeout.ms", "30000")
             .create_with_context(acks.clone())?;
-        Ok(Self { kafka: kafka.clone(), producer, acks })
+        let shards = kafka.topology.shards();
+        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(producer), acks })
     }
 
-    /// Publishes events in order and waits until all of them are acknowledged. `lasts` moves on with them.
+    /// Publishes events in order, but for those that are there already, and waits until all of them are acknowledged. `lasts`
+    /// moves on with them. Returns which shards have moved.
     pub(super) async fn publish(
         &self,
         events: &[RecordedEvent],
-        lasts: &mut BTreeMap<Partition, Last>,
-        before_first: i64,
-    ) -> Result<(), RelayError> {
-        let mut previous: BTreeMap<Partition, i64> =
-            lasts.iter().map(|(partition, last)| (partition.clone(), last.position)).collect();
-        for event in events {
-            let slice = self.kafka.topology.slice_of(&event.stream_id)?;
-            let topic = self.kafka.topology.topic(slice);
-            let partition = self.kafka.topology.partition_of(&event.stream_id);
-            let prev = previous.entry((topic.clone(), partition)).or_insert(before_first);
-            if event.position > *prev {
-                self.send(event, slice, &topic, partition, *prev).await?;
-                *prev = event.position;
+        lasts: &mut [Option<Last>],
+    ) -> Result<Vec<usize>, RelayError> {
+        *self.acks.lock() = Batch { sent: Vec::with_capacity(events.len()), ..Batch::default() };
+        let mut previous: Vec<i64> = lasts.iter().map(|last| last.map_or(0, |last| last.position)).collect();
+        for (nr, event) in events.iter().enumerate() {
+            let shard = self.topology.shard_of(&event.stream_id)?;
+            if event.position > previous[shard] {
+                self.send(event, shard, previous[shard]).await?;
+                previous[shard] = event.position;
+            }
+            if nr % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
             }
         }
-        self.acknowledged().await?;
-        let mut state = self.lock();
-        lasts.append(&mut state.lasts);
-        Ok(())
+        self.acknowledged(lasts).await
     }
 
-    async fn send(
-        &self,
-        event: &RecordedEvent,
-        slice: &str,
-        topic: &str,
-        partition: i32,
-        prev: i64,
-    ) -> Result<(), RelayError> {
-        let position = event.position;
+    async fn send(&self, event: &RecordedEvent, shard: usize, prev: i64) -> Result<(), RelayError> {
+        let (position, place) = (event.position, &self.shards[shard]);
         let (headers, value) =
-            envelope::encode(event, slice, prev).map_err(|source| RelayError::Envelope { position, source })?;
-        let mut record = BaseRecord::with_opaque_to(topic, Box::new(position))
-            .partition(partition)
+            envelope::encode(event, &place.slice, prev).map_err(|source| RelayError::Envelope { position, source })?;
+        let nr = {
+            let mut batch = self.acks.lock();
+            batch.sent.push((shard, position));
+            batch.sent.len() - 1
+        };
+        let mut record = BaseRecord::with_opaque_to(&place.topic, nr)
+            .partition(place.partition)
             .key(event.stream_id.as_bytes())
             .payload(value.as_bytes())
-            .timestamp(event.effective_at.timestamp_millis())
+            // Retention counts from here; imported history happened long ago.
+            .timestamp(event.recorded_at.timestamp_millis())
             .headers(headers);
-        self.lock().outstanding += 1;
+        let Some(producer) = &self.producer else { return Err(RelayError::Interrupted) };
         loop {
-            match self.producer.send(record) {
+            match producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
                     record = refused;
                     tokio::time::sleep(BUFFER_PAUSE).await;
                 }
-                Err((source, _)) => {
-                    self.lock().outstanding -= 1;
-                    return Err(RelayError::NotAcknowledged { position, source });
-                }
+                Err((source, _)) => return Err(RelayError::NotAcknowledged { position, source }),
             }
         }
     }
 
-    async fn acknowledged(&self) -> Result<(), RelayError> {
+    /// Waits for the acknowledgements of the batch, and moves `lasts` on.
+    async fn acknowledged(&self, lasts: &mut [Option<Last>]) -> Result<Vec<usize>, RelayError> {
         loop {
             {
-                let mut state = self.lock();
-                if let Some((position, source)) = state.failed.take() {
+                let mut batch = self.acks.lock();
+                if let Some((position, source)) = batch.failed.take() {
                     return Err(RelayError::NotAcknowledged { position, source });
                 }
-                if state.outstanding == 0 {
-                    return Ok(());
+                if batch.acknowledged.len() == batch.sent.len() {
+                    return self.move_on(&batch, lasts);
                 }
             }
             self.acks.changed.notified().await;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Acknowledged> {
-        self.acks.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn move_on(&self, batch: &Batch, lasts: &mut [Option<Last>]) -> Result<Vec<usize>, RelayError> {
+        let mut moved = vec![false; lasts.len()];
+        for &(nr, offset) in &batch.acknowledged {
+            let (index, position) = batch.sent[nr];
+            if lasts[index].is_some_and(|last| offset <= last.offset) {
+                let Shard { topic, partition, .. } = &self.shards[index];
+                return Err(RelayError::MadeAnew { topic: topic.clone(), partition: *partition });
+            }
+            lasts[index] = Some(Last { position, offset });
+            moved[index] = true;
+        }
+        Ok((0..moved.len()).filter(|index| moved[*index]).collect())
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
+        let Some(producer) = self.producer.take() else { return };
         // What is still in the buffer is published again by whoever leads next, after a look at what is there.
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        producer.purge(PurgeConfig::default().queue().inflight());
+        // It waits for its thread and for its connections, which is nothing to hold others up with.
+        std::thread::spawn(move || drop(producer));
     }
 }

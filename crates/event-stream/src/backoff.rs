@@ -1,0 +1,51 @@
+//! Waiting longer after each failure, and never in step with others who failed for the same reason.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How long to wait after the next failure.
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) const fn new() -> Self {
+        Self { next: FIRST }
+    }
+
+    /// It works again: the next failure is a first one.
+    pub(crate) const fn reset(&mut self) {
+        self.next = FIRST;
+    }
+
+    /// Waits between half and the whole of the time that it is now.
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(jittered(self.next)).await;
+        self.next = LONGEST.min(self.next * 2);
+    }
+}
+
+/// Between half and the whole of a time.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    // The keys of a new hash table are the one source of randomness in the standard library.
+    let random = RandomState::new().hash_one(()) & 0xff;
+    time / 2 + time * u32::try_from(random).unwrap_or(0) / 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_between_half_and_the_whole() {
+        let time = Duration::from_millis(512);
+        for _ in 0..1_000 {
+            assert!((Duration::from_millis(256)..=time).contains(&jittered(time)));
+        }
+    }
+}

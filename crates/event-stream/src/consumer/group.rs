@@ -1,0 +1,223 @@
+//! Membership of a Kafka consumer group: which partitions are this process's, and a queue of messages for each.
+//!
+//! The assignment is accepted only after the checkpoints were read, so that every partition begins at its checkpoint and nothing
+//! is fetched twice.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt;
+use rdkafka::{
+    ClientContext, Message, Offset, TopicPartitionList,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer, stream_consumer::StreamPartitionQueue,
+    },
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+use tokio::sync::mpsc;
+
+use super::{
+    ConsumerError,
+    checkpoints::{Checkpoint, Partition},
+};
+use crate::{
+    envelope::{self, Delivery, EnvelopeError},
+    kafka::{KafkaSettings, TIMEOUT},
+};
+
+/// How long to wait after the broker has reported an error that librdkafka mends by itself.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// What has happened to this member.
+pub(super) enum Change {
+    /// It has these partitions now, once it has [begun](Group::begin) with them.
+    Assigned(Vec<Partition>),
+    /// It has none any more.
+    Revoked,
+}
+
+/// What librdkafka tells about the membership.
+struct Membership {
+    changes: mpsc::UnboundedSender<Change>,
+    leaving: Arc<AtomicBool>,
+}
+
+impl ClientContext for Membership {}
+
+impl ConsumerContext for Membership {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let assigned = what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let change = if assigned && !self.leaving.load(Ordering::Acquire) {
+            let partition = |(topic, nr): &(String, i32)| Partition { topic: topic.clone(), nr: *nr };
+            Change::Assigned(partitions.to_topic_map().keys().map(partition).collect())
+        } else {
+            // At once: whoever gets them next must not wait. What is under way here cannot be committed after that.
+            if let Err(error) = consumer.unassign() {
+                tracing::warn!(%error, "partitions were not given back");
+            }
+            Change::Revoked
+        };
+        // Nobody listens any more while the member leaves.
+        self.changes.send(change).ok();
+    }
+}
+
+/// A member of a group.
+pub(super) struct Group {
+    consumer: Arc<StreamConsumer<Membership>>,
+    changes: mpsc::UnboundedReceiver<Change>,
+    leaving: Arc<AtomicBool>,
+}
+
+impl Group {
+    pub(super) fn join(kafka: &KafkaSettings, name: &str, topics: &[String]) -> Result<Self, ConsumerError> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let leaving = Arc::new(AtomicBool::new(false));
+        let consumer: StreamConsumer<Membership> = kafka
+            .client()
+            .set("group.id", format!("{}.{name}", kafka.topology.prefix))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "range")
+            // The embedded broker answers a fetch that found nothing only after this time, even when something comes meanwhile.
+            .set("fetch.wait.max.ms", "20")
+            .set("fetch.queue.backoff.ms", "50")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .create_with_context(Membership { changes: sender, leaving: Arc::clone(&leaving) })?;
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics)?;
+        Ok(Self { consumer: Arc::new(consumer), changes, leaving })
+    }
+
+    /// Waits for a change of the assignment. Must be waited for all the time, since it also serves librdkafka's events.
+    pub(super) async fn change(&mut self) -> Result<Change, ConsumerError> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(change) = self.changes.recv() => return Ok(change),
+                message = self.consumer.recv() => match message {
+                    // Every partition has a queue of its own. Were one to come here, its partition would notice the gap.
+                    Ok(message) => tracing::debug!(topic = message.topic(), offset = message.offset(), "a stray message"),
+                    Err(error) => endure(error).await?,
+                },
+            }
+        }
+    }
+
+    /// Accepts partitions, each from its checkpoint on, and returns their queues.
+    pub(super) async fn begin(
+        &self,
+        partitions: Vec<Partition>,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Queue>, ConsumerError> {
+        let (consumer, starts) = (Arc::clone(&self.consumer), checkpoints.to_vec());
+        let begin = move || {
+            let mut list = TopicPartitionList::new();
+            let mut queues = Vec::with_capacity(partitions.len());
+            for (partition, checkpoint) in partitions.into_iter().zip(starts) {
+                let Partition { topic, nr } = &partition;
+                let (low, high) = consumer.fetch_watermarks(topic, *nr, TIMEOUT)?;
+                // The message at the checkpoint is read once more: should the topic have been made anew, with other offsets,
+                // what comes then shows a gap, and nothing is passed over.
+                let known = (low..high).contains(&checkpoint.offset);
+                let start = if known { Offset::Offset(checkpoint.offset) } else { Offset::Beginning };
+                list.add_partition_offset(topic, *nr, start)?;
+                let messages = consumer.split_partition_queue(topic, *nr).ok_or(KafkaError::Canceled)?;
+                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition });
+            }
+            consumer.assign(&list)?;
+            Ok::<_, KafkaError>(queues)
+        };
+        Ok(tokio::task::spawn_blocking(begin).await.map_err(|_| KafkaError::Canceled)??)
+    }
+
+    /// Leaves, and returns when the broker knows. The queues must be gone.
+    pub(super) async fn leave(self) {
+        if tokio::task::spawn_blocking(move || drop(self)).await.is_err() {
+            tracing::warn!("leaving a consumer group was interrupted");
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.leaving.store(true, Ordering::Release);
+        // An assignment that was not accepted yet would be waited for.
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "nothing to give back");
+        }
+    }
+}
+
+/// A message, and what it says.
+pub(super) struct Received {
+    pub(super) offset: i64,
+    pub(super) delivery: Result<Delivery, EnvelopeError>,
+}
+
+/// The messages of a partition.
+pub(super) struct Queue {
+    consumer: Arc<StreamConsumer<Membership>>,
+    messages: StreamPartitionQueue<Membership>,
+    pub(super) partition: Partition,
+}
+
+impl Queue {
+    /// At least one message, and as many more as are there, up to `limit`.
+    pub(super) async fn receive(&self, limit: usize) -> Result<Vec<Received>, ConsumerError> {
+        let mut received = Vec::new();
+        while received.is_empty() {
+            match self.messages.recv().await {
+                Ok(message) => received.push(read(&message)),
+                Err(error) => endure(error).await?,
+            }
+        }
+        while received.len() < limit {
+            match pin!(self.messages.recv()).now_or_never() {
+                Some(Ok(message)) => received.push(read(&message)),
+                Some(Err(error)) => {
+                    endure(error).await?;
+                    break;
+                }
+                None => break,
+            }
+        }
+        Ok(received)
+    }
+
+    /// Tells Kafka how far it is, for lag monitors only.
+    pub(super) fn report(&self, offset: i64) {
+        let committed: KafkaResult<()> = (|| {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&self.partition.topic, self.partition.nr, Offset::Offset(offset + 1))?;
+            self.consumer.commit(&list, CommitMode::Async)
+        })();
+        if let Err(error) = committed {
+            tracing::debug!(%error, "an offset was not reported");
+        }
+    }
+}
+
+/// librdkafka goes on by itself after most errors; what it cannot mend is returned.
+async fn endure(error: KafkaError) -> Result<(), ConsumerError> {
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Err(error.into());
+    }
+    tracing::warn!(%error, "the broker is disturbed");
+    tokio::time::sleep(ERROR_PAUSE).await;
+    Ok(())
+}
+
+fn read(message: &impl Message) -> Received {
+    Received { offset: message.offset(), delivery: envelope::decode(message) }
+}

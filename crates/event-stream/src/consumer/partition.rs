@@ -1,0 +1,206 @@
+//! Taking in one partition: without duplicates, without gaps, effect and checkpoint in one transaction.
+
+use std::{borrow::Cow, collections::HashMap, mem};
+
+use daybook_event_store::{Daybook, Filter, RecordedEvent};
+
+use super::{
+    Consumer, ConsumerError, Effect, EffectError,
+    checkpoints::{self, Checkpoint},
+    group::{Queue, Received},
+    parked,
+};
+use crate::{Topology, backoff::Backoff};
+
+/// The most messages in one transaction.
+const BATCH: usize = 1_000;
+/// How many events of the book are read at once to fill a gap.
+const FILL: usize = 5_000;
+
+/// A partition that this process has.
+pub(super) struct PartitionRun<'c, E> {
+    pub(super) consumer: &'c Consumer<E>,
+    pub(super) book: &'c Daybook,
+    pub(super) topology: &'c Topology,
+    pub(super) queue: Queue,
+    pub(super) checkpoint: Checkpoint,
+}
+
+impl<E: Effect> PartitionRun<'_, E> {
+    /// Takes messages in for as long as the partition is this process's. Ends only with an error that waiting does not mend.
+    pub(super) async fn run(mut self) -> ConsumerError {
+        loop {
+            let taken = match self.queue.receive(BATCH).await {
+                Ok(received) => self.take_in(&received).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = taken {
+                return error;
+            }
+        }
+    }
+
+    /// Takes messages in, whatever fails on the way. After a failure it is asked anew how far the partition is; what was taken
+    /// in after all is a duplicate then.
+    async fn take_in(&mut self, received: &[Received]) -> Result<(), ConsumerError> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.attempt(received).await {
+                Ok(()) => return Ok(()),
+                Err(error @ ConsumerError::Effect(EffectError::Retired)) => return Err(error),
+                Err(error) => {
+                    let (topic, partition) = (&self.queue.partition.topic, self.queue.partition.nr);
+                    tracing::warn!(consumer = self.consumer.name, topic, partition, %error, "a batch is tried again");
+                }
+            }
+            self.take_again(&mut backoff).await?;
+        }
+    }
+
+    /// Asks how far the partition is, until there is an answer. A consumer that was removed has none: then its group is joined
+    /// anew, if it is wanted.
+    async fn take_again(&mut self, backoff: &mut Backoff) -> Result<(), ConsumerError> {
+        loop {
+            backoff.wait().await;
+            let own = std::slice::from_ref(&self.queue.partition);
+            match checkpoints::take(self.book, &self.consumer.name, own).await {
+                Ok(taken) => {
+                    self.checkpoint = taken[0];
+                    return Ok(());
+                }
+                Err(ConsumerError::Fenced) => return Err(ConsumerError::Fenced),
+                Err(error) => {
+                    tracing::warn!(consumer = self.consumer.name, %error, "the checkpoint is out of reach");
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, received: &[Received]) -> Result<(), ConsumerError> {
+        let mut events = Vec::with_capacity(received.len());
+        let (mut offset, mut position) = (self.checkpoint.offset, self.checkpoint.position);
+        for message in received {
+            let delivery = match &message.delivery {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
+                    tracing::error!(topic = self.queue.partition.topic, message.offset, %error, "a foreign message");
+                    self.count("daybook_consumer_foreign_total", 1);
+                    offset = message.offset;
+                    continue;
+                }
+            };
+            if delivery.event.position <= position {
+                // The one at the checkpoint itself is read on purpose.
+                self.count("daybook_consumer_duplicates_total", u64::from(message.offset != self.checkpoint.offset));
+                offset = message.offset;
+                continue;
+            }
+            if delivery.prev_sequence > position {
+                self.commit(mem::take(&mut events), (offset, position)).await?;
+                self.fill(delivery.prev_sequence).await?;
+            }
+            (offset, position) = (message.offset, delivery.event.position);
+            events.push(delivery.event.clone());
+        }
+        self.commit(events, (offset, position)).await?;
+        self.queue.report(offset);
+        Ok(())
+    }
+
+    /// Takes in the events of this partition up to a position from the book.
+    async fn fill(&mut self, up_to: i64) -> Result<(), ConsumerError> {
+        self.count("daybook_consumer_gaps_total", 1);
+        let (after, mut filled) = (self.checkpoint.position, 0);
+        while self.checkpoint.position < up_to {
+            let mut events = self.book.read_after(self.checkpoint.position, FILL, &Filter::default()).await?;
+            // Positions have no holes, so a short answer has reached the end of the book.
+            let read = events.last().map_or(up_to, |last| last.position.min(up_to));
+            let (topic, partition) = (&self.queue.partition.topic, self.queue.partition.nr);
+            events.retain(|event| event.position <= up_to && self.topology.is_in(event, topic, partition));
+            filled += events.len();
+            self.commit(events, (self.checkpoint.offset, read)).await?;
+        }
+        let (topic, partition) = (&self.queue.partition.topic, self.queue.partition.nr);
+        tracing::info!(
+            consumer = self.consumer.name,
+            topic,
+            partition,
+            after,
+            up_to,
+            filled,
+            "a gap was filled from the book"
+        );
+        Ok(())
+    }
+
+    /// Commits events with the checkpoint after them. A poisoned one is set aside with the rest of its stream, and the others
+    /// are tried again.
+    async fn commit(&mut self, events: Vec<RecordedEvent>, reached: (i64, i64)) -> Result<(), ConsumerError> {
+        if reached == (self.checkpoint.offset, self.checkpoint.position) {
+            return Ok(());
+        }
+        let mut poisoned = HashMap::new();
+        loop {
+            match self.transact(&events, &poisoned, reached).await {
+                Ok(checkpoint) => {
+                    self.checkpoint = checkpoint;
+                    self.count("daybook_consumer_events_total", events.len() as u64);
+                    return Ok(());
+                }
+                Err(ConsumerError::Effect(EffectError::Poison { position, reason })) => {
+                    let event = events.iter().find(|event| event.position == position);
+                    let known = event.is_some_and(|event| poisoned.contains_key(event.stream_id.as_str()));
+                    let Some(event) = event.filter(|_| !known) else {
+                        return Err(EffectError::Poison { position, reason }.into());
+                    };
+                    tracing::error!(
+                        consumer = self.consumer.name,
+                        stream = event.stream_id,
+                        position,
+                        reason,
+                        "a stream is parked"
+                    );
+                    poisoned.insert(event.stream_id.as_str(), (position, reason));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Effect, parked events and checkpoint: one transaction.
+    ///
+    /// The checkpoint comes last, so that its lock is the last one taken: a rebuild that swaps a view takes the view's lock
+    /// first and the checkpoints after it, too.
+    async fn transact(
+        &self,
+        events: &[RecordedEvent],
+        poisoned: &HashMap<&str, (i64, String)>,
+        reached: (i64, i64),
+    ) -> Result<Checkpoint, ConsumerError> {
+        let name = &self.consumer.name;
+        let mut client = self.book.pool().get().await?;
+        let transaction = client.transaction().await?;
+        let streams = parked::begin(&transaction, name).await?;
+        let mut aside = Vec::new();
+        let mut taken = Cow::Borrowed(events);
+        if !streams.is_empty() || !poisoned.is_empty() {
+            let (apart, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
+                let poison = poisoned.get(event.stream_id.as_str());
+                streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
+            });
+            aside = apart;
+            taken = Cow::Owned(rest.into_iter().cloned().collect());
+        }
+        self.consumer.effect.apply(&transaction, &taken).await?;
+        parked::park(&transaction, name, &aside, poisoned).await?;
+        let checkpoint =
+            checkpoints::advance(&transaction, name, &self.queue.partition, self.checkpoint, reached).await?;
+        transaction.commit().await?;
+        Ok(checkpoint)
+    }
+
+    fn count(&self, what: &'static str, by: u64) {
+        metrics::counter!(what, "consumer" => self.consumer.name.clone()).increment(by);
+    }
+}

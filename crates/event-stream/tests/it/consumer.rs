@@ -1,0 +1,189 @@
+//! A consumer: effect and checkpoint together, nothing missed, nothing twice, poison set aside.
+
+use std::sync::atomic::Ordering;
+
+use daybook_event_stream::{
+    EffectError,
+    consumer::{ConsumerError, Ended, parked},
+    progress::{self, ConsumerProgress},
+    relay,
+};
+use rdkafka::producer::FutureRecord;
+
+use crate::{
+    ledger::Ledger,
+    world::{PARTITIONS, World, cluster, until, world},
+};
+
+/// How many partitions were moved on.
+async fn checkpoints(world: &World) -> i64 {
+    let client = world.book.pool().get().await.expect("the database answers");
+    client
+        .query_one("SELECT count(*) FROM consumer_checkpoints WHERE position > 0 OR log_offset >= 0", &[])
+        .await
+        .expect("the database answers")
+        .get(0)
+}
+
+#[tokio::test]
+async fn when_the_effect_fails_nothing_has_moved() {
+    let world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(50).await;
+    world.publish_by_hand(&world.events().await, &[]).await;
+    let ledger = Ledger::default();
+    ledger.fails.store(true, Ordering::SeqCst);
+    let consumer = world.consume(&ledger);
+    until("it was tried again", async || ledger.asked.load(Ordering::SeqCst) > 2 * 9).await;
+    assert_eq!((world.ledger().await.len(), checkpoints(&world).await), (0, 0));
+    ledger.fails.store(false, Ordering::SeqCst);
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.assert_ledger_is_whole().await;
+    assert_eq!(consumer.stop().await, Ended::Stopped);
+}
+
+#[tokio::test]
+async fn what_kafka_lost_is_filled_from_the_book_and_what_it_repeats_is_skipped() {
+    let world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(100).await;
+    let events = world.events().await;
+    // Holes at the start, alone and in a row; then everything once more; then something that is no event.
+    world.publish_by_hand(&events[..97], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40, 60, 61]).await;
+    world.publish_by_hand(&events, &[]).await;
+    for (topic, partition) in world.kafka.topology.topics().iter().zip(0..PARTITIONS) {
+        let (key, value) = ("order-1".to_owned(), "not an event".to_owned());
+        world.produce(FutureRecord::to(topic).partition(partition).key(&key).payload(&value)).await;
+    }
+    let ledger = Ledger::default();
+    let consumer = world.consume(&ledger);
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.assert_ledger_is_whole().await;
+
+    // It goes on behind that, and a second run begins where the first has ended.
+    consumer.stop().await;
+    let asked = ledger.asked.load(Ordering::SeqCst);
+    let consumer = world.consume(&ledger);
+    let head = world.append(["order-1", "cart-1"]).await;
+    let events = world.events().await;
+    let published: Vec<i64> = (1..=head - 2).collect();
+    world.publish_by_hand(&events, &published).await;
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.assert_ledger_is_whole().await;
+    assert!(ledger.asked.load(Ordering::SeqCst) - asked <= 4, "nothing was taken in again");
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_finds_the_whole_book_on_a_broker_that_keeps_its_end_only() {
+    let mut world = world().await;
+    world.open_ledger().await;
+    world.append_many(200).await;
+    let relay = world.relay();
+    world.published().await;
+    let ledger = Ledger::default();
+    let consumer = world.consume(&ledger);
+    world.ledger_has(200).await;
+    consumer.stop().await;
+    world.append_many(300).await;
+    world.published().await;
+    relay.stop().await;
+
+    world.move_to(cluster(PARTITIONS));
+    let relay = world.relay_with(Some(60_000));
+    let consumer = world.consume(&ledger);
+    until("it leads", async || world.status().await.leader).await;
+    world.append_many(100).await;
+    world.published().await;
+    assert!(world.messages() < 200, "the broker has the end only");
+    world.ledger_has(600).await;
+    world.assert_ledger_is_whole().await;
+
+    relay::republish(&world.book).await.expect("the wish is noted");
+    let messages = world.messages();
+    until("it is published again", async || world.messages() > messages).await;
+    world.published().await;
+    world.append_many(10).await;
+    world.ledger_has(610).await;
+    world.assert_ledger_is_whole().await;
+    consumer.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn poison_parks_its_stream_the_others_go_on_and_retry_un_parks_it() {
+    let world = world().await;
+    world.open_ledger().await;
+    let relay = world.relay();
+    // Positions 1 to 6; the second event of order-1 is number 3.
+    world.append(["order-1", "order-2", "order-1", "order-2", "order-1", "cart-1"]).await;
+    let ledger = Ledger::default();
+    ledger.poison.lock().expect("no panic").push(3);
+    let consumer = world.consume(&ledger);
+    world.ledger_has(4).await;
+    // What comes later to the same stream is parked behind it.
+    world.append(["order-1", "order-2"]).await;
+    world.ledger_has(5).await;
+    until("it is parked", async || parked::list(&world.book).await.expect("an answer").len() == 3).await;
+    let list = parked::list(&world.book).await.expect("an answer");
+    let shown: Vec<_> =
+        list.iter().map(|event| (event.position, event.stream_id.as_str(), event.reason.as_str())).collect();
+    let behind = "an earlier event of the stream is parked";
+    assert_eq!(shown, [(3, "order-1", "it tastes bad"), (5, "order-1", behind), (7, "order-1", behind)]);
+
+    // Not mended: it stays as it was.
+    let refused = parked::retry(&world.book, "ledger_v1", "order-1", &ledger).await;
+    assert!(matches!(refused, Err(ConsumerError::Effect(EffectError::Poison { position: 3, .. }))));
+    assert_eq!(parked::list(&world.book).await.expect("an answer"), list);
+    assert_eq!(parked::retry(&world.book, "ledger_v1", "order-2", &ledger).await.expect("nothing to do"), 0);
+
+    ledger.poison.lock().expect("no panic").clear();
+    assert_eq!(parked::retry(&world.book, "ledger_v1", "order-1", &ledger).await.expect("it is mended"), 3);
+    world.append(["order-1"]).await;
+    world.ledger_has(9).await;
+    world.assert_ledger_is_whole().await;
+    assert!(parked::list(&world.book).await.expect("an answer").is_empty());
+    consumer.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_retired_consumer_ends_and_leaves_nothing() {
+    let world = world().await;
+    world.open_ledger().await;
+    world.append_many(10).await;
+    world.publish_by_hand(&world.events().await, &[]).await;
+    let ledger = Ledger::default();
+    ledger.retired.store(true, Ordering::SeqCst);
+    assert_eq!(world.consume(&ledger).ended().await, Ended::Retired);
+    assert_eq!((world.ledger().await.len(), checkpoints(&world).await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_position_is_passed_when_it_is_published_and_taken_in() {
+    let world = world().await;
+    world.open_ledger().await;
+    let passed =
+        async |position| progress::passed(&world.book, "ledger_v1", position).await.expect("the database answers");
+    let head = world.append(["cart-1", "cart-2", "order-1", "cart-3"]).await;
+    let relay = world.relay();
+    world.published().await;
+    assert!(!passed(1).await, "it has not begun");
+    let ledger = Ledger::default();
+    let closed = ledger.door.lock().await;
+    let consumer = world.consume(&ledger);
+    until("it has begun", async || ledger.asked.load(Ordering::SeqCst) > 0).await;
+    assert!(!passed(1).await, "nothing is committed");
+    drop(closed);
+    until("all is passed", async || passed(head).await).await;
+    assert_eq!(world.ledger().await.len(), 4);
+    assert!(!passed(head + 1).await, "not even written");
+    consumer.stop().await;
+
+    world.append(["cart-1"]).await;
+    world.published().await;
+    let measured = progress::list(&world.book).await.expect("an answer");
+    let expected = ConsumerProgress { consumer: "ledger_v1".into(), position: 1, lag: 4, parked: 0 };
+    assert_eq!(measured, [expected], "the partition of cart-1 is behind");
+    relay.stop().await;
+}

@@ -1,0 +1,113 @@
+//! An effect that writes down what it was given, and can be told to fail.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use daybook_event_store::RecordedEvent;
+use daybook_event_stream::{Consumer, Effect, EffectError, consumer::Ended};
+use deadpool_postgres::Transaction;
+
+use crate::world::{Running, World, until};
+
+/// Writes each event down once: a second time would violate the primary key.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger {
+    pub(crate) fails: Arc<AtomicBool>,
+    pub(crate) retired: Arc<AtomicBool>,
+    pub(crate) poison: Arc<Mutex<Vec<i64>>>,
+    /// How often it was asked.
+    pub(crate) asked: Arc<AtomicUsize>,
+    /// Held while events are taken in.
+    pub(crate) door: Arc<tokio::sync::Mutex<()>>,
+    /// Who writes.
+    pub(crate) writer: &'static str,
+}
+
+impl Effect for Ledger {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _open = self.door.lock().await;
+        for event in events {
+            if self.poison.lock().expect("no panic").contains(&event.position) {
+                return Err(EffectError::Poison { position: event.position, reason: "it tastes bad".into() });
+            }
+        }
+        let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+        let streams: Vec<&str> = events.iter().map(|event| event.stream_id.as_str()).collect();
+        let versions: Vec<i32> = events.iter().map(|event| event.version).collect();
+        transaction
+            .execute(
+                "INSERT INTO ledger (position, stream_id, version, writer)
+                 SELECT *, $4 FROM unnest($1::bigint[], $2::text[], $3::int[])",
+                &[&positions, &streams, &versions, &self.writer],
+            )
+            .await?;
+        if self.fails.load(Ordering::SeqCst) {
+            transaction.execute("SELECT 1 / 0", &[]).await?;
+        }
+        if self.retired.load(Ordering::SeqCst) { Err(EffectError::Retired) } else { Ok(()) }
+    }
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) position: i64,
+    pub(crate) stream_id: String,
+    pub(crate) version: i32,
+    pub(crate) writer: String,
+}
+
+impl World {
+    pub(crate) async fn open_ledger(&self) {
+        let database = self.database.connect().await;
+        database
+            .batch_execute(
+                "CREATE TABLE ledger (position bigint PRIMARY KEY, stream_id text, version int, writer text, nr bigserial)",
+            )
+            .await
+            .expect("a table");
+    }
+
+    pub(crate) fn consume(&self, ledger: &Ledger) -> Running<Ended> {
+        let (book, kafka) = (self.book.clone(), self.kafka.clone());
+        let (name, topics) = ("ledger_v1".to_owned(), kafka.topology.topics());
+        let consumer = Consumer { name, topics, effect: ledger.clone() };
+        Running::start(|stop| async move { consumer.run(&book, &kafka, &stop).await })
+    }
+
+    /// The ledger, in the order in which it was written.
+    pub(crate) async fn ledger(&self) -> Vec<Entry> {
+        let client = self.book.pool().get().await.expect("the database answers");
+        let rows = client
+            .query("SELECT position, stream_id, version, writer FROM ledger ORDER BY nr", &[])
+            .await
+            .expect("the database answers");
+        rows.iter()
+            .map(|row| Entry { position: row.get(0), stream_id: row.get(1), version: row.get(2), writer: row.get(3) })
+            .collect()
+    }
+
+    pub(crate) async fn ledger_has(&self, count: usize) {
+        until("the ledger is full", async || self.ledger().await.len() >= count).await;
+    }
+
+    /// Every event up to the head once, and those of each stream in order.
+    pub(crate) async fn assert_ledger_is_whole(&self) {
+        let ledger = self.ledger().await;
+        let mut positions: Vec<i64> = ledger.iter().map(|entry| entry.position).collect();
+        positions.sort_unstable();
+        let head = self.book.head().await.expect("the database answers").position;
+        assert_eq!(positions, (1..=head).collect::<Vec<_>>());
+        let mut versions = BTreeMap::new();
+        for entry in ledger {
+            let last = versions.insert(entry.stream_id.clone(), entry.version).unwrap_or(0);
+            assert_eq!(entry.version, last + 1, "{} is in order", entry.stream_id);
+        }
+    }
+}
