@@ -1,10 +1,34 @@
 //! Reading the body of a command, so that what is wrong with it is named.
 
+use axum::body::Body;
 use daybook_domain::Command;
+use futures::StreamExt;
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
 use super::Problem;
+
+/// The largest body of a command, in bytes.
+pub(super) const MAX_BODY: usize = 1 << 20;
+/// How much of a body that is too large is read and thrown away, so that its sender, who is still writing, gets the answer
+/// and not a broken connection.
+const MAX_DRAINED: usize = 32 << 20;
+
+/// Reads a body up to its limit.
+pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
+    let mut frames = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|error| Problem::unreadable(&error))?;
+        length += frame.len();
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&frame);
+        } else if length > MAX_DRAINED {
+            break;
+        }
+    }
+    if length > MAX_BODY { Err(Problem::too_large()) } else { Ok(bytes) }
+}
 
 /// Reads a command.
 pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {

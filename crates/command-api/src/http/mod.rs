@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
+    body::Body,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -24,8 +24,6 @@ pub use problem::{Problem, ProblemCode};
 
 use crate::{Bus, Submission, clock::new_id, openapi};
 
-/// The largest body of a command, in bytes.
-const MAX_BODY: usize = 1 << 20;
 /// The header that carries the identity of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -48,7 +46,6 @@ impl CommandApi {
         Router::new()
             .route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self)
     }
 }
@@ -58,11 +55,11 @@ async fn submit(
     State(api): State<CommandApi>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<Response, Problem> {
     let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()))?;
     authorise(&name, &actor)?;
-    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
     let mut submission = Submission::new(command, command_id, actor);

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use axum::{
-    extract::rejection::BytesRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -81,12 +80,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "This role may not do that", "forbidden", &detail)
     }
 
-    pub(super) fn of_body(rejection: &BytesRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("a command has at most {} bytes", super::MAX_BODY);
-            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "body_too_large", &detail);
-        }
-        Self::new(StatusCode::BAD_REQUEST, "The body could not be read", "unreadable_body", &rejection.body_text())
+    pub(super) fn too_large() -> Self {
+        let detail = format!("a command has at most {} bytes", super::body::MAX_BODY);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "body_too_large", &detail)
+    }
+
+    pub(super) fn unreadable(error: &axum::Error) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The body could not be read", "unreadable_body", error)
     }
 }
 

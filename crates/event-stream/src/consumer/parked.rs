@@ -105,23 +105,30 @@ pub async fn retry(
     stream_id: &str,
     effect: &impl Effect,
 ) -> Result<usize, ConsumerError> {
-    let mut client = book.pool().get().await?;
-    let transaction = client.transaction().await?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCK, &consumer]).await?;
-    let rows = transaction
-        .query(
-            "DELETE FROM parked_events WHERE consumer = $1 AND stream_id = $2 RETURNING position",
-            &[&consumer, &stream_id],
-        )
-        .await?;
-    let positions: HashSet<i64> =
-        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, tokio_postgres::Error>>()?;
-    if positions.is_empty() {
-        return Ok(0);
+    loop {
+        // Read before the transaction, so that nobody holds one connection of the pool while waiting for another.
+        let events = book.read_stream(stream_id, 0, AsOf::Now).await?;
+        let mut client = book.pool().get().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCK, &consumer]).await?;
+        let rows = transaction
+            .query(
+                "DELETE FROM parked_events WHERE consumer = $1 AND stream_id = $2 RETURNING position",
+                &[&consumer, &stream_id],
+            )
+            .await?;
+        let positions: HashSet<i64> =
+            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, tokio_postgres::Error>>()?;
+        if positions.is_empty() {
+            return Ok(0);
+        }
+        let events: Vec<_> = events.into_iter().filter(|event| positions.contains(&event.position)).collect();
+        // One was parked since the stream was read.
+        if events.len() < positions.len() {
+            continue;
+        }
+        effect.apply(&transaction, &events).await?;
+        transaction.commit().await?;
+        return Ok(events.len());
     }
-    let events = book.read_stream(stream_id, 0, AsOf::Now).await?;
-    let events: Vec<_> = events.into_iter().filter(|event| positions.contains(&event.position)).collect();
-    effect.apply(&transaction, &events).await?;
-    transaction.commit().await?;
-    Ok(events.len())
 }
