@@ -68,6 +68,10 @@ impl Shop {
     /// When it does not get ready.
     pub async fn up(directory: &Path) -> Self {
         let data = directory.join("shop");
+        if data.join("ready.json").exists() {
+            // What a killed shop has left would be taken for this one's.
+            fs::remove_file(data.join("ready.json")).expect("a file can be removed");
+        }
         let log = File::options().create(true).append(true).open(directory.join("up.log")).expect("a log can be made");
         let child = Command::new(binary())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])

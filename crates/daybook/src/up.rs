@@ -61,6 +61,11 @@ struct Servers {
 /// When something cannot start, or fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
+    let ready_file = args.data.join(READY_FILE);
+    if ready_file.exists() {
+        // Left by a process that was killed: it is not ready any more.
+        fs::remove_file(&ready_file)?;
+    }
     let servers = Servers::start(&args).await?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
     let settings = Settings {
@@ -80,7 +85,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         database_url: servers.database_url.clone(),
         kafka_brokers: servers.kafka_brokers.clone(),
     };
-    let ready_file = args.data.join(READY_FILE);
     write_private(&ready_file, &serde_json::to_string_pretty(&ready)?)?;
     announce(&ready);
     let ended = tokio::select! {
