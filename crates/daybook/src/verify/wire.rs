@@ -35,7 +35,7 @@ pub(super) async fn check(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Resu
         chain(deliveries, &mut found);
         in_book(book, deliveries, &mut found).await?;
     }
-    for last in status.partitions {
+    for last in status.partitions.into_iter().filter(|last| last.last_position > 0) {
         let end = read.get(&(last.topic.clone(), last.partition)).and_then(|deliveries| deliveries.last());
         if end.is_none_or(|end| end.event.position < last.last_position) {
             found.push(format!("{}[{}] lacks position {}", last.topic, last.partition, last.last_position));

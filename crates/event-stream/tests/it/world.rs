@@ -216,7 +216,7 @@ impl World {
 
     /// Publishes events by hand, as the relay would, but for those left out.
     pub(crate) async fn publish_by_hand(&self, events: &[RecordedEvent], left_out: &[i64]) {
-        let mut prev = HashMap::new();
+        let (producer, mut prev) = (self.producer(), HashMap::new());
         for event in events {
             let topology = &self.kafka.topology;
             let slice = topology.slice_of(&event.stream_id).expect("a slice");
@@ -225,15 +225,19 @@ impl World {
             if !left_out.contains(&event.position) {
                 let (headers, value) = envelope::encode(event, slice, *prev).expect("it is an object");
                 let record = FutureRecord::to(&place.0).partition(place.1).key(&event.stream_id);
-                self.produce(record.payload(&value).headers(headers)).await;
+                let sent = producer.send(record.payload(&value).headers(headers), PATIENCE).await;
+                sent.expect("the broker takes it");
             }
             *prev = event.position;
         }
     }
 
     pub(crate) async fn produce(&self, record: FutureRecord<'_, String, String>) {
-        let producer: FutureProducer = self.client().create().expect("a producer");
-        producer.send(record, PATIENCE).await.expect("the broker takes it");
+        self.producer().send(record, PATIENCE).await.expect("the broker takes it");
+    }
+
+    fn producer(&self) -> FutureProducer {
+        self.client().set("linger.ms", "0").create().expect("a producer")
     }
 
     fn client(&self) -> ClientConfig {

@@ -109,7 +109,9 @@ fn sums(changes: &[(Option<SalesOrder>, Option<SalesOrder>)]) -> Vec<Day> {
     let mut days: BTreeMap<(NaiveDate, Currency), Day> = BTreeMap::new();
     for (before, after) in changes {
         for (row, sign) in [(before, -1), (after, 1)] {
-            let Some(row) = row.as_ref().filter(|row| row.counted) else { continue };
+            let Some(row) = row else { continue };
+            // A row that does not count still makes its day, so that the table does not depend on how events came in batches.
+            let sign = if row.counted { sign } else { 0 };
             let (day, currency) = (row.day, row.currency);
             let sum = days.entry((day, currency)).or_insert(Day {
                 day,

@@ -111,7 +111,9 @@ fn sums(changes: &[(Option<Contribution>, Option<Contribution>)]) -> Vec<Product
     let mut sums: BTreeMap<(NaiveDate, Sku, Currency), ProductSales> = BTreeMap::new();
     for (before, after) in changes {
         for (row, sign) in [(before, -1), (after, 1)] {
-            let Some(row) = row.as_ref().filter(|row| row.counted) else { continue };
+            let Some(row) = row else { continue };
+            // A row that does not count still makes its SKUs, so that the table does not depend on how events came in batches.
+            let sign = if row.counted { sign } else { 0 };
             for line in &row.lines {
                 let (day, sku, currency) = (row.day, line.sku.clone(), row.currency);
                 let sum = sums.entry((day, sku.clone(), currency)).or_insert_with(|| ProductSales {
