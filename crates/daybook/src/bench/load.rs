@@ -34,7 +34,7 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// How long calls that were done took, in microseconds.
     pub(super) latency: Histogram<u64>,
-    /// For how long it was measured.
+    /// For how long it was measured: up to the last call that was done.
     pub(super) elapsed: Duration,
 }
 
@@ -60,6 +60,7 @@ impl Tally {
         self.refused += other.refused;
         self.failed += other.failed;
         self.latency += &other.latency;
+        self.elapsed = self.elapsed.max(other.elapsed);
     }
 
     /// Calls that were done, a second.
@@ -95,6 +96,9 @@ where
                 let sent = Instant::now();
                 let Some(outcome) = call().await else { break };
                 tally.count(outcome, sent.elapsed());
+                if outcome == Call::Done {
+                    tally.elapsed = begin.elapsed();
+                }
             }
             tally
         });
@@ -108,6 +112,5 @@ where
         total.add(&tally.expect("callers do not panic"));
     }
     timer.abort();
-    total.elapsed = begin.elapsed();
     total
 }
