@@ -162,7 +162,7 @@ fn the_map_draws_the_state_machine_as_it_is() {
     assert!(map.contains(&diagram()), "ARCHITECTURE.md does not draw:\n{}", diagram());
 }
 
-fn historical(reference: &str, lines: Value) -> Value {
+fn historical(reference: &str, lines: &Value) -> Value {
     json!({ "external_ref": reference, "customer_ref": "900", "channel": "store-1", "placed_at": "2017-01-01T10:00:00Z",
             "currency": "USD", "lines": lines })
 }
@@ -171,10 +171,10 @@ fn historical(reference: &str, lines: Value) -> Value {
 fn history_is_taken_in_once_and_touches_no_stock() {
     let mut book = Book::with_product("a", 5);
     let lines = json!([{ "sku": "a", "quantity": 30_000, "line_total": 500, "discount": 50 }]);
-    book.given("ImportOrder", historical("x-1", lines.clone()));
-    assert_eq!(code(book.when("ImportOrder", historical("x-1", lines))), "already_imported");
+    book.given("ImportOrder", historical("x-1", &lines));
+    assert_eq!(code(book.when("ImportOrder", historical("x-1", &lines))), "already_imported");
     assert_eq!(book.stock("a"), (5, 0));
-    let wrong = |lines: Value| historical("x-2", lines);
+    let wrong = |lines: Value| historical("x-2", &lines);
     let bad_quantity =
         json!([{ "sku": "z", "quantity": 1, "line_total": 1 }, { "sku": "a", "quantity": 0, "line_total": 1 }]);
     assert_eq!(code(book.when("ImportOrder", wrong(bad_quantity))), "quantity_not_positive");
