@@ -9,6 +9,8 @@ use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::embedded::broker::Topic;
+
 /// The file in the data directory that holds [`Ready`] while `daybook up` is ready.
 pub const READY_FILE: &str = "ready.json";
 
@@ -54,6 +56,13 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// The topics as the embedded broker makes them.
+    #[must_use]
+    pub fn embedded(&self) -> Vec<Topic> {
+        let names = self.at("").topology.topics();
+        names.into_iter().map(|name| Topic { name, partitions: self.partitions }).collect()
+    }
+
     /// The broker at an address, with these topics.
     #[must_use]
     pub fn at(&self, brokers: &str) -> KafkaSettings {

@@ -19,7 +19,7 @@ use daybook_domain::Actor;
 use crate::{
     config::{READY_FILE, Ready, Topics},
     embedded::{
-        broker::{Broker, RETAINED_BYTES_PER_PARTITION, Topic},
+        broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
     },
     serve::{self, Role, Settings},
@@ -112,9 +112,8 @@ impl Servers {
         let (broker, kafka_brokers) = match &args.kafka_brokers {
             Some(brokers) => (None, brokers.clone()),
             None => {
-                let names = args.topics.at("").topology.topics();
-                let topics = names.into_iter().map(|name| Topic { name, partitions: args.topics.partitions });
-                let broker = Broker::start(topics.collect()).await.context("the embedded broker did not start")?;
+                let topics = args.topics.embedded();
+                let broker = Broker::start(topics).await.context("the embedded broker did not start")?;
                 let brokers = broker.bootstrap_servers().to_owned();
                 (Some(broker), brokers)
             }

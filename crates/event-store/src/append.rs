@@ -12,12 +12,14 @@ use uuid::Uuid;
 use crate::{
     Daybook, StoreError,
     batch::{Outcome, Step, Unit},
+    driver::Driver,
     resolve::{plan, versions},
     sql::JsonRef,
 };
 
 const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM append_batch(\
                       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan";
 const VERSIONS: &str = "
     SELECT coalesce(at.version, 0)
     FROM unnest($1::text[]) WITH ORDINALITY AS s (stream_id, nr)
@@ -33,6 +35,7 @@ const COMMANDS: &str =
 pub struct Appender {
     book: Daybook,
     client: Client,
+    driver: Driver,
     append: Statement,
     versions: Statement,
     commands: Statement,
@@ -58,14 +61,12 @@ impl Daybook {
     /// # Errors
     /// [`StoreError`] when the database is out of reach.
     pub async fn appender(&self) -> Result<Appender, StoreError> {
-        let client = self.connect().await?;
-        client
-            .batch_execute("SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan")
-            .await?;
-        let append = client.prepare(APPEND).await?;
-        let versions = client.prepare(VERSIONS).await?;
-        let commands = client.prepare(COMMANDS).await?;
-        Ok(Appender { book: self.clone(), client, append, versions, commands, wary: 0 })
+        let (client, mut driver) = self.connect_driven().await?;
+        driver.run(client.batch_execute(SESSION)).await?;
+        let append = driver.run(client.prepare(APPEND)).await?;
+        let versions = driver.run(client.prepare(VERSIONS)).await?;
+        let commands = driver.run(client.prepare(COMMANDS)).await?;
+        Ok(Appender { book: self.clone(), client, driver, append, versions, commands, wary: 0 })
     }
 }
 
@@ -140,12 +141,12 @@ impl Appender {
 
     /// Nothing to write: reading is enough, and no lock is taken. The commands are looked up after the versions: a command
     /// that was committed in between is found, and is then its own explanation of the refusal.
-    async fn check_only(&self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
+    async fn check_only(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
         let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
         let command_ids: Vec<Uuid> = accepted.iter().map(|step| step.command().0).collect();
-        let versions = self.client.query(&self.versions, &[&streams]).await?;
+        let versions = self.driver.run(self.client.query(&self.versions, &[&streams])).await?;
         let actual = versions.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
-        let known = self.client.query(&self.commands, &[&command_ids]).await?;
+        let known = self.driver.run(self.client.query(&self.commands, &[&command_ids])).await?;
         let duplicates = known.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
         if duplicates.is_empty() && actual.iter().eq(base.iter().map(|(_, version)| version)) {
             return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
@@ -155,7 +156,7 @@ impl Appender {
     }
 
     async fn write(
-        &self,
+        &mut self,
         base: &[(Arc<str>, i32)],
         accepted: &[&Step],
         units: &[&Unit],
@@ -166,11 +167,11 @@ impl Appender {
             looked_up(base, units, everything).map(|(stream, version)| (&**stream, *version)).unzip();
         let asked = accepted.iter().filter(|step| everything || matches!(step, Step::Check { .. }));
         columns.checked_ids = asked.map(|step| step.command().0).collect();
-        self.client.query_one(&self.append, &columns.parameters()).await
+        self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await
     }
 
     async fn fill_duplicates(
-        &self,
+        &mut self,
         outcomes: &mut [Option<Outcome>],
         steps: &[Step],
         duplicates: &[Uuid],
@@ -178,7 +179,7 @@ impl Appender {
         if duplicates.is_empty() {
             return Ok(());
         }
-        for row in self.client.query(&self.commands, &[&duplicates]).await? {
+        for row in self.driver.run(self.client.query(&self.commands, &[&duplicates])).await? {
             let (command_id, fingerprint): (Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
             let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
             for (outcome, step) in outcomes.iter_mut().zip(steps) {

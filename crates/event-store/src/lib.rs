@@ -8,6 +8,7 @@
 
 mod append;
 mod batch;
+mod driver;
 mod follow;
 mod read;
 mod record;

@@ -13,7 +13,10 @@ mod decided;
 mod load;
 mod sequencer;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use daybook_domain::{Actor, Command, Refusal};
@@ -182,6 +185,7 @@ struct Job {
 #[derive(Clone)]
 pub struct Bus {
     queue: mpsc::Sender<Job>,
+    conflicts: Arc<AtomicU64>,
 }
 
 impl Bus {
@@ -189,8 +193,16 @@ impl Bus {
     #[must_use]
     pub fn start(book: Daybook, clock: Clock, settings: &BusSettings) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(settings.queue.max(1));
-        let sequencer = sequencer::Sequencer::new(book, clock, settings.clone(), jobs);
-        (Self { queue }, tokio::spawn(sequencer.run()))
+        let conflicts = Arc::default();
+        let sequencer = sequencer::Sequencer::new(book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
+        (Self { queue, conflicts }, tokio::spawn(sequencer.run()))
+    }
+
+    /// How many decisions the book has refused so far because another process had changed what they rest on. They were made
+    /// anew.
+    #[must_use]
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
     }
 
     /// Sends a command and waits for its outcome. When the queue is full it is refused at once.

@@ -1,6 +1,13 @@
 //! The sequencer: the one task that decides. Nothing in it waits for IO; loads and commits are tasks that report back.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use daybook_domain::{Decide, Rejection, State, View};
 use daybook_event_store::{Appender, Daybook, Filter, Outcome, Step, StoreError};
@@ -8,6 +15,7 @@ use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
 };
+use tokio_util::task::TaskTracker;
 
 use super::{
     BusSettings, CommandError, Job,
@@ -41,6 +49,7 @@ pub(super) struct Sequencer {
     clock: Clock,
     settings: BusSettings,
     queue: mpsc::Receiver<Job>,
+    conflicts: Arc<AtomicU64>,
     cache: Cache,
     /// Decided, and not yet on its way.
     next: Batch,
@@ -49,23 +58,33 @@ pub(super) struct Sequencer {
     commits: JoinSet<Committed>,
     /// The connection to append over; with the commit while one is under way.
     appender: Option<Appender>,
+    /// Receipts that are being written for commands that went as decided.
+    answers: TaskTracker,
     wanted: Wanted,
     loads: JoinSet<Loaded>,
 }
 
 impl Sequencer {
-    pub(super) fn new(book: Daybook, clock: Clock, settings: BusSettings, queue: mpsc::Receiver<Job>) -> Self {
+    pub(super) fn new(
+        book: Daybook,
+        clock: Clock,
+        settings: BusSettings,
+        queue: mpsc::Receiver<Job>,
+        conflicts: Arc<AtomicU64>,
+    ) -> Self {
         let cache = Cache::new(settings.cache_bytes);
         Self {
             book,
             clock,
             settings,
             queue,
+            conflicts,
             cache,
             next: Batch::default(),
             in_flight: Vec::new(),
             commits: JoinSet::new(),
             appender: None,
+            answers: TaskTracker::new(),
             wanted: Wanted::default(),
             loads: JoinSet::new(),
         }
@@ -88,8 +107,13 @@ impl Sequencer {
                 }
             }
             self.start_load();
-            self.start_commit();
+            if self.start_commit() {
+                // The batch goes out now, and not after all that has arrived meanwhile is decided.
+                tokio::task::yield_now().await;
+            }
         }
+        self.answers.close();
+        self.answers.wait().await;
     }
 
     fn idle(&self) -> bool {
@@ -163,9 +187,10 @@ impl Sequencer {
         }
     }
 
-    fn start_commit(&mut self) {
+    /// Sends the next batch on its way, if there is one and none is under way; says whether it did.
+    fn start_commit(&mut self) -> bool {
         if self.next.steps.is_empty() || !self.commits.is_empty() {
-            return;
+            return false;
         }
         metrics::histogram!("daybook_commit_batch_commands")
             .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
@@ -173,6 +198,7 @@ impl Sequencer {
         self.in_flight = decided;
         let (book, appender) = (self.book.clone(), self.appender.take());
         self.commits.spawn(commit(book, appender, steps));
+        true
     }
 
     /// Answers the commands of a batch that came back. Whatever did not go as decided is decided again, and so is everything
@@ -191,55 +217,65 @@ impl Sequencer {
             }
         };
         self.appender = appender;
+        if outcomes.iter().all(as_decided) {
+            // The receipts are written beside the decisions that come next.
+            self.answers.spawn(async { all(in_flight, steps, outcomes).for_each(answer) });
+        } else {
+            self.reconsider(in_flight, steps, outcomes);
+        }
+        self.cache.shrink();
+    }
+
+    /// Some of a batch did not go as decided. Neither may what was decided since, because it may rest on it.
+    fn reconsider(&mut self, in_flight: Vec<Decided>, steps: Vec<Step>, outcomes: Vec<Outcome>) {
         let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
+            // The repetition of a refused command had nothing to write.
             Outcome::Duplicate { .. } => !decided.written.is_empty(),
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
-        self.start_commit();
-        for ((decided, step), outcome) in in_flight.into_iter().zip(steps).zip(outcomes) {
-            self.conclude(decided, step, outcome);
+        for (decided, step, outcome) in all(in_flight, steps, outcomes) {
+            match outcome {
+                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, step, outcome)),
+                Outcome::Duplicate { first_position, events, same_fingerprint } => {
+                    self.forget(&decided.written);
+                    self.repeat(decided.job, first_position, events, same_fingerprint);
+                }
+                Outcome::Conflict { actual } => {
+                    self.forget(&decided.written);
+                    self.decide_anew(decided.job, actual);
+                }
+            }
         }
         self.decide_all(undone);
-        self.cache.shrink();
     }
 
-    /// Answers one command, or sends it back to be loaded and decided again.
-    fn conclude(&mut self, decided: Decided, step: Step, outcome: Outcome) {
-        let Decided { mut job, written, refusal } = decided;
-        match (outcome, step) {
-            (Outcome::Appended { first_position, versions, .. }, Step::Write(unit)) => {
-                job.answer(Ok(decided::receipt(unit, first_position, &versions)));
-            }
-            (Outcome::Duplicate { first_position, events, same_fingerprint }, _) => {
-                self.forget(&written);
-                if same_fingerprint {
-                    tokio::spawn(replay(self.book.clone(), job, first_position, events));
-                } else {
-                    let command_id = job.submission.command_id;
-                    job.answer(Err(CommandError::KeyReused(command_id)));
-                }
-            }
-            (Outcome::Conflict { actual }, _) => {
-                self.forget(&written);
-                metrics::counter!("daybook_conflicts_total").increment(1);
-                job.attempts += 1;
-                if job.attempts >= self.settings.attempts {
-                    job.answer(Err(CommandError::Contended));
-                    return;
-                }
-                // What was wrong is loaded before it is decided again, so that what was taken as new is seen as it is.
-                for (stream, _) in actual {
-                    self.cache.forget(&stream);
-                    self.wanted.streams.insert(stream.into());
-                }
-                self.wanted.jobs.push(job);
-            }
-            (Outcome::Confirmed | Outcome::Appended { .. }, _) => {
-                job.answer(Err(refusal.map_or(CommandError::Lost, CommandError::Refused)));
-            }
+    /// Answers a command whose id is in the book already.
+    fn repeat(&self, job: Job, first_position: i64, events: i32, same_fingerprint: bool) {
+        if same_fingerprint {
+            self.answers.spawn(replay(self.book.clone(), job, first_position, events));
+        } else {
+            let command_id = job.submission.command_id;
+            job.answer(Err(CommandError::KeyReused(command_id)));
         }
+    }
+
+    /// Others were faster: what they changed is loaded, and the command decided again. What was taken as new is then seen
+    /// as it is.
+    fn decide_anew(&mut self, mut job: Job, actual: Vec<(Arc<str>, i32)>) {
+        metrics::counter!("daybook_conflicts_total").increment(1);
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
+        job.attempts += 1;
+        if job.attempts >= self.settings.attempts {
+            job.answer(Err(CommandError::Contended));
+            return;
+        }
+        for (stream, _) in actual {
+            self.cache.forget(&stream);
+            self.wanted.streams.insert(stream.into());
+        }
+        self.wanted.jobs.push(job);
     }
 
     /// Takes back what was decided and is not on its way yet.
@@ -267,6 +303,32 @@ impl Sequencer {
             self.cache.forget(stream.as_str());
         }
     }
+}
+
+/// The commands of a batch, each with its step and what became of it.
+fn all(
+    decided: Vec<Decided>,
+    steps: Vec<Step>,
+    outcomes: Vec<Outcome>,
+) -> impl Iterator<Item = (Decided, Step, Outcome)> {
+    decided.into_iter().zip(steps).zip(outcomes).map(|((decided, step), outcome)| (decided, step, outcome))
+}
+
+const fn as_decided(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
+}
+
+/// Answers a command that went as decided.
+fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
+    let Decided { job, refusal, .. } = decided;
+    job.answer(match (step, outcome, refusal) {
+        (Step::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
+            Ok(decided::receipt(unit, first_position, &versions))
+        }
+        (_, _, Some(refusal)) => Err(CommandError::Refused(refusal)),
+        // The store has answered a check with an append, or the other way round.
+        _ => Err(CommandError::Lost),
+    });
 }
 
 async fn commit(book: Daybook, appender: Option<Appender>, steps: Vec<Step>) -> Committed {

@@ -30,11 +30,13 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         }
     })
     .await;
+    let conflicts = bus.conflicts();
     drop(bus);
     stopped.await?;
     let events = stage.book.head().await?.position - before;
     let ratio = tally.per_second() * 2.0 / ceiling.events_per_s;
     Ok(Report::new("append", clients, &tally, events, ceiling)
+        .conflicting(conflicts)
         .with("of_ceiling", ratio)
         .with("bare_commit_p50_ms", bare_commit_p50_ms))
 }

@@ -50,6 +50,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
     let oversold = (reserved - STOCK).max(0);
     ensure!(i64::try_from(tally.done)? == reserved, "{} were told yes, {reserved} are in the book", tally.done);
     Ok(Report::new("flash-sale", clients, &tally, events, ceiling)
+        .conflicting(server.bus.conflicts())
         .with("stock", STOCK)
         .with("reserved", reserved)
         .with("oversold", oversold))

@@ -28,8 +28,8 @@ pub(super) struct Server {
 impl Server {
     /// Starts it; it ends with the process.
     pub(super) async fn start(stage: &Stage) -> anyhow::Result<Self> {
-        let keys = Keys::new(&SECRET)?;
-        let token = keys.sign(&admin(), Clock::system().now(), TimeDelta::hours(24))?;
+        let keys = keys()?;
+        let token = token(&keys)?;
         let (bus, _) = Bus::start(stage.book.clone(), Clock::system(), &BusSettings::default());
         let router = CommandApi::new(bus.clone(), keys).router();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -44,16 +44,18 @@ impl Server {
 
     /// A caller with a connection of its own.
     pub(super) async fn caller(&self) -> anyhow::Result<Caller> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a caller's connection ended");
-            }
-        });
-        Ok(Caller { sender, authorization: format!("Bearer {}", self.token), host: self.address.to_string() })
+        Caller::connect(self.address, &self.token).await
     }
+}
+
+/// The keys of the bench.
+pub(super) fn keys() -> anyhow::Result<Keys> {
+    Ok(Keys::new(&SECRET)?)
+}
+
+/// A token of the administrator of the bench.
+pub(super) fn token(keys: &Keys) -> anyhow::Result<String> {
+    Ok(keys.sign(&admin(), Clock::system().now(), TimeDelta::hours(24))?)
 }
 
 /// Somebody who sends commands.
@@ -64,6 +66,19 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Somebody with a connection of their own.
+    pub(super) async fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a caller's connection ended");
+            }
+        });
+        Ok(Self { sender, authorization: format!("Bearer {token}"), host: address.to_string() })
+    }
+
     /// Sends a command and reads the whole answer.
     pub(super) async fn send(&mut self, command: &str, body: String) -> Call {
         match self.answered(command, body).await {

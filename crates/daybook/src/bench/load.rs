@@ -39,12 +39,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let latency = Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are valid");
         Self { done: 0, refused: 0, failed: 0, latency, elapsed: Duration::ZERO }
     }
 
-    fn count(&mut self, call: Call, took: Duration) {
+    pub(super) fn count(&mut self, call: Call, took: Duration) {
         match call {
             Call::Done => {
                 self.done += 1;
@@ -55,7 +55,7 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.done += other.done;
         self.refused += other.refused;
         self.failed += other.failed;

@@ -3,6 +3,7 @@
 
 mod append;
 mod ceiling;
+mod end_to_end;
 mod flash_sale;
 mod http;
 mod load;
@@ -46,6 +47,8 @@ enum What {
     PlaceOrder,
     /// One SKU, and buyers who never stop, over HTTP.
     FlashSale,
+    /// From the answer of a command to its row in the read model, at a steady 500 orders a second.
+    EndToEnd,
 }
 
 /// Measures.
@@ -66,5 +69,6 @@ async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
         What::Append => append::measure(stage, args.clients, time).await,
         What::PlaceOrder => place_order::measure(stage, args.clients, time).await,
         What::FlashSale => flash_sale::measure(stage, args.clients, time).await,
+        What::EndToEnd => end_to_end::measure(stage, args.clients, time).await,
     }
 }

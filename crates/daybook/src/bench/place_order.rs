@@ -45,5 +45,5 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
     })
     .await;
     let events = stage.book.head().await?.position - before;
-    Ok(Report::new("place-order", clients, &tally, events, ceiling))
+    Ok(Report::new("place-order", clients, &tally, events, ceiling).conflicting(server.bus.conflicts()))
 }

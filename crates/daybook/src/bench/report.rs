@@ -56,6 +56,12 @@ impl Report {
         }
     }
 
+    /// Says how many decisions had to be made anew because another process had written.
+    pub(super) const fn conflicting(mut self, conflicts: u64) -> Self {
+        self.conflicts = conflicts;
+        self
+    }
+
     /// Adds what only this measurement has.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
