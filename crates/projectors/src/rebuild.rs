@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use daybook_domain::Slice;
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
-use daybook_event_stream::Topology;
+use daybook_event_stream::{Effect, EffectError, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use tokio_postgres::{Client, error::SqlState};
@@ -111,6 +112,7 @@ async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> R
 async fn make_tables(client: &mut Client, next: &Projection) -> Result<(), ViewError> {
     let (schema, ddl) = (&next.schema, next.view.ddl);
     let transaction = client.transaction().await?;
+    transaction.execute("DELETE FROM parked_events WHERE consumer = $1", &[schema]).await?;
     transaction.batch_execute(&format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}")).await?;
     transaction.commit().await?;
     Ok(())
@@ -142,9 +144,8 @@ async fn fold_up_to(
     while let Some(chunk) = events.next().await {
         let chunk: Vec<RecordedEvent> = chunk?;
         let Some(last) = chunk.last().map(|event| event.position) else { continue };
-        let transaction = client.transaction().await?;
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-        next.project(&transaction, own(next, chunk)).await?;
+        let mut transaction = client.transaction().await?;
+        take_in(&mut transaction, next, chunk).await?;
         transaction.commit().await?;
         done = last;
         progress(done, head);
@@ -164,14 +165,16 @@ async fn swap(
 ) -> Result<(), ViewError> {
     let view = next.view;
     let mut client = book.pool().get().await?;
-    let transaction = client.transaction().await?;
+    let mut transaction = client.transaction().await?;
     hold_still(&transaction, view).await?;
     let head = book.head().await?.position;
     let missing = book.scan(done, head).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(missing);
     while let Some(chunk) = missing.next().await {
-        next.project(&transaction, own(next, chunk?)).await?;
+        take_in(&mut transaction, next, chunk?).await?;
     }
+    // Unlike what is built, which can be built again.
+    transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
     let old = shown.map(|version| view.versioned(version));
     take_place(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head).await?;
     transaction
@@ -224,8 +227,21 @@ async fn take_place(
     Ok(())
 }
 
-/// The events of the view's slice.
-fn own(next: &Projection, events: Vec<RecordedEvent>) -> impl Iterator<Item = RecordedEvent> {
-    let slice = next.view.slice;
-    events.into_iter().filter(move |event| daybook_domain::Slice::of_stream(&event.stream_id) == Some(slice))
+/// Takes the events of the view's slice in. Poisoned streams are parked, as they are by a consumer.
+async fn take_in(
+    transaction: &mut Transaction<'_>,
+    next: &Projection,
+    mut events: Vec<RecordedEvent>,
+) -> Result<(), ViewError> {
+    events.retain(|event| Slice::of_stream(&event.stream_id) == Some(next.view.slice));
+    Ok(parked::take_in(transaction, &next.schema, &Building(next), &events).await?)
+}
+
+/// A version that is not shown yet.
+struct Building<'p>(&'p Projection);
+
+impl Effect for Building<'_> {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
+        self.0.project(transaction, events.iter().cloned()).await
+    }
 }

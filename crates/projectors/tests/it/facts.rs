@@ -122,7 +122,7 @@ pub(crate) fn day(first: usize, orders: usize) -> Vec<Fact> {
         facts.push(received(&sku_of, 2));
         facts.push(opened(nr));
         facts.push(line_added(nr, &sku_of, 1));
-        facts.push(placed_of(nr, &[sku_of.clone()], &json!({})));
+        facts.push(placed_of(nr, std::slice::from_ref(&sku_of), &json!({})));
         facts.push(cart("CartCheckedOut", nr, &json!({ "order_id": id(nr) })));
         facts.push(claim("StockReserved", &sku_of, nr, 1, &json!({})));
         if nr % 3 == 0 {

@@ -1,12 +1,12 @@
 //! Poison: an event that cannot be taken in sets its stream aside, and nothing else.
 
 use daybook_event_stream::consumer::{ConsumerError, parked};
-use daybook_projectors::{runner::Projection, views};
+use daybook_projectors::{rebuild, runner::Projection, views};
 use serde_json::json;
 
 use crate::{
     facts::{id, order, placed},
-    world::{World, until, world},
+    world::{World, topology, until, world},
 };
 
 /// The views of orders, which all take in every event of an order.
@@ -35,6 +35,7 @@ async fn retry(world: &World, view: &str) -> Result<usize, ConsumerError> {
 async fn a_poisoned_stream_is_set_aside_in_every_view_and_comes_back_when_the_cause_is_gone() {
     let mut world = world().await;
     let (relay, projectors) = (world.relay(), world.projectors("one"));
+    world.views_are_up_to_date().await;
     let because = json!({ "reason": "so it is" });
     world.writer.write(&[placed(1), placed(2)]).await;
     world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
@@ -73,4 +74,28 @@ async fn a_poisoned_stream_is_set_aside_in_every_view_and_comes_back_when_the_ca
     }
     projectors.stop().await;
     relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
+    let mut world = world().await;
+    world.writer.write(&[placed(1), placed(2)]).await;
+    world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
+    world.writer.write(&[order("OrderConfirmed", 1, &json!({})), order("OrderConfirmed", 2, &json!({}))]).await;
+    let view = views::named("order").expect("there is such a view");
+    for version in 1..=2 {
+        let built = if version == 1 {
+            rebuild::build_if_missing(&world.book, &topology(), view).await.map(|()| 1)
+        } else {
+            rebuild::rebuild(&world.book, &topology(), view, &|_, _| {}).await
+        };
+        assert_eq!(built.expect("it can be built"), version);
+        let set_aside: Vec<_> =
+            parked(&world).await.into_iter().map(|(consumer, position, _)| (consumer, position)).collect();
+        assert_eq!(set_aside, [(format!("order_v{version}"), 3), (format!("order_v{version}"), 4)]);
+        world.assert_equals_the_book("order").await;
+        let sql = "SELECT phase FROM read.orders ORDER BY order_id";
+        let rows = world.database.connect().await.query(sql, &[]).await.expect("an answer");
+        assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["placed", "confirmed"]);
+    }
 }

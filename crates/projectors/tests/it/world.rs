@@ -13,12 +13,7 @@ use daybook_event_store::{Appender, Daybook, NewEvent, Step, StoreSettings, Unit
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology, progress};
 use daybook_projectors::{audit, runner, views};
 use daybook_test_postgres::TestDatabase;
-use rdkafka::{
-    ClientConfig,
-    consumer::{BaseConsumer, Consumer},
-    mocking::MockCluster,
-    producer::DefaultProducerContext,
-};
+use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -160,17 +155,6 @@ impl World {
 
     pub(crate) async fn assert_equals_the_book(&self, view: &str) {
         assert_equals(&self.book, view).await;
-    }
-
-    /// How many messages the topics hold.
-    pub(crate) fn messages(&self) -> i64 {
-        let mut config = ClientConfig::new();
-        let consumer: BaseConsumer = config.set("bootstrap.servers", &self.kafka.brokers).create().expect("a consumer");
-        let held = |topic: &String, partition| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the broker answers");
-            high - low
-        };
-        topology().topics().iter().flat_map(|topic| (0..PARTITIONS).map(move |nr| held(topic, nr))).sum()
     }
 }
 
