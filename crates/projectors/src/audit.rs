@@ -165,8 +165,9 @@ fn in_words(table: &str, keys: &[String], shown: Option<Value>, book: Option<Val
     }
 }
 
-/// A value, cut off when it is long.
-fn short(value: &Value) -> String {
+/// A value as a text for people: cut off when it is long.
+#[must_use]
+pub fn short(value: &Value) -> String {
     const LONG: usize = 120;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if text.chars().count() > LONG { text.chars().take(LONG).chain("…".chars()).collect() } else { text }
