@@ -14,11 +14,12 @@ use daybook::{
 use daybook_command_api::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology, envelope};
+use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology, envelope, relay};
 use daybook_projectors::runner;
 use daybook_test_postgres::TestDatabase;
 use rdkafka::{
     ClientConfig,
+    consumer::{BaseConsumer, Consumer},
     producer::{FutureProducer, FutureRecord},
 };
 use serde_json::{Value, json};
@@ -441,4 +442,42 @@ async fn every_corruption_of_the_wire_is_named() {
         letters.push(other);
     });
     shop.assert_wire(&invented, Some("position 9999 is on Kafka and is not in the book")).await;
+}
+
+/// How many messages the topics hold, by partition.
+fn messages(kafka: &KafkaSettings) -> Vec<i64> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a consumer");
+    let held = |topic: &String, partition| {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the broker answers");
+        high - low
+    };
+    topology().topics().iter().flat_map(|topic| (0..4).map(move |nr| held(topic, nr))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_has_forgotten_is_not_missed() {
+    let shop = shop().await;
+    // As after a restart of `daybook up`: a new broker is given the end of the book, and not every partition has a part of it.
+    let (_broker, kafka) = broker().await;
+    let stop = CancellationToken::new();
+    let relay = Relay::new(shop.book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: Some(6_000) });
+    let relay = tokio::spawn(relay.run(stop.clone()));
+    let began = Instant::now();
+    while messages(&kafka).iter().sum::<i64>() == 0 || relay::status(&shop.book).await.expect("an answer").lag > 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing is published");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.cancel();
+    relay.await.expect("no panic");
+    let (before, after) = (messages(&shop.kafka), messages(&kafka));
+    assert!(before.iter().zip(&after).any(|(before, after)| *before > 0 && *after == 0), "a partition is empty now");
+    let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
+    assert_eq!(failures(&verdict), []);
+    // On the broker before, everything is still there.
+    assert_eq!(failures(&shop.verify().await), []);
+    // On one that has lost everything, nothing is.
+    let (_broker, empty) = broker().await;
+    let verdict = verify::audit(&shop.book, &empty).await.expect("everything can be read");
+    assert_failures("an empty broker", &verdict, &[(WIRE, "daybook.")]);
 }
