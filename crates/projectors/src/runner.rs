@@ -71,7 +71,7 @@ impl Effect for Projection {
 /// Runs every view until told to stop. A view that has no tables yet is built first.
 ///
 /// # Errors
-/// [`ViewError`] when a view cannot be built.
+/// [`ViewError`] when a view cannot be built, or its task is lost.
 pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) -> Result<(), ViewError> {
     for view in views::ALL {
         rebuild::build_if_missing(book, &kafka.topology, view).await?;
@@ -81,7 +81,9 @@ pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken
         let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
         running.spawn(async move { run_view(&book, &kafka, &stop, view).await });
     }
-    while running.join_next().await.is_some() {}
+    while let Some(ended) = running.join_next().await {
+        ended?;
+    }
     Ok(())
 }
 
