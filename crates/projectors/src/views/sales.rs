@@ -38,6 +38,15 @@ pub(super) struct SoldLine {
     pub(super) net: i64,
 }
 
+impl SoldLine {
+    /// Adds another line of the same SKU.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.gross = self.gross.saturating_add(other.gross);
+        self.net = self.net.saturating_add(other.net);
+    }
+}
+
 /// A row per order that says what the order adds to sums.
 pub(super) trait Contribution: Row<Key = Key> {
     /// The rows of sums.

@@ -1,5 +1,7 @@
 //! `top_products`: units and money by SKU and by the day (in UTC) on which orders were placed.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use chrono::NaiveDate;
 use daybook_domain::{
     Currency, Slice,
@@ -74,7 +76,16 @@ impl Contribution for OrderedProducts {
     type Sum = ProductSales;
 
     fn of(sale: Sale) -> Self {
-        Self { order_id: sale.order_id, day: sale.day, currency: sale.currency, lines: sale.lines, counted: true }
+        // An order counts once for a SKU, however many of its lines name it.
+        let mut lines: BTreeMap<Sku, SoldLine> = BTreeMap::new();
+        for line in sale.lines {
+            match lines.entry(line.sku.clone()) {
+                Entry::Vacant(entry) => drop(entry.insert(line)),
+                Entry::Occupied(mut entry) => entry.get_mut().add(&line),
+            }
+        }
+        let (order_id, day, currency) = (sale.order_id, sale.day, sale.currency);
+        Self { order_id, day, currency, lines: lines.into_values().collect(), counted: true }
     }
 
     fn counted(&mut self) -> &mut bool {

@@ -312,6 +312,20 @@ async fn top_products_by_sku_and_day() {
 }
 
 #[tokio::test]
+async fn an_order_counts_once_for_a_product_that_several_of_its_lines_name() {
+    let line = |quantity: u32| json!({ "sku": "oat", "product_id": id(1), "quantity": quantity, "line_total": eur(100), "discount": eur(0) });
+    stage()
+        .await
+        .shows(
+            "top_products",
+            &[imported(1, &json!({ "lines": [line(1), line(2)] }))],
+            "SELECT sku, orders, units, gross, net FROM product_sales",
+            json!([{ "sku": "oat", "orders": 1, "units": 3, "gross": 200, "net": 200 }]),
+        )
+        .await;
+}
+
+#[tokio::test]
 async fn what_a_whole_day_comes_to_does_not_depend_on_the_batches() {
     let stage: Stage = stage().await;
     for view in daybook_projectors::views::ALL {
