@@ -81,6 +81,18 @@ impl Daybook {
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
+    /// The events at these positions, in order. Positions that the book does not have are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn read_at(&self, positions: &[i64]) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.pool.get().await?;
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE position = ANY ($1) ORDER BY position");
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&positions]).await?;
+        rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
     /// The events of a stream after a version and up to a point, in order.
     ///
     /// # Errors

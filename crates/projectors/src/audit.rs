@@ -1,20 +1,17 @@
 //! Comparing a view with a fresh fold of the book.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use daybook_domain::Slice;
-use daybook_event_store::Daybook;
-use daybook_event_stream::Topology;
+use daybook_event_store::{Daybook, RecordedEvent};
+use daybook_event_stream::{EffectError, Topology};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use serde::Serialize;
+use serde_json::Value;
 use tokio_postgres::IsolationLevel;
 
-use crate::{
-    ViewError,
-    runner::{Projection, shown_version},
-    view::ViewSpec,
-};
+use crate::{ViewError, runner::Projection, view::ViewSpec};
 
 /// How many events are folded at once.
 const CHUNK: usize = 5_000;
@@ -30,52 +27,81 @@ pub struct Audit {
     pub first: Option<String>,
 }
 
-/// Compares a view with a fold of the book up to exactly where the view is, partition by partition. Everything takes place in
-/// one transaction that sees one moment and is rolled back, so a view that goes on meanwhile does not disturb it.
+/// Compares a view with a fold of the book up to exactly where the view is, partition by partition, and without what is parked.
+/// Everything takes place in one transaction that sees one moment and is rolled back, so a view that goes on meanwhile does not
+/// disturb it.
 ///
 /// # Errors
-/// [`ViewError`] when the book or the tables failed, or the view was never built.
+/// [`ViewError`] when the book or the tables failed.
 pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<Audit, ViewError> {
     let mut client = book.pool().get().await?;
     let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
-    let Some(version) = shown_version(book, view).await? else {
-        return Err(ViewError::UnknownView(view.name.to_owned()));
+    let Some(shown) = Shown::find(&transaction, view).await? else {
+        return Ok(Audit { checked: 0, violations: 1, first: Some("it was never built".to_owned()) });
     };
-    let shown = view.versioned(version);
-    let seen = seen(&transaction, &shown).await?;
     let scratch = Projection { view, version: 0, schema: format!("{}_audit", view.name) };
     let (schema, ddl) = (&scratch.schema, view.ddl);
     let make =
         format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}; SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
-    let last = seen.values().max().copied().unwrap_or(0);
+    let last = shown.seen.values().max().copied().unwrap_or(0);
     let events = book.scan(0, last).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
-        let own = chunk?.into_iter().filter(|event| {
-            let partition = topology.partition_of(&event.stream_id);
-            Slice::of_stream(&event.stream_id) == Some(view.slice)
-                && seen.get(&partition).is_some_and(|position| event.position <= *position)
-        });
-        scratch.project(&transaction, own.collect::<Vec<_>>()).await?;
+        let taken = chunk?.into_iter().filter(|event| shown.has_taken(view, topology, event));
+        match scratch.project(&transaction, taken.collect::<Vec<_>>()).await {
+            Ok(()) => {}
+            Err(poison @ EffectError::Poison { .. }) => {
+                return Ok(Audit { checked: 0, violations: 1, first: Some(poison.to_string()) });
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let mut audit = Audit { checked: 0, violations: 0, first: None };
     for table in view.tables {
-        compare(&transaction, table, &shown, schema, &mut audit).await?;
+        compare(&transaction, table, &shown.schema, schema, &mut audit).await?;
     }
     transaction.rollback().await?;
     Ok(audit)
 }
 
-/// How far the view is in each partition of its topic.
-async fn seen(transaction: &Transaction<'_>, consumer: &str) -> Result<HashMap<i32, i64>, ViewError> {
-    let rows = transaction
-        .query("SELECT partition, position FROM consumer_checkpoints WHERE consumer = $1", &[&consumer])
-        .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+/// What a view has taken in.
+struct Shown {
+    schema: String,
+    /// How far it is in each partition of its topic.
+    seen: HashMap<i32, i64>,
+    /// What it has set aside.
+    parked: HashSet<i64>,
 }
 
-/// Rows that only one side has, as text, since columns of type `json` have no equality.
+impl Shown {
+    /// The version that is shown, if there is one. A rebuild does not drop its tables before the transaction has ended.
+    async fn find(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<Option<Self>, ViewError> {
+        let row = transaction.query_opt("SELECT version FROM views WHERE name = $1", &[&view.name]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let schema = view.versioned(row.try_get(0)?);
+        for table in view.tables {
+            transaction.batch_execute(&format!("LOCK TABLE {schema}.{table} IN ACCESS SHARE MODE")).await?;
+        }
+        let rows = transaction
+            .query("SELECT partition, position FROM consumer_checkpoints WHERE consumer = $1", &[&schema])
+            .await?;
+        let seen = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let seen = seen.collect::<Result<_, tokio_postgres::Error>>()?;
+        let rows = transaction.query("SELECT position FROM parked_events WHERE consumer = $1", &[&schema]).await?;
+        let parked = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        Ok(Some(Self { schema, seen, parked }))
+    }
+
+    fn has_taken(&self, view: &ViewSpec, topology: &Topology, event: &RecordedEvent) -> bool {
+        let partition = topology.partition_of(&event.stream_id);
+        Slice::of_stream(&event.stream_id) == Some(view.slice)
+            && self.seen.get(&partition).is_some_and(|position| event.position <= *position)
+            && !self.parked.contains(&event.position)
+    }
+}
+
+/// Compares a table row by row, as text, since columns of type `json` have no equality.
 async fn compare(
     transaction: &Transaction<'_>,
     table: &str,
@@ -85,21 +111,64 @@ async fn compare(
 ) -> Result<(), ViewError> {
     let count = transaction.query_one(&format!("SELECT count(*) FROM {shown}.{table}"), &[]).await?;
     audit.checked += count.try_get::<_, i64>(0)?;
-    let differences = transaction
-        .query(
+    let keys = primary_key(transaction, &format!("{fresh}.{table}")).await?;
+    let key = keys.join(", ");
+    let different = transaction
+        .query_opt(
             &format!(
-                "(SELECT 'shown and not in the book: ' || s FROM
-                     (SELECT t::text AS s FROM {shown}.{table} t EXCEPT ALL SELECT t::text FROM {fresh}.{table} t) AS a)
-                 UNION ALL
-                 (SELECT 'in the book and not shown: ' || s FROM
-                     (SELECT t::text AS s FROM {fresh}.{table} t EXCEPT ALL SELECT t::text FROM {shown}.{table} t) AS b)"
+                "SELECT count(*) OVER (), row_to_json(s), row_to_json(f)
+                 FROM {shown}.{table} AS s FULL JOIN {fresh}.{table} AS f USING ({key})
+                 WHERE s::text IS DISTINCT FROM f::text ORDER BY {key} LIMIT 1"
             ),
             &[],
         )
         .await?;
-    audit.violations += i64::try_from(differences.len()).unwrap_or(i64::MAX);
-    if let (None, Some(row)) = (&audit.first, differences.first()) {
-        audit.first = Some(format!("{table}: {}", row.try_get::<_, String>(0)?));
+    let Some(row) = different else { return Ok(()) };
+    audit.violations += row.try_get::<_, i64>(0)?;
+    if audit.first.is_none() {
+        audit.first = Some(in_words(table, &keys, row.try_get(1)?, row.try_get(2)?));
     }
     Ok(())
+}
+
+/// The columns of a table's primary key.
+async fn primary_key(transaction: &Transaction<'_>, table: &str) -> Result<Vec<String>, ViewError> {
+    let row = transaction
+        .query_one(
+            "SELECT array_agg(a.attname::text ORDER BY k.nr)
+             FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, nr)
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+             WHERE i.indrelid = $1::text::regclass AND i.indisprimary",
+            &[&table],
+        )
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// How a row of a table differs from what the book says.
+fn in_words(table: &str, keys: &[String], shown: Option<Value>, book: Option<Value>) -> String {
+    let of = |row: &Value| {
+        let key = keys.iter().map(|column| format!("{column} {}", short(&row[column])));
+        format!("{table}: {}", key.collect::<Vec<_>>().join(", "))
+    };
+    match (shown, book) {
+        (Some(Value::Object(shown)), Some(Value::Object(book))) => {
+            let column = shown.iter().find(|(column, value)| book.get(*column) != Some(value));
+            let what = column.map_or("is written in another way".to_owned(), |(column, value)| {
+                format!("shows {column} {}, the book says {}", short(value), short(&book[column]))
+            });
+            format!("{} {what}", of(&Value::Object(shown)))
+        }
+        (Some(shown), _) => format!("{} is shown and is not in the book", of(&shown)),
+        (None, Some(book)) => format!("{} is in the book and is not shown", of(&book)),
+        (None, None) => format!("{table}: a row without a key"),
+    }
+}
+
+/// A value as a text for people: cut off when it is long.
+#[must_use]
+pub fn short(value: &Value) -> String {
+    const LONG: usize = 120;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if text.chars().count() > LONG { text.chars().take(LONG).chain("…".chars()).collect() } else { text }
 }

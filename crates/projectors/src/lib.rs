@@ -37,6 +37,9 @@ pub enum ViewError {
     /// There is no such view.
     #[error("there is no view `{0}`")]
     UnknownView(String),
+    /// The task that runs a view has panicked.
+    #[error("a view has stopped: {0}")]
+    Lost(#[from] tokio::task::JoinError),
 }
 
 impl From<tokio_postgres::Error> for ViewError {

@@ -4,15 +4,27 @@
 //! still, takes over its place in the stream, and is shown from the same commit on. Queries never stop, and never see half a
 //! view.
 
-use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::Topology;
+use std::time::Duration;
+
+use daybook_domain::Slice;
+use daybook_event_store::{Daybook, RecordedEvent, StoreError};
+use daybook_event_stream::{Effect, EffectError, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
+use tokio_postgres::{Client, error::SqlState};
 
-use crate::{ViewError, runner::Projection, runner::shown_version, view::ViewSpec};
+use crate::{
+    ViewError,
+    runner::{Projection, hold_still, shown_version},
+    view::ViewSpec,
+};
 
 /// How many events are folded in one transaction.
 const CHUNK: usize = 5_000;
+/// How long those who read may have to wait while a swap waits for one who reads for longer.
+const SWAP_WAIT: &str = "200ms";
+/// How long a swap then leaves the way free.
+const SWAP_PAUSE: Duration = Duration::from_millis(500);
 
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
@@ -65,34 +77,56 @@ async fn rebuild_from(
         return Ok(None);
     }
     let next = Projection::new(view, shown.unwrap_or(0) + 1);
+    drop_all_but(&guard, view, shown).await?;
     make_tables(&mut guard, &next).await?;
     let mut done = 0;
     loop {
-        let head = book.head().await?.position;
-        if head - done <= i64::try_from(CHUNK).unwrap_or(i64::MAX) {
-            break;
+        done = catch_up(book, &next, done, progress).await?;
+        match swap(book, topology, &next, shown, done).await {
+            Ok(()) => break,
+            Err(error) if somebody_reads(&error) => tokio::time::sleep(SWAP_PAUSE).await,
+            Err(error) => return Err(error),
         }
-        done = fold_up_to(book, &next, done, head, progress).await?;
     }
-    swap(book, topology, &next, shown, done).await?;
     progress(1, 1);
-    if let Some(shown) = shown {
-        guard.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", view.versioned(shown))).await?;
-    }
+    drop_all_but(&guard, view, Some(next.version)).await?;
     Ok(Some(next.version))
 }
 
-/// Makes empty tables. What a rebuild that was killed has left is thrown away.
-async fn make_tables(client: &mut tokio_postgres::Client, next: &Projection) -> Result<(), ViewError> {
+/// Drops the tables of every version but one: of the one before it, and of rebuilds that were killed.
+async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> Result<(), ViewError> {
+    let kept = shown.map(|version| view.versioned(version));
+    let rows = client
+        .query(
+            "SELECT nspname::text FROM pg_namespace WHERE nspname ~ ('^' || $1 || '_v[0-9]+$') AND nspname IS DISTINCT FROM $2",
+            &[&view.name, &kept],
+        )
+        .await?;
+    for row in &rows {
+        client.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", row.try_get::<_, String>(0)?)).await?;
+    }
+    Ok(())
+}
+
+/// Makes empty tables.
+async fn make_tables(client: &mut Client, next: &Projection) -> Result<(), ViewError> {
     let (schema, ddl) = (&next.schema, next.view.ddl);
     let transaction = client.transaction().await?;
-    transaction
-        .batch_execute(&format!(
-            "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}"
-        ))
-        .await?;
+    transaction.execute("DELETE FROM parked_events WHERE consumer = $1", &[schema]).await?;
+    transaction.batch_execute(&format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}")).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Folds the book until hardly anything is missing. Returns how far that is.
+async fn catch_up(book: &Daybook, next: &Projection, mut done: i64, progress: Progress<'_>) -> Result<i64, ViewError> {
+    loop {
+        let head = book.head().await?.position;
+        if head - done <= i64::try_from(CHUNK).unwrap_or(i64::MAX) {
+            return Ok(done);
+        }
+        done = fold_up_to(book, next, done, head, progress).await?;
+    }
 }
 
 /// Folds the book into the new tables, a chunk a transaction.
@@ -110,9 +144,8 @@ async fn fold_up_to(
     while let Some(chunk) = events.next().await {
         let chunk: Vec<RecordedEvent> = chunk?;
         let Some(last) = chunk.last().map(|event| event.position) else { continue };
-        let transaction = client.transaction().await?;
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-        next.project(&transaction, own(next, chunk)).await?;
+        let mut transaction = client.transaction().await?;
+        take_in(&mut transaction, next, chunk).await?;
         transaction.commit().await?;
         done = last;
         progress(done, head);
@@ -121,7 +154,8 @@ async fn fold_up_to(
 }
 
 /// Shows the new version: what is still missing is folded while the old version is held still, and its place in the stream is
-/// taken over.
+/// taken over. Who reads the old version at that moment is waited for, but not for long, since everybody else who wants to read
+/// has to wait behind the swap.
 async fn swap(
     book: &Daybook,
     topology: &Topology,
@@ -131,11 +165,16 @@ async fn swap(
 ) -> Result<(), ViewError> {
     let view = next.view;
     let mut client = book.pool().get().await?;
-    let transaction = client.transaction().await?;
-    transaction.query("SELECT version FROM views WHERE name = $1 FOR UPDATE", &[&view.name]).await?;
+    let mut transaction = client.transaction().await?;
+    hold_still(&transaction, view).await?;
     let head = book.head().await?.position;
-    let missing: Vec<RecordedEvent> = book.scan(done, head).await?.try_collect().await?;
-    next.project(&transaction, own(next, missing)).await?;
+    let missing = book.scan(done, head).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    pin_mut!(missing);
+    while let Some(chunk) = missing.next().await {
+        take_in(&mut transaction, next, chunk?).await?;
+    }
+    // Unlike what is built, which can be built again.
+    transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
     let old = shown.map(|version| view.versioned(version));
     take_place(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head).await?;
     transaction
@@ -144,6 +183,7 @@ async fn swap(
             &[&view.name, &next.version],
         )
         .await?;
+    transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{SWAP_WAIT}'")).await?;
     for table in view.tables {
         let sql = format!(
             "DROP VIEW IF EXISTS read.{table}; CREATE VIEW read.{table} AS SELECT * FROM {}.{table}",
@@ -153,6 +193,11 @@ async fn swap(
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// Whether a swap has met somebody who reads for longer than it waits.
+fn somebody_reads(error: &ViewError) -> bool {
+    matches!(error, ViewError::Store(StoreError::Database(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
 /// The new version begins in the stream where the old one is, and takes everything up to `head` as seen.
@@ -168,11 +213,10 @@ async fn take_place(
     transaction
         .execute(
             "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
-             SELECT $1, topic, partition, coalesce(c.log_offset, -1), $5
-             FROM unnest($3::text[]) AS topic CROSS JOIN generate_series(0, $4::int - 1) AS partition
-             LEFT JOIN consumer_checkpoints c USING (topic, partition)
-             WHERE c.consumer IS NULL OR c.consumer = $2
-             ON CONFLICT DO NOTHING",
+             SELECT $1, t.topic, p.partition, coalesce(c.log_offset, -1), $5
+             FROM unnest($3::text[]) AS t (topic) CROSS JOIN generate_series(0, $4::int - 1) AS p (partition)
+             LEFT JOIN consumer_checkpoints c
+                 ON c.consumer = $2 AND c.topic = t.topic AND c.partition = p.partition",
             &[&next.schema, &old, &topics, &partitions, &head],
         )
         .await?;
@@ -183,8 +227,21 @@ async fn take_place(
     Ok(())
 }
 
-/// The events of the view's slice.
-fn own(next: &Projection, events: Vec<RecordedEvent>) -> impl Iterator<Item = RecordedEvent> {
-    let slice = next.view.slice;
-    events.into_iter().filter(move |event| daybook_domain::Slice::of_stream(&event.stream_id) == Some(slice))
+/// Takes the events of the view's slice in. Poisoned streams are parked, as they are by a consumer.
+async fn take_in(
+    transaction: &mut Transaction<'_>,
+    next: &Projection,
+    mut events: Vec<RecordedEvent>,
+) -> Result<(), ViewError> {
+    events.retain(|event| Slice::of_stream(&event.stream_id) == Some(next.view.slice));
+    Ok(parked::take_in(transaction, &next.schema, &Building(next), &events).await?)
+}
+
+/// A version that is not shown yet.
+struct Building<'p>(&'p Projection);
+
+impl Effect for Building<'_> {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
+        self.0.project(transaction, events.iter().cloned()).await
+    }
 }

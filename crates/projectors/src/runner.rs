@@ -5,6 +5,7 @@ use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,6 +14,16 @@ use crate::{
     view::{Recorded, ViewSpec},
     views,
 };
+
+/// Projections share this lock of the view's name; the swap of a rebuild has it alone. Whoever waits for it is served in turn,
+/// so that a swap gets its turn under any load.
+const LOCK: i32 = 0x7669_6577;
+
+/// Waits until nobody takes events into a view, and keeps it so for as long as the transaction lasts.
+pub(crate) async fn hold_still(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<(), tokio_postgres::Error> {
+    transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCK, &view.name]).await?;
+    Ok(())
+}
 
 /// A version of a view, as what a consumer does with events.
 pub struct Projection {
@@ -41,13 +52,15 @@ impl Projection {
 
 impl Effect for Projection {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
-        // Shared with other partitions, exclusive with the swap of a rebuild.
-        let shown = transaction
-            .query_opt(
-                "SELECT 1 FROM views WHERE name = $1 AND version = $2 FOR SHARE",
-                &[&self.view.name, &self.version],
-            )
-            .await?;
+        let lock = transaction.prepare_cached("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))").await?;
+        let shown = transaction.prepare_cached("SELECT 1 FROM views WHERE name = $1 AND version = $2").await?;
+        // One round trip; still the second statement sees what was committed before the first one had its lock.
+        let (lock_parameters, parameters): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 2]) =
+            ([&LOCK, &self.view.name], [&self.view.name, &self.version]);
+        let (_, shown) = futures::try_join!(
+            transaction.query_one(&lock, &lock_parameters),
+            transaction.query_opt(&shown, &parameters)
+        )?;
         if shown.is_none() {
             return Err(EffectError::Retired);
         }
@@ -58,7 +71,7 @@ impl Effect for Projection {
 /// Runs every view until told to stop. A view that has no tables yet is built first.
 ///
 /// # Errors
-/// [`ViewError`] when a view cannot be built.
+/// [`ViewError`] when a view cannot be built, or its task is lost.
 pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) -> Result<(), ViewError> {
     for view in views::ALL {
         rebuild::build_if_missing(book, &kafka.topology, view).await?;
@@ -68,7 +81,9 @@ pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken
         let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
         running.spawn(async move { run_view(&book, &kafka, &stop, view).await });
     }
-    while running.join_next().await.is_some() {}
+    while let Some(ended) = running.join_next().await {
+        ended?;
+    }
     Ok(())
 }
 

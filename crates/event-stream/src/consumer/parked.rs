@@ -1,13 +1,16 @@
 //! Parked streams: what could not be taken in waits here, in order, until somebody has mended the cause.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use daybook_event_store::{AsOf, Daybook, RecordedEvent, StoreError};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
-use super::{ConsumerError, Effect};
+use super::{ConsumerError, Effect, EffectError};
 
 /// A parked event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,9 +48,80 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
 /// Consumers and [`retry`] keep out of each other's way: those share this lock of the consumer's name, this one has it alone.
 const LOCK: i32 = 0x7061_726b;
 
+/// The streams of a batch that turned out to be poisoned: from which position on, and why.
+#[derive(Debug, Default)]
+pub(super) struct Poisoned(HashMap<String, (i64, String)>);
+
+impl Poisoned {
+    /// Notes a poisoned event, so that the next attempt leaves its stream aside. Any other error is returned.
+    pub(super) fn note(
+        &mut self,
+        consumer: &str,
+        events: &[RecordedEvent],
+        error: ConsumerError,
+    ) -> Result<(), ConsumerError> {
+        let ConsumerError::Effect(EffectError::Poison { position, reason }) = error else { return Err(error) };
+        let event = events.iter().find(|event| event.position == position);
+        let Some(event) = event.filter(|event| !self.0.contains_key(&event.stream_id)) else {
+            return Err(EffectError::Poison { position, reason }.into());
+        };
+        tracing::error!(consumer, stream = event.stream_id, position, reason, "a stream is parked");
+        self.0.insert(event.stream_id.clone(), (position, reason));
+        Ok(())
+    }
+}
+
+/// Has an effect take events in, in a transaction that goes on; poisoned streams are parked.
+///
+/// # Errors
+/// [`ConsumerError`]; then nothing was taken in.
+pub async fn take_in(
+    transaction: &mut Transaction<'_>,
+    consumer: &str,
+    effect: &impl Effect,
+    events: &[RecordedEvent],
+) -> Result<(), ConsumerError> {
+    let mut poisoned = Poisoned::default();
+    loop {
+        let part = transaction.transaction().await?;
+        match attempt(&part, consumer, effect, events, &poisoned).await {
+            Ok(()) => return Ok(part.commit().await?),
+            Err(error) => {
+                part.rollback().await?;
+                poisoned.note(consumer, events, error)?;
+            }
+        }
+    }
+}
+
+/// Has an effect take events in, but for those of streams that are parked or poisoned, which are parked. After an error the
+/// transaction must not be committed.
+pub(super) async fn attempt(
+    transaction: &Transaction<'_>,
+    consumer: &str,
+    effect: &impl Effect,
+    events: &[RecordedEvent],
+    poisoned: &Poisoned,
+) -> Result<(), ConsumerError> {
+    let streams = begin(transaction, consumer).await?;
+    let mut aside = Vec::new();
+    let mut taken = Cow::Borrowed(events);
+    if !streams.is_empty() || !poisoned.0.is_empty() {
+        let (apart, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
+            let poison = poisoned.0.get(&event.stream_id);
+            streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
+        });
+        aside = apart;
+        taken = Cow::Owned(rest.into_iter().cloned().collect());
+    }
+    effect.apply(transaction, &taken).await?;
+    park(transaction, consumer, &aside, poisoned).await?;
+    Ok(())
+}
+
 /// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is
 /// lost only together with its effect. Returns the streams that are parked.
-pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<HashSet<String>, ConsumerError> {
+async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<HashSet<String>, ConsumerError> {
     let lock = transaction
         .prepare_cached(
             "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)), set_config('synchronous_commit', 'off', true)",
@@ -63,11 +137,11 @@ pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Resu
 }
 
 /// Parks events, in the transaction that moves the checkpoint past them.
-pub(super) async fn park(
+async fn park(
     transaction: &Transaction<'_>,
     consumer: &str,
     events: &[&RecordedEvent],
-    poisoned: &HashMap<&str, (i64, String)>,
+    poisoned: &Poisoned,
 ) -> Result<(), tokio_postgres::Error> {
     const BEHIND: &str = "an earlier event of the stream is parked";
     if events.is_empty() {
@@ -75,7 +149,7 @@ pub(super) async fn park(
     }
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     let streams: Vec<&str> = events.iter().map(|event| event.stream_id.as_str()).collect();
-    let reason = |event: &&RecordedEvent| match poisoned.get(event.stream_id.as_str()) {
+    let reason = |event: &&RecordedEvent| match poisoned.0.get(&event.stream_id) {
         Some((position, reason)) if *position == event.position => reason.as_str(),
         _ => BEHIND,
     };

@@ -1,6 +1,6 @@
 //! Taking in one partition: without duplicates, without gaps, effect and checkpoint in one transaction.
 
-use std::{borrow::Cow, collections::HashMap, mem};
+use std::mem;
 
 use daybook_event_store::{Daybook, Filter, RecordedEvent};
 
@@ -8,7 +8,7 @@ use super::{
     Consumer, ConsumerError, Effect, EffectError,
     checkpoints::{self, Checkpoint},
     group::{Queue, Received},
-    parked,
+    parked::{self, Poisoned},
 };
 use crate::{Topology, backoff::Backoff};
 
@@ -140,7 +140,7 @@ impl<E: Effect> PartitionRun<'_, E> {
         if reached == (self.checkpoint.offset, self.checkpoint.position) {
             return Ok(());
         }
-        let mut poisoned = HashMap::new();
+        let mut poisoned = Poisoned::default();
         loop {
             match self.transact(&events, &poisoned, reached).await {
                 Ok(checkpoint) => {
@@ -148,22 +148,7 @@ impl<E: Effect> PartitionRun<'_, E> {
                     self.count("daybook_consumer_events_total", events.len() as u64);
                     return Ok(());
                 }
-                Err(ConsumerError::Effect(EffectError::Poison { position, reason })) => {
-                    let event = events.iter().find(|event| event.position == position);
-                    let known = event.is_some_and(|event| poisoned.contains_key(event.stream_id.as_str()));
-                    let Some(event) = event.filter(|_| !known) else {
-                        return Err(EffectError::Poison { position, reason }.into());
-                    };
-                    tracing::error!(
-                        consumer = self.consumer.name,
-                        stream = event.stream_id,
-                        position,
-                        reason,
-                        "a stream is parked"
-                    );
-                    poisoned.insert(event.stream_id.as_str(), (position, reason));
-                }
-                Err(error) => return Err(error),
+                Err(error) => poisoned.note(&self.consumer.name, &events, error)?,
             }
         }
     }
@@ -175,25 +160,13 @@ impl<E: Effect> PartitionRun<'_, E> {
     async fn transact(
         &self,
         events: &[RecordedEvent],
-        poisoned: &HashMap<&str, (i64, String)>,
+        poisoned: &Poisoned,
         reached: (i64, i64),
     ) -> Result<Checkpoint, ConsumerError> {
         let name = &self.consumer.name;
         let mut client = self.book.pool().get().await?;
         let transaction = client.transaction().await?;
-        let streams = parked::begin(&transaction, name).await?;
-        let mut aside = Vec::new();
-        let mut taken = Cow::Borrowed(events);
-        if !streams.is_empty() || !poisoned.is_empty() {
-            let (apart, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
-                let poison = poisoned.get(event.stream_id.as_str());
-                streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
-            });
-            aside = apart;
-            taken = Cow::Owned(rest.into_iter().cloned().collect());
-        }
-        self.consumer.effect.apply(&transaction, &taken).await?;
-        parked::park(&transaction, name, &aside, poisoned).await?;
+        parked::attempt(&transaction, name, &self.consumer.effect, events, poisoned).await?;
         let checkpoint =
             checkpoints::advance(&transaction, name, &self.queue.partition, self.checkpoint, reached).await?;
         transaction.commit().await?;

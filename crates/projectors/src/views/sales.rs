@@ -1,21 +1,22 @@
-//! What sales figures count: an order counts from when it is placed until it is cancelled. Both views of sales keep a row per
-//! order that says what it contributes; when it changes, the difference goes to the sums.
+//! What sales figures count: an order counts from when it is placed until it is cancelled. A view of sales keeps a row per order
+//! that says what it contributes; when that changes, the difference goes to the sums.
+
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use chrono::NaiveDate;
 use daybook_domain::{
-    Currency, Event,
+    Currency, Event, Money, Quantity,
     ids::{CustomerId, OrderId, Sku},
+    order::event::Totals,
 };
+use daybook_event_stream::EffectError;
+use serde::{Deserialize, Serialize};
 
-use crate::view::Recorded;
-
-/// What an event does to the contribution of an order.
-pub(super) enum Change {
-    /// The order contributes this.
-    Begins(Box<Sale>),
-    /// The order does not count any more.
-    Ends,
-}
+use super::order::{Key, key};
+use crate::{
+    store::{Row, Store},
+    view::Recorded,
+};
 
 /// An order that was placed.
 pub(super) struct Sale {
@@ -24,13 +25,12 @@ pub(super) struct Sale {
     pub(super) day: NaiveDate,
     pub(super) currency: Currency,
     pub(super) customer_id: Option<CustomerId>,
-    pub(super) gross: i64,
-    pub(super) discount: i64,
-    pub(super) net: i64,
+    pub(super) totals: Totals,
     pub(super) lines: Vec<SoldLine>,
 }
 
 /// A line of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SoldLine {
     pub(super) sku: Sku,
     pub(super) units: i64,
@@ -38,48 +38,98 @@ pub(super) struct SoldLine {
     pub(super) net: i64,
 }
 
-/// What an event does to the contribution of an order, if anything.
-pub(super) fn change(recorded: &Recorded) -> Option<Change> {
-    match &recorded.event {
-        Event::OrderPlaced(e) => Some(Change::Begins(Box::new(Sale {
-            order_id: e.order_id,
-            day: e.placed_at.date_naive(),
-            currency: e.currency,
-            customer_id: e.customer_id.clone(),
-            gross: e.totals.gross.minor_units,
-            discount: e.totals.discount.minor_units,
-            net: e.totals.net.minor_units,
-            lines: e
-                .lines
-                .iter()
-                .map(|line| SoldLine {
-                    sku: line.sku.clone(),
-                    units: line.quantity.signed(),
-                    gross: line.line_total.minor_units,
-                    net: line.line_total.minor_units,
-                })
-                .collect(),
-        }))),
-        Event::OrderImported(e) => Some(Change::Begins(Box::new(Sale {
-            order_id: e.order_id,
-            day: e.placed_at.date_naive(),
-            currency: e.currency,
-            customer_id: e.customer_id.clone(),
-            gross: e.totals.gross.minor_units,
-            discount: e.totals.discount.minor_units,
-            net: e.totals.net.minor_units,
-            lines: e
-                .lines
-                .iter()
-                .map(|line| SoldLine {
-                    sku: line.sku.clone(),
-                    units: line.quantity.signed(),
-                    gross: line.line_total.minor_units.saturating_add(line.discount.minor_units),
-                    net: line.line_total.minor_units,
-                })
-                .collect(),
-        }))),
-        Event::OrderCancelled(_) => Some(Change::Ends),
-        _ => None,
+impl SoldLine {
+    /// Adds another line of the same SKU.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.gross = self.gross.saturating_add(other.gross);
+        self.net = self.net.saturating_add(other.net);
     }
+}
+
+/// A row per order that says what the order adds to sums.
+pub(super) trait Contribution: Row<Key = Key> {
+    /// The rows of sums.
+    type Sum: Sum;
+
+    /// What an order contributes from now on.
+    fn of(sale: Sale) -> Self;
+
+    /// Whether the order counts.
+    fn counted(&mut self) -> &mut bool;
+
+    /// What the order adds to sums, `times` so often.
+    fn parts(&self, times: i64) -> Vec<Self::Sum>;
+}
+
+/// A row of sums.
+pub(super) trait Sum: Row {
+    fn key(&self) -> Self::Key;
+
+    fn add(&mut self, part: &Self);
+}
+
+/// Takes events in: into the contributions of their orders, and from there into the sums.
+pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Recorded]) -> Result<(), EffectError> {
+    let changes = store.fold(events, |event| matters(event).then(|| key(event)).flatten(), fold::<C>).await?;
+    let mut sums: BTreeMap<<C::Sum as Row>::Key, C::Sum> = BTreeMap::new();
+    for (before, after) in changes {
+        for (row, times) in [(before, -1), (after, 1)] {
+            let Some(mut row) = row else { continue };
+            // A row that does not count still makes its sums, so that the table does not depend on how events came in batches.
+            let times = if *row.counted() { times } else { 0 };
+            for part in row.parts(times) {
+                match sums.entry(part.key()) {
+                    Entry::Vacant(entry) => drop(entry.insert(part)),
+                    Entry::Occupied(mut entry) => entry.get_mut().add(&part),
+                }
+            }
+        }
+    }
+    store.add(&sums.into_values().collect::<Vec<_>>()).await
+}
+
+fn matters(recorded: &Recorded) -> bool {
+    matches!(recorded.event, Event::OrderPlaced(_) | Event::OrderImported(_) | Event::OrderCancelled(_))
+}
+
+fn fold<C: Contribution>(row: Option<C>, recorded: &Recorded) -> Option<C> {
+    match &recorded.event {
+        Event::OrderCancelled(_) => row.map(|mut row| {
+            *row.counted() = false;
+            row
+        }),
+        event => sale(event).map(C::of).or(row),
+    }
+}
+
+fn sale(event: &Event) -> Option<Sale> {
+    Some(match event {
+        Event::OrderPlaced(e) => Sale {
+            order_id: e.order_id,
+            day: e.placed_at.date_naive(),
+            currency: e.currency,
+            customer_id: e.customer_id.clone(),
+            totals: e.totals.clone(),
+            lines: e.lines.iter().map(|line| sold(&line.sku, line.quantity, line.line_total, 0)).collect(),
+        },
+        Event::OrderImported(e) => Sale {
+            order_id: e.order_id,
+            day: e.placed_at.date_naive(),
+            currency: e.currency,
+            customer_id: e.customer_id.clone(),
+            totals: e.totals.clone(),
+            lines: e
+                .lines
+                .iter()
+                .map(|line| sold(&line.sku, line.quantity, line.line_total, line.discount.minor_units))
+                .collect(),
+        },
+        _ => return None,
+    })
+}
+
+fn sold(sku: &Sku, quantity: Quantity, total: Money, discount: i64) -> SoldLine {
+    let net = total.minor_units;
+    SoldLine { sku: sku.clone(), units: quantity.signed(), gross: net.saturating_add(discount), net }
 }

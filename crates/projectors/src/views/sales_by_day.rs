@@ -1,7 +1,5 @@
 //! `sales_by_day`: orders, units and money by the day (in UTC) on which orders were placed.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDate;
 use daybook_domain::{
     Currency, Slice,
@@ -11,13 +9,10 @@ use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    order::{Key, key},
-    sales::{Change, change},
+    order::Key,
+    sales::{self, Contribution, Sale, Sum},
 };
-use crate::{
-    store::Row,
-    view::{Recorded, ViewSpec},
-};
+use crate::{store::Row, view::ViewSpec};
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "sales_by_day",
@@ -30,13 +25,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
               order_id uuid PRIMARY KEY, day date NOT NULL, currency text NOT NULL, customer_id text, units bigint NOT NULL,
               gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, counted boolean NOT NULL);
           CREATE INDEX ON sales_orders (day, customer_id) WHERE counted;",
-    project: |store, events| {
-        async move {
-            let changes = store.fold(events, |event| change(event).and_then(|_| key(event)), fold).await?;
-            store.add(&sums(&changes)).await
-        }
-        .boxed()
-    },
+    project: |store, events| sales::project::<SalesOrder>(store, events).boxed(),
 };
 
 /// What an order contributes.
@@ -86,48 +75,50 @@ impl Row for Day {
     const COLUMNS: &'static [&'static str] = &["orders", "units", "gross", "discount", "net"];
 }
 
-fn fold(row: Option<SalesOrder>, recorded: &Recorded) -> Option<SalesOrder> {
-    match change(recorded) {
-        Some(Change::Begins(sale)) => Some(SalesOrder {
+impl Contribution for SalesOrder {
+    type Sum = Day;
+
+    fn of(sale: Sale) -> Self {
+        Self {
             order_id: sale.order_id,
             day: sale.day,
             currency: sale.currency,
             customer_id: sale.customer_id,
             units: sale.lines.iter().map(|line| line.units).sum(),
-            gross: sale.gross,
-            discount: sale.discount,
-            net: sale.net,
+            gross: sale.totals.gross.minor_units,
+            discount: sale.totals.discount.minor_units,
+            net: sale.totals.net.minor_units,
             counted: true,
-        }),
-        Some(Change::Ends) => row.map(|row| SalesOrder { counted: false, ..row }),
-        None => row,
+        }
+    }
+
+    fn counted(&mut self) -> &mut bool {
+        &mut self.counted
+    }
+
+    fn parts(&self, times: i64) -> Vec<Day> {
+        vec![Day {
+            day: self.day,
+            currency: self.currency,
+            orders: times,
+            units: times * self.units,
+            gross: times * self.gross,
+            discount: times * self.discount,
+            net: times * self.net,
+        }]
     }
 }
 
-/// What the changes of orders add to the days, sorted by day.
-fn sums(changes: &[(Option<SalesOrder>, Option<SalesOrder>)]) -> Vec<Day> {
-    let mut days: BTreeMap<(NaiveDate, Currency), Day> = BTreeMap::new();
-    for (before, after) in changes {
-        for (row, sign) in [(before, -1), (after, 1)] {
-            let Some(row) = row else { continue };
-            // A row that does not count still makes its day, so that the table does not depend on how events came in batches.
-            let sign = if row.counted { sign } else { 0 };
-            let (day, currency) = (row.day, row.currency);
-            let sum = days.entry((day, currency)).or_insert(Day {
-                day,
-                currency,
-                orders: 0,
-                units: 0,
-                gross: 0,
-                discount: 0,
-                net: 0,
-            });
-            sum.orders += sign;
-            sum.units += sign * row.units;
-            sum.gross += sign * row.gross;
-            sum.discount += sign * row.discount;
-            sum.net += sign * row.net;
-        }
+impl Sum for Day {
+    fn key(&self) -> DayKey {
+        DayKey { day: self.day, currency: self.currency }
     }
-    days.into_values().collect()
+
+    fn add(&mut self, part: &Self) {
+        self.orders += part.orders;
+        self.units += part.units;
+        self.gross = self.gross.saturating_add(part.gross);
+        self.discount = self.discount.saturating_add(part.discount);
+        self.net = self.net.saturating_add(part.net);
+    }
 }

@@ -1,6 +1,6 @@
 //! `top_products`: units and money by SKU and by the day (in UTC) on which orders were placed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use chrono::NaiveDate;
 use daybook_domain::{
@@ -11,13 +11,10 @@ use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    order::{Key, key},
-    sales::{Change, change},
+    order::Key,
+    sales::{self, Contribution, Sale, SoldLine, Sum},
 };
-use crate::{
-    store::Row,
-    view::{Recorded, ViewSpec},
-};
+use crate::{store::Row, view::ViewSpec};
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",
@@ -29,34 +26,20 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
           CREATE TABLE product_sales_orders (
               order_id uuid PRIMARY KEY, day date NOT NULL, currency text NOT NULL, lines jsonb NOT NULL,
               counted boolean NOT NULL);",
-    project: |store, events| {
-        async move {
-            let changes = store.fold(events, |event| change(event).and_then(|_| key(event)), fold).await?;
-            store.add(&sums(&changes)).await
-        }
-        .boxed()
-    },
+    project: |store, events| sales::project::<OrderedProducts>(store, events).boxed(),
 };
 
 /// What an order contributes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Contribution {
+struct OrderedProducts {
     order_id: OrderId,
     day: NaiveDate,
     currency: Currency,
-    lines: Vec<Line>,
+    lines: Vec<SoldLine>,
     counted: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Line {
-    sku: Sku,
-    units: i64,
-    gross: i64,
-    net: i64,
-}
-
-impl Row for Contribution {
+impl Row for OrderedProducts {
     type Key = Key;
     const TABLE: &'static str = "product_sales_orders";
     const KEY: &'static [&'static str] = &["order_id"];
@@ -89,48 +72,49 @@ impl Row for ProductSales {
     const COLUMNS: &'static [&'static str] = &["orders", "units", "gross", "net"];
 }
 
-fn fold(row: Option<Contribution>, recorded: &Recorded) -> Option<Contribution> {
-    match change(recorded) {
-        Some(Change::Begins(sale)) => {
-            let lines = sale.lines.into_iter().map(|line| Line {
-                sku: line.sku,
-                units: line.units,
-                gross: line.gross,
-                net: line.net,
-            });
-            let (order_id, day, currency) = (sale.order_id, sale.day, sale.currency);
-            Some(Contribution { order_id, day, currency, lines: lines.collect(), counted: true })
+impl Contribution for OrderedProducts {
+    type Sum = ProductSales;
+
+    fn of(sale: Sale) -> Self {
+        // An order counts once for a SKU, however many of its lines name it.
+        let mut lines: BTreeMap<Sku, SoldLine> = BTreeMap::new();
+        for line in sale.lines {
+            match lines.entry(line.sku.clone()) {
+                Entry::Vacant(entry) => drop(entry.insert(line)),
+                Entry::Occupied(mut entry) => entry.get_mut().add(&line),
+            }
         }
-        Some(Change::Ends) => row.map(|row| Contribution { counted: false, ..row }),
-        None => row,
+        let (order_id, day, currency) = (sale.order_id, sale.day, sale.currency);
+        Self { order_id, day, currency, lines: lines.into_values().collect(), counted: true }
+    }
+
+    fn counted(&mut self) -> &mut bool {
+        &mut self.counted
+    }
+
+    fn parts(&self, times: i64) -> Vec<ProductSales> {
+        let part = |line: &SoldLine| ProductSales {
+            day: self.day,
+            sku: line.sku.clone(),
+            currency: self.currency,
+            orders: times,
+            units: times * line.units,
+            gross: times * line.gross,
+            net: times * line.net,
+        };
+        self.lines.iter().map(part).collect()
     }
 }
 
-/// What the changes of orders add to the SKUs, sorted by key.
-fn sums(changes: &[(Option<Contribution>, Option<Contribution>)]) -> Vec<ProductSales> {
-    let mut sums: BTreeMap<(NaiveDate, Sku, Currency), ProductSales> = BTreeMap::new();
-    for (before, after) in changes {
-        for (row, sign) in [(before, -1), (after, 1)] {
-            let Some(row) = row else { continue };
-            // A row that does not count still makes its SKUs, so that the table does not depend on how events came in batches.
-            let sign = if row.counted { sign } else { 0 };
-            for line in &row.lines {
-                let (day, sku, currency) = (row.day, line.sku.clone(), row.currency);
-                let sum = sums.entry((day, sku.clone(), currency)).or_insert_with(|| ProductSales {
-                    day,
-                    sku,
-                    currency,
-                    orders: 0,
-                    units: 0,
-                    gross: 0,
-                    net: 0,
-                });
-                sum.orders += sign;
-                sum.units += sign * line.units;
-                sum.gross += sign * line.gross;
-                sum.net += sign * line.net;
-            }
-        }
+impl Sum for ProductSales {
+    fn key(&self) -> SalesKey {
+        SalesKey { day: self.day, sku: self.sku.clone(), currency: self.currency }
     }
-    sums.into_values().collect()
+
+    fn add(&mut self, part: &Self) {
+        self.orders += part.orders;
+        self.units += part.units;
+        self.gross = self.gross.saturating_add(part.gross);
+        self.net = self.net.saturating_add(part.net);
+    }
 }

@@ -1,0 +1,334 @@
+//! What each view shows, given what happened. Every story is also told in other batches, see [`Stage::shows`].
+
+use serde_json::{Value, json};
+
+use crate::{
+    facts::{
+        Fact, cart, category, claim, day, eur, id, imported, line_added, opened, order, placed, placed_of, product,
+        received, sku, stock,
+    },
+    stage::{Stage, stage},
+};
+
+fn none() -> Value {
+    json!({})
+}
+
+#[tokio::test]
+async fn a_product_with_its_variants_and_prices() {
+    let stage = stage().await;
+    let facts = [
+        product("ProductCreated", 1, &json!({ "name": "Oat", "slug": "oat", "brand": "Acme", "categories": [id(7)] })),
+        sku("SkuClaimed", "oat-1l", &none()),
+        product("VariantAdded", 1, &json!({ "sku": "oat-1l", "options": { "size": "1 l" } })),
+        product("ProductCreated", 2, &json!({ "name": "Tea" })),
+        sku("PriceSet", "oat-1l", &json!({ "channel": "web", "price": eur(199) })),
+        product("ProductPublished", 1, &none()),
+        product("VariantAdded", 1, &json!({ "sku": "oat-2l", "name": "Two litres" })),
+        product(
+            "ProductRevised",
+            1,
+            &json!({ "name": "Oat milk", "description": "It froths", "attributes": { "vegan": "yes" } }),
+        ),
+        sku("PriceSet", "oat-1l", &json!({ "channel": "web", "price": eur(149), "previous": eur(199) })),
+        sku("PriceSet", "oat-1l", &json!({ "channel": "shop", "price": eur(179) })),
+        product("ProductArchived", 2, &none()),
+    ];
+    stage
+        .shows(
+            "product",
+            &facts,
+            "SELECT name, slug, brand, description, status, category_ids, attributes, created_at = updated_at AS as_created,
+                    position, search @@ 'froths' AS found FROM products ORDER BY product_id",
+            json!([
+                { "name": "Oat milk", "slug": null, "brand": null, "description": "It froths", "status": "published",
+                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "found": true },
+                { "name": "Tea", "slug": null, "brand": null, "description": null, "status": "archived",
+                  "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "found": false },
+            ]),
+        )
+        .await;
+    stage
+        .shows(
+            "product",
+            &facts,
+            "SELECT sku, product_id, ordinal, name, options, position FROM product_variants ORDER BY ordinal",
+            json!([
+                { "sku": "oat-1l", "product_id": id(1), "ordinal": 2, "name": null, "options": { "size": "1 l" }, "position": 3 },
+                { "sku": "oat-2l", "product_id": id(1), "ordinal": 4, "name": "Two litres", "options": {}, "position": 7 },
+            ]),
+        )
+        .await;
+    stage
+        .shows(
+            "product",
+            &facts,
+            "SELECT channel, minor_units, history, position FROM sku_prices ORDER BY channel",
+            json!([
+                { "channel": "shop", "minor_units": 179, "position": 10,
+                  "history": [{ "since": "2026-03-01T12:09:00Z", "minor_units": 179 }] },
+                { "channel": "web", "minor_units": 149, "position": 9,
+                  "history": [{ "since": "2026-03-01T12:04:00Z", "minor_units": 199 },
+                              { "since": "2026-03-01T12:08:00Z", "minor_units": 149 }] },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_tree_of_categories() {
+    let facts = [
+        category("CategoryCreated", 1, &json!({ "name": "Food" })),
+        category("CategoryCreated", 2, &json!({ "name": "Drinks", "parent": id(1) })),
+        category("CategoryCreated", 3, &json!({ "name": "Tea", "parent": id(1) })),
+        category("CategoryMoved", 3, &json!({ "parent": id(2) })),
+        category("CategoryMoved", 2, &none()),
+    ];
+    stage()
+        .await
+        .shows(
+            "category",
+            &facts,
+            "SELECT name, parent_id, position FROM categories ORDER BY category_id",
+            json!([
+                { "name": "Food", "parent_id": null, "position": 1 },
+                { "name": "Drinks", "parent_id": null, "position": 5 },
+                { "name": "Tea", "parent_id": id(2), "position": 4 },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn stock_and_who_has_a_claim_on_it() {
+    let stage = stage().await;
+    let facts = [
+        received("oat", 10),
+        claim("StockReserved", "oat", 1, 4, &json!({ "expires_at": "2026-03-02T00:00:00Z" })),
+        claim("StockReserved", "oat", 2, 3, &none()),
+        stock("StockTransferredOut", "oat", "main", &json!({ "to": "shop", "quantity": 2 })),
+        stock("StockTransferredIn", "oat", "shop", &json!({ "from": "main", "quantity": 2 })),
+        claim("ReservationCommitted", "oat", 2, 3, &none()),
+        stock("StockAdjusted", "oat", "main", &json!({ "delta": -1, "reason": "broken" })),
+        stock("BackordersAllowed", "oat", "shop", &none()),
+        stock("BackordersAllowed", "oat", "main", &none()),
+        claim("StockReserved", "oat", 3, 9, &none()),
+        claim("ReservationReleased", "oat", 3, 9, &json!({ "cause": "given_up" })),
+        stock("BackordersForbidden", "oat", "main", &none()),
+    ];
+    stage
+        .shows(
+            "stock",
+            &facts,
+            "SELECT location, on_hand, reserved, backorders, updated_at, position FROM stock ORDER BY location",
+            json!([
+                { "location": "main", "on_hand": 4, "reserved": 4, "backorders": false,
+                  "updated_at": "2026-03-01T12:11:00+00:00", "position": 12 },
+                { "location": "shop", "on_hand": 2, "reserved": 0, "backorders": true,
+                  "updated_at": "2026-03-01T12:07:00+00:00", "position": 8 },
+            ]),
+        )
+        .await;
+    stage
+        .shows(
+            "stock",
+            &facts,
+            "SELECT sku, location, reservation_id, owner, quantity, expires_at FROM reservations",
+            json!([{ "sku": "oat", "location": "main", "reservation_id": id(1), "owner": format!("order:{}", id(1)),
+                     "quantity": 4, "expires_at": "2026-03-02T00:00:00+00:00" }]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn carts_on_every_way_they_can_go() {
+    let merged = json!({ "from": id(2), "lines": [{ "sku": "tea", "quantity": 5, "unit_price": eur(100) }] });
+    let facts = [
+        opened(1),
+        line_added(1, "oat", 2),
+        cart("CartOpened", 2, &json!({ "channel": "web", "currency": "EUR" })),
+        line_added(2, "tea", 5),
+        line_added(1, "oat", 1),
+        cart("CartMerged", 1, &merged),
+        cart("CartMergedInto", 2, &json!({ "into": id(1) })),
+        cart("QuantityChanged", 1, &json!({ "sku": "tea", "quantity": 4 })),
+        opened(3),
+        line_added(3, "oat", 1),
+        line_added(3, "tea", 1),
+        cart("LineRemoved", 3, &json!({ "sku": "oat" })),
+        opened(4),
+        cart("CartAbandoned", 4, &none()),
+        cart("CartCheckedOut", 1, &json!({ "order_id": id(9) })),
+    ];
+    let line = |sku: &str, quantity: u32| json!({ "sku": sku, "quantity": quantity, "unit_price": eur(100) });
+    stage()
+        .await
+        .shows(
+            "cart",
+            &facts,
+            "SELECT customer_id, status, lines, order_id, merged_into, expires_at, version, position FROM carts ORDER BY cart_id",
+            json!([
+                { "customer_id": "ann", "status": "checked_out", "lines": [line("oat", 3), line("tea", 4)], "order_id": id(9),
+                  "merged_into": null, "expires_at": null, "version": 6, "position": 15 },
+                { "customer_id": null, "status": "merged", "lines": [line("tea", 5)], "order_id": null,
+                  "merged_into": id(1), "expires_at": null, "version": 3, "position": 7 },
+                { "customer_id": "ann", "status": "open", "lines": [line("tea", 1)], "order_id": null,
+                  "merged_into": null, "expires_at": "2026-03-31T12:11:00+00:00", "version": 4, "position": 12 },
+                { "customer_id": "ann", "status": "abandoned", "lines": [], "order_id": null,
+                  "merged_into": null, "expires_at": null, "version": 2, "position": 14 },
+            ]),
+        )
+        .await;
+}
+
+/// Order 1 comes back and is refunded, 2 is cancelled, 3 is imported, 4 is a guest's and held.
+fn orders() -> Vec<Fact> {
+    let because = json!({ "reason": "so it is" });
+    let guest = json!({ "customer_id": null });
+    vec![
+        placed(1),
+        placed_of(2, &["oat".to_owned(), "tea".to_owned()], &json!({ "customer_id": "bob" })),
+        order("OrderConfirmed", 1, &none()),
+        order("OrderCancelled", 2, &because),
+        order("FulfilmentStarted", 1, &none()),
+        imported(3, &json!({ "customer_id": "ann" })),
+        order("OrderShipped", 1, &none()),
+        placed_of(4, &["tea".to_owned()], &guest),
+        order("OrderConfirmed", 4, &none()),
+        order("OrderHeld", 4, &because),
+        order("OrderDelivered", 1, &none()),
+        order("NoteAdded", 4, &json!({ "note": "call back" })),
+        order("OrderReturned", 1, &because),
+        order("OrderRefunded", 1, &because),
+        order("NoteAdded", 2, &json!({ "note": "gone" })),
+    ]
+}
+
+#[tokio::test]
+async fn orders_with_the_timeline_of_each() {
+    let stage = stage().await;
+    stage
+        .shows(
+            "order",
+            &orders(),
+            "SELECT customer_id, external_ref, cart_id, channel, phase, held_in, placed_at, gross, discount, net, units,
+                    jsonb_array_length(lines) AS lines, version, updated_at, position FROM orders ORDER BY order_id",
+            json!([
+                { "customer_id": "ann", "external_ref": null, "cart_id": id(1), "channel": "web", "phase": "refunded",
+                  "held_in": null, "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,
+                  "units": 1, "lines": 1, "version": 7, "updated_at": "2026-03-01T12:13:00+00:00", "position": 14 },
+                { "customer_id": "bob", "external_ref": null, "cart_id": id(2), "channel": "web", "phase": "cancelled",
+                  "held_in": null, "placed_at": "2026-03-01T23:30:00+00:00", "gross": 200, "discount": 0, "net": 200,
+                  "units": 2, "lines": 2, "version": 3, "updated_at": "2026-03-01T12:14:00+00:00", "position": 15 },
+                { "customer_id": "ann", "external_ref": "old/3", "cart_id": null, "channel": "shop", "phase": "delivered",
+                  "held_in": null, "placed_at": "2026-03-02T00:30:00+00:00", "gross": 300, "discount": 50, "net": 250,
+                  "units": 3, "lines": 1, "version": 1, "updated_at": "2026-03-01T12:05:00+00:00", "position": 6 },
+                { "customer_id": null, "external_ref": null, "cart_id": id(4), "channel": "web", "phase": "held",
+                  "held_in": "confirmed", "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,
+                  "units": 1, "lines": 1, "version": 4, "updated_at": "2026-03-01T12:11:00+00:00", "position": 12 },
+            ]),
+        )
+        .await;
+    stage
+        .shows(
+            "order",
+            &orders(),
+            &format!(
+                "SELECT version, position, type, actor, effective_at, data FROM order_timeline
+                 WHERE order_id = '{}' ORDER BY version OFFSET 1",
+                id(2)
+            ),
+            json!([
+                { "version": 2, "position": 4, "type": "OrderCancelled", "actor": "support:sam",
+                  "effective_at": "2026-03-01T12:03:00+00:00", "data": { "order_id": id(2), "reason": "so it is" } },
+                { "version": 3, "position": 15, "type": "NoteAdded", "actor": "support:sam",
+                  "effective_at": "2026-03-01T12:14:00+00:00", "data": { "order_id": id(2), "note": "gone" } },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_orders_of_customers_but_not_of_guests() {
+    stage()
+        .await
+        .shows(
+            "customer_orders",
+            &orders(),
+            "SELECT customer_id, order_id, phase, net, units, position FROM customer_orders ORDER BY order_id",
+            json!([
+                { "customer_id": "ann", "order_id": id(1), "phase": "refunded", "net": 100, "units": 1, "position": 14 },
+                { "customer_id": "bob", "order_id": id(2), "phase": "cancelled", "net": 200, "units": 2, "position": 15 },
+                { "customer_id": "ann", "order_id": id(3), "phase": "delivered", "net": 250, "units": 3, "position": 6 },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn sales_by_the_day_in_utc_count_an_order_until_it_is_cancelled() {
+    let stage = stage().await;
+    stage
+        .shows(
+            "sales_by_day",
+            &orders(),
+            "SELECT day, currency, orders, units, gross, discount, net FROM sales_by_day ORDER BY day",
+            json!([
+                { "day": "2026-03-01", "currency": "EUR", "orders": 2, "units": 2, "gross": 200, "discount": 0, "net": 200 },
+                { "day": "2026-03-02", "currency": "EUR", "orders": 1, "units": 3, "gross": 300, "discount": 50, "net": 250 },
+            ]),
+        )
+        .await;
+    stage
+        .shows(
+            "sales_by_day",
+            &orders(),
+            "SELECT order_id, customer_id, net, counted FROM sales_orders ORDER BY order_id",
+            json!([
+                { "order_id": id(1), "customer_id": "ann", "net": 100, "counted": true },
+                { "order_id": id(2), "customer_id": "bob", "net": 200, "counted": false },
+                { "order_id": id(3), "customer_id": "ann", "net": 250, "counted": true },
+                { "order_id": id(4), "customer_id": null, "net": 100, "counted": true },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn top_products_by_sku_and_day() {
+    let stage = stage().await;
+    stage
+        .shows(
+            "top_products",
+            &orders(),
+            "SELECT day, sku, orders, units, gross, net FROM product_sales ORDER BY day, sku",
+            json!([
+                { "day": "2026-03-01", "sku": "oat", "orders": 1, "units": 1, "gross": 100, "net": 100 },
+                { "day": "2026-03-01", "sku": "tea", "orders": 1, "units": 1, "gross": 100, "net": 100 },
+                { "day": "2026-03-02", "sku": "oat", "orders": 1, "units": 3, "gross": 300, "net": 250 },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn an_order_counts_once_for_a_product_that_several_of_its_lines_name() {
+    let line = |quantity: u32| json!({ "sku": "oat", "product_id": id(1), "quantity": quantity, "line_total": eur(100), "discount": eur(0) });
+    stage()
+        .await
+        .shows(
+            "top_products",
+            &[imported(1, &json!({ "lines": [line(1), line(2)] }))],
+            "SELECT sku, orders, units, gross, net FROM product_sales",
+            json!([{ "sku": "oat", "orders": 1, "units": 3, "gross": 200, "net": 200 }]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_whole_day_comes_to_does_not_depend_on_the_batches() {
+    let stage: Stage = stage().await;
+    for view in daybook_projectors::views::ALL {
+        stage.assert_batches_do_not_matter(view.name, &day(10, 7)).await;
+    }
+}

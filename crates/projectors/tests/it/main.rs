@@ -1,0 +1,11 @@
+//! The read models against a real PostgreSQL and the real Kafka protocol.
+#![allow(missing_docs, reason = "tests")]
+
+mod facts;
+mod folds;
+mod parking;
+mod rebuilding;
+mod running;
+mod stage;
+mod statements;
+mod world;

@@ -1,0 +1,101 @@
+//! Poison: an event that cannot be taken in sets its stream aside, and nothing else.
+
+use daybook_event_stream::consumer::{ConsumerError, parked};
+use daybook_projectors::{rebuild, runner::Projection, views};
+use serde_json::json;
+
+use crate::{
+    facts::{id, order, placed},
+    world::{World, topology, until, world},
+};
+
+/// The views of orders, which all take in every event of an order.
+const VIEWS: [&str; 4] = ["customer_orders", "order", "sales_by_day", "top_products"];
+
+/// The phase in which the views of orders show order 1, and order 2.
+async fn phases(world: &World) -> Vec<String> {
+    let client = world.database.connect().await;
+    let sql = "SELECT o.phase || ' ' || c.phase FROM read.orders o JOIN read.customer_orders c USING (order_id)
+               ORDER BY order_id";
+    client.query(sql, &[]).await.expect("an answer").iter().map(|row| row.get(0)).collect()
+}
+
+async fn parked(world: &World) -> Vec<(String, i64, String)> {
+    let list = parked::list(&world.book).await.expect("an answer");
+    assert!(list.iter().all(|event| event.stream_id == format!("order-{}", id(1))));
+    list.into_iter().map(|event| (event.consumer, event.position, event.reason)).collect()
+}
+
+async fn retry(world: &World, view: &str) -> Result<usize, ConsumerError> {
+    let projection = Projection::new(views::named(view).expect("there is such a view"), 1);
+    parked::retry(&world.book, &format!("{view}_v1"), &format!("order-{}", id(1)), &projection).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_stream_is_set_aside_in_every_view_and_comes_back_when_the_cause_is_gone() {
+    let mut world = world().await;
+    let (relay, projectors) = (world.relay(), world.projectors("one"));
+    world.views_are_up_to_date().await;
+    let because = json!({ "reason": "so it is" });
+    world.writer.write(&[placed(1), placed(2)]).await;
+    world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
+    world.writer.write(&[order("OrderConfirmed", 2, &json!({})), order("OrderCancelled", 1, &because)]).await;
+    until("it is set aside in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
+    world.views_are_up_to_date().await;
+    assert_eq!(phases(&world).await, ["placed placed", "confirmed confirmed"]);
+    let cause = "there is no event type `OrderTeleported`".to_owned();
+    let behind = "an earlier event of the stream is parked".to_owned();
+    let expected = VIEWS
+        .iter()
+        .flat_map(|view| [(format!("{view}_v1"), 3, cause.clone()), (format!("{view}_v1"), 5, behind.clone())]);
+    assert_eq!(parked(&world).await, expected.collect::<Vec<_>>());
+    assert!(matches!(retry(&world, "order").await, Err(ConsumerError::Effect(_))), "the cause is still there");
+    assert_eq!(parked(&world).await.len(), 2 * VIEWS.len());
+
+    let client = world.database.connect().await;
+    client
+        .batch_execute(&format!(
+            "ALTER TABLE events DISABLE TRIGGER events_are_append_only;
+             UPDATE events SET type = 'OrderConfirmed', data = '{{\"order_id\":\"{}\"}}' WHERE position = 3;
+             ALTER TABLE events ENABLE TRIGGER events_are_append_only",
+            id(1)
+        ))
+        .await
+        .expect("the book can be mended");
+    for view in VIEWS {
+        assert_eq!(retry(&world, view).await.expect("it can be taken in"), 2, "{view}");
+    }
+    assert!(parked(&world).await.is_empty());
+    world.writer.write(&[order("NoteAdded", 1, &json!({ "note": "well again" }))]).await;
+    world.views_are_up_to_date().await;
+    assert_eq!(phases(&world).await, ["cancelled cancelled", "confirmed confirmed"]);
+    for view in VIEWS {
+        world.assert_equals_the_book(view).await;
+    }
+    projectors.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
+    let mut world = world().await;
+    world.writer.write(&[placed(1), placed(2)]).await;
+    world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
+    world.writer.write(&[order("OrderConfirmed", 1, &json!({})), order("OrderConfirmed", 2, &json!({}))]).await;
+    let view = views::named("order").expect("there is such a view");
+    for version in 1..=2 {
+        let built = if version == 1 {
+            rebuild::build_if_missing(&world.book, &topology(), view).await.map(|()| 1)
+        } else {
+            rebuild::rebuild(&world.book, &topology(), view, &|_, _| {}).await
+        };
+        assert_eq!(built.expect("it can be built"), version);
+        let set_aside: Vec<_> =
+            parked(&world).await.into_iter().map(|(consumer, position, _)| (consumer, position)).collect();
+        assert_eq!(set_aside, [(format!("order_v{version}"), 3), (format!("order_v{version}"), 4)]);
+        world.assert_equals_the_book("order").await;
+        let sql = "SELECT phase FROM read.orders ORDER BY order_id";
+        let rows = world.database.connect().await.query(sql, &[]).await.expect("an answer");
+        assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["placed", "confirmed"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! Rebuilding: beside the old version, and nobody who reads or writes meanwhile notices.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use daybook_event_store::Daybook;
+use daybook_projectors::{
+    rebuild,
+    runner::{self, shown_version},
+    views,
+};
+use daybook_test_postgres::TestDatabase;
+use tokio::sync::Notify;
+
+use crate::{
+    facts::day,
+    world::{PARTITIONS, Running, Writer, assert_views_equal, book, topology, until, world},
+};
+
+/// The most events that a rebuild may fold at once.
+const BATCH: i64 = 5_000;
+
+async fn version(book: &Daybook, view: &str) -> Option<i32> {
+    let view = views::named(view).expect("there is such a view");
+    shown_version(book, view).await.expect("the database answers")
+}
+
+async fn rebuild_view(book: &Daybook, view: &str) -> i32 {
+    let view = views::named(view).expect("there is such a view");
+    let done = Mutex::new(0);
+    let bounded = move |now: i64, of: i64| {
+        let mut last = done.lock().expect("no panic");
+        assert!(now - *last <= BATCH || of == 1, "from {last} to {now} at once", last = *last);
+        *last = now;
+    };
+    rebuild::rebuild(book, &topology(), view, &bounded).await.expect("it can be rebuilt")
+}
+
+/// A book that is longer than two batches of a rebuild, and all its views.
+async fn long_book() -> (TestDatabase, Daybook, Writer) {
+    let (database, book) = book().await;
+    let mut writer = Writer::of(&book).await;
+    writer.write(&day(0, 1_700)).await;
+    assert!(book.head().await.expect("the database answers").position > 2 * BATCH);
+    (database, book, writer)
+}
+
+async fn build_all(book: &Daybook) {
+    for view in views::ALL {
+        rebuild::build_if_missing(book, &topology(), view).await.expect("it can be built");
+    }
+}
+
+/// The schemas of versions of a view.
+async fn schemas(database: &TestDatabase, view: &str) -> Vec<String> {
+    let client = database.connect().await;
+    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname ~ ('^' || $1 || '_v[0-9]+$') ORDER BY 1";
+    let rows = client.query(sql, &[&view]).await.expect("the database answers");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Queries tables again and again: none may fail, and none may ever show fewer rows than before.
+fn read_all_the_time(database: &TestDatabase, queries: &Arc<AtomicUsize>) -> Running {
+    let (database, queries) = (database.clone(), Arc::clone(queries));
+    Running::start(|stop| async move {
+        let client = database.connect().await;
+        let tables = ["orders", "order_timeline", "stock", "sales_by_day", "products"];
+        let mut prepared = Vec::new();
+        for table in tables {
+            let sql = format!("SELECT count(*) FROM read.{table}");
+            prepared.push((sql.clone(), client.prepare(&sql).await.expect("it is shown"), 0));
+        }
+        while !stop.is_cancelled() {
+            for (sql, statement, seen) in &mut prepared {
+                // Those who prepare a statement once, and those who do so every time.
+                let rows: i64 = client.query_one(statement, &[]).await.expect("no query fails").get(0);
+                assert!(rows >= *seen, "{sql}: {rows} after {seen}");
+                let again: i64 = client.query_one(sql.as_str(), &[]).await.expect("no query fails").get(0);
+                assert!(again >= rows, "{sql}: {again} after {rows}");
+                *seen = again;
+                queries.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+}
+
+fn write_all_the_time(mut writer: Writer, first: usize) -> Running<Writer> {
+    Running::start(|stop| async move {
+        let mut next = first;
+        while !stop.is_cancelled() {
+            writer.write(&day(next, 5)).await;
+            next += 5;
+            tokio::task::yield_now().await;
+        }
+        writer
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_rebuilt_while_they_are_written_and_read() {
+    let mut world = world().await;
+    world.writer.write(&day(0, 1_700)).await;
+    let (relay, projectors) = (world.relay(), world.projectors("one"));
+    world.views_are_up_to_date().await;
+    let queries = Arc::new(AtomicUsize::new(0));
+    let readers = [read_all_the_time(&world.database, &queries), read_all_the_time(&world.database, &queries)];
+    let writer = write_all_the_time(Writer::of(&world.book).await, 1_000_000);
+    for view in ["order", "stock", "sales_by_day", "product"] {
+        let before = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
+        assert_eq!(rebuild_view(&world.book, view).await, 2);
+        assert_eq!(version(&world.book, view).await, Some(2));
+        assert_eq!(schemas(&world.database, view).await, [format!("{view}_v2")]);
+        let after = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
+        assert!(after.0 > before.0 && after.1 > before.1, "{view}: read and written meanwhile: {before:?} {after:?}");
+    }
+    writer.stop().await;
+    for reader in readers {
+        reader.stop().await;
+    }
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    let old = world.database.connect().await;
+    let sql = "SELECT count(*) FROM consumer_checkpoints WHERE consumer IN ('order_v1', 'stock_v1')";
+    assert_eq!(old.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0), 0, "the old place is given up");
+    projectors.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_killed_leaves_the_view_as_it_was_and_the_next_one_completes() {
+    let (database, book, mut writer) = long_book().await;
+    build_all(&book).await;
+    for round in 0..3 {
+        // In the middle of a transaction, and between two.
+        let begun = Arc::new(Notify::new());
+        let (told, own) = (Arc::clone(&begun), book.clone());
+        let task = tokio::spawn(async move {
+            let view = views::named("order").expect("there is such a view");
+            rebuild::rebuild(&own, &topology(), view, &move |_, _| told.notify_one()).await
+        });
+        begun.notified().await;
+        for _ in 0..round * 3 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(version(&book, "order").await, Some(1));
+        assert_views_equal(&book).await;
+    }
+    writer.write(&day(9_000, 10)).await;
+    assert_eq!(rebuild_view(&book, "order").await, 2);
+    assert_eq!(schemas(&database, "order").await, ["order_v2"]);
+    assert_views_equal(&book).await;
+    assert_eq!(rebuild_view(&book, "order").await, 3);
+    assert_eq!(schemas(&database, "order").await, ["order_v3"]);
+}
+
+#[tokio::test]
+async fn two_processes_that_start_at_once_build_each_view_once_and_take_its_place_in_the_stream() {
+    let (_database, book, _writer) = long_book().await;
+    tokio::join!(build_all(&book), build_all(&book));
+    let head = book.head().await.expect("an answer").position;
+    for status in runner::status(&book).await.expect("an answer") {
+        assert_eq!(status.version, 1, "{}", status.name);
+    }
+    // What was built is not taken in once more.
+    let client = book.pool().get().await.expect("a connection");
+    let sql = "SELECT name, (SELECT count(*) FROM consumer_checkpoints c
+                             WHERE c.consumer = v.name || '_v1' AND c.position = $1) FROM views v";
+    for row in client.query(sql, &[&head]).await.expect("an answer") {
+        assert_eq!(row.get::<_, i64>(1), i64::from(PARTITIONS), "view {}", row.get::<_, String>(0));
+    }
+    assert_views_equal(&book).await;
+}
+
+#[tokio::test]
+async fn two_rebuilds_of_one_view_take_turns() {
+    let (database, book, _writer) = long_book().await;
+    build_all(&book).await;
+    let (one, other) = tokio::join!(rebuild_view(&book, "stock"), rebuild_view(&book, "stock"));
+    assert_eq!((one.min(other), one.max(other)), (2, 3));
+    assert_eq!(schemas(&database, "stock").await, ["stock_v3"]);
+    assert_views_equal(&book).await;
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_long_holds_up_the_swap_but_no_other_reader() {
+    let (database, book, _writer) = long_book().await;
+    build_all(&book).await;
+    let mut slow = database.connect().await;
+    let reading = slow.transaction().await.expect("an answer");
+    reading.query_one("SELECT count(*) FROM read.stock", &[]).await.expect("an answer");
+    let queries = Arc::new(AtomicUsize::new(0));
+    let reader = read_all_the_time(&database, &queries);
+    let own = book.clone();
+    let rebuilding = tokio::spawn(async move { rebuild_view(&own, "stock").await });
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let observer = database.connect().await;
+    until("the swap waits", async || observer.query_one(waits, &[]).await.expect("an answer").get(0)).await;
+    let seen = queries.load(Ordering::SeqCst);
+    until("others go on reading", async || queries.load(Ordering::SeqCst) > seen + 50).await;
+    assert!(!rebuilding.is_finished());
+    reading.commit().await.expect("an answer");
+    assert_eq!(rebuilding.await.expect("no panic"), 2);
+    reader.stop().await;
+    assert_views_equal(&book).await;
+}

@@ -1,0 +1,96 @@
+//! Two processes run the views: they share the partitions, and when one ends the other one takes over.
+
+use daybook_event_stream::relay;
+use daybook_projectors::views;
+
+use crate::{
+    facts::day,
+    world::{World, until, world},
+};
+
+impl World {
+    /// From now on the database writes down who has moved the checkpoints of which view.
+    async fn note_who_commits(&self) {
+        let client = self.database.connect().await;
+        client
+            .batch_execute(
+                "CREATE TABLE commits (process text, consumer text, PRIMARY KEY (process, consumer));
+                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN
+                     INSERT INTO commits VALUES (current_setting('application_name'), NEW.consumer) ON CONFLICT DO NOTHING;
+                     RETURN NULL;
+                 END $$;
+                 CREATE TRIGGER note AFTER UPDATE ON consumer_checkpoints FOR EACH ROW
+                 WHEN (NEW.generation = OLD.generation AND NEW.position > OLD.position) EXECUTE FUNCTION note()",
+            )
+            .await
+            .expect("a trigger can be made");
+    }
+
+    /// For how many views a process has committed since this was last forgotten.
+    async fn commits_of(&self, process: &str) -> usize {
+        let client = self.database.connect().await;
+        let rows = client.query("SELECT 1 FROM commits WHERE process = $1", &[&process]).await;
+        rows.expect("the database answers").len()
+    }
+
+    async fn is_published_again(&self) -> bool {
+        let sql = "SELECT NOT r.republish AND r.cursor = h.position FROM relay r, head h";
+        self.database.connect().await.query_one(sql, &[]).await.expect("the database answers").get(0)
+    }
+
+    async fn forget_who_committed(&self) {
+        self.database.connect().await.batch_execute("DELETE FROM commits").await.expect("the database answers");
+    }
+}
+
+/// How a process ends.
+#[derive(Clone, Copy)]
+enum End {
+    Stopped,
+    Killed,
+}
+
+async fn the_other_one_takes_over(end: End) {
+    let mut world = world().await;
+    world.note_who_commits().await;
+    let relay = world.relay();
+    let (ann, bob) = (world.projectors("ann"), world.projectors("bob"));
+    let (mut next, all) = (0, views::ALL.len());
+    until("both take part in every view", async || {
+        world.writer.write(&day(next, 6)).await;
+        next += 6;
+        world.commits_of("ann").await == all && world.commits_of("bob").await == all
+    })
+    .await;
+    world.writer.write(&day(next, 300)).await;
+    match end {
+        End::Stopped => ann.stop().await,
+        End::Killed => ann.kill().await,
+    }
+    world.forget_who_committed().await;
+    world.writer.write(&day(next + 300, 300)).await;
+    world.views_are_up_to_date().await;
+    assert_eq!(world.commits_of("ann").await, 0);
+    assert_eq!(world.commits_of("bob").await, all);
+    world.assert_views_equal_the_book().await;
+
+    // Everything comes once more.
+    relay::republish(&world.book).await.expect("the wish is noted");
+    until("it is published again", async || world.is_published_again().await).await;
+    world.writer.write(&day(next + 600, 20)).await;
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    bob.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_process_is_stopped_the_other_one_takes_over() {
+    the_other_one_takes_over(End::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_process_is_killed_the_other_one_takes_over() {
+    the_other_one_takes_over(End::Killed).await;
+}

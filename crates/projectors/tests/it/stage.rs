@@ -1,0 +1,103 @@
+//! Given events, when a view takes them in, then it shows these rows: through the real store, in a transaction that is undone.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use daybook_event_store::{Daybook, RecordedEvent};
+use daybook_event_stream::Effect;
+use daybook_projectors::{rebuild, runner::Projection, view::ViewSpec, views};
+use daybook_test_postgres::TestDatabase;
+use deadpool_postgres::Transaction;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    facts::Fact,
+    world::{book, topology},
+};
+
+/// The first version of every view, empty.
+pub(crate) struct Stage {
+    pub(crate) book: Daybook,
+    pub(crate) database: TestDatabase,
+}
+
+pub(crate) async fn stage() -> Stage {
+    let (database, book) = book().await;
+    for view in views::ALL {
+        rebuild::build_if_missing(&book, &topology(), view).await.expect("it can be built");
+    }
+    Stage { book, database }
+}
+
+/// What happened, as it stands in a book: the first event at noon of 1 March 2026, then one a minute.
+pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
+    let noon: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().expect("a time");
+    let mut versions = std::collections::HashMap::new();
+    let record = |(position, fact): (i64, &Fact)| {
+        let version = versions.entry(fact.stream.clone()).or_insert(0);
+        *version += 1;
+        let (id, at) = (Uuid::from_u64_pair(1, position.unsigned_abs()), noon + TimeDelta::minutes(position - 1));
+        RecordedEvent {
+            position,
+            stream_id: fact.stream.clone(),
+            version: *version,
+            event_type: fact.event.type_name().to_owned(),
+            schema_version: 1,
+            event_id: id,
+            recorded_at: at,
+            effective_at: at,
+            correlation_id: id,
+            causation_id: id,
+            actor: "support:sam".to_owned(),
+            trace: None,
+            key_id: None,
+            data: fact.event.encode().expect("an object"),
+        }
+    };
+    (1..).zip(facts).map(record).collect()
+}
+
+pub(crate) async fn apply(transaction: &Transaction<'_>, view: &'static ViewSpec, events: &[RecordedEvent]) {
+    Projection::new(view, 1).apply(transaction, events).await.expect("it takes them in");
+}
+
+impl Stage {
+    /// What a query on a view's tables answers after it took events in, in these batches. Nothing stays.
+    async fn answers(&self, view: &'static ViewSpec, batches: &[&[RecordedEvent]], queries: &[String]) -> Vec<Value> {
+        let mut client = self.book.pool().get().await.expect("a connection");
+        let transaction = client.transaction().await.expect("the database answers");
+        for batch in batches {
+            apply(&transaction, view, batch).await;
+        }
+        let schema = view.versioned(1);
+        transaction.batch_execute(&format!("SET LOCAL search_path = {schema}")).await.expect("the schema is there");
+        let mut answers = Vec::new();
+        for query in queries {
+            let sql = format!("SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({query}) AS q");
+            answers.push(transaction.query_one(&sql, &[]).await.expect("the query is right").get(0));
+        }
+        transaction.rollback().await.expect("it can be undone");
+        answers
+    }
+
+    /// Given these facts, the view answers the query so, and its tables do not depend on how the events came in batches.
+    pub(crate) async fn shows(&self, name: &str, facts: &[Fact], query: &str, expected: Value) {
+        let (view, events) = (views::named(name).expect("there is such a view"), recorded(facts));
+        let answer = self.answers(view, &[&events], &[query.to_owned()]).await.remove(0);
+        assert_eq!(answer, expected, "{name}: {query}");
+        self.assert_batches_do_not_matter(name, facts).await;
+    }
+
+    /// In one batch, in batches of every size, and cut in two anywhere: the same rows.
+    pub(crate) async fn assert_batches_do_not_matter(&self, name: &str, facts: &[Fact]) {
+        let (view, events) = (views::named(name).expect("there is such a view"), recorded(facts));
+        let tables: Vec<_> =
+            view.tables.iter().map(|table| format!("SELECT t::text FROM {table} t ORDER BY 1")).collect();
+        let whole = self.answers(view, &[&events], &tables).await;
+        for size in 1..events.len() {
+            let batches: Vec<_> = events.chunks(size).collect();
+            assert_eq!(self.answers(view, &batches, &tables).await, whole, "{name} in batches of {size}");
+            let (first, second) = events.split_at(size);
+            assert_eq!(self.answers(view, &[first, second], &tables).await, whole, "{name} cut at {size}");
+        }
+    }
+}

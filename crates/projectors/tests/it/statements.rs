@@ -1,0 +1,78 @@
+//! How many statements a batch costs, as PostgreSQL's own log counts them.
+
+use std::{fs, path::PathBuf};
+
+use daybook_projectors::views;
+use serde_json::json;
+
+use crate::{
+    facts::{Fact, claim, id, line_added, opened, placed_of, product, sku},
+    stage::{Stage, apply, recorded, stage},
+};
+
+impl Stage {
+    /// Where the server of the tests writes its log.
+    fn log(&self) -> PathBuf {
+        let url = self.database.url();
+        let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
+        PathBuf::from(host.replace("%2F", "/")).join("log")
+    }
+
+    /// How many statements a view needs to take these facts in as one batch. Nothing stays.
+    async fn statements(&self, view: &str, facts: &[Fact]) -> usize {
+        let (view, events) = (views::named(view).expect("there is such a view"), recorded(facts));
+        let mut client = self.book.pool().get().await.expect("a connection");
+        let transaction = client.transaction().await.expect("the database answers");
+        let row = transaction.query_one("SELECT pg_backend_pid()", &[]).await.expect("the database answers");
+        transaction.batch_execute("SET LOCAL log_statement = 'all'").await.expect("it may be set");
+        let before = fs::read_to_string(self.log()).expect("a log").len();
+        apply(&transaction, view, &events).await;
+        let after = fs::read_to_string(self.log()).expect("a log");
+        transaction.rollback().await.expect("it can be undone");
+        let who = format!("[{}] LOG:", row.get::<_, i32>(0));
+        let said = |line: &&str| line.contains(&who) && (line.contains(" execute ") || line.contains(" statement: "));
+        after[before..].lines().filter(said).count()
+    }
+}
+
+fn cart_of(lines: usize) -> Vec<Fact> {
+    let mut facts = vec![opened(1)];
+    facts.extend((0..lines).map(|nr| line_added(1, &format!("sku{nr}"), 1)));
+    facts
+}
+
+fn order_of(lines: usize) -> Vec<Fact> {
+    let skus: Vec<_> = (0..lines).map(|nr| format!("sku{nr}")).collect();
+    vec![placed_of(1, &skus, &json!({}))]
+}
+
+fn claims(count: usize) -> Vec<Fact> {
+    (0..count).map(|nr| claim("StockReserved", &format!("sku{nr}"), nr, 1, &json!({}))).collect()
+}
+
+fn products(count: usize) -> Vec<Fact> {
+    let mut facts: Vec<_> = (0..count).map(|nr| product("ProductCreated", nr, &json!({ "name": id(nr) }))).collect();
+    facts.extend((0..count).map(|nr| product("VariantAdded", nr, &json!({ "sku": format!("sku{nr}") }))));
+    let price = json!({ "channel": "web", "price": { "minor_units": 1, "currency": "EUR" } });
+    facts.extend((0..count).map(|nr| sku("PriceSet", &format!("sku{nr}"), &price)));
+    facts
+}
+
+#[tokio::test]
+async fn two_hundred_lines_cost_as_many_statements_as_one() {
+    let stage = stage().await;
+    for view in views::ALL {
+        let facts: fn(usize) -> Vec<Fact> = match view.name {
+            "cart" => cart_of,
+            "stock" => claims,
+            "product" => products,
+            "category" => continue,
+            _ => order_of,
+        };
+        let (one, many) =
+            (stage.statements(view.name, &facts(1)).await, stage.statements(view.name, &facts(200)).await);
+        assert_eq!(one, many, "view {}", view.name);
+        // It makes sure that the view is the one that is shown, and reads and writes each of its tables, at most.
+        assert!((3..=2 + 2 * view.tables.len()).contains(&one), "view {} needs {one}", view.name);
+    }
+}
