@@ -96,9 +96,10 @@ impl<'t> Store<'t> {
         let statement = self
             .transaction
             .prepare_cached(&format!(
-                "SELECT to_json(t), row_to_json(k) FROM (
-                     SELECT {key} FROM json_populate_recordset(NULL::{schema}.{table}, $1)
-                 ) AS k JOIN {schema}.{table} AS t USING ({key})"
+                "SELECT to_json(t), row_to_json(k)
+                 FROM (SELECT {key} FROM json_populate_recordset(NULL::{schema}.{table}, $1)) AS k
+                 CROSS JOIN LATERAL ({}) AS t",
+                self.one::<R>("*")
             ))
             .await?;
         let found = self.transaction.query(&statement, &[&Json(&keys)]).await?;
@@ -145,16 +146,26 @@ impl<'t> Store<'t> {
             return Ok(());
         }
         let (schema, table) = (self.schema, R::TABLE);
-        let same: Vec<_> = R::KEY.iter().map(|column| format!("t.{column} = k.{column}")).collect();
         let statement = self
             .transaction
             .prepare_cached(&format!(
-                "DELETE FROM {schema}.{table} AS t USING json_populate_recordset(NULL::{schema}.{table}, $1) AS k WHERE {}",
-                same.join(" AND ")
+                "DELETE FROM {schema}.{table} WHERE ctid = ANY (ARRAY (
+                     SELECT t.ctid FROM json_populate_recordset(NULL::{schema}.{table}, $1) AS k
+                     CROSS JOIN LATERAL ({}) AS t
+                 ))",
+                self.one::<R>("ctid")
             ))
             .await?;
         self.transaction.execute(&statement, &[&Json(keys)]).await?;
         Ok(())
+    }
+
+    /// The row with the key `k`. The OFFSET keeps the planner from making one join of the whole: it does not know how few keys
+    /// there are, and would rather read a table that has just grown than look into its index.
+    fn one<R: Row>(&self, columns: &str) -> String {
+        let (schema, table) = (self.schema, R::TABLE);
+        let same: Vec<_> = R::KEY.iter().map(|column| format!("t.{column} = k.{column}")).collect();
+        format!("SELECT {columns} FROM {schema}.{table} AS t WHERE {} OFFSET 0", same.join(" AND "))
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Checkpoint {
     generation: i64,
 }
 
+impl Checkpoint {
+    /// Whether it is at this offset and position.
+    pub(super) fn is_at(&self, (offset, position): (i64, i64)) -> bool {
+        (self.offset, self.position) == (offset, position)
+    }
+}
+
 /// Begins with partitions: those that are new begin at the start.
 pub(super) async fn begin(
     book: &Daybook,
@@ -72,27 +79,41 @@ pub(super) async fn take(
     taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
 }
 
-/// Moves a checkpoint on from what this process believes it to be. Where somebody else has taken the partition over, or a commit
-/// whose outcome was lost did take place, nothing moves and the transaction must not be committed.
+/// A step of a checkpoint: from what this process believes it to be, to an offset and a position.
+pub(super) type Step<'p> = (&'p Partition, Checkpoint, (i64, i64));
+
+/// Moves checkpoints on. Where somebody else has taken one of the partitions over, or a commit whose outcome was lost did take
+/// place, that is [`ConsumerError::Fenced`] and the transaction must not be committed.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,
-    partition: &Partition,
-    from: Checkpoint,
-    (offset, position): (i64, i64),
-) -> Result<Checkpoint, ConsumerError> {
+    steps: &[Step<'_>],
+) -> Result<Vec<Checkpoint>, ConsumerError> {
     let statement = transaction
         .prepare_cached(
-            "UPDATE consumer_checkpoints SET log_offset = $4, position = $5
-             WHERE consumer = $1 AND topic = $2 AND partition = $3 AND generation = $6 AND log_offset = $7 AND position = $8",
+            "UPDATE consumer_checkpoints c SET log_offset = s.to_offset, position = s.to_position
+             FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+                  AS s (topic, partition, to_offset, to_position, generation, from_offset, from_position)
+             WHERE c.consumer = $1 AND c.topic = s.topic AND c.partition = s.partition AND c.generation = s.generation
+               AND c.log_offset = s.from_offset AND c.position = s.from_position",
         )
         .await?;
-    let (topic, nr) = (&partition.topic, &partition.nr);
+    let (topics, numbers): (Vec<&str>, Vec<i32>) = steps.iter().map(|(p, ..)| (p.topic.as_str(), p.nr)).unzip();
+    let (offsets, positions): (Vec<i64>, Vec<i64>) = steps.iter().map(|(.., to)| *to).unzip();
+    let generations: Vec<i64> = steps.iter().map(|(_, from, _)| from.generation).collect();
+    let (from_offsets, from_positions): (Vec<i64>, Vec<i64>) =
+        steps.iter().map(|(_, from, _)| (from.offset, from.position)).unzip();
     let moved = transaction
         .execute(
             &statement,
-            &[&consumer, topic, nr, &offset, &position, &from.generation, &from.offset, &from.position],
+            &[&consumer, &topics, &numbers, &offsets, &positions, &generations, &from_offsets, &from_positions],
         )
         .await?;
-    if moved == 1 { Ok(Checkpoint { offset, position, ..from }) } else { Err(ConsumerError::Fenced) }
+    if usize::try_from(moved) != Ok(steps.len()) {
+        return Err(ConsumerError::Fenced);
+    }
+    Ok(steps
+        .iter()
+        .map(|(_, from, (offset, position))| Checkpoint { offset: *offset, position: *position, ..*from })
+        .collect())
 }

@@ -173,16 +173,20 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// At least one message, and as many more as are there, up to `limit`.
-    pub(super) async fn receive(&self, limit: usize) -> Result<Vec<Received>, ConsumerError> {
-        let mut received = Vec::new();
-        while received.is_empty() {
+    /// Waits for the next message. When the wait is given up, nothing is lost.
+    pub(super) async fn next(&self) -> Result<Received, ConsumerError> {
+        loop {
             match self.messages.recv().await {
-                Ok(message) => received.push(read(&message)),
+                Ok(message) => return Ok(read(&message)),
                 Err(error) => endure(error).await?,
             }
         }
-        while received.len() < limit {
+    }
+
+    /// Takes the messages that are there, at most `limit`; returns how many.
+    pub(super) async fn drain(&self, limit: usize, received: &mut Vec<Received>) -> Result<usize, ConsumerError> {
+        let mut taken = 0;
+        while taken < limit {
             match pin!(self.messages.recv()).now_or_never() {
                 Some(Ok(message)) => received.push(read(&message)),
                 Some(Err(error)) => {
@@ -191,8 +195,9 @@ impl Queue {
                 }
                 None => break,
             }
+            taken += 1;
         }
-        Ok(received)
+        Ok(taken)
     }
 
     /// Tells Kafka how far it is, for lag monitors only.

@@ -4,14 +4,14 @@
 //! to show on lag monitors: a position at or below the checkpoint is a duplicate and is skipped; a `prevsequence` above it is a
 //! gap, and is filled from the book before going on. So a consumer proves to itself that it missed nothing.
 //!
-//! Every partition has a task of its own while it is this process's. Who takes a partition over raises its generation, and the
-//! checkpoint moves only for the generation that it was read with: a task that lost its partition cannot commit.
+//! What a process has of the partitions is taken in together, a transaction at a time. Who takes a partition over raises its
+//! generation, and the checkpoint moves only for the generation that it was read with: who lost a partition cannot commit.
 
 mod checkpoints;
 mod group;
 pub mod parked;
-mod partition;
 mod runner;
+mod share;
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! The loop of a consumer: joining its group, and a task for every partition that it is given.
+//! The loop of a consumer: joining its group, and taking in the partitions that it is given.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ConsumerError, Effect, EffectError, checkpoints,
     group::{Change, Group},
-    partition::PartitionRun,
+    share::{Part, Share},
 };
 use crate::{KafkaSettings, backoff::Backoff, progress};
 
@@ -73,7 +73,7 @@ impl<E: Effect> Consumer<E> {
         ended
     }
 
-    /// Runs a task for every partition of this process. A task that is cut off by a rebalance leaves its batch uncommitted.
+    /// Takes in the partitions that this process has at the time. What is cut off by a rebalance is not committed.
     async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
         let mut running = FuturesUnordered::new();
         let mut measure = tokio::time::interval(MEASURE_EVERY);
@@ -84,9 +84,11 @@ impl<E: Effect> Consumer<E> {
                     if let Change::Assigned(partitions) = change? {
                         tracing::debug!(consumer = self.name, partitions = partitions.len(), "assigned");
                         let checkpoints = checkpoints::begin(book, &self.name, &partitions).await?;
-                        for (queue, checkpoint) in group.begin(partitions, &checkpoints).await?.into_iter().zip(checkpoints) {
-                            let topology = &kafka.topology;
-                            running.push(PartitionRun { consumer: self, book, topology, queue, checkpoint }.run());
+                        let queues = group.begin(partitions, &checkpoints).await?;
+                        let parts = queues.into_iter().zip(checkpoints);
+                        let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
+                        if !parts.is_empty() {
+                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts }.run());
                         }
                     }
                 }

@@ -34,7 +34,7 @@ async fn when_the_effect_fails_nothing_has_moved() {
     let ledger = Ledger::default();
     ledger.fails.store(true, Ordering::SeqCst);
     let consumer = world.consume(&ledger);
-    until("it was tried again", async || ledger.asked.load(Ordering::SeqCst) > 2 * 9).await;
+    until("it was tried again", async || ledger.asked.load(Ordering::SeqCst) > 3).await;
     assert_eq!((world.ledger().await.len(), checkpoints(&world).await), (0, 0));
     ledger.fails.store(false, Ordering::SeqCst);
     world.ledger_has(usize::try_from(head).expect("few")).await;

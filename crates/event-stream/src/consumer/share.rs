@@ -1,0 +1,261 @@
+//! Taking in the partitions that this process has: without duplicates, without gaps, effect and checkpoints in one transaction.
+//!
+//! What has come in all of them goes into one transaction, and the next one waits a moment for company. So the number of
+//! transactions follows from time, and not from partitions times events, and a slow trickle does not cost more than a stream.
+
+use std::time::Duration;
+
+use daybook_event_store::{Daybook, Filter, RecordedEvent};
+use futures::future::select_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Consumer, ConsumerError, Effect, EffectError,
+    checkpoints::{self, Checkpoint, Partition},
+    group::{Queue, Received},
+    parked::{self, Poisoned},
+};
+use crate::{Topology, backoff::Backoff};
+
+/// The most messages in one transaction.
+const BATCH: usize = 1_000;
+/// How long after the beginning of a transaction the next one begins at the soonest, unless it is full.
+const PACE: Duration = Duration::from_millis(20);
+/// How many events of the book are read at once to fill gaps.
+const FILL: usize = 5_000;
+
+/// A partition, and how far it was taken in.
+pub(super) struct Part {
+    pub(super) queue: Queue,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// The partitions that this process has.
+pub(super) struct Share<'c, E> {
+    pub(super) consumer: &'c Consumer<E>,
+    pub(super) book: &'c Daybook,
+    pub(super) topology: &'c Topology,
+    pub(super) parts: Vec<Part>,
+}
+
+/// What goes into one transaction: events, and where each partition is after them, as offset and position.
+struct Batch {
+    events: Vec<RecordedEvent>,
+    reached: Vec<(i64, i64)>,
+}
+
+/// A part whose next message shows that events before it are missing, up to a position.
+struct Gap {
+    part: usize,
+    up_to: i64,
+}
+
+impl<E: Effect> Share<'_, E> {
+    /// Takes messages in for as long as the partitions are this process's. Ends only with an error that waiting does not mend.
+    pub(super) async fn run(mut self) -> ConsumerError {
+        loop {
+            let begun = Instant::now();
+            let taken = match self.receive().await {
+                Ok(received) => self.take_in(&received).await.map(|()| received.iter().map(Vec::len).sum()),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(BATCH..) => {}
+                Ok(_) => sleep_until(begun + PACE).await,
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// At least one message, and as many more as are there, by part.
+    async fn receive(&self) -> Result<Vec<Vec<Received>>, ConsumerError> {
+        let mut received: Vec<Vec<Received>> = self.parts.iter().map(|_| Vec::new()).collect();
+        let first = select_all(self.parts.iter().map(|part| Box::pin(part.queue.next())));
+        let (message, first, _) = first.await;
+        received[first].push(message?);
+        let mut room = BATCH - 1;
+        // The one that had something goes on last, so that none is passed over for long.
+        for nr in (first + 1..self.parts.len()).chain(0..=first) {
+            room -= self.parts[nr].queue.drain(room, &mut received[nr]).await?;
+        }
+        Ok(received)
+    }
+
+    /// Takes messages in, whatever fails on the way. After a failure it is asked anew how far the partitions are; what was taken
+    /// in after all is a duplicate then.
+    async fn take_in(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.attempt(received).await {
+                Ok(()) => return Ok(()),
+                Err(error @ ConsumerError::Effect(EffectError::Retired)) => return Err(error),
+                Err(error) => tracing::warn!(consumer = self.consumer.name, %error, "a batch is tried again"),
+            }
+            self.take_again(&mut backoff).await?;
+        }
+    }
+
+    /// Asks how far the partitions are, until there is an answer. A consumer that was removed has none: then its group is joined
+    /// anew, if it is wanted.
+    async fn take_again(&mut self, backoff: &mut Backoff) -> Result<(), ConsumerError> {
+        let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition.clone()).collect();
+        loop {
+            backoff.wait().await;
+            match checkpoints::take(self.book, &self.consumer.name, &own).await {
+                Ok(taken) => {
+                    for (part, checkpoint) in self.parts.iter_mut().zip(taken) {
+                        part.checkpoint = checkpoint;
+                    }
+                    return Ok(());
+                }
+                Err(ConsumerError::Fenced) => return Err(ConsumerError::Fenced),
+                Err(error) => {
+                    tracing::warn!(consumer = self.consumer.name, %error, "the checkpoints are out of reach");
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        let mut taken = vec![0; received.len()];
+        loop {
+            let (batch, gaps) = self.read(received, &mut taken);
+            self.commit(batch).await?;
+            if gaps.is_empty() {
+                break;
+            }
+            self.fill(&gaps).await?;
+        }
+        for (part, messages) in self.parts.iter().zip(received) {
+            if !messages.is_empty() {
+                part.queue.report(part.checkpoint.offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads messages, from those of each part on that were not `taken` yet, up to its first gap.
+    fn read(&self, received: &[Vec<Received>], taken: &mut [usize]) -> (Batch, Vec<Gap>) {
+        let mut batch = self.nothing();
+        let mut gaps = Vec::new();
+        for (part, messages) in received.iter().enumerate() {
+            for message in &messages[taken[part]..] {
+                if let Some(up_to) = self.read_one(part, message, &mut batch) {
+                    gaps.push(Gap { part, up_to });
+                    break;
+                }
+                taken[part] += 1;
+            }
+        }
+        (batch, gaps)
+    }
+
+    /// Adds a message to a batch, unless it is a duplicate. Where events before it are missing, it is not added, and the
+    /// position up to which they are missing is returned.
+    fn read_one(&self, part: usize, message: &Received, batch: &mut Batch) -> Option<i64> {
+        let Part { queue, checkpoint } = &self.parts[part];
+        let (offset, position) = &mut batch.reached[part];
+        match &message.delivery {
+            Err(error) => {
+                // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
+                tracing::error!(topic = queue.partition.topic, message.offset, %error, "a foreign message");
+                self.count("daybook_consumer_foreign_total", 1);
+            }
+            Ok(delivery) if delivery.event.position <= *position => {
+                // The one at the checkpoint itself is read on purpose.
+                self.count("daybook_consumer_duplicates_total", u64::from(message.offset != checkpoint.offset));
+            }
+            Ok(delivery) if delivery.prev_sequence > *position => return Some(delivery.prev_sequence),
+            Ok(delivery) => {
+                *position = delivery.event.position;
+                batch.events.push(delivery.event.clone());
+            }
+        }
+        *offset = message.offset;
+        None
+    }
+
+    /// Takes in what is missing from the book: one pass over it for all gaps.
+    async fn fill(&mut self, gaps: &[Gap]) -> Result<(), ConsumerError> {
+        self.count("daybook_consumer_gaps_total", gaps.len() as u64);
+        let (mut after, mut up_to) = (i64::MAX, 0);
+        for gap in gaps {
+            after = after.min(self.parts[gap.part].checkpoint.position);
+            up_to = up_to.max(gap.up_to);
+        }
+        let (begin, mut filled) = (after, 0);
+        while after < up_to {
+            let events = self.book.read_after(after, FILL, &Filter::default()).await?;
+            // Positions have no holes, so a short answer has reached the end of the book.
+            after = events.last().map_or(up_to, |last| last.position.min(up_to));
+            let mut batch = self.nothing();
+            batch.events = events;
+            batch.events.retain(|event| gaps.iter().any(|gap| self.lacks(gap, event)));
+            for gap in gaps {
+                let (_, position) = &mut batch.reached[gap.part];
+                *position = after.min(gap.up_to).max(*position);
+            }
+            filled += batch.events.len();
+            self.commit(batch).await?;
+        }
+        tracing::info!(consumer = self.consumer.name, after = begin, up_to, filled, "gaps were filled from the book");
+        Ok(())
+    }
+
+    /// Whether an event of the book is one of those that a part lacks.
+    fn lacks(&self, gap: &Gap, event: &RecordedEvent) -> bool {
+        let Part { queue, checkpoint } = &self.parts[gap.part];
+        let Partition { topic, nr } = &queue.partition;
+        event.position > checkpoint.position && event.position <= gap.up_to && self.topology.is_in(event, topic, *nr)
+    }
+
+    /// A batch with nothing in it: every part stays where it is.
+    fn nothing(&self) -> Batch {
+        let reached = self.parts.iter().map(|part| (part.checkpoint.offset, part.checkpoint.position));
+        Batch { events: Vec::new(), reached: reached.collect() }
+    }
+
+    /// Commits a batch with the checkpoints after it. A poisoned event is set aside with the rest of its stream, and the others
+    /// are tried again.
+    async fn commit(&mut self, mut batch: Batch) -> Result<(), ConsumerError> {
+        batch.events.sort_unstable_by_key(|event| event.position);
+        let mut poisoned = Poisoned::default();
+        loop {
+            match self.transact(&batch, &poisoned).await {
+                Ok(moved) => {
+                    for (part, checkpoint) in moved {
+                        self.parts[part].checkpoint = checkpoint;
+                    }
+                    self.count("daybook_consumer_events_total", batch.events.len() as u64);
+                    return Ok(());
+                }
+                Err(error) => poisoned.note(&self.consumer.name, &batch.events, error)?,
+            }
+        }
+    }
+
+    /// Effect, parked events and checkpoints: one transaction. Returns the checkpoints that have moved.
+    ///
+    /// The checkpoints come last, so that their locks are the last ones taken: a rebuild that swaps a view takes the view's lock
+    /// first and the checkpoints after it, too.
+    async fn transact(&self, batch: &Batch, poisoned: &Poisoned) -> Result<Vec<(usize, Checkpoint)>, ConsumerError> {
+        let steps = self.parts.iter().zip(&batch.reached).enumerate();
+        let steps = steps.filter(|(_, (part, reached))| !part.checkpoint.is_at(**reached));
+        let (moved, steps): (Vec<usize>, Vec<_>) =
+            steps.map(|(nr, (part, reached))| (nr, (&part.queue.partition, part.checkpoint, *reached))).unzip();
+        if moved.is_empty() {
+            return Ok(Vec::new());
+        }
+        let name = &self.consumer.name;
+        let mut client = self.book.pool().get().await?;
+        let transaction = client.transaction().await?;
+        parked::attempt(&transaction, name, &self.consumer.effect, &batch.events, poisoned).await?;
+        let checkpoints = checkpoints::advance(&transaction, name, &steps).await?;
+        transaction.commit().await?;
+        Ok(moved.into_iter().zip(checkpoints).collect())
+    }
+
+    fn count(&self, what: &'static str, by: u64) {
+        metrics::counter!(what, "consumer" => self.consumer.name.clone()).increment(by);
+    }
+}
