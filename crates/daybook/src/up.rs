@@ -18,6 +18,7 @@ use daybook_domain::Actor;
 
 use crate::{
     config::{READY_FILE, Ready, Topics},
+    demo,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
@@ -43,6 +44,9 @@ pub struct Args {
     /// Kafka brokers to use instead of the embedded one.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: Option<String>,
+    /// Load a small shop, to look around in; a shop that is there already is left as it is.
+    #[arg(long)]
+    demo: bool,
     #[command(flatten)]
     topics: Topics,
 }
@@ -79,6 +83,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;
+    if args.demo {
+        let new = demo::load(running.book.clone()).await?;
+        println!("demo shop     {}", if new == 0 { "was there already" } else { "loaded" });
+    }
     let ready = Ready {
         url: format!("http://{}", running.address),
         admin_token: keys.sign(&Actor::Admin("up".to_owned()), Clock::system().now(), TOKEN_LIFETIME)?,

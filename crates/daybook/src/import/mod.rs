@@ -15,6 +15,7 @@ use std::{
     time::Instant,
 };
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use daybook_command_api::{Bus, BusSettings, Clock, CommandError, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
@@ -74,6 +75,9 @@ pub struct Summary {
     pub rejected: u64,
     /// How long it took.
     pub seconds: f64,
+    /// Where the refused ones are, each with the code and the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejected_file: Option<PathBuf>,
 }
 
 /// Why a record was not imported.
@@ -107,17 +111,19 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string(&summary)?);
     } else {
-        let Summary { read, imported, already_there, rejected, seconds } = summary;
+        let Summary { read, imported, already_there, rejected, seconds, rejected_file } = summary;
         println!(
             "{read} read, {imported} imported, {already_there} already there, {rejected} rejected in {seconds:.1} s"
         );
+        if let Some(file) = rejected_file {
+            println!("what was rejected, and why: {}", file.display());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A file, uncompressed on the way if its name says so, with a progress bar over its bytes.
 fn open(file: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
-    use anyhow::Context;
     let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
     let bar = progress::bar(&format!("importing {}", file.display()), opened.metadata()?.len());
     let bytes = bar.wrap_read(BufReader::new(opened));
@@ -125,18 +131,25 @@ fn open(file: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     Ok((if compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) }, bar))
 }
 
-/// Where rejected records go.
-fn rejected_file(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
+/// Makes the file that rejected records go to: beside the one that was read, or, where nothing can be written there, in the
+/// current directory.
+fn rejected_file(file: &Path) -> anyhow::Result<(PathBuf, File)> {
+    let mut name = file.as_os_str().to_owned();
     name.push(".rejected.ndjson");
-    // Input may be read-only, so the list is written where the command runs.
-    PathBuf::from(name)
+    let beside = PathBuf::from(name);
+    if let Ok(made) = File::create(&beside) {
+        return Ok((beside, made));
+    }
+    let here = PathBuf::from(beside.file_name().unwrap_or_default());
+    let made = File::create(&here).with_context(|| format!("{} cannot be written", here.display()))?;
+    Ok((here, made))
 }
 
 /// Records under way, and what became of the others.
 struct Ledger<F> {
     under_way: FuturesUnordered<F>,
     summary: Summary,
+    /// What is imported.
     file: PathBuf,
     rejections: Option<BufWriter<File>>,
 }
@@ -144,7 +157,7 @@ struct Ledger<F> {
 impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
     fn new(file: &Path) -> Self {
         let (under_way, summary) = (FuturesUnordered::new(), Summary::default());
-        Self { under_way, summary, file: rejected_file(file), rejections: None }
+        Self { under_way, summary, file: file.to_owned(), rejections: None }
     }
 
     /// Sends a record on its way; waits while too many are.
@@ -184,7 +197,11 @@ impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
                 self.summary.rejected += 1;
                 let out = match &mut self.rejections {
                     Some(out) => out,
-                    none => none.insert(BufWriter::new(File::create(&self.file)?)),
+                    none => {
+                        let (name, made) = rejected_file(&self.file)?;
+                        self.summary.rejected_file = Some(name);
+                        none.insert(BufWriter::new(made))
+                    }
                 };
                 let mut line = match record {
                     Value::Object(fields) => fields,
