@@ -67,7 +67,15 @@ impl Shop {
     /// # Panics
     /// When it does not get ready.
     pub async fn up(directory: &Path) -> Self {
-        let data = directory.join("shop");
+        Self::up_with(directory, "shop", &[]).await
+    }
+
+    /// Starts a shop with its data in a folder of a directory, and more flags.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub async fn up_with(directory: &Path, folder: &str, flags: &[&str]) -> Self {
+        let data = directory.join(folder);
         if data.join("ready.json").exists() {
             // What a killed shop has left would be taken for this one's.
             fs::remove_file(data.join("ready.json")).expect("a file can be removed");
@@ -76,6 +84,7 @@ impl Shop {
         let child = Command::new(binary())
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
+            .args(flags)
             .env_remove("DATABASE_URL")
             .env_remove("KAFKA_BROKERS")
             .stdout(log.try_clone().expect("a log can be shared"))

@@ -3,10 +3,33 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Statement};
 
 use super::RelayError;
 use crate::topology::Shard;
+
+/// Moves the relay and its partitions on, in one round trip: a batch of few events is soon published, and saving it should not
+/// take longer. `$8` is whether this is a new beginning: then a wish for it is fulfilled, and the newest positions stay what they
+/// were, since nobody may wait for an event that never comes.
+const SAVE: &str = "
+    WITH moved AS (
+        UPDATE relay
+        SET cursor = $1, position = CASE WHEN $8 THEN position ELSE greatest(position, $1) END,
+            republish = republish AND NOT $8
+        WHERE epoch = $2
+        RETURNING republish
+    ), written AS (
+        INSERT INTO relay_partitions AS p (topic, partition, last_position, log_position, last_offset, topic_identity)
+        SELECT n.topic, n.partition, CASE WHEN $8 THEN 0 ELSE n.log_position END, n.log_position, n.last_offset,
+               n.topic_identity
+        FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::text[])
+             AS n (topic, partition, log_position, last_offset, topic_identity)
+        WHERE EXISTS (SELECT FROM moved)
+        ON CONFLICT (topic, partition) DO UPDATE
+        SET last_position = greatest(p.last_position, excluded.last_position), log_position = excluded.log_position,
+            last_offset = excluded.last_offset, topic_identity = excluded.topic_identity
+    )
+    SELECT republish FROM moved";
 
 /// The end of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +41,6 @@ pub(super) struct Last {
 }
 
 /// How far a leader is, under its epoch.
-#[derive(Debug, Clone)]
 pub(super) struct Checkpoint {
     pub(super) epoch: i64,
     /// Everything up to this position is published.
@@ -27,11 +49,15 @@ pub(super) struct Checkpoint {
     pub(super) lasts: Vec<Option<Last>>,
     /// On which cluster each shard's log was.
     pub(super) clusters: Vec<Option<String>>,
+    save: Statement,
 }
 
 impl Checkpoint {
-    /// Takes over: a new epoch, from where the one before it was.
+    /// Takes over: a new epoch, from where the one before it was. From here on the connection does not wait for the disk: after a
+    /// crash, the ends of the partitions tell what was published.
     pub(super) async fn take_over(client: &Client, shards: &[Shard]) -> Result<Self, RelayError> {
+        client.batch_execute("SET synchronous_commit = off").await?;
+        let save = client.prepare(SAVE).await?;
         let row = client.query_one("UPDATE relay SET epoch = epoch + 1 RETURNING epoch, cursor", &[]).await?;
         let rows = client
             .query("SELECT topic, partition, log_position, last_offset, topic_identity FROM relay_partitions", &[])
@@ -46,48 +72,22 @@ impl Checkpoint {
             .iter()
             .map(|shard| find(shard).map_or((None, None), |(last, cluster)| (Some(last), cluster)))
             .unzip();
-        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, lasts, clusters })
+        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, lasts, clusters, save })
     }
 
-    /// Remembers how far it is, and the shards that have moved. The disk is not waited for: after a crash, the ends of the
-    /// partitions tell what was published. Returns whether somebody has asked to publish everything again.
-    pub(super) async fn save(
-        &self,
-        client: &mut Client,
-        shards: &[Shard],
-        moved: &[usize],
-    ) -> Result<bool, RelayError> {
-        let transaction = client.transaction().await?;
-        let statement = transaction
-            .prepare(
-                "UPDATE relay SET cursor = $1, position = greatest(position, $1) WHERE epoch = $2
-                 RETURNING republish, set_config('synchronous_commit', 'off', true)",
-            )
-            .await?;
-        let Some(row) = transaction.query_opt(&statement, &[&self.cursor, &self.epoch]).await? else {
-            return Err(RelayError::Fenced);
-        };
-        self.write(&transaction, shards, moved, true).await?;
-        transaction.commit().await?;
-        Ok(row.try_get(0)?)
+    /// Remembers how far it is, and the shards that have moved. Returns whether somebody has asked to publish everything again.
+    pub(super) async fn save(&self, client: &Client, shards: &[Shard], moved: &[usize]) -> Result<bool, RelayError> {
+        self.write(client, shards, moved, false).await
     }
 
     /// Begins again at the cursor, with these shards begun anew.
     pub(super) async fn begin_again(
         &self,
-        client: &mut Client,
+        client: &Client,
         shards: &[Shard],
         anew: &[usize],
     ) -> Result<(), RelayError> {
-        let transaction = client.transaction().await?;
-        let moved = transaction
-            .execute("UPDATE relay SET cursor = $1, republish = false WHERE epoch = $2", &[&self.cursor, &self.epoch])
-            .await?;
-        if moved == 0 {
-            return Err(RelayError::Fenced);
-        }
-        self.write(&transaction, shards, anew, false).await?;
-        transaction.commit().await?;
+        self.write(client, shards, anew, true).await?;
         Ok(())
     }
 
@@ -97,15 +97,7 @@ impl Checkpoint {
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 
-    /// Writes shards. `are_events` says whether their positions are those of events; otherwise the newest ones stay what they
-    /// were, since nobody may wait for an event that never comes.
-    async fn write(
-        &self,
-        transaction: &Transaction<'_>,
-        shards: &[Shard],
-        which: &[usize],
-        are_events: bool,
-    ) -> Result<(), RelayError> {
+    async fn write(&self, client: &Client, shards: &[Shard], which: &[usize], anew: bool) -> Result<bool, RelayError> {
         let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for &index in which {
             let Some(last) = self.lasts[index] else { continue };
@@ -115,21 +107,13 @@ impl Checkpoint {
             columns.3.push(last.offset);
             columns.4.push(self.clusters[index].as_deref());
         }
-        transaction
-            .execute(
-                "INSERT INTO relay_partitions AS p
-                     (topic, partition, last_position, log_position, last_offset, topic_identity)
-                 SELECT n.topic, n.partition, CASE WHEN $6 THEN n.log_position ELSE 0 END, n.log_position, n.last_offset,
-                        n.topic_identity
-                 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::text[])
-                      AS n (topic, partition, log_position, last_offset, topic_identity)
-                 ON CONFLICT (topic, partition) DO UPDATE
-                 SET last_position = greatest(p.last_position, excluded.last_position),
-                     log_position = excluded.log_position, last_offset = excluded.last_offset,
-                     topic_identity = excluded.topic_identity",
-                &[&columns.0, &columns.1, &columns.2, &columns.3, &columns.4, &are_events],
+        let (topics, partitions, positions, offsets, clusters) = columns;
+        let row = client
+            .query_opt(
+                &self.save,
+                &[&self.cursor, &self.epoch, &topics, &partitions, &positions, &offsets, &clusters, &anew],
             )
             .await?;
-        Ok(())
+        Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 }
