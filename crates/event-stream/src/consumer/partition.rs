@@ -12,10 +12,9 @@ use super::{
 };
 use crate::{Topology, backoff::Backoff};
 
-/// The most messages in one transaction.
+/// The most messages that are taken in at once, and the most events of the book that are read at once to fill a gap. So a
+/// transaction takes less than twice as many, however much is missing.
 const BATCH: usize = 1_000;
-/// How many events of the book are read at once to fill a gap.
-const FILL: usize = 5_000;
 
 /// A partition that this process has.
 pub(super) struct PartitionRun<'c, E> {
@@ -29,6 +28,11 @@ pub(super) struct PartitionRun<'c, E> {
 impl<E: Effect> PartitionRun<'_, E> {
     /// Takes messages in for as long as the partition is this process's. Ends only with an error that waiting does not mend.
     pub(super) async fn run(mut self) -> ConsumerError {
+        if self.queue.began_empty
+            && let Err(error) = self.take_in(&[]).await
+        {
+            return error;
+        }
         loop {
             let taken = match self.queue.receive(BATCH).await {
                 Ok(received) => self.take_in(&received).await,
@@ -40,12 +44,16 @@ impl<E: Effect> PartitionRun<'_, E> {
         }
     }
 
-    /// Takes messages in, whatever fails on the way. After a failure it is asked anew how far the partition is; what was taken
+    /// Takes messages in, or without any what the broker has forgotten, whatever fails on the way. After a failure it is asked anew how far the partition is; what was taken
     /// in after all is a duplicate then.
     async fn take_in(&mut self, received: &[Received]) -> Result<(), ConsumerError> {
         let mut backoff = Backoff::new();
         loop {
-            match self.attempt(received).await {
+            let attempted = match received {
+                [] => self.fill_forgotten().await,
+                received => self.attempt(received).await,
+            };
+            match attempted {
                 Ok(()) => return Ok(()),
                 Err(error @ ConsumerError::Effect(EffectError::Retired)) => return Err(error),
                 Err(error) => {
@@ -108,18 +116,36 @@ impl<E: Effect> PartitionRun<'_, E> {
         Ok(())
     }
 
+    /// Takes in what was published to a log that has no message any more. None will come that shows this gap, until something
+    /// happens in one of the partition's streams.
+    async fn fill_forgotten(&mut self) -> Result<(), ConsumerError> {
+        let client = self.book.pool().get().await?;
+        let sql = "SELECT last_position FROM relay_partitions WHERE topic = $1 AND partition = $2";
+        let row = client.query_opt(sql, &[&self.queue.partition.topic, &self.queue.partition.nr]).await?;
+        drop(client);
+        let published = row.map_or(Ok(0), |row| row.try_get(0))?;
+        if published > self.checkpoint.position { self.fill(published).await } else { Ok(()) }
+    }
+
     /// Takes in the events of this partition up to a position from the book.
     async fn fill(&mut self, up_to: i64) -> Result<(), ConsumerError> {
         self.count("daybook_consumer_gaps_total", 1);
         let (after, mut filled) = (self.checkpoint.position, 0);
-        while self.checkpoint.position < up_to {
-            let mut events = self.book.read_after(self.checkpoint.position, FILL, &Filter::default()).await?;
-            // Positions have no holes, so a short answer has reached the end of the book.
-            let read = events.last().map_or(up_to, |last| last.position.min(up_to));
+        let (mut read, mut own) = (after, Vec::new());
+        while read < up_to {
+            let page = self.book.read_after(read, BATCH, &Filter::default()).await?;
+            // Positions have no holes, so an empty answer has reached the end of the book.
+            read = page.last().map_or(up_to, |last| last.position.min(up_to));
             let (topic, partition) = (&self.queue.partition.topic, self.queue.partition.nr);
-            events.retain(|event| event.position <= up_to && self.topology.is_in(event, topic, partition));
-            filled += events.len();
-            self.commit(events, (self.checkpoint.offset, read)).await?;
+            own.extend(
+                page.into_iter()
+                    .filter(|event| event.position <= up_to && self.topology.is_in(event, topic, partition)),
+            );
+            // A page may hold little of this partition; a transaction for each would be a waste.
+            if own.len() >= BATCH || read == up_to {
+                filled += own.len();
+                self.commit(mem::take(&mut own), (self.checkpoint.offset, read)).await?;
+            }
         }
         let (topic, partition) = (&self.queue.partition.topic, self.queue.partition.nr);
         tracing::info!(
