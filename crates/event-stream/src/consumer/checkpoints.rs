@@ -1,12 +1,14 @@
 //! How far a consumer is in each partition, as it is remembered, and whose a partition is.
 
+use std::collections::HashMap;
+
 use daybook_event_store::Daybook;
 use deadpool_postgres::Transaction;
 
 use super::ConsumerError;
 
 /// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Partition {
     pub(super) topic: String,
     pub(super) nr: i32,
@@ -77,6 +79,13 @@ pub(super) async fn take(
         }
     }
     taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
+}
+
+/// The position of the last event that was published to each partition.
+pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, i64>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let rows = client.query("SELECT topic, partition, last_position FROM relay_partitions", &[]).await?;
+    rows.iter().map(|row| Ok((Partition { topic: row.try_get(0)?, nr: row.try_get(1)? }, row.try_get(2)?))).collect()
 }
 
 /// A step of a checkpoint: from what this process believes it to be, to an offset and a position.

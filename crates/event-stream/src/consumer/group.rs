@@ -133,7 +133,7 @@ impl Group {
                 let start = if known { Offset::Offset(checkpoint.offset) } else { Offset::Beginning };
                 list.add_partition_offset(topic, *nr, start)?;
                 let messages = consumer.split_partition_queue(topic, *nr).ok_or(KafkaError::Canceled)?;
-                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition });
+                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition, began_empty: low == high });
             }
             consumer.assign(&list)?;
             Ok::<_, KafkaError>(queues)
@@ -170,6 +170,8 @@ pub(super) struct Queue {
     consumer: Arc<StreamConsumer<Membership>>,
     messages: StreamPartitionQueue<Membership>,
     pub(super) partition: Partition,
+    /// There was no message when this process got the partition.
+    pub(super) began_empty: bool,
 }
 
 impl Queue {

@@ -11,7 +11,11 @@ use super::{
     group::{Change, Group},
     share::{Part, Share},
 };
-use crate::{KafkaSettings, backoff::Backoff, progress};
+use crate::{
+    KafkaSettings,
+    backoff::Backoff,
+    progress::{self, ConsumerProgress},
+};
 
 /// How often the lag is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
@@ -67,6 +71,7 @@ impl<E: Effect> Consumer<E> {
         let mut group = Group::join(kafka, &self.name, &self.topics)?;
         let ended = tokio::select! {
             ended = self.serve(book, kafka, &mut group) => ended,
+            () = self.measure(book) => Ok(()),
             () = stop.cancelled() => Ok(()),
         };
         group.leave().await;
@@ -74,9 +79,11 @@ impl<E: Effect> Consumer<E> {
     }
 
     /// Takes in the partitions that this process has at the time. What is cut off by a rebalance is not committed.
+    ///
+    /// While that runs, nothing but it and the group is waited for here: it holds a connection in the middle of a query, and
+    /// stands still with it when it is not polled.
     async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
         let mut running = FuturesUnordered::new();
-        let mut measure = tokio::time::interval(MEASURE_EVERY);
         loop {
             tokio::select! {
                 change = group.change() => {
@@ -93,22 +100,26 @@ impl<E: Effect> Consumer<E> {
                     }
                 }
                 Some(error) = running.next() => return Err(error),
-                _ = measure.tick() => self.measure(book).await,
             }
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
+    /// Measures the lag again and again, without an end.
     async fn measure(&self, book: &Daybook) {
-        match progress::list(book).await {
-            Ok(all) => {
-                for progress in all.iter().filter(|progress| progress.consumer == self.name) {
-                    let name = self.name.clone();
-                    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
-                    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
-                }
+        let mut measure = tokio::time::interval(MEASURE_EVERY);
+        loop {
+            measure.tick().await;
+            match progress::list(book).await {
+                Ok(all) => all.iter().filter(|progress| progress.consumer == self.name).for_each(show),
+                Err(error) => tracing::debug!(consumer = self.name, %error, "the lag was not measured"),
             }
-            Err(error) => tracing::debug!(consumer = self.name, %error, "the lag was not measured"),
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
+fn show(progress: &ConsumerProgress) {
+    let name = progress.consumer.clone();
+    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
 }

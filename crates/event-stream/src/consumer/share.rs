@@ -17,12 +17,11 @@ use super::{
 };
 use crate::{Topology, backoff::Backoff};
 
-/// The most messages in one transaction.
+/// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps. So a
+/// transaction takes less than twice as many, however much is missing.
 const BATCH: usize = 1_000;
 /// How long after the beginning of a transaction the next one begins at the soonest, unless it is full.
 const PACE: Duration = Duration::from_millis(20);
-/// How many events of the book are read at once to fill gaps.
-const FILL: usize = 5_000;
 
 /// A partition, and how far it was taken in.
 pub(super) struct Part {
@@ -53,6 +52,9 @@ struct Gap {
 impl<E: Effect> Share<'_, E> {
     /// Takes messages in for as long as the partitions are this process's. Ends only with an error that waiting does not mend.
     pub(super) async fn run(mut self) -> ConsumerError {
+        if let Err(error) = self.begin().await {
+            return error;
+        }
         loop {
             let begun = Instant::now();
             let taken = match self.receive().await {
@@ -81,23 +83,44 @@ impl<E: Effect> Share<'_, E> {
         Ok(received)
     }
 
-    /// Takes messages in, whatever fails on the way. After a failure it is asked anew how far the partitions are; what was taken
-    /// in after all is a duplicate then.
-    async fn take_in(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
-        let mut backoff = Backoff::new();
-        loop {
-            match self.attempt(received).await {
-                Ok(()) => return Ok(()),
-                Err(error @ ConsumerError::Effect(EffectError::Retired)) => return Err(error),
-                Err(error) => tracing::warn!(consumer = self.consumer.name, %error, "a batch is tried again"),
+    /// Takes in what was published to logs that have no message any more. None will come that shows such a gap, until something
+    /// happens in one of the partition's streams.
+    async fn begin(&mut self) -> Result<(), ConsumerError> {
+        if self.parts.iter().any(|part| part.queue.began_empty) {
+            let mut backoff = Backoff::new();
+            while let Err(error) = self.fill_forgotten().await {
+                self.take_again(&mut backoff, error).await?;
             }
-            self.take_again(&mut backoff).await?;
         }
+        Ok(())
     }
 
-    /// Asks how far the partitions are, until there is an answer. A consumer that was removed has none: then its group is joined
-    /// anew, if it is wanted.
-    async fn take_again(&mut self, backoff: &mut Backoff) -> Result<(), ConsumerError> {
+    async fn fill_forgotten(&mut self) -> Result<(), ConsumerError> {
+        let published = checkpoints::published(self.book).await?;
+        let gap = |(part, Part { queue, checkpoint }): (usize, &Part)| {
+            let up_to = *published.get(&queue.partition)?;
+            (queue.began_empty && up_to > checkpoint.position).then_some(Gap { part, up_to })
+        };
+        let gaps: Vec<Gap> = self.parts.iter().enumerate().filter_map(gap).collect();
+        if gaps.is_empty() { Ok(()) } else { self.fill(&gaps).await }
+    }
+
+    /// Takes messages in, whatever fails on the way.
+    async fn take_in(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        let mut backoff = Backoff::new();
+        while let Err(error) = self.attempt(received).await {
+            self.take_again(&mut backoff, error).await?;
+        }
+        Ok(())
+    }
+
+    /// After a failure, asks anew how far the partitions are, until there is an answer; what was taken in after all is a duplicate
+    /// then. A consumer that was removed has none: then its group is joined anew, if it is wanted.
+    async fn take_again(&mut self, backoff: &mut Backoff, failure: ConsumerError) -> Result<(), ConsumerError> {
+        if matches!(failure, ConsumerError::Effect(EffectError::Retired)) {
+            return Err(failure);
+        }
+        tracing::warn!(consumer = self.consumer.name, error = %failure, "a batch is tried again");
         let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition.clone()).collect();
         loop {
             backoff.wait().await;
@@ -184,19 +207,23 @@ impl<E: Effect> Share<'_, E> {
             up_to = up_to.max(gap.up_to);
         }
         let (begin, mut filled) = (after, 0);
+        let mut batch = self.nothing();
         while after < up_to {
-            let events = self.book.read_after(after, FILL, &Filter::default()).await?;
-            // Positions have no holes, so a short answer has reached the end of the book.
-            after = events.last().map_or(up_to, |last| last.position.min(up_to));
-            let mut batch = self.nothing();
-            batch.events = events;
-            batch.events.retain(|event| gaps.iter().any(|gap| self.lacks(gap, event)));
+            let page = self.book.read_after(after, BATCH, &Filter::default()).await?;
+            // Positions have no holes, so an empty answer has reached the end of the book.
+            after = page.last().map_or(up_to, |last| last.position.min(up_to));
+            batch.events.extend(page.into_iter().filter(|event| gaps.iter().any(|gap| self.lacks(gap, event))));
+            // A page may hold little that is missing; a transaction for each would be a waste.
+            if batch.events.len() < BATCH && after < up_to {
+                continue;
+            }
             for gap in gaps {
                 let (_, position) = &mut batch.reached[gap.part];
                 *position = after.min(gap.up_to).max(*position);
             }
             filled += batch.events.len();
             self.commit(batch).await?;
+            batch = self.nothing();
         }
         tracing::info!(consumer = self.consumer.name, after = begin, up_to, filled, "gaps were filled from the book");
         Ok(())

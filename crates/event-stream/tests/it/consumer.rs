@@ -111,6 +111,59 @@ async fn a_consumer_finds_the_whole_book_on_a_broker_that_keeps_its_end_only() {
 }
 
 #[tokio::test]
+async fn partitions_of_which_the_broker_has_nothing_any_more_are_filled_as_well() {
+    let mut world = world().await;
+    world.open_ledger().await;
+    world.append_many(200).await;
+    world.append(["order-1", "order-1"]).await;
+    let relay = world.relay();
+    world.published().await;
+    relay.stop().await;
+    world.move_to(cluster(PARTITIONS));
+    let relay = world.relay_with(Some(2_000));
+    until("the end of the book is published again", async || world.messages() > 0).await;
+    world.published().await;
+    assert!(world.messages() < 9, "not every partition has a message");
+    let ledger = Ledger::default();
+    let consumer = world.consume(&ledger);
+    world.ledger_has(202).await;
+    world.assert_ledger_is_whole().await;
+    until("all is passed", async || {
+        progress::passed(&world.book, "ledger_v1", 202).await.expect("the database answers")
+    })
+    .await;
+    consumer.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_gap_is_filled_in_transactions_that_do_not_grow_with_it() {
+    const BOOK: i64 = 24_000;
+    let world = world().await;
+    world.open_ledger().await;
+    for _ in 0..BOOK / 2_000 {
+        world.append_many(2_000).await;
+    }
+    // The topics have lost their heads: only the last events of the book are there.
+    let events = world.events().await;
+    world.publish_by_hand(&events, &(1..=BOOK - 400).collect::<Vec<_>>()).await;
+    let ledger = Ledger::default();
+    let consumer = world.consume(&ledger);
+    // Killed on the way, it goes on from where it was.
+    world.ledger_has(1_500).await;
+    consumer.kill().await;
+    assert!(world.ledger().await.len() < usize::try_from(BOOK).expect("few"), "the whole gap was one transaction");
+    let consumer = world.consume(&ledger);
+    world.ledger_has(usize::try_from(BOOK).expect("few")).await;
+    world.assert_ledger_is_whole().await;
+    let (largest, asked) = (ledger.largest.load(Ordering::SeqCst), ledger.asked.load(Ordering::SeqCst));
+    assert!(largest < 2_000, "{largest} at once");
+    // Nor are they so small that a transaction is begun for every page of the book.
+    assert!(asked < 9 * 24, "{asked} transactions");
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn poison_parks_its_stream_the_others_go_on_and_retry_un_parks_it() {
     let world = world().await;
     world.open_ledger().await;

@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     pub(crate) poison: Arc<Mutex<Vec<i64>>>,
     /// How often it was asked.
     pub(crate) asked: Arc<AtomicUsize>,
+    /// The most events that it was given at once.
+    pub(crate) largest: Arc<AtomicUsize>,
     /// Held while events are taken in.
     pub(crate) door: Arc<tokio::sync::Mutex<()>>,
     /// Who writes.
@@ -31,6 +33,7 @@ pub(crate) struct Ledger {
 impl Effect for Ledger {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        self.largest.fetch_max(events.len(), Ordering::SeqCst);
         let _open = self.door.lock().await;
         for event in events {
             if self.poison.lock().expect("no panic").contains(&event.position) {
@@ -94,7 +97,10 @@ impl World {
     }
 
     pub(crate) async fn ledger_has(&self, count: usize) {
-        until("the ledger is full", async || self.ledger().await.len() >= count).await;
+        let client = self.database.connect().await;
+        let sql = "SELECT count(*) >= $1 FROM ledger";
+        let count = i64::try_from(count).expect("few");
+        until("the ledger is full", async || client.query_one(sql, &[&count]).await.expect("an answer").get(0)).await;
     }
 
     /// Every event up to the head once, and those of each stream in order.

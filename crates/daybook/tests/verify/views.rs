@@ -1,0 +1,44 @@
+//! The views, spoiled.
+
+use uuid::Uuid;
+
+use crate::shop::{failures, shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_corruption_of_a_view_is_named() {
+    let shop = shop().await;
+    let view = |name: &str| format!("view {name} equals a fold of the book");
+    let changed = "stock: sku oat, location main shows reserved 3, the book says 2";
+    let (stock, order, category) = (view("stock"), view("order"), view("category"));
+    shop.assert_named("stock_v1.stock", "UPDATE stock_v1.stock SET reserved = 3", &[(&*stock, changed)]).await;
+
+    let id = Uuid::from_u128(11);
+    let missing = format!("DELETE FROM order_v1.order_timeline WHERE order_id = '{id}' AND version = 2");
+    let first = format!("order_timeline: order_id {id}, version 2 is in the book and is not shown");
+    shop.assert_named("order_v1.order_timeline", &missing, &[(&*order, &*first)]).await;
+
+    let id = Uuid::from_u128(77);
+    let extra = format!("INSERT INTO category_v1.categories VALUES ('{id}', NULL, 'Ghosts', 1)");
+    let first = format!("categories: category_id {id} is shown and is not in the book");
+    shop.assert_named("category_v1.categories", &extra, &[(&*category, &*first)]).await;
+
+    let sum = "UPDATE sales_by_day_v1.sales_by_day SET net = net + 1 WHERE day = '2017-01-01'";
+    let expected = [
+        (&*view("sales_by_day"), "sales_by_day: day 2017-01-01, currency EUR shows net 151, the book says 150"),
+        (
+            "sales by day are the sums of the orders",
+            "on 2017-01-01 net sales are shown as 151 EUR of 1 orders, the orders of that day come to 150 of 1",
+        ),
+    ];
+    shop.assert_named("sales_by_day_v1.sales_by_day", sum, &expected).await;
+
+    let slug = shop.position("SlugClaimed").await;
+    let aside = format!("INSERT INTO parked_events VALUES ('category_v1', {slug}, 'slug-oat-milk', 'it tastes bad')");
+    let first = format!("category_v1 has set position {slug} of slug-oat-milk aside: it tastes bad");
+    shop.assert_named("public.parked_events", &aside, &[("nothing is parked", &*first)]).await;
+
+    let cart = view("cart");
+    let never = "DELETE FROM views WHERE name = 'cart'";
+    shop.assert_named("public.views", never, &[(&*cart, "it was never built")]).await;
+    assert_eq!(failures(&shop.verify().await), [], "everything was put back");
+}

@@ -1,0 +1,170 @@
+//! The topics, spoiled: each time a broker of its own, with messages that are not as the relay writes them.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use daybook::verify;
+use daybook_event_store::RecordedEvent;
+use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, envelope, relay};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::shop::{PATIENCE, Shop, WIRE, assert_failures, broker, failures, shop, topology};
+
+/// A message, before it is sent.
+#[derive(Debug, Clone)]
+struct Letter {
+    topic: String,
+    partition: i32,
+    key: String,
+    event: RecordedEvent,
+    prev: i64,
+    /// What is sent instead of the event.
+    instead: Option<String>,
+}
+
+/// Every event as the relay publishes it.
+fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
+    let (topology, mut last) = (topology(), HashMap::new());
+    let letter = |event: &RecordedEvent| {
+        let topic = topology.topic(topology.slice_of(&event.stream_id).expect("a slice"));
+        let partition = topology.partition_of(&event.stream_id);
+        let prev = last.insert((topic.clone(), partition), event.position).unwrap_or(0);
+        Letter { topic, partition, key: event.stream_id.clone(), event: event.clone(), prev, instead: None }
+    };
+    events.iter().map(letter).collect()
+}
+
+async fn send(kafka: &KafkaSettings, letters: &[Letter]) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.brokers)
+        .set("linger.ms", "0")
+        .create()
+        .expect("a producer");
+    for Letter { topic, partition, key, event, prev, instead } in letters {
+        let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
+        let (headers, value) = envelope::encode(event, slice, *prev).expect("it is an object");
+        let value = instead.as_ref().unwrap_or(&value);
+        let record = FutureRecord::to(topic).partition(*partition).key(key).payload(value).headers(headers);
+        producer.send(record, PATIENCE).await.expect("the broker takes it");
+    }
+}
+
+impl Shop {
+    /// On a broker with these messages, the wire is what fails, and what is said begins so.
+    async fn assert_wire(&self, letters: &[Letter], expected: Option<&str>) {
+        let (_broker, kafka) = broker().await;
+        send(&kafka, letters).await;
+        let verdict = verify::audit(&self.book, &kafka).await.expect("everything can be read");
+        let expected: Vec<_> = expected.map(|first| (WIRE, first)).into_iter().collect();
+        assert_failures("the wire", &verdict, &expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_corruption_of_the_wire_is_named() {
+    let shop = shop().await;
+    let whole = letters(&shop.events().await);
+    shop.assert_wire(&whole, None).await;
+    let twice: Vec<_> = whole.iter().chain(&whole).cloned().collect();
+    shop.assert_wire(&twice, None).await;
+
+    // Three messages of one partition, of which the second one is spoiled: those of the stock.
+    let own: Vec<usize> = (0..whole.len()).filter(|&nr| whole[nr].event.stream_id == "stock-oat@main").collect();
+    let (first, second, third) = (own[0], own[1], own[2]);
+    let position = |nr: usize| whole[nr].event.position;
+    let place = format!("{}[{}]", whole[second].topic, whole[second].partition);
+    let spoilt = |spoil: &dyn Fn(&mut Vec<Letter>)| {
+        let mut letters = whole.clone();
+        spoil(&mut letters);
+        letters
+    };
+
+    let missing = spoilt(&|letters| drop(letters.remove(second)));
+    let (one, two, three) = (position(first), position(second), position(third));
+    let says = format!("position {three} in {place} names {two} before it and follows {one}");
+    shop.assert_wire(&missing, Some(&says)).await;
+    // The one after it covers it up.
+    let covered = spoilt(&|letters| {
+        letters[third].prev = one;
+        letters.remove(second);
+    });
+    shop.assert_wire(&covered, Some(&format!("{place} lacks position {two} of stock-oat@main"))).await;
+    let end = *own.last().expect("there are some");
+    let cut_off = spoilt(&|letters| drop(letters.remove(end)));
+    shop.assert_wire(&cut_off, Some(&format!("{place} lacks position {} of stock-oat@main", position(end)))).await;
+
+    let changed = spoilt(&|letters| {
+        let mut other = letters[second].clone();
+        other.event.actor = "guest".into();
+        letters.insert(second, other);
+    });
+    let says = format!("position {two} has actor guest on Kafka, the book says admin:test");
+    shop.assert_wire(&changed, Some(&says)).await;
+
+    let elsewhere = (whole[second].partition + 1) % 4;
+    let astray = spoilt(&|letters| letters[second].partition = elsewhere);
+    let other = format!("{}[{elsewhere}]", whole[second].topic);
+    let says = format!("position {two} of stock-oat@main does not belong in {other}");
+    shop.assert_wire(&astray, Some(&says)).await;
+    let key = spoilt(&|letters| letters[second].key = "stock-tea@main".into());
+    let says = format!("position {two} of stock-oat@main in {place} has the key Some(\"stock-tea@main\")");
+    shop.assert_wire(&key, Some(&says)).await;
+
+    let chain = spoilt(&|letters| letters[second].prev = one - 1);
+    let says = format!("position {two} in {place} names {} before it and follows {one}", one - 1);
+    shop.assert_wire(&chain, Some(&says)).await;
+
+    let foreign = spoilt(&|letters| letters[second].instead = Some("not an event".into()));
+    shop.assert_wire(&foreign, Some(&format!("{place} at offset 1 is no event: "))).await;
+    let invented = spoilt(&|letters| {
+        let mut other = letters[end].clone();
+        (other.prev, other.event.position) = (position(end), 9_999);
+        letters.push(other);
+    });
+    shop.assert_wire(&invented, Some("position 9999 is on Kafka and is not in the book")).await;
+}
+
+/// How many messages the topics hold, by partition.
+fn messages(kafka: &KafkaSettings) -> Vec<i64> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a consumer");
+    let held = |topic: &String, partition| {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the broker answers");
+        high - low
+    };
+    topology().topics().iter().flat_map(|topic| (0..4).map(move |nr| held(topic, nr))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_broker_has_forgotten_is_not_missed() {
+    let shop = shop().await;
+    // As after a restart of `daybook up`: a new broker is given the end of the book, and not every partition has a part of it.
+    let (_broker, kafka) = broker().await;
+    let stop = CancellationToken::new();
+    let relay = Relay::new(shop.book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: Some(6_000) });
+    let relay = tokio::spawn(relay.run(stop.clone()));
+    let began = Instant::now();
+    while messages(&kafka).iter().sum::<i64>() == 0 || relay::status(&shop.book).await.expect("an answer").lag > 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing is published");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.cancel();
+    relay.await.expect("no panic");
+    let (before, after) = (messages(&shop.kafka), messages(&kafka));
+    assert!(before.iter().zip(&after).any(|(before, after)| *before > 0 && *after == 0), "a partition is empty now");
+    let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
+    assert_eq!(failures(&verdict), []);
+    // On the broker before, everything is still there.
+    assert_eq!(failures(&shop.verify().await), []);
+    // On one that has lost everything, nothing is.
+    let (_broker, empty) = broker().await;
+    let verdict = verify::audit(&shop.book, &empty).await.expect("everything can be read");
+    assert_failures("an empty broker", &verdict, &[(WIRE, "daybook.")]);
+}
