@@ -14,12 +14,12 @@ use uuid::Uuid;
 use crate::{
     QuerySettings,
     book::{BookQuery, BookSubscription, follow},
-    cart::CartQuery,
-    catalog::{CatalogQuery, Loader},
+    cart::{CartMutation, CartQuery},
+    catalog::{CatalogMutation, CatalogQuery, Loader},
     commands::Commands,
-    inventory::{self, InventoryQuery, Stock},
-    mutation::{BackOfficeMutation, StorefrontMutation},
-    order::{self, BackOfficeOrders, Order, OrderQuery},
+    inventory::{self, InventoryMutation, InventoryQuery, Stock},
+    mutation::idempotent,
+    order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
     read::{Reader, failed, reader},
     sales::SalesQuery,
     viewer::coded,
@@ -56,11 +56,17 @@ pub(crate) struct AdminQuery(
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub(crate) struct ShopMutation(StorefrontMutation);
+pub(crate) struct ShopMutation(CartMutation, OrderMutation);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub(crate) struct AdminMutation(StorefrontMutation, BackOfficeMutation);
+pub(crate) struct AdminMutation(
+    CartMutation,
+    OrderMutation,
+    CatalogMutation,
+    InventoryMutation,
+    BackOfficeOrderMutation,
+);
 
 #[derive(Default)]
 pub(crate) struct ShopSubscription;
@@ -150,7 +156,10 @@ where
     M: ObjectType + Default + 'static,
     S: SubscriptionType + Default + 'static,
 {
-    Schema::build(Q::default(), M::default(), S::default()).limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY)
+    Schema::build(Q::default(), M::default(), S::default())
+        .directive(idempotent)
+        .limit_depth(MAX_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
 }
 
 /// A schema that answers.
