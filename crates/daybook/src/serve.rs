@@ -187,6 +187,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             keys: settings.keys.clone(),
             command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
+            patience: daybook_query_api::PATIENCE,
             now: Arc::new(move || clock.now()),
         }));
     }

@@ -13,6 +13,7 @@ mod http;
 mod inventory;
 mod mutation;
 mod order;
+mod position;
 mod read;
 mod sales;
 mod scalars;
@@ -20,13 +21,14 @@ mod schema;
 mod user_error;
 mod viewer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
 use daybook_access::Keys;
 use daybook_event_store::Daybook;
 
+pub use read::PATIENCE;
 pub use schema::{admin_sdl, storefront_sdl};
 
 /// What the query API is made of.
@@ -40,6 +42,8 @@ pub struct QuerySettings {
     pub command_url: String,
     /// Whether the schemas may be asked for by introspection.
     pub introspection: bool,
+    /// How long a query waits for the read models to pass the position that it must see; [`PATIENCE`] does.
+    pub patience: Duration,
     /// Tells the time.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

@@ -20,6 +20,7 @@ use crate::{
     inventory::{self, InventoryMutation, InventoryQuery, Stock},
     mutation::idempotent,
     order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
+    position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
     viewer::coded,
@@ -38,21 +39,21 @@ pub(crate) struct Now(pub(crate) Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 /// Makes ids for mutations whose caller gave no key.
 pub(crate) struct NewId(pub(crate) fn() -> Uuid);
 
+/// What the storefront reads of the views.
 #[derive(MergedObject, Default)]
-#[graphql(name = "Query")]
-pub(crate) struct StorefrontQuery(CatalogQuery, CartQuery, OrderQuery);
+pub(crate) struct StorefrontViews(CatalogQuery, CartQuery, OrderQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub(crate) struct AdminQuery(
-    CatalogQuery,
-    CartQuery,
-    OrderQuery,
-    BackOfficeOrders,
-    InventoryQuery,
-    SalesQuery,
-    BookQuery,
-);
+pub(crate) struct StorefrontQuery(AtPosition<StorefrontViews>);
+
+/// What the back-office reads of the views.
+#[derive(MergedObject, Default)]
+pub(crate) struct AdminViews(CatalogQuery, CartQuery, OrderQuery, BackOfficeOrders, InventoryQuery, SalesQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct AdminQuery(AtPosition<AdminViews>, BookQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
@@ -171,7 +172,7 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader { book: settings.book.clone() })
+        .data(Reader { book: settings.book.clone(), patience: settings.patience })
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
@@ -185,8 +186,8 @@ fn new_id() -> Uuid {
 }
 
 /// The loaders of one request: what was loaded for one is not kept for another.
-pub(crate) fn loaders(book: &daybook_event_store::Daybook) -> DataLoader<Loader> {
-    DataLoader::new(Loader(Reader { book: book.clone() }), tokio::spawn)
+pub(crate) fn loaders(reader: &Reader) -> DataLoader<Loader> {
+    DataLoader::new(Loader(reader.clone()), tokio::spawn)
 }
 
 /// The storefront schema in the schema definition language.

@@ -19,7 +19,7 @@ use axum::{
 use futures::{StreamExt, stream};
 
 use super::{Endpoint, Rejection, text};
-use crate::{read::Reader, schema::loaders, viewer::Viewer};
+use crate::{schema::loaders, viewer::Viewer};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -127,18 +127,17 @@ async fn respond<E: Executor>(
         let position = position
             .parse()
             .map_err(|_| bad(StatusCode::BAD_REQUEST, "bad_position", "X-Min-Position is a position of the book"))?;
-        let reader = Reader { book: endpoint.book.clone() };
-        if let Err(error) = reader.wait_until_passed(position).await {
+        if let Err(error) = endpoint.reader.wait_until_passed(position).await {
             return Err(bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message));
         }
     }
-    let request = request.data(viewer).data(loaders(&endpoint.book));
+    let request = request.data(viewer).data(loaders(&endpoint.reader));
     if answer == Answer::Events {
         return Ok(events(&endpoint.schema, request));
     }
     let response = endpoint.schema.execute(request).await;
-    // A request that was never run has no data; one that was has, even if it is null.
-    let refused = response.is_err() && response.data == async_graphql::Value::Null;
+    // What goes wrong in a field has a path; without one, the request was never run.
+    let refused = response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
     let (status, kind) = match answer {
         Answer::GraphQl if refused => (StatusCode::BAD_REQUEST, GRAPHQL_JSON),
         Answer::GraphQl => (StatusCode::OK, GRAPHQL_JSON),

@@ -16,11 +16,11 @@ use axum::{
 };
 use daybook_access::{Keys, TokenError};
 use daybook_domain::Actor;
-use daybook_event_store::Daybook;
 use serde_json::json;
 
 use crate::{
     QuerySettings,
+    read::Reader,
     schema::{Admin, Storefront, build, loaders},
     viewer::Viewer,
 };
@@ -31,7 +31,7 @@ const MAX_BODY: usize = 1 << 20;
 /// An endpoint: a schema, and who may use it.
 struct Endpoint<E> {
     schema: E,
-    book: Daybook,
+    reader: Reader,
     keys: Keys,
     staff_only: bool,
 }
@@ -39,9 +39,10 @@ struct Endpoint<E> {
 pub(crate) fn router(settings: QuerySettings) -> Router {
     let storefront: Storefront = build(&settings);
     let admin: Admin = build(&settings);
-    let QuerySettings { book, keys, .. } = settings;
-    let shop = Endpoint { schema: storefront, book: book.clone(), keys: keys.clone(), staff_only: false };
-    let office = Endpoint { schema: admin, book: book.clone(), keys: keys.clone(), staff_only: true };
+    let QuerySettings { book, keys, patience, .. } = settings;
+    let reader = Reader { book: book.clone(), patience };
+    let shop = Endpoint { schema: storefront, reader: reader.clone(), keys: keys.clone(), staff_only: false };
+    let office = Endpoint { schema: admin, reader, keys: keys.clone(), staff_only: true };
     Router::new()
         .merge(endpoint("/graphql", shop))
         .merge(endpoint("/admin/graphql", office))
@@ -118,7 +119,7 @@ async fn websocket<E: Executor>(
 ) -> Response {
     let authorization = text(&headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
     upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).on_upgrade(move |socket| async move {
-        let (schema, book) = (endpoint.schema.clone(), endpoint.book.clone());
+        let (schema, reader) = (endpoint.schema.clone(), endpoint.reader.clone());
         let init = move |payload: serde_json::Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
@@ -127,7 +128,7 @@ async fn websocket<E: Executor>(
                 .map_err(|rejection| crate::viewer::coded(rejection.code, rejection.detail))?;
             let mut data = async_graphql::Data::default();
             data.insert(viewer);
-            data.insert(loaders(&book));
+            data.insert(loaders(&reader));
             Ok(data)
         };
         GraphQLWebSocket::new(socket, schema, protocol).on_connection_init(init).serve().await;

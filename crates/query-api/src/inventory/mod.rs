@@ -4,7 +4,7 @@ mod mutations;
 
 use std::collections::HashMap;
 
-use async_graphql::{ComplexObject, Context, Error, Object, SimpleObject, dataloader::DataLoader};
+use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -59,8 +59,9 @@ impl Stock {
 
 /// A claim on stock.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Reservation {
-    /// Its id.
+    #[graphql(skip)]
     reservation_id: Uuid,
     #[graphql(skip)]
     sku: String,
@@ -72,6 +73,14 @@ pub(crate) struct Reservation {
     quantity: i64,
     /// Until when it holds; for ever when absent.
     expires_at: Option<DateTime<Utc>>,
+}
+
+#[ComplexObject]
+impl Reservation {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.reservation_id.into()
+    }
 }
 
 /// The claims on a SKU at a location.
