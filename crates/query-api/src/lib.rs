@@ -9,6 +9,7 @@ mod cart;
 mod catalog;
 mod commands;
 mod connection;
+mod cost;
 mod http;
 mod inventory;
 mod mutation;

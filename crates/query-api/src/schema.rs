@@ -17,6 +17,7 @@ use crate::{
     cart::{CartMutation, CartQuery},
     catalog::{CatalogMutation, CatalogQuery, Loader},
     commands::Commands,
+    cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
     inventory::{self, InventoryMutation, InventoryQuery, Stock},
     mutation::idempotent,
     order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
@@ -26,10 +27,6 @@ use crate::{
     viewer::coded,
 };
 
-/// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
-const MAX_DEPTH: usize = 15;
-/// How much a query may ask for: every field of every row counts one.
-const MAX_COMPLEXITY: usize = 2_000;
 /// How many SKUs may be watched at once.
 const MAX_WATCHED: usize = 100;
 
@@ -176,7 +173,7 @@ where
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(async_graphql::extensions::Analyzer);
+        .extension(Cost);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 
