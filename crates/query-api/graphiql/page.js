@@ -39,6 +39,22 @@
     ? events(params, options?.headers)
     : post(params, options?.headers, 'application/json').then((response) => response.json());
 
+  // GraphiQL's history would keep the headers, and so the token, in the browser for good.
+  const withoutHeaders = (text) => {
+    try {
+      return JSON.stringify(JSON.parse(text, (key, value) => key === 'headers' ? undefined : value));
+    } catch {
+      return text;
+    }
+  };
+  const storage = {
+    get length() { return localStorage.length; },
+    getItem: (key) => localStorage.getItem(key),
+    removeItem: (key) => localStorage.removeItem(key),
+    clear: () => localStorage.clear(),
+    setItem: (key, text) => localStorage.setItem(key, /:(queries|favorites|tabState)$/.test(key) ? withoutHeaders(text) : text),
+  };
+
   const given = new URLSearchParams(location.search);
   ReactDOM.createRoot(document.getElementById('graphiql')).render(React.createElement(GraphiQL, {
     fetcher,
@@ -48,5 +64,6 @@
     // The back-office needs a token: `daybook token --role admin` prints one. It is kept in this page only.
     defaultHeaders: location.pathname.startsWith('/admin') ? '{\n  "Authorization": "Bearer "\n}' : undefined,
     shouldPersistHeaders: false,
+    storage,
   }));
 })();
