@@ -4,6 +4,7 @@
 //! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
 //! limits, subscriptions. What does not: rules, and writing anything.
 
+mod batches;
 mod book;
 mod cart;
 mod catalog;

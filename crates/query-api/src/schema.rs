@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     QuerySettings,
+    batches::Batches,
     book::{BookQuery, BookSubscription, follow},
     cart::{CartMutation, CartQuery},
     catalog::{CatalogMutation, CatalogQuery, Loader},
@@ -182,8 +183,19 @@ fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
-/// The loaders of one request: what was loaded for one is not kept for another.
-pub(crate) fn loaders(reader: &Reader) -> DataLoader<Loader> {
+/// The loaders of one request: what was loaded for one is not kept for another. They load where the batches are run.
+pub(crate) fn loaders(reader: &Reader) -> (DataLoader<Loader>, Batches) {
+    let (sender, batches) = Batches::new();
+    let start = move |batch| {
+        // Whoever does not run the batches any more has no use for them.
+        drop(sender.send(batch));
+    };
+    let loaders = DataLoader::new(Loader(reader.clone()), start);
+    (loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY), batches)
+}
+
+/// The loaders of a connection that lives long; each of its results asks for little.
+pub(crate) fn lasting_loaders(reader: &Reader) -> DataLoader<Loader> {
     DataLoader::new(Loader(reader.clone()), tokio::spawn)
 }
 

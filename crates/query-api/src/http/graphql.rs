@@ -1,9 +1,9 @@
 //! GraphQL over HTTP (the working draft of September 2025, and SSE in distinct connections mode).
 
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use async_graphql::{
-    BatchRequest, Executor, Request,
+    BatchRequest, Executor, Request, ServerError,
     parser::types::{DocumentOperations, OperationType},
 };
 use axum::{
@@ -19,10 +19,13 @@ use axum::{
     },
 };
 use futures::{StreamExt, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Rejection, graphiql, text};
-use crate::{schema::loaders, viewer::Viewer};
+use crate::{
+    schema::{lasting_loaders, loaders},
+    viewer::Viewer,
+};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -58,6 +61,14 @@ impl Answer {
     }
 }
 
+/// The answer to a request that was never run: it has no data, not even null.
+#[derive(Serialize)]
+struct Refused<'r> {
+    errors: &'r [ServerError],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'r BTreeMap<String, async_graphql::Value>,
+}
+
 impl Answer {
     /// A response as HTTP.
     fn written(self, response: &async_graphql::Response) -> Result<Response, Rejection> {
@@ -68,7 +79,12 @@ impl Answer {
             Self::GraphQl => (StatusCode::OK, GRAPHQL_JSON),
             Self::Json | Self::Events => (StatusCode::OK, JSON),
         };
-        let body = serde_json::to_vec(response).map_err(|error| {
+        let body = if refused {
+            serde_json::to_vec(&Refused { errors: &response.errors, extensions: &response.extensions })
+        } else {
+            serde_json::to_vec(response)
+        };
+        let body = body.map_err(|error| {
             tracing::error!(%error, "an answer could not be written");
             bad(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
         })?;
@@ -198,11 +214,13 @@ async fn respond<E: Executor>(
             return Err(bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message));
         }
     }
-    let request = request.data(viewer).data(loaders(&endpoint.reader));
+    let request = request.data(viewer);
     if answer == Answer::Events {
-        return Ok(events(&endpoint.schema, request));
+        return Ok(events(&endpoint.schema, request.data(lasting_loaders(&endpoint.reader))));
     }
-    answer.written(&endpoint.schema.execute(request).await)
+    let (loaders, batches) = loaders(&endpoint.reader);
+    let response = batches.run(endpoint.schema.execute(request.data(loaders))).await;
+    answer.written(&response)
 }
 
 /// An operation whose results come one by one: `next` for each, then `complete`.

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{Endpoint, text};
-use crate::{schema::loaders, viewer::coded};
+use crate::{schema::lasting_loaders, viewer::coded};
 
 /// Takes requests that ask to go over to WebSocket, and lets the others through.
 pub(super) async fn upgrade<E: Executor>(
@@ -53,7 +53,7 @@ fn serve<E: Executor>(
             let viewer = viewer.map_err(|rejection| coded(rejection.code, rejection.detail))?;
             let mut data = Data::default();
             data.insert(viewer);
-            data.insert(loaders(&reader));
+            data.insert(lasting_loaders(&reader));
             Ok(data)
         };
         GraphQLWebSocket::new(socket, schema, protocol).on_connection_init(init).serve().await;
