@@ -1,4 +1,4 @@
-//! What a query costs, told in `extensions.cost`, and stable codes for queries that are refused before they are run.
+//! What a query costs, told in `extensions.cost`, and a stable code for every error.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,8 @@ struct CostOfRequest(Mutex<Option<ValidationResult>>);
 #[async_graphql::async_trait::async_trait]
 impl Extension for CostOfRequest {
     async fn request(&self, context: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
-        let response = next.run(context).await;
+        let mut response = next.run(context).await;
+        response.errors = response.errors.into_iter().map(met_while_running).collect();
         let validated = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ValidationResult { complexity, depth, .. }) = validated else { return response };
         let cost = value!({
@@ -49,6 +50,16 @@ impl Extension for CostOfRequest {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(validated);
         Ok(validated)
     }
+}
+
+/// An error of a field with its code. Those of ours have one; the library has none when an input is not what its type says.
+fn met_while_running(error: ServerError) -> ServerError {
+    if error.path.is_empty() || error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+        return error;
+    }
+    let of_input = ["Failed to parse \"", "Expected input type \""];
+    let code = if of_input.iter().any(|text| error.message.starts_with(text)) { "BAD_INPUT" } else { "INTERNAL" };
+    with_code(error, code)
 }
 
 /// A refusal with its code. The library tells the limits apart by their texts only; the tests hold it to them.

@@ -168,5 +168,6 @@ impl CatalogQuery {
 }
 
 fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
-    Ok(filter.category_id.as_ref().map(|id| id.parse()).transpose()?)
+    let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();
+    id.map_err(|_| coded("BAD_INPUT", "categoryId is not the id of a category"))
 }
