@@ -20,6 +20,7 @@ mod read;
 mod sales;
 mod scalars;
 mod schema;
+mod shape;
 mod user_error;
 mod viewer;
 

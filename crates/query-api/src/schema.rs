@@ -25,6 +25,7 @@ use crate::{
     position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
+    shape::Shape,
     viewer::coded,
 };
 
@@ -174,7 +175,8 @@ where
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(Cost);
+        .extension(Cost)
+        .extension(Shape);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 

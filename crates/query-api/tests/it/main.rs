@@ -12,4 +12,5 @@ mod loaders;
 mod mutations;
 mod orders;
 mod persisted;
+mod shape;
 mod shop;
