@@ -159,8 +159,16 @@ impl<'c> Intent<'c> {
         let body = Value::Object(body);
         match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
             Ok(Receipt { position }) => {
-                reader(context)?.wait_until_passed(position).await?;
-                Ok(P::new(P::find(context, &id).await?, Vec::new(), Some(Long(position))))
+                // What is done is done, even if it cannot be shown yet: the caller gets the token, and an error beside it.
+                let found = match reader(context)?.wait_until_passed(position).await {
+                    Ok(()) => P::find(context, &id).await,
+                    Err(error) => Err(error),
+                };
+                let subject = found.unwrap_or_else(|error| {
+                    context.add_error(context.set_error_path(error.into_server_error(context.item.pos)));
+                    None
+                });
+                Ok(P::new(subject, Vec::new(), Some(Long(position))))
             }
             Err(problem) => Ok(P::new(None, vec![problem.into()], None)),
         }

@@ -59,17 +59,7 @@ impl Answer {
             detail: format!("answers are {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}"),
         })
     }
-}
 
-/// The answer to a request that was never run: it has no data, not even null.
-#[derive(Serialize)]
-struct Refused<'r> {
-    errors: &'r [ServerError],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    extensions: &'r BTreeMap<String, async_graphql::Value>,
-}
-
-impl Answer {
     /// A response as HTTP.
     fn written(self, response: &async_graphql::Response) -> Result<Response, Rejection> {
         // What goes wrong in a field has a path; without one, the request was never run.
@@ -91,8 +81,18 @@ impl Answer {
         let kind = HeaderValue::from_str(&format!("{kind}; charset=utf-8")).unwrap_or(HeaderValue::from_static(JSON));
         let mut http = (status, response.http_headers.clone(), body).into_response();
         http.headers_mut().insert(header::CONTENT_TYPE, kind);
+        // Who asks decides what is seen, and a query that is not known now may be so in a moment.
+        http.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         Ok(http)
     }
+}
+
+/// The answer to a request that was never run: it has no data, not even null.
+#[derive(Serialize)]
+struct Refused<'r> {
+    errors: &'r [ServerError],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'r BTreeMap<String, async_graphql::Value>,
 }
 
 fn bad_request(detail: impl Into<String>) -> Rejection {

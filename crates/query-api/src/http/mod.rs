@@ -67,7 +67,7 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
     Router::new()
         .route(path, get(graphql::get::<E>).post(graphql::post::<E>))
         // Clients that want a URL of its own for WebSocket.
-        .route(&format!("{path}/ws"), get(graphql::get::<E>))
+        .route(&format!("{path}/ws"), get(async || StatusCode::UPGRADE_REQUIRED))
         .layer(from_fn_with_state(Arc::clone(&endpoint), websocket::upgrade::<E>))
         .with_state(endpoint)
 }

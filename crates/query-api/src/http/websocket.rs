@@ -13,7 +13,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{Endpoint, text};
+use super::{Endpoint, MAX_BODY, text};
 use crate::{schema::lasting_loaders, viewer::coded};
 
 /// Takes requests that ask to go over to WebSocket, and lets the others through.
@@ -44,7 +44,8 @@ fn serve<E: Executor>(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let authorization = text(headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
-    upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).on_upgrade(move |socket| async move {
+    let upgrade = upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).max_message_size(MAX_BODY);
+    upgrade.on_upgrade(move |socket| async move {
         let (schema, reader) = (endpoint.schema.clone(), endpoint.reader.clone());
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));

@@ -174,6 +174,13 @@ async fn stock_is_told_as_server_sent_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_websocket_gets_no_answer_on_its_path() {
+    let shop = Shop::open().await;
+    let request = shop.request(Method::GET, "/graphql/ws", Who::Guest).body(Body::empty()).expect("it is a request");
+    assert_eq!(shop.send(request).await.status, StatusCode::UPGRADE_REQUIRED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_to_the_back_office_needs_a_token_of_staff() {
     let shop = Shop::open().await;
     let bob = json!({"authorization": shop.authorization(Who::Customer("bob"))});

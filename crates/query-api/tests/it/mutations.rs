@@ -1,9 +1,11 @@
 //! Mutations: what they return, what they refuse, and what a repetition gets.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Shop, Special, Who, id, skus};
 
 async fn mutate(shop: &Shop, who: Who, mutation: &str) -> Value {
     let path = if matches!(who, Who::Admin | Who::Support) { "/admin/graphql" } else { "/graphql" };
@@ -212,4 +214,39 @@ async fn a_token_that_the_command_api_does_not_take_is_an_error_and_not_a_refusa
     let query = "mutation { cartOpen(input: {currency: \"EUR\"}) { cart { id } } }";
     let answer = shop.storefront(Who::Expired, query).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_expired"));
+}
+
+#[tokio::test]
+async fn what_was_done_but_cannot_be_shown_yet_is_told_with_its_token() {
+    let shop = Shop::with(Special { patience: Duration::from_millis(50), ..Special::default() }).await;
+    let held = shop.still.clone().lock_owned().await;
+    let mutation = format!(
+        "mutation {{ cartOpen(input: {{currency: \"EUR\"}}) @idempotent(key: \"{}\") {{ cart {{ id }} userErrors {{ code }} consistencyToken }} }}",
+        id("key")
+    );
+    let early = shop.storefront(Who::Guest, &mutation).await;
+    assert_eq!(early.code(), "CONSISTENCY_TIMEOUT");
+    let payload = early.json()["data"]["cartOpen"].take();
+    assert_eq!(payload, json!({"cart": null, "userErrors": [], "consistencyToken": 1}));
+    drop(held);
+    let opened = loop {
+        let again = shop.storefront(Who::Guest, &mutation).await.json();
+        if again.get("errors").is_none() {
+            break again;
+        }
+    };
+    assert!(opened["data"]["cartOpen"]["cart"]["id"].is_string(), "{opened}");
+    assert_eq!(opened["data"]["cartOpen"]["consistencyToken"], 1, "it was done once");
+}
+
+#[tokio::test]
+async fn a_command_api_that_is_out_of_reach_is_a_failure_and_no_refusal() {
+    // Nobody listens on the port of a listener that is gone.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", gone.local_addr().expect("it is bound"));
+    drop(gone);
+    let shop = Shop::with(Special { command_url: Some(url), ..Special::default() }).await;
+    let mutation = "mutation { cartOpen(input: {currency: \"EUR\"}) { userErrors { code } } }";
+    let answer = shop.storefront(Who::Guest, mutation).await;
+    assert_eq!(answer.code(), "UNAVAILABLE");
 }

@@ -37,11 +37,13 @@ pub(crate) enum Who {
 pub(crate) struct Special {
     pub(crate) introspection: bool,
     pub(crate) patience: Duration,
+    /// Where mutations are sent, if not to the shop itself.
+    pub(crate) command_url: Option<String>,
 }
 
 impl Default for Special {
     fn default() -> Self {
-        Self { introspection: true, patience: daybook_query_api::PATIENCE }
+        Self { introspection: true, patience: daybook_query_api::PATIENCE, command_url: None }
     }
 }
 
@@ -103,7 +105,7 @@ impl Shop {
         let query = daybook_query_api::router(QuerySettings {
             book: open(&wire.url()),
             keys: keys.clone(),
-            command_url: url.clone(),
+            command_url: special.command_url.unwrap_or_else(|| url.clone()),
             introspection: special.introspection,
             patience: special.patience,
             now: Arc::new(move || clock.now()),
