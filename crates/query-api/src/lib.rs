@@ -51,7 +51,7 @@ pub struct QuerySettings {
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
-/// The routes: `/graphql`, `/admin/graphql` and `/events`.
-pub fn router(settings: QuerySettings) -> Router {
+/// The routes: `/graphql` and `/admin/graphql`, with the files of GraphiQL, and `/events`.
+pub fn router(settings: &QuerySettings) -> Router {
     http::router(settings)
 }

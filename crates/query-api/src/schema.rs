@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::{
     Context, ID, MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, Subscription, SubscriptionType,
-    dataloader::DataLoader,
 };
 use chrono::{DateTime, Utc};
 use daybook_event_store::Filter;
@@ -13,10 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     QuerySettings,
-    batches::Batches,
     book::{BookQuery, BookSubscription, follow},
     cart::{CartMutation, CartQuery},
-    catalog::{CatalogMutation, CatalogQuery, Loader},
+    catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
     cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
     inventory::{self, InventoryMutation, InventoryQuery, Stock},
@@ -183,22 +181,6 @@ where
 #[expect(clippy::disallowed_methods, reason = "this is where this crate makes ids")]
 fn new_id() -> Uuid {
     Uuid::now_v7()
-}
-
-/// The loaders of one request: what was loaded for one is not kept for another. They load where the batches are run.
-pub(crate) fn loaders(reader: &Reader) -> (DataLoader<Loader>, Batches) {
-    let (sender, batches) = Batches::new();
-    let start = move |batch| {
-        // Whoever does not run the batches any more has no use for them.
-        drop(sender.send(batch));
-    };
-    let loaders = DataLoader::new(Loader(reader.clone()), start);
-    (loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY), batches)
-}
-
-/// The loaders of a connection that lives long; each of its results asks for little.
-pub(crate) fn lasting_loaders(reader: &Reader) -> DataLoader<Loader> {
-    DataLoader::new(Loader(reader.clone()), tokio::spawn)
 }
 
 /// The storefront schema in the schema definition language.

@@ -22,10 +22,7 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Rejection, graphiql, text};
-use crate::{
-    schema::{lasting_loaders, loaders},
-    viewer::Viewer,
-};
+use crate::viewer::Viewer;
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -216,11 +213,9 @@ async fn respond<E: Executor>(
     }
     let request = request.data(viewer);
     if answer == Answer::Events {
-        return Ok(events(&endpoint.schema, request.data(lasting_loaders(&endpoint.reader))));
+        return Ok(events(&endpoint.schema, request));
     }
-    let (loaders, batches) = loaders(&endpoint.reader);
-    let response = batches.run(endpoint.schema.execute(request.data(loaders))).await;
-    answer.written(&response)
+    answer.written(&endpoint.schema.execute(request).await)
 }
 
 /// An operation whose results come one by one: `next` for each, then `complete`.

@@ -24,6 +24,7 @@ use serde_json::json;
 use self::documents::Documents;
 use crate::{
     QuerySettings,
+    batches::Loading,
     read::Reader,
     schema::{Admin, Storefront, build},
     viewer::Viewer,
@@ -41,23 +42,13 @@ struct Endpoint<E> {
     staff_only: bool,
 }
 
-pub(crate) fn router(settings: QuerySettings) -> Router {
-    let storefront: Storefront = build(&settings);
-    let admin: Admin = build(&settings);
-    let QuerySettings { book, keys, patience, .. } = settings;
-    let reader = Reader { book: book.clone(), patience };
-    let shop = Endpoint {
-        schema: storefront,
-        documents: Documents::new(),
-        reader: reader.clone(),
-        keys: keys.clone(),
-        staff_only: false,
-    };
-    let office = Endpoint { schema: admin, documents: Documents::new(), reader, keys: keys.clone(), staff_only: true };
+pub(crate) fn router(settings: &QuerySettings) -> Router {
+    let storefront: Storefront = build(settings);
+    let admin: Admin = build(settings);
     Router::new()
-        .merge(endpoint("/graphql", shop))
-        .merge(endpoint("/admin/graphql", office))
-        .merge(events::router(book, keys))
+        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, false)))
+        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, true)))
+        .merge(events::router(settings.book.clone(), settings.keys.clone()))
         .merge(graphiql::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
@@ -70,6 +61,14 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
         .route(&format!("{path}/ws"), get(async || StatusCode::UPGRADE_REQUIRED))
         .layer(from_fn_with_state(Arc::clone(&endpoint), websocket::upgrade::<E>))
         .with_state(endpoint)
+}
+
+impl<E> Endpoint<Loading<E>> {
+    fn new(schema: E, settings: &QuerySettings, staff_only: bool) -> Self {
+        let reader = Reader { book: settings.book.clone(), patience: settings.patience };
+        let schema = Loading::new(schema, reader.clone());
+        Self { schema, documents: Documents::new(), reader, keys: settings.keys.clone(), staff_only }
+    }
 }
 
 impl<E> Endpoint<E> {

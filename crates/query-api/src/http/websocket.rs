@@ -14,7 +14,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{Endpoint, MAX_BODY, text};
-use crate::{schema::lasting_loaders, viewer::coded};
+use crate::viewer::coded;
 
 /// Takes requests that ask to go over to WebSocket, and lets the others through.
 pub(super) async fn upgrade<E: Executor>(
@@ -46,7 +46,7 @@ fn serve<E: Executor>(
     let authorization = text(headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
     let upgrade = upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).max_message_size(MAX_BODY);
     upgrade.on_upgrade(move |socket| async move {
-        let (schema, reader) = (endpoint.schema.clone(), endpoint.reader.clone());
+        let schema = endpoint.schema.clone();
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
@@ -54,7 +54,6 @@ fn serve<E: Executor>(
             let viewer = viewer.map_err(|rejection| coded(rejection.code, rejection.detail))?;
             let mut data = Data::default();
             data.insert(viewer);
-            data.insert(lasting_loaders(&reader));
             Ok(data)
         };
         GraphQLWebSocket::new(socket, schema, protocol).on_connection_init(init).serve().await;

@@ -1,5 +1,6 @@
 //! Statements do not grow with rows.
 
+use axum::http::{Method, header};
 use serde_json::json;
 
 use crate::shop::{Shop, Who, id, skus};
@@ -38,6 +39,15 @@ async fn a_hundred_products_take_as_many_statements_as_one() {
     assert_eq!((one, all), (1, 100));
     assert_eq!(few, many);
     assert!(many <= 5, "{many} statements");
+    let before = shop.wire.executed();
+    let request = shop
+        .request(Method::POST, "/graphql", Who::Guest)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "text/event-stream");
+    let request = request.body(json!({"query": query(100)}).to_string().into()).expect("it is a request");
+    let text = shop.send(request).await.text;
+    assert!(text.contains("TEA-99-A"), "{text}");
+    assert_eq!(shop.wire.executed() - before, many, "over another transport");
 }
 
 #[tokio::test]

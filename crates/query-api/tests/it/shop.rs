@@ -102,7 +102,7 @@ impl Shop {
         let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
         let clock = Clock::system();
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
-        let query = daybook_query_api::router(QuerySettings {
+        let query = daybook_query_api::router(&QuerySettings {
             book: open(&wire.url()),
             keys: keys.clone(),
             command_url: special.command_url.unwrap_or_else(|| url.clone()),
