@@ -182,11 +182,12 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     if settings.roles.contains(&Role::QueryApi) {
         let clock = Clock::system();
-        router = router.merge(daybook_query_api::router(daybook_query_api::QuerySettings {
+        router = router.merge(daybook_query_api::router(&daybook_query_api::QuerySettings {
             book: book.clone(),
             keys: settings.keys.clone(),
             command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
+            patience: daybook_query_api::PATIENCE,
             now: Arc::new(move || clock.now()),
         }));
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    connection::rows,
     read::{failed, reader},
     viewer::{coded, staff_only},
 };
@@ -77,6 +78,7 @@ pub(crate) struct BookQuery;
 #[Object]
 impl BookQuery {
     /// The events after a position, in order.
+    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
     async fn events(
         &self,
         context: &Context<'_>,

@@ -13,6 +13,11 @@ const MAX_PAGE: i32 = 100;
 /// The rows of a page when nobody says.
 const DEFAULT_PAGE: i32 = 20;
 
+/// How many rows a page may have, for the cost of a query. One that asks for too many is refused later.
+pub(crate) fn rows(first: Option<i32>) -> usize {
+    usize::try_from(first.unwrap_or(DEFAULT_PAGE).clamp(1, 1_000)).unwrap_or(1)
+}
+
 /// An opaque cursor: a key as hexadecimal JSON.
 pub(crate) struct Cursor<K>(pub(crate) K);
 

@@ -4,29 +4,34 @@
 //! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
 //! limits, subscriptions. What does not: rules, and writing anything.
 
+mod batches;
 mod book;
 mod cart;
 mod catalog;
 mod commands;
 mod connection;
+mod cost;
 mod http;
 mod inventory;
 mod mutation;
 mod order;
+mod position;
 mod read;
 mod sales;
 mod scalars;
 mod schema;
+mod shape;
 mod user_error;
 mod viewer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
 use daybook_access::Keys;
 use daybook_event_store::Daybook;
 
+pub use read::PATIENCE;
 pub use schema::{admin_sdl, storefront_sdl};
 
 /// What the query API is made of.
@@ -40,11 +45,13 @@ pub struct QuerySettings {
     pub command_url: String,
     /// Whether the schemas may be asked for by introspection.
     pub introspection: bool,
+    /// How long a query waits for the read models to pass the position that it must see; [`PATIENCE`] does.
+    pub patience: Duration,
     /// Tells the time.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
-/// The routes: `/graphql`, `/admin/graphql` and `/events`.
-pub fn router(settings: QuerySettings) -> Router {
+/// The routes: `/graphql` and `/admin/graphql`, with the files of GraphiQL, and `/events`.
+pub fn router(settings: &QuerySettings) -> Router {
     http::router(settings)
 }

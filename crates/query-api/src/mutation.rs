@@ -1,70 +1,205 @@
-//! Mutations: intents, each one command.
+//! Mutations: intents, each one command. What is the same in all of them: the key, the sending, and the payload.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use serde::Serialize;
-use serde_json::{Value, json};
+use std::{collections::BTreeMap, future::Future};
+
+use async_graphql::{Context, CustomDirective, Directive, InputObject, extensions::ResolveFut};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    cart::{self, Cart},
-    catalog::{self, Product},
     commands::{Commands, Receipt},
-    inventory::{self, Stock},
-    order::{self, Order},
     read::reader,
     scalars::Long,
+    schema::NewId,
     user_error::UserError,
     viewer::{coded, viewer},
 };
 
-/// Declares payloads: the whole changed object, what was wrong, and the position that shows the change.
-macro_rules! payloads {
-    ($($name:ident { $field:ident: $type:ty })*) => {
-        $(
-            /// What a mutation has come to.
-            #[derive(SimpleObject)]
-            pub(crate) struct $name {
-                /// The thing as it is after the mutation.
-                $field: Option<$type>,
-                /// What was wrong; nothing when it was done.
-                user_errors: Vec<UserError>,
-                /// Send it as `X-Min-Position` to read what was written.
-                consistency_token: Option<Long>,
-            }
-        )*
-    };
+/// What a mutation returns.
+pub(crate) type Done<T> = async_graphql::Result<T>;
+
+/// The identity of the mutation, a UUID: sent again, it gets the first outcome. It may stand in the input as
+/// `idempotencyKey` instead.
+#[Directive(location = "Field")]
+pub(crate) fn idempotent(key: String) -> impl CustomDirective {
+    // The key is read where the command is sent.
+    drop(key);
+    Idempotent
 }
 
-payloads! {
-    CartPayload { cart: Cart }
-    OrderPayload { order: Order }
-    ProductPayload { product: Product }
-    StockPayload { stock: Vec<Stock> }
+struct Idempotent;
+
+#[async_graphql::async_trait::async_trait]
+impl CustomDirective for Idempotent {
+    async fn resolve_field(
+        &self,
+        _: &Context<'_>,
+        resolve: ResolveFut<'_>,
+    ) -> async_graphql::ServerResult<Option<async_graphql::Value>> {
+        resolve.await
+    }
 }
 
-/// Declares inputs. They serialise to the body of the command; the key travels beside it.
+/// The input of a mutation: it serialises to the body of its command, and the key travels beside it.
+pub(crate) trait Input: Serialize {
+    /// The key of the mutation, if the caller chose one.
+    fn idempotency_key(&self) -> Option<Uuid>;
+}
+
+/// Declares inputs.
 macro_rules! inputs {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
         $(
             $(#[$doc])*
-            #[derive(Debug, Clone, InputObject, Serialize)]
+            #[derive(Debug, Clone, async_graphql::InputObject, serde::Serialize)]
             pub(crate) struct $name {
-                $(
-                    $(#[$field_doc])*
-                    #[serde(skip_serializing_if = "is_absent")]
-                    $field: $type,
-                )*
+                $($(#[$field_doc])* $field: $type,)*
                 /// The identity of the mutation, a UUID: sent again, it gets the first outcome. A new one when left out.
                 #[serde(skip)]
-                idempotency_key: Option<Uuid>,
+                idempotency_key: Option<uuid::Uuid>,
+            }
+
+            impl crate::mutation::Input for $name {
+                fn idempotency_key(&self) -> Option<uuid::Uuid> {
+                    self.idempotency_key
+                }
             }
         )*
     };
 }
+pub(crate) use inputs;
 
-/// Whether a field was left out, so that the command's own default holds.
-fn is_absent<T: Serialize>(value: &T) -> bool {
-    serde_json::to_value(value).is_ok_and(|value| value.is_null())
+/// What a mutation has come to: the whole changed object, what was wrong, and the position that shows the change.
+pub(crate) trait Payload: Sized {
+    /// The changed object.
+    type Subject;
+
+    /// Reads the changed object by its id.
+    fn find(context: &Context<'_>, id: &str) -> impl Future<Output = Done<Option<Self::Subject>>> + Send;
+
+    fn new(subject: Option<Self::Subject>, user_errors: Vec<UserError>, consistency_token: Option<Long>) -> Self;
+}
+
+/// Declares payloads, each with what reads its object.
+macro_rules! payloads {
+    ($($name:ident { $field:ident: $type:ty } by $find:path;)*) => {
+        $(
+            /// What a mutation has come to.
+            #[derive(async_graphql::SimpleObject)]
+            pub(crate) struct $name {
+                /// The thing as it is after the mutation.
+                $field: Option<$type>,
+                /// What was wrong; nothing when it was done.
+                user_errors: Vec<crate::user_error::UserError>,
+                /// Send it as `X-Min-Position`, or give it as `minPosition`, to read what was written.
+                consistency_token: Option<crate::scalars::Long>,
+            }
+
+            impl crate::mutation::Payload for $name {
+                type Subject = $type;
+
+                async fn find(context: &async_graphql::Context<'_>, id: &str) -> crate::mutation::Done<Option<$type>> {
+                    $find(context, id).await
+                }
+
+                fn new(
+                    $field: Option<$type>,
+                    user_errors: Vec<crate::user_error::UserError>,
+                    consistency_token: Option<crate::scalars::Long>,
+                ) -> Self {
+                    Self { $field, user_errors, consistency_token }
+                }
+            }
+        )*
+    };
+}
+pub(crate) use payloads;
+
+/// A command on its way to the command API.
+pub(crate) struct Intent<'c> {
+    context: &'c Context<'c>,
+    command: &'static str,
+    body: Map<String, Value>,
+    key: Uuid,
+}
+
+impl<'c> Intent<'c> {
+    /// The command that an input asks for. What was left out of the input is left out of the body, so that the command's own
+    /// default holds.
+    pub(crate) fn of(context: &'c Context<'c>, command: &'static str, input: &impl Input) -> Done<Self> {
+        let body = serde_json::to_value(input).map_err(|error| coded("BAD_INPUT", error.to_string()))?;
+        let Value::Object(mut body) = body else {
+            return Err(coded("INTERNAL", "an input is an object"));
+        };
+        body.retain(|_, value| !value.is_null());
+        let key = key(context, input.idempotency_key())?;
+        Ok(Self { context, command, body, key })
+    }
+
+    /// Gives the new thing an id, unless the caller did: one that follows from the key, so that a repetition means the same
+    /// thing.
+    pub(crate) fn creating(mut self, field: &str, what: &str) -> Self {
+        let id = || json!(Uuid::new_v5(&self.key, what.as_bytes()));
+        self.body.entry(field).or_insert_with(id);
+        self
+    }
+
+    /// Fills in what the caller left out.
+    pub(crate) fn with_default(mut self, field: &str, value: impl Serialize) -> Done<Self> {
+        let value = serde_json::to_value(value)?;
+        self.body.entry(field).or_insert(value);
+        Ok(self)
+    }
+
+    /// Sends the command, waits until the views show what it did, and reads the object whose id is in `field`.
+    pub(crate) async fn carry_out<P: Payload>(self, field: &str) -> Done<P> {
+        let Self { context, command, body, key } = self;
+        let id = body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let body = Value::Object(body);
+        match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
+            Ok(Receipt { position }) => {
+                // What is done is done, even if it cannot be shown yet: the caller gets the token, and an error beside it.
+                let found = match reader(context)?.wait_until_passed(position).await {
+                    Ok(()) => P::find(context, &id).await,
+                    Err(error) => Err(error),
+                };
+                let subject = found.unwrap_or_else(|error| {
+                    context.add_error(context.set_error_path(error.into_server_error(context.item.pos)));
+                    None
+                });
+                Ok(P::new(subject, Vec::new(), Some(Long(position))))
+            }
+            Err(problem) => Ok(P::new(None, vec![problem.into()], None)),
+        }
+    }
+}
+
+/// The key of the mutation: of its input, of its directive `@idempotent`, or a new one.
+fn key(context: &Context<'_>, in_input: Option<Uuid>) -> Done<Uuid> {
+    let mut directives = context.field().directives()?.into_iter();
+    let directive = directives.find(|directive| directive.name.node == "idempotent");
+    let given = directive.and_then(|directive| directive.get_argument("key").map(|key| key.node.clone()));
+    let in_directive = match given {
+        None => None,
+        Some(async_graphql::Value::String(text)) => {
+            let key = text.parse::<Uuid>();
+            Some(key.map_err(|_| coded("BAD_INPUT", format!("the key of @idempotent is a UUID, and not `{text}`")))?)
+        }
+        Some(_) => return Err(coded("BAD_INPUT", "the key of @idempotent is a UUID")),
+    };
+    match (in_input, in_directive) {
+        (Some(a), Some(b)) if a != b => {
+            Err(coded("BAD_INPUT", "idempotencyKey and @idempotent give different keys; one is enough"))
+        }
+        (Some(key), _) | (None, Some(key)) => Ok(key),
+        (None, None) => Ok((context.data::<NewId>()?.0)()),
+    }
+}
+
+/// The id that a command was accepted with.
+pub(crate) fn parse(id: &str) -> Done<Uuid> {
+    id.parse().map_err(|_| coded("BAD_INPUT", format!("`{id}` is not an id")))
 }
 
 /// An amount of money.
@@ -76,403 +211,25 @@ pub(crate) struct MoneyInput {
     currency: String,
 }
 
-/// A line to be added.
-#[derive(Debug, Clone, InputObject, Serialize)]
-pub(crate) struct LineInput {
-    /// The SKU.
-    sku: String,
-    /// How many.
-    quantity: i64,
+/// A name and a text.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct AttributeInput {
+    /// The name.
+    name: String,
+    /// The text.
+    value: String,
 }
 
-/// A variant to be sold.
-#[derive(Debug, Clone, InputObject, Serialize)]
-pub(crate) struct VariantInput {
-    /// The SKU.
-    sku: String,
-    /// What tells it from the others.
-    #[serde(skip_serializing_if = "is_absent")]
-    name: Option<String>,
-}
-
-inputs! {
-    /// Opens a cart.
-    CartOpenInput {
-        /// The id of the new cart; one that derives from the idempotency key when left out.
-        cart_id: Option<ID>,
-        /// Whose cart it is; the caller's when left out.
-        customer_id: Option<String>,
-        /// The channel whose prices hold.
-        channel: Option<String>,
-        /// The currency of its prices.
-        currency: String,
-    }
-    /// Adds lines to a cart: all or none.
-    CartLinesAddInput {
-        /// The cart.
-        cart_id: ID,
-        /// The lines.
-        lines: Vec<LineInput>,
-    }
-    /// Sets the quantity of a line.
-    CartLineQuantityChangeInput {
-        /// The cart.
-        cart_id: ID,
-        /// The SKU of the line.
-        sku: String,
-        /// How many from now on.
-        quantity: i64,
-    }
-    /// Takes a line out.
-    CartLineRemoveInput {
-        /// The cart.
-        cart_id: ID,
-        /// The SKU of the line.
-        sku: String,
-    }
-    /// Moves all lines of one cart into another.
-    CartsMergeInput {
-        /// The cart that ends.
-        from: ID,
-        /// The cart that goes on.
-        into: ID,
-    }
-    /// Gives a cart up.
-    CartAbandonInput {
-        /// The cart.
-        cart_id: ID,
-    }
-    /// Checks a cart out.
-    OrderPlaceInput {
-        /// The cart.
-        cart_id: ID,
-        /// The id of the new order; one that derives from the idempotency key when left out.
-        order_id: Option<ID>,
-        /// Where the goods may come from, in the order of preference.
-        locations: Option<Vec<String>>,
-        /// The total that the customer was shown.
-        expected_total: Option<MoneyInput>,
-    }
-    /// Moves an order on.
-    OrderMoveInput {
-        /// The order.
-        order_id: ID,
-    }
-    /// Moves an order on, and says why.
-    OrderReasonedMoveInput {
-        /// The order.
-        order_id: ID,
-        /// Why.
-        reason: String,
-    }
-    /// Adds a note to an order.
-    OrderNoteAddInput {
-        /// The order.
-        order_id: ID,
-        /// The note.
-        note: String,
-    }
-    /// Creates a product.
-    ProductCreateInput {
-        /// The id of the new product; one that derives from the idempotency key when left out.
-        product_id: Option<ID>,
-        /// What it is called.
-        name: String,
-        /// Its part of a URL.
-        slug: Option<String>,
-        /// What it is.
-        description: Option<String>,
-        /// Whose brand it is.
-        brand: Option<String>,
-        /// The categories it is shown in.
-        categories: Option<Vec<ID>>,
-        /// Its variants.
-        variants: Option<Vec<VariantInput>>,
-        /// Whether it is published at once.
-        publish: Option<bool>,
-    }
-    /// Names a product.
-    ProductMoveInput {
-        /// The product.
-        product_id: ID,
-    }
-    /// Sets a price.
-    PriceSetInput {
-        /// The SKU.
-        sku: String,
-        /// The channel.
-        channel: Option<String>,
-        /// The price of one unit.
-        price: MoneyInput,
-    }
-    /// Takes goods in.
-    StockReceiveInput {
-        /// The SKU.
-        sku: String,
-        /// The location.
-        location: Option<String>,
-        /// How many.
-        quantity: i64,
-        /// What they came with.
-        reference: Option<String>,
-    }
-    /// Corrects what is on hand.
-    StockAdjustInput {
-        /// The SKU.
-        sku: String,
-        /// The location.
-        location: Option<String>,
-        /// How many more, or fewer.
-        delta: i64,
-        /// Why.
-        reason: String,
-    }
-}
-
-/// What came of a command: the position that shows it, or what was wrong.
-type Sent = Result<i64, UserError>;
-
-/// Sends a command, and waits until the views show what it did.
-async fn send(context: &Context<'_>, name: &str, body: &Value, key: Uuid) -> async_graphql::Result<Sent> {
-    let sent = context.data::<Commands>()?.send(name, body, key, viewer(context)?).await?;
-    match sent {
-        Ok(Receipt { position }) => {
-            reader(context)?.wait_until_passed(position).await?;
-            Ok(Ok(position))
+/// Writes attributes by name, as commands have them. A name that comes twice is an error, and not a loss.
+pub(crate) fn by_name<'a, S: Serializer>(
+    attributes: impl IntoIterator<Item = &'a Vec<AttributeInput>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = BTreeMap::new();
+    for AttributeInput { name, value } in attributes.into_iter().flatten() {
+        if map.insert(name, value).is_some() {
+            return Err(serde::ser::Error::custom(format!("`{name}` is given twice")));
         }
-        Err(problem) => Ok(Err(problem.into())),
     }
-}
-
-fn key(context: &Context<'_>, given: Option<Uuid>) -> async_graphql::Result<Uuid> {
-    Ok(given.unwrap_or_else(|| (context.data_unchecked::<crate::schema::NewId>().0)()))
-}
-
-/// The id of a new thing: the given one, or one that follows from the key, so that a repetition means the same thing.
-fn new_id(given: Option<&ID>, key: Uuid, what: &str) -> async_graphql::Result<Uuid> {
-    match given {
-        Some(id) => parse(id),
-        None => Ok(Uuid::new_v5(&key, what.as_bytes())),
-    }
-}
-
-fn parse(id: &ID) -> async_graphql::Result<Uuid> {
-    id.parse().map_err(|_| coded("BAD_INPUT", format!("`{}` is not an id", id.as_str())))
-}
-
-/// A mutation whose input is the body of its command as it stands.
-macro_rules! intent {
-    ($context:ident, $input:ident, $command:literal, $payload:ident, $id:expr) => {{
-        let key = key($context, $input.idempotency_key)?;
-        $payload::of($context, $command, serde_json::to_value(&$input)?, key, parse(&$id)?).await
-    }};
-}
-
-impl CartPayload {
-    async fn of(context: &Context<'_>, command: &str, body: Value, key: Uuid, id: Uuid) -> async_graphql::Result<Self> {
-        Ok(match send(context, command, &body, key).await? {
-            Ok(position) => Self {
-                cart: cart::by_id(context, id).await?,
-                user_errors: Vec::new(),
-                consistency_token: Some(Long(position)),
-            },
-            Err(error) => Self { cart: None, user_errors: vec![error], consistency_token: None },
-        })
-    }
-}
-
-impl OrderPayload {
-    async fn of(context: &Context<'_>, command: &str, body: Value, key: Uuid, id: Uuid) -> async_graphql::Result<Self> {
-        Ok(match send(context, command, &body, key).await? {
-            Ok(position) => Self {
-                order: order::by_id(context, id).await?,
-                user_errors: Vec::new(),
-                consistency_token: Some(Long(position)),
-            },
-            Err(error) => Self { order: None, user_errors: vec![error], consistency_token: None },
-        })
-    }
-}
-
-impl ProductPayload {
-    async fn of(context: &Context<'_>, command: &str, body: Value, key: Uuid, id: Uuid) -> async_graphql::Result<Self> {
-        Ok(match send(context, command, &body, key).await? {
-            Ok(position) => Self {
-                product: catalog::by_id(context, id).await?,
-                user_errors: Vec::new(),
-                consistency_token: Some(Long(position)),
-            },
-            Err(error) => Self { product: None, user_errors: vec![error], consistency_token: None },
-        })
-    }
-}
-
-impl StockPayload {
-    async fn of(
-        context: &Context<'_>,
-        command: &str,
-        body: Value,
-        key: Uuid,
-        sku: String,
-    ) -> async_graphql::Result<Self> {
-        Ok(match send(context, command, &body, key).await? {
-            Ok(position) => Self {
-                stock: Some(inventory::of_skus(reader(context)?, &[sku]).await?),
-                user_errors: Vec::new(),
-                consistency_token: Some(Long(position)),
-            },
-            Err(error) => Self { stock: None, user_errors: vec![error], consistency_token: None },
-        })
-    }
-}
-
-type Done<T> = async_graphql::Result<T>;
-
-#[derive(Default)]
-pub(crate) struct StorefrontMutation;
-
-#[Object]
-impl StorefrontMutation {
-    /// Opens a cart: the caller's own, or a guest's.
-    async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> Done<CartPayload> {
-        let key = key(context, input.idempotency_key)?;
-        let id = new_id(input.cart_id.as_ref(), key, "cart")?;
-        let mut body = serde_json::to_value(&input)?;
-        body["cart_id"] = json!(id);
-        if let (None, daybook_domain::Actor::Customer(me)) = (&input.customer_id, &viewer(context)?.actor) {
-            body["customer_id"] = json!(me);
-        }
-        CartPayload::of(context, "OpenCart", body, key, id).await
-    }
-
-    /// Adds lines to a cart: all or none.
-    async fn cart_lines_add(&self, context: &Context<'_>, input: CartLinesAddInput) -> Done<CartPayload> {
-        intent!(context, input, "AddLines", CartPayload, input.cart_id)
-    }
-
-    /// Sets the quantity of a line.
-    async fn cart_line_quantity_change(
-        &self,
-        context: &Context<'_>,
-        input: CartLineQuantityChangeInput,
-    ) -> Done<CartPayload> {
-        intent!(context, input, "ChangeQuantity", CartPayload, input.cart_id)
-    }
-
-    /// Takes a line out.
-    async fn cart_line_remove(&self, context: &Context<'_>, input: CartLineRemoveInput) -> Done<CartPayload> {
-        intent!(context, input, "RemoveLine", CartPayload, input.cart_id)
-    }
-
-    /// Moves all lines of one cart into another, as at login.
-    async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> Done<CartPayload> {
-        intent!(context, input, "MergeCarts", CartPayload, input.into)
-    }
-
-    /// Gives a cart up.
-    async fn cart_abandon(&self, context: &Context<'_>, input: CartAbandonInput) -> Done<CartPayload> {
-        intent!(context, input, "AbandonCart", CartPayload, input.cart_id)
-    }
-
-    /// Checks a cart out: prices, stock, order and cart in one, or nothing.
-    async fn order_place(&self, context: &Context<'_>, input: OrderPlaceInput) -> Done<OrderPayload> {
-        let key = key(context, input.idempotency_key)?;
-        let id = new_id(input.order_id.as_ref(), key, "order")?;
-        let mut body = serde_json::to_value(&input)?;
-        body["order_id"] = json!(id);
-        OrderPayload::of(context, "PlaceOrder", body, key, id).await
-    }
-
-    /// Calls an order off; its stock is free again.
-    async fn order_cancel(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "CancelOrder", OrderPayload, input.order_id)
-    }
-}
-
-#[derive(Default)]
-pub(crate) struct BackOfficeMutation;
-
-#[Object]
-impl BackOfficeMutation {
-    /// Creates a product.
-    async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> Done<ProductPayload> {
-        let key = key(context, input.idempotency_key)?;
-        let id = new_id(input.product_id.as_ref(), key, "product")?;
-        let mut body = serde_json::to_value(&input)?;
-        body["product_id"] = json!(id);
-        ProductPayload::of(context, "CreateProduct", body, key, id).await
-    }
-
-    /// Shows a product to customers.
-    async fn product_publish(&self, context: &Context<'_>, input: ProductMoveInput) -> Done<ProductPayload> {
-        intent!(context, input, "PublishProduct", ProductPayload, input.product_id)
-    }
-
-    /// Takes a product out of sale.
-    async fn product_archive(&self, context: &Context<'_>, input: ProductMoveInput) -> Done<ProductPayload> {
-        intent!(context, input, "ArchiveProduct", ProductPayload, input.product_id)
-    }
-
-    /// Sets the price of a SKU.
-    async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> Done<StockPayload> {
-        let key = key(context, input.idempotency_key)?;
-        StockPayload::of(context, "SetPrice", serde_json::to_value(&input)?, key, input.sku).await
-    }
-
-    /// Takes goods in.
-    async fn stock_receive(&self, context: &Context<'_>, input: StockReceiveInput) -> Done<StockPayload> {
-        let key = key(context, input.idempotency_key)?;
-        StockPayload::of(context, "ReceiveStock", serde_json::to_value(&input)?, key, input.sku).await
-    }
-
-    /// Corrects what is on hand.
-    async fn stock_adjust(&self, context: &Context<'_>, input: StockAdjustInput) -> Done<StockPayload> {
-        let key = key(context, input.idempotency_key)?;
-        StockPayload::of(context, "AdjustStock", serde_json::to_value(&input)?, key, input.sku).await
-    }
-
-    /// Accepts an order.
-    async fn order_confirm(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "ConfirmOrder", OrderPayload, input.order_id)
-    }
-
-    /// Holds an order.
-    async fn order_hold(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "HoldOrder", OrderPayload, input.order_id)
-    }
-
-    /// Lets a held order go on.
-    async fn order_resume(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "ResumeOrder", OrderPayload, input.order_id)
-    }
-
-    /// Starts to pick and pack.
-    async fn order_start_fulfilment(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "StartFulfilment", OrderPayload, input.order_id)
-    }
-
-    /// Sends the goods.
-    async fn order_ship(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "ShipOrder", OrderPayload, input.order_id)
-    }
-
-    /// Notes that the customer has the goods.
-    async fn order_deliver(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "DeliverOrder", OrderPayload, input.order_id)
-    }
-
-    /// Notes that the goods have come back.
-    async fn order_return(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "ReturnOrder", OrderPayload, input.order_id)
-    }
-
-    /// Notes that the money has gone back.
-    async fn order_refund(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
-        intent!(context, input, "RefundOrder", OrderPayload, input.order_id)
-    }
-
-    /// Adds a note to the history of an order.
-    async fn order_note_add(&self, context: &Context<'_>, input: OrderNoteAddInput) -> Done<OrderPayload> {
-        intent!(context, input, "AddNote", OrderPayload, input.order_id)
-    }
+    map.serialize(serializer)
 }

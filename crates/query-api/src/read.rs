@@ -9,8 +9,8 @@ use tokio_postgres::types::{Json, ToSql};
 
 use crate::viewer::coded;
 
-/// How long a query waits for the views to pass a position.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The pauses between looks, from the first on.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(2),
@@ -24,6 +24,8 @@ const PAUSES: [Duration; 5] = [
 #[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) book: Daybook,
+    /// How long it waits for the views to pass a position.
+    pub(crate) patience: Duration,
 }
 
 /// Parameters of a statement.
@@ -66,7 +68,7 @@ impl Reader {
                 .row("SELECT to_json(name) FROM read.view_status WHERE position < $1 LIMIT 1", &[&position])
                 .await?;
             let Some(view) = behind else { return Ok(()) };
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > self.patience {
                 let message = format!("the view {view} has not passed position {position} yet; try again");
                 return Err(coded("CONSISTENCY_TIMEOUT", message));
             }

@@ -6,6 +6,7 @@ use daybook_domain::Currency;
 use serde::Deserialize;
 
 use crate::{
+    connection::rows,
     read::reader,
     scalars::{MoneyObject, money},
     viewer::{coded, staff_only},
@@ -129,6 +130,7 @@ impl SalesQuery {
     }
 
     /// The SKUs that brought the most money in a time, both ends included.
+    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
     async fn top_products(
         &self,
         context: &Context<'_>,

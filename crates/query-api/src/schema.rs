@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::{
     Context, ID, MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, Subscription, SubscriptionType,
-    dataloader::DataLoader,
 };
 use chrono::{DateTime, Utc};
 use daybook_event_store::Filter;
@@ -14,21 +13,20 @@ use uuid::Uuid;
 use crate::{
     QuerySettings,
     book::{BookQuery, BookSubscription, follow},
-    cart::CartQuery,
-    catalog::{CatalogQuery, Loader},
+    cart::{CartMutation, CartQuery},
+    catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
-    inventory::{self, InventoryQuery, Stock},
-    mutation::{BackOfficeMutation, StorefrontMutation},
-    order::{self, BackOfficeOrders, Order, OrderQuery},
+    cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
+    inventory::{self, InventoryMutation, InventoryQuery, Stock},
+    mutation::idempotent,
+    order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
+    position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
+    shape::Shape,
     viewer::coded,
 };
 
-/// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
-const MAX_DEPTH: usize = 15;
-/// How much a query may ask for: every field of every row counts one.
-const MAX_COMPLEXITY: usize = 2_000;
 /// How many SKUs may be watched at once.
 const MAX_WATCHED: usize = 100;
 
@@ -38,29 +36,35 @@ pub(crate) struct Now(pub(crate) Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 /// Makes ids for mutations whose caller gave no key.
 pub(crate) struct NewId(pub(crate) fn() -> Uuid);
 
+/// What the storefront reads of the views.
 #[derive(MergedObject, Default)]
-#[graphql(name = "Query")]
-pub(crate) struct StorefrontQuery(CatalogQuery, CartQuery, OrderQuery);
+pub(crate) struct StorefrontViews(CatalogQuery, CartQuery, OrderQuery);
 
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub(crate) struct AdminQuery(
-    CatalogQuery,
-    CartQuery,
-    OrderQuery,
-    BackOfficeOrders,
-    InventoryQuery,
-    SalesQuery,
-    BookQuery,
+pub(crate) struct StorefrontQuery(AtPosition<StorefrontViews>);
+
+/// What the back-office reads of the views.
+#[derive(MergedObject, Default)]
+pub(crate) struct AdminViews(CatalogQuery, CartQuery, OrderQuery, BackOfficeOrders, InventoryQuery, SalesQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct AdminQuery(AtPosition<AdminViews>, BookQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct ShopMutation(CartMutation, OrderMutation);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct AdminMutation(
+    CartMutation,
+    OrderMutation,
+    CatalogMutation,
+    InventoryMutation,
+    BackOfficeOrderMutation,
 );
-
-#[derive(MergedObject, Default)]
-#[graphql(name = "Mutation")]
-pub(crate) struct ShopMutation(StorefrontMutation);
-
-#[derive(MergedObject, Default)]
-#[graphql(name = "Mutation")]
-pub(crate) struct AdminMutation(StorefrontMutation, BackOfficeMutation);
 
 #[derive(Default)]
 pub(crate) struct ShopSubscription;
@@ -150,7 +154,10 @@ where
     M: ObjectType + Default + 'static,
     S: SubscriptionType + Default + 'static,
 {
-    Schema::build(Q::default(), M::default(), S::default()).limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY)
+    Schema::build(Q::default(), M::default(), S::default())
+        .directive(idempotent)
+        .limit_depth(MAX_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
 }
 
 /// A schema that answers.
@@ -162,22 +169,18 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader { book: settings.book.clone() })
+        .data(Reader { book: settings.book.clone(), patience: settings.patience })
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(async_graphql::extensions::Analyzer);
+        .extension(Cost)
+        .extension(Shape);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where this crate makes ids")]
 fn new_id() -> Uuid {
     Uuid::now_v7()
-}
-
-/// The loaders of one request: what was loaded for one is not kept for another.
-pub(crate) fn loaders(book: &daybook_event_store::Daybook) -> DataLoader<Loader> {
-    DataLoader::new(Loader(Reader { book: book.clone() }), tokio::spawn)
 }
 
 /// The storefront schema in the schema definition language.

@@ -1,6 +1,6 @@
 //! Who is looking.
 
-use async_graphql::{Context, Error, ErrorExtensions};
+use async_graphql::{Context, Error, ErrorExtensions, ServerError};
 use daybook_domain::{Actor, ids::CustomerId};
 
 /// Who is looking, and with which token they came.
@@ -29,6 +29,12 @@ pub(crate) fn viewer<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Vie
 /// An error with a stable code.
 pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// An error of the library, with a stable code.
+pub(crate) fn with_code(mut error: ServerError, code: &str) -> ServerError {
+    error.extensions.get_or_insert_default().set("code", code);
+    error
 }
 
 /// Only staff may see this.

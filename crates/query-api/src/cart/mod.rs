@@ -1,10 +1,14 @@
 //! Carts: lines with the price they were added at, and the price of now.
 
+mod mutations;
+
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 use daybook_domain::{Currency, Money, cart::CartLine, ids::CustomerId};
 use serde::Deserialize;
 use uuid::Uuid;
+
+pub(crate) use mutations::CartMutation;
 
 use crate::{
     catalog::{BySku, Loader, Product, ProductOfSku},

@@ -1,6 +1,7 @@
 //! Products, their variants and prices, and the tree of categories.
 
 mod loaders;
+mod mutations;
 mod queries;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,11 @@ use daybook_domain::Currency;
 use serde::Deserialize;
 use uuid::Uuid;
 
-pub(crate) use loaders::{BySku, Loader, ProductOfSku, VariantsOf};
+pub(crate) use loaders::{BySku, Loader, ProductOfSku, VariantsOf, grouped};
+pub(crate) use mutations::CatalogMutation;
 pub(crate) use queries::CatalogQuery;
 
-use crate::{
-    read::reader,
-    scalars::{Attribute, MoneyObject, money},
-};
+use crate::scalars::{Attribute, MoneyObject, money};
 
 /// A product.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
@@ -173,9 +172,4 @@ impl Category {
 
 fn attributes(all: &BTreeMap<String, String>) -> Vec<Attribute> {
     all.iter().map(|(name, value)| Attribute { name: name.clone(), value: value.clone() }).collect()
-}
-
-/// A product by its id, for the payload of a mutation.
-pub(crate) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Product>> {
-    reader(context)?.row("SELECT to_json(p) FROM read.products p WHERE product_id = $1", &[&id]).await
 }

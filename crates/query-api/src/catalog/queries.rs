@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Category, Product};
 use crate::{
-    connection::{Cursor, Page},
+    connection::{Cursor, Page, rows},
     read::reader,
     viewer::{coded, viewer},
 };
@@ -91,6 +91,7 @@ impl CatalogQuery {
     }
 
     /// Products.
+    #[graphql(complexity = "rows(first) * child_complexity")]
     async fn products(
         &self,
         context: &Context<'_>,
@@ -127,6 +128,7 @@ impl CatalogQuery {
     }
 
     /// Products that have all the words of a text, by name.
+    #[graphql(complexity = "rows(first) * child_complexity")]
     async fn search(
         &self,
         context: &Context<'_>,
@@ -166,5 +168,6 @@ impl CatalogQuery {
 }
 
 fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
-    Ok(filter.category_id.as_ref().map(|id| id.parse()).transpose()?)
+    let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();
+    id.map_err(|_| coded("BAD_INPUT", "categoryId is not the id of a category"))
 }

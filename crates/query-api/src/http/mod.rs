@@ -1,27 +1,32 @@
 //! HTTP: GraphQL over GET, POST, WebSocket and SSE, and the book as NDJSON.
 
+mod documents;
 mod events;
+mod graphiql;
 mod graphql;
+mod websocket;
 
 use std::sync::Arc;
 
-use async_graphql::{Executor, http::ALL_WEBSOCKET_PROTOCOLS};
-use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use async_graphql::Executor;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State, WebSocketUpgrade},
+    extract::DefaultBodyLimit,
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
 use daybook_access::{Keys, TokenError};
 use daybook_domain::Actor;
-use daybook_event_store::Daybook;
 use serde_json::json;
 
+use self::documents::Documents;
 use crate::{
     QuerySettings,
-    schema::{Admin, Storefront, build, loaders},
+    batches::Loading,
+    read::Reader,
+    schema::{Admin, Storefront, build},
     viewer::Viewer,
 };
 
@@ -31,29 +36,39 @@ const MAX_BODY: usize = 1 << 20;
 /// An endpoint: a schema, and who may use it.
 struct Endpoint<E> {
     schema: E,
-    book: Daybook,
+    documents: Documents,
+    reader: Reader,
     keys: Keys,
     staff_only: bool,
 }
 
-pub(crate) fn router(settings: QuerySettings) -> Router {
-    let storefront: Storefront = build(&settings);
-    let admin: Admin = build(&settings);
-    let QuerySettings { book, keys, .. } = settings;
-    let shop = Endpoint { schema: storefront, book: book.clone(), keys: keys.clone(), staff_only: false };
-    let office = Endpoint { schema: admin, book: book.clone(), keys: keys.clone(), staff_only: true };
+pub(crate) fn router(settings: &QuerySettings) -> Router {
+    let storefront: Storefront = build(settings);
+    let admin: Admin = build(settings);
     Router::new()
-        .merge(endpoint("/graphql", shop))
-        .merge(endpoint("/admin/graphql", office))
-        .merge(events::router(book, keys))
+        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, false)))
+        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, true)))
+        .merge(events::router(settings.book.clone(), settings.keys.clone()))
+        .merge(graphiql::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
 fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
+    let endpoint = Arc::new(endpoint);
     Router::new()
         .route(path, get(graphql::get::<E>).post(graphql::post::<E>))
-        .route(&format!("{path}/ws"), get(websocket::<E>))
-        .with_state(Arc::new(endpoint))
+        // Clients that want a URL of its own for WebSocket.
+        .route(&format!("{path}/ws"), get(async || StatusCode::UPGRADE_REQUIRED))
+        .layer(from_fn_with_state(Arc::clone(&endpoint), websocket::upgrade::<E>))
+        .with_state(endpoint)
+}
+
+impl<E> Endpoint<Loading<E>> {
+    fn new(schema: E, settings: &QuerySettings, staff_only: bool) -> Self {
+        let reader = Reader { book: settings.book.clone(), patience: settings.patience };
+        let schema = Loading::new(schema, reader.clone());
+        Self { schema, documents: Documents::new(), reader, keys: settings.keys.clone(), staff_only }
+    }
 }
 
 impl<E> Endpoint<E> {
@@ -106,32 +121,6 @@ impl IntoResponse for Rejection {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
-}
-
-/// Subscriptions over WebSocket (`graphql-transport-ws`). The token comes in the header, or in the payload of
-/// `connection_init` as `authorization`.
-async fn websocket<E: Executor>(
-    State(endpoint): State<Arc<Endpoint<E>>>,
-    headers: HeaderMap,
-    protocol: GraphQLProtocol,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let authorization = text(&headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
-    upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).on_upgrade(move |socket| async move {
-        let (schema, book) = (endpoint.schema.clone(), endpoint.book.clone());
-        let init = move |payload: serde_json::Value| async move {
-            let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
-            let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
-            let viewer = endpoint
-                .viewer(given.as_deref())
-                .map_err(|rejection| crate::viewer::coded(rejection.code, rejection.detail))?;
-            let mut data = async_graphql::Data::default();
-            data.insert(viewer);
-            data.insert(loaders(&book));
-            Ok(data)
-        };
-        GraphQLWebSocket::new(socket, schema, protocol).on_connection_init(init).serve().await;
-    })
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

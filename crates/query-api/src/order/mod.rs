@@ -1,5 +1,6 @@
 //! Orders: as they are, as they were, and what happened to them.
 
+mod mutations;
 mod queries;
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Json, OneofObject, SimpleObject};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use mutations::{BackOfficeOrderMutation, OrderMutation};
 pub(crate) use queries::{BackOfficeOrders, OrderQuery};
 
 use crate::{

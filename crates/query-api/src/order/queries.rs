@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{AsOf, Order, OrderPhase, by_id, folded};
 use crate::{
-    connection::{Cursor, Page},
+    connection::{Cursor, Page, rows},
     read::reader,
     viewer::{coded, staff_only, viewer},
 };
@@ -47,6 +47,7 @@ impl Me {
     }
 
     /// Their orders, the newest first.
+    #[graphql(complexity = "rows(first) * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,
@@ -99,6 +100,7 @@ pub(crate) struct BackOfficeOrders;
 #[Object]
 impl BackOfficeOrders {
     /// Orders, the newest first.
+    #[graphql(complexity = "rows(first) * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,

@@ -1,0 +1,97 @@
+//! Who may see what.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, Who, id, skus};
+
+#[tokio::test]
+async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    let (cart, order, open) = (id("cart"), id("order"), id("open"));
+    shop.cart(open, Some("ann"), &skus).await;
+    shop.cart(cart, Some("ann"), &skus).await;
+    shop.shown(shop.command("PlaceOrder", json!({"cart_id": cart, "order_id": order})).await).await;
+    let cart = format!(r#"{{ it: cart(id: "{open}") {{ customerId }} }}"#);
+    let order = format!(r#"{{ it: order(id: "{order}") {{ customerId }} }}"#);
+    for query in [cart, order] {
+        for who in [Who::Customer("ann"), Who::Support, Who::Admin] {
+            assert_eq!(shop.storefront(who, &query).await.data()["it"]["customerId"], "ann");
+        }
+        for who in [Who::Guest, Who::Customer("bob")] {
+            let answer = shop.storefront(who, &query).await;
+            assert_eq!(answer.code(), "FORBIDDEN");
+            assert!(!answer.text.contains("ann"), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_customer_sees_their_own_orders_and_a_guest_is_nobody() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    let mut position = 0;
+    for (name, customer) in [("a", "ann"), ("b", "bob")] {
+        shop.cart(id(name), Some(customer), &skus).await;
+        position = shop.command("PlaceOrder", json!({"cart_id": id(name), "order_id": id(name)})).await;
+    }
+    shop.shown(position).await;
+    let me = "{ me { id orders { edges { node { id customerId } } } } }";
+    let ann = shop.storefront(Who::Customer("ann"), me).await.data();
+    assert_eq!(ann["me"]["id"], "ann");
+    assert_eq!(ann["me"]["orders"]["edges"], json!([{"node": {"id": id("a"), "customerId": "ann"}}]));
+    assert_eq!(shop.storefront(Who::Guest, me).await.data()["me"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_back_office_is_for_staff() {
+    let shop = Shop::open().await;
+    let query = "{ views { name } }";
+    for (who, status, code) in [
+        (Who::Guest, StatusCode::UNAUTHORIZED, "token_missing"),
+        (Who::Expired, StatusCode::UNAUTHORIZED, "token_expired"),
+        (Who::Customer("ann"), StatusCode::FORBIDDEN, "forbidden"),
+    ] {
+        let answer = shop.office(who, query).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{who:?}");
+    }
+    assert_eq!(shop.office(Who::Support, query).await.data()["views"].as_array().map(Vec::len), Some(8));
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_no_guest() {
+    let shop = Shop::open().await;
+    let answer = shop.storefront(Who::Expired, "{ __typename }").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_expired"));
+}
+
+#[tokio::test]
+async fn what_is_not_published_is_seen_by_staff_only() {
+    let shop = Shop::open().await;
+    let draft = json!({"product_id": id("draft"), "name": "Draft", "variants": [{"sku": "D-1"}]});
+    shop.shown(shop.command("CreateProduct", draft).await).await;
+    let query = r#"{ product(sku: "D-1") { name } products { edges { node { name } } } }"#;
+    let guest = shop.storefront(Who::Guest, query).await.data();
+    assert_eq!(guest, json!({"product": null, "products": {"edges": []}}));
+    assert_eq!(shop.storefront(Who::Support, query).await.data()["product"]["name"], "Draft");
+}
+
+#[tokio::test]
+async fn the_history_and_the_notes_of_an_order_are_for_staff() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    shop.cart(id("c"), Some("ann"), &skus).await;
+    shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await;
+    shop.shown(shop.command("AddNote", json!({"order_id": id("o"), "note": "rude"})).await).await;
+    let query = format!(r#"{{ order(id: "{}") {{ timeline {{ type data }} }} }}"#, id("o"));
+    let refused = shop.storefront(Who::Customer("ann"), &query).await;
+    assert_eq!(refused.code(), "FORBIDDEN");
+    assert!(!refused.text.contains("rude"));
+    let seen = shop.office(Who::Support, &query).await;
+    seen.data();
+    assert!(seen.text.contains("rude"));
+}

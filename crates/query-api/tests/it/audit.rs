@@ -1,0 +1,65 @@
+//! What the npm package graphql-http has to say of the endpoints: its audits are the specification of GraphQL over HTTP.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+use crate::shop::{Shop, Who};
+
+const FILES: [&str; 3] = ["package.json", "package-lock.json", "audit.mjs"];
+
+/// Installs the audits beside the build, where they are not installed yet. None where there is no Node.
+fn installed() -> Option<PathBuf> {
+    for program in ["node", "npm"] {
+        if !Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audit");
+    let there = Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit");
+    std::fs::create_dir_all(&there).expect("a directory can be made");
+    let read = |file: &Path| std::fs::read(file).ok();
+    let same = FILES.iter().all(|file| read(&here.join(file)) == read(&there.join(file)));
+    if !(same && there.join("node_modules").exists()) {
+        for file in FILES {
+            std::fs::copy(here.join(file), there.join(file)).expect("a file can be copied");
+        }
+        let output = Command::new("npm").arg("ci").current_dir(&there).output().expect("npm runs");
+        assert!(output.status.success(), "npm ci: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Some(there)
+}
+
+async fn audit(url: String, authorization: Option<String>) {
+    let Some(directory) = tokio::task::spawn_blocking(installed).await.expect("it is installed") else {
+        println!("SKIPPED: the audits of graphql-http need node and npm, which are not installed");
+        return;
+    };
+    let run = move || {
+        let mut command = Command::new("node");
+        command.arg("audit.mjs").arg(url).args(authorization).current_dir(directory);
+        command.output().expect("node runs")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("it is a text");
+    let audits: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let failed: Vec<_> = audits.iter().filter(|audit| audit["status"] != "ok").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(audits.len(), 61);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_storefront_passes_every_audit() {
+    let shop = Shop::open().await;
+    audit(format!("{}/graphql", shop.url), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_back_office_passes_every_audit() {
+    let shop = Shop::open().await;
+    audit(format!("{}/admin/graphql", shop.url), shop.authorization(Who::Admin)).await;
+}

@@ -1,0 +1,68 @@
+//! Reading one's writes.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode, header};
+use serde_json::json;
+
+use crate::shop::{Answer, Shop, Special, Who, skus};
+
+const QUERY: &str = "{ product(sku: \"S-000\") { name } }";
+
+async fn with_header(shop: &Shop, position: &str) -> Answer {
+    let request = shop.request(Method::POST, "/graphql", Who::Guest).header("x-min-position", position);
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    shop.send(request.body(json!({"query": QUERY}).to_string().into()).expect("it is a request")).await
+}
+
+async fn with_argument(shop: &Shop, position: i64) -> Answer {
+    let query = "query($at: Long) { product(sku: \"S-000\", minPosition: $at) { name } }";
+    shop.post("/graphql", Who::Guest, &json!({"query": query, "variables": {"at": position}})).await
+}
+
+#[tokio::test]
+async fn a_query_waits_until_the_position_is_shown() {
+    let shop = Shop::open().await;
+    let held = shop.still.clone().lock_owned().await;
+    let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    assert_eq!(shop.storefront(Who::Guest, QUERY).await.data(), json!({"product": null}));
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(held);
+    };
+    let position_text = position.to_string();
+    let (by_header, by_argument, ()) =
+        tokio::join!(with_header(&shop, &position_text), with_argument(&shop, position), release);
+    assert_eq!(by_header.data()["product"]["name"], "Soap");
+    assert_eq!(by_argument.data()["product"]["name"], "Soap");
+}
+
+#[tokio::test]
+async fn a_query_that_waits_too_long_is_told_so_in_both_ways() {
+    let shop = Shop::with(Special { patience: Duration::from_millis(10), ..Special::default() }).await;
+    let by_header = with_header(&shop, "1").await;
+    assert_eq!(by_header.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(by_header.headers[header::CONTENT_TYPE], "application/problem+json");
+    assert_eq!(by_header.code(), "consistency_timeout");
+    assert_eq!(with_argument(&shop, 1).await.code(), "CONSISTENCY_TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_position_that_is_none_is_refused() {
+    let shop = Shop::open().await;
+    let answer = with_header(&shop, "soon").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
+}
+
+#[tokio::test]
+async fn every_query_of_the_views_takes_a_position_and_those_of_the_book_do_not() {
+    let shop = Shop::open().await;
+    let query = "{ __schema { queryType { fields { name args { name type { name } } } } } }";
+    let data = shop.office(Who::Admin, query).await.data();
+    for field in data["__schema"]["queryType"]["fields"].as_array().expect("there are fields") {
+        let position = json!({"name": "minPosition", "type": {"name": "Long"}});
+        let takes = field["args"].as_array().is_some_and(|arguments| arguments.contains(&position));
+        let of_the_book = field["name"] == "events" || field["name"] == "views";
+        assert_eq!(takes, !of_the_book, "{field}");
+    }
+}

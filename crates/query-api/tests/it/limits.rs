@@ -1,0 +1,82 @@
+//! What a query may cost.
+
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::shop::{Shop, Special, Who};
+
+#[tokio::test]
+async fn every_answer_tells_its_cost_and_the_limits() {
+    let shop = Shop::open().await;
+    let answer = shop.storefront(Who::Guest, "{ products(first: 10) { edges { node { id } } } }").await;
+    let cost = json!({"complexity": 30, "maxComplexity": 10_000, "depth": 4, "maxDepth": 15});
+    assert_eq!(answer.json()["extensions"], json!({ "cost": cost }));
+}
+
+#[tokio::test]
+async fn a_query_that_nests_too_deep_is_refused_before_it_runs() {
+    let shop = Shop::open().await;
+    let before = shop.wire.executed();
+    let mut inner = "{ name }".to_owned();
+    for _ in 0..15 {
+        inner = format!("{{ ofType {inner} }}");
+    }
+    let answer = shop.storefront(Who::Guest, &format!("{{ __type(name: \"Cart\") {inner} }}")).await;
+    assert_eq!(answer.code(), "QUERY_TOO_DEEP");
+    assert!(answer.json().get("data").is_none());
+    assert_eq!(shop.wire.executed(), before);
+}
+
+#[tokio::test]
+async fn a_query_that_asks_for_too_much_is_refused_before_it_runs() {
+    let shop = Shop::open().await;
+    let before = shop.wire.executed();
+    let fields: String = (0..60).map(|at| format!("p{at}: products(first: 100) {{ edges {{ cursor }} }} ")).collect();
+    let answer = shop.storefront(Who::Guest, &format!("{{ {fields} }}")).await;
+    assert_eq!(answer.code(), "QUERY_TOO_COMPLEX");
+    assert_eq!(shop.wire.executed(), before);
+}
+
+#[tokio::test]
+async fn a_page_costs_as_much_as_it_has_rows() {
+    let shop = Shop::open().await;
+    let cost = async |first: i32| {
+        let query = format!("{{ products(first: {first}) {{ edges {{ cursor }} }} }}");
+        shop.storefront(Who::Guest, &query).await.json()["extensions"]["cost"]["complexity"].as_u64()
+    };
+    assert_eq!(cost(1).await, Some(2));
+    assert_eq!(cost(100).await, Some(200));
+}
+
+#[tokio::test]
+async fn schemas_are_told_unless_introspection_is_off() {
+    let query = "{ __schema { queryType { name } } __typename }";
+    let open = Shop::open().await;
+    assert_eq!(open.storefront(Who::Guest, query).await.data()["__schema"]["queryType"]["name"], "Query");
+    let closed = Shop::with(Special { introspection: false, ..Special::default() }).await;
+    for answer in [closed.storefront(Who::Guest, query).await, closed.office(Who::Admin, query).await] {
+        assert!(!answer.text.contains("queryType\":{\"name"), "{}", answer.text);
+    }
+    assert_eq!(closed.storefront(Who::Guest, "{ __typename }").await.data()["__typename"], "Query");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let shop = Shop::open().await;
+    let body = json!({"query": "{ __typename }", "variables": {"x": "x".repeat(2 << 20)}});
+    assert_eq!(shop.post("/graphql", Who::Guest, &body).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_mutation_is_not_run_by_get_and_the_operation_name_chooses() {
+    let shop = Shop::open().await;
+    let get = async |query: &str| {
+        let request = shop.request(Method::GET, &format!("/graphql?{query}"), Who::Guest);
+        shop.send(request.body(axum::body::Body::empty()).expect("it is a request")).await
+    };
+    let both = "query=query%20Q%7B__typename%7D%20mutation%20M%7BcartAbandon(input:%7BcartId:1%7D)%7B__typename%7D%7D";
+    assert_eq!(get(&format!("{both}&operationName=Q")).await.data()["__typename"], "Query");
+    let refused = get(&format!("{both}&operationName=M")).await;
+    assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(refused.headers["allow"], "POST");
+}

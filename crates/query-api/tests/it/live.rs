@@ -1,0 +1,219 @@
+//! Subscriptions, over WebSocket and as server-sent events.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{Method, StatusCode, header},
+};
+use futures::{SinkExt, StreamExt};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+use tower::ServiceExt;
+
+use crate::shop::{Shop, Who, id, skus};
+
+/// For how long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(shop: &Shop, path: &str, init: Value) -> Socket {
+    let url = format!("{}{path}", shop.url.replace("http://", "ws://"));
+    let mut request = url.into_client_request().expect("it is a url");
+    let protocol = "graphql-transport-ws".parse().expect("it is a header");
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    let (mut socket, _) = connect_async(request).await.expect("the server goes over to WebSocket");
+    send(&mut socket, json!({"type": "connection_init", "payload": init})).await;
+    socket
+}
+
+async fn send(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.expect("it can be sent");
+}
+
+/// The next message; none when the server has closed.
+async fn receive(socket: &mut Socket) -> Option<Value> {
+    loop {
+        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("something comes") {
+            Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("it is JSON")),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+            Some(Ok(_)) => {}
+        }
+    }
+}
+
+/// Subscribes as somebody.
+async fn subscribe(shop: &Shop, path: &str, who: Who, query: &str) -> Socket {
+    let mut socket = connect(shop, path, json!({"authorization": shop.authorization(who)})).await;
+    assert_eq!(receive(&mut socket).await.expect("it is acknowledged")["type"], "connection_ack");
+    send(&mut socket, json!({"id": "1", "type": "subscribe", "payload": {"query": query}})).await;
+    socket
+}
+
+/// The data of the next result.
+async fn next(socket: &mut Socket) -> Value {
+    let mut message = receive(socket).await.expect("the subscription goes on");
+    assert_eq!(message["type"], "next", "{message}");
+    message["payload"]["data"].take()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_from_the_past_to_live_without_a_gap_while_writers_append() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    for _ in 0..600 {
+        shop.command("ReceiveStock", json!({"sku": "S-000", "quantity": 1})).await;
+    }
+    let query = "subscription { eventAppended(after: 2) { position type } }";
+    let (mut on_endpoint, mut on_own_path) = tokio::join!(
+        subscribe(&shop, "/admin/graphql", Who::Admin, query),
+        subscribe(&shop, "/admin/graphql/ws", Who::Support, query),
+    );
+    let write = async {
+        for _ in 0..50 {
+            let receive = || shop.command("ReceiveStock", json!({"sku": "S-000", "quantity": 1}));
+            tokio::join!(receive(), receive(), receive(), receive());
+        }
+    };
+    let read = async |socket: &mut Socket| {
+        for expected in 3..=806 {
+            assert_eq!(next(socket).await["eventAppended"]["position"], expected);
+        }
+    };
+    tokio::join!(write, read(&mut on_endpoint), read(&mut on_own_path));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_some_types_come_without_the_others() {
+    let shop = Shop::open().await;
+    let query = r#"subscription { eventAppended(types: ["PriceSet"]) { position type } }"#;
+    let mut socket = subscribe(&shop, "/admin/graphql", Who::Admin, query).await;
+    shop.sell("Soap", "Suds", &skus("S", 3)).await;
+    let mut last = 0;
+    for _ in 0..3 {
+        let event = next(&mut socket).await["eventAppended"].take();
+        assert_eq!(event["type"], "PriceSet");
+        let position = event["position"].as_i64().expect("a position is a number");
+        assert!(position > last);
+        last = position;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_read_in_pages_after_a_position() {
+    let shop = Shop::open().await;
+    let head = shop.sell("Soap", "Suds", &skus("S", 5)).await;
+    let (mut seen, mut after) = (Vec::new(), 0);
+    loop {
+        let query = format!("{{ events(after: {after}, first: 4) {{ position }} }}");
+        let page = shop.office(Who::Admin, &query).await.data()["events"].take();
+        let positions: Vec<_> = page.as_array().into_iter().flatten().filter_map(|e| e["position"].as_i64()).collect();
+        let Some(last) = positions.last() else { break };
+        after = *last;
+        seen.extend(positions);
+    }
+    assert_eq!(seen, (1..=head).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_told_as_it_moves() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    shop.cart(id("c"), Some("ann"), &skus).await;
+    shop.shown(shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await).await;
+    let query = format!("subscription {{ orderUpdated(id: \"{}\") {{ phase version }} }}", id("o"));
+    let mut socket = subscribe(&shop, "/graphql", Who::Customer("ann"), &query).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"]["phase"], "PLACED");
+    for (command, phase) in [("ConfirmOrder", "CONFIRMED"), ("StartFulfilment", "IN_FULFILMENT")] {
+        shop.command(command, json!({"order_id": id("o")})).await;
+        assert_eq!(next(&mut socket).await["orderUpdated"]["phase"], phase);
+    }
+    for who in [Who::Guest, Who::Customer("bob")] {
+        let mut other = subscribe(&shop, "/graphql", who, &query).await;
+        let refused = receive(&mut other).await.expect("an answer comes");
+        assert!(refused.to_string().contains("FORBIDDEN"), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_is_told_as_server_sent_events() {
+    let shop = Shop::open().await;
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 2)).await).await;
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku available } }"#;
+    let request = shop
+        .request(Method::POST, "/graphql", Who::Guest)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "text/event-stream");
+    let request = request.body(Body::from(json!({"query": query}).to_string())).expect("it is a request");
+    let response = shop.router().oneshot(request).await.expect("a router always answers");
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let mut body = response.into_body();
+    let mut next = async || {
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
+            let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
+            let text = String::from_utf8(bytes.to_vec()).expect("it is a text");
+            if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
+                assert!(text.lines().any(|line| line == "event: next"), "{text}");
+                let result: Value = serde_json::from_str(data).expect("it is JSON");
+                return result["data"]["stockChanged"].clone();
+            }
+        }
+    };
+    assert_eq!(next().await, json!({"sku": "S-000", "available": 1_000}));
+    shop.command("ReceiveStock", json!({"sku": "S-001", "quantity": 5})).await;
+    shop.command("AdjustStock", json!({"sku": "S-000", "delta": -1, "reason": "broken"})).await;
+    assert_eq!(next().await, json!({"sku": "S-000", "available": 999}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_websocket_gets_no_answer_on_its_path() {
+    let shop = Shop::open().await;
+    let request = shop.request(Method::GET, "/graphql/ws", Who::Guest).body(Body::empty()).expect("it is a request");
+    assert_eq!(shop.send(request).await.status, StatusCode::UPGRADE_REQUIRED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_to_the_back_office_needs_a_token_of_staff() {
+    let shop = Shop::open().await;
+    let bob = json!({"authorization": shop.authorization(Who::Customer("bob"))});
+    let expired = json!({"authorization": shop.authorization(Who::Expired)});
+    for init in [json!({}), bob, expired] {
+        let mut socket = connect(&shop, "/admin/graphql", init).await;
+        let answer = receive(&mut socket).await;
+        assert!(answer.as_ref().is_none_or(|answer| answer["type"] != "connection_ack"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_book_is_read_over_http_by_staff_and_resumed_after_the_last_event_seen() {
+    let shop = Shop::open().await;
+    let head = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let get = |who: Who| shop.request(Method::GET, "/events?after=2&limit=2", who).body(Body::empty());
+    let lines = shop.send(get(Who::Support).expect("it is a request")).await;
+    let positions: Vec<_> = lines
+        .text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON")["position"].clone())
+        .collect();
+    assert_eq!(positions, [json!(3), json!(4)]);
+    for (who, status) in [(Who::Guest, StatusCode::UNAUTHORIZED), (Who::Customer("ann"), StatusCode::FORBIDDEN)] {
+        assert_eq!(shop.send(get(who).expect("it is a request")).await.status, status);
+    }
+    let request = shop
+        .request(Method::GET, "/events", Who::Admin)
+        .header(header::ACCEPT, "text/event-stream")
+        .header("last-event-id", head - 1);
+    let response = shop.router().oneshot(request.body(Body::empty()).expect("it is a request")).await;
+    let mut body = response.expect("a router always answers").into_body();
+    let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
+    let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
+    assert!(String::from_utf8_lossy(&bytes).contains(&format!("id: {head}\n")), "{bytes:?}");
+}

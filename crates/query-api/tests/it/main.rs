@@ -1,0 +1,16 @@
+//! The query API as its callers see it: on a real PostgreSQL, with views folded from the book and the real command API.
+
+mod access;
+mod audit;
+mod catalog;
+mod consistency;
+mod database;
+mod graphiql;
+mod limits;
+mod live;
+mod loaders;
+mod mutations;
+mod orders;
+mod persisted;
+mod shape;
+mod shop;

@@ -1,0 +1,252 @@
+//! Mutations: what they return, what they refuse, and what a repetition gets.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, Special, Who, id, skus};
+
+async fn mutate(shop: &Shop, who: Who, mutation: &str) -> Value {
+    let path = if matches!(who, Who::Admin | Who::Support) { "/admin/graphql" } else { "/graphql" };
+    shop.post(path, who, &json!({"query": format!("mutation {{ it: {mutation} }}")})).await.data()["it"].take()
+}
+
+#[tokio::test]
+async fn a_guest_shops_and_each_payload_is_the_whole_changed_object() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 2)).await;
+    let errors = "userErrors { code message } consistencyToken";
+    let cart = "cart { id status total { formatted } lines { sku quantity product { name } } }";
+    let opened =
+        mutate(&shop, Who::Guest, &format!("cartOpen(input: {{currency: \"EUR\"}}) {{ {cart} {errors} }}")).await;
+    let cart_id = opened["cart"]["id"].as_str().expect("it was opened").to_owned();
+    let lines = r#"[{sku: "S-000", quantity: 2}, {sku: "S-001", quantity: 1}]"#;
+    let added = format!("cartLinesAdd(input: {{cartId: \"{cart_id}\", lines: {lines}}}) {{ {cart} {errors} }}");
+    let added = mutate(&shop, Who::Guest, &added).await;
+    assert_eq!(added["cart"]["total"]["formatted"], "7.50 EUR");
+    assert_eq!(added["cart"]["lines"][0], json!({"sku": "S-000", "quantity": 2, "product": {"name": "Soap"}}));
+    let changed =
+        format!("cartLineQuantityChange(input: {{cartId: \"{cart_id}\", sku: \"S-000\", quantity: 4}}) {{ {cart} }}");
+    assert_eq!(mutate(&shop, Who::Guest, &changed).await["cart"]["total"]["formatted"], "12.50 EUR");
+    let removed = format!("cartLineRemove(input: {{cartId: \"{cart_id}\", sku: \"S-001\"}}) {{ {cart} }}");
+    assert_eq!(mutate(&shop, Who::Guest, &removed).await["cart"]["lines"].as_array().map(Vec::len), Some(1));
+    let order = "order { phase net { formatted } lines { sku } nextMoves { command } }";
+    let placed = format!("orderPlace(input: {{cartId: \"{cart_id}\"}}) {{ {order} {errors} }}");
+    let placed = mutate(&shop, Who::Guest, &placed).await;
+    assert_eq!((&placed["order"]["phase"], &placed["userErrors"]), (&json!("PLACED"), &json!([])));
+    assert_eq!(placed["order"]["net"]["formatted"], "10.00 EUR");
+    assert!(placed["consistencyToken"].as_i64() > opened["consistencyToken"].as_i64());
+}
+
+#[tokio::test]
+async fn staff_keeps_the_catalog() {
+    let shop = Shop::open().await;
+    let product = "product { id name brand status attributes { name value } variants { sku options { value } } } \
+                   userErrors { code path }";
+    let created = r#"productCreate(input: {name: "Tea", brand: "Assam", attributes: [{name: "origin", value: "India"}],
+                       variants: [{sku: "T-1", options: [{name: "size", value: "S"}]}]})"#;
+    let created = mutate(&shop, Who::Admin, &format!("{created} {{ {product} }}")).await["product"].take();
+    let id = created["id"].as_str().expect("it was created").to_owned();
+    let revise = format!(r#"productRevise(input: {{productId: "{id}", name: "Green tea"}}) {{ {product} }}"#);
+    let revised = mutate(&shop, Who::Admin, &revise).await["product"].take();
+    assert_eq!((&revised["name"], &revised["brand"]), (&json!("Green tea"), &json!("Assam")));
+    assert_eq!(revised["attributes"], json!([{"name": "origin", "value": "India"}]), "what is left out stays");
+    let emptied = format!(r#"productRevise(input: {{productId: "{id}", attributes: []}}) {{ {product} }}"#);
+    assert_eq!(mutate(&shop, Who::Admin, &emptied).await["product"]["attributes"], json!([]));
+    let add = format!(
+        r#"variantAdd(input: {{productId: "{id}", sku: "T-2", options: [{{name: "size", value: "L"}}]}}) {{ {product} }}"#
+    );
+    let variants = mutate(&shop, Who::Admin, &add).await["product"]["variants"].take();
+    assert_eq!(variants[1], json!({"sku": "T-2", "options": [{"value": "L"}]}));
+    let priced = r#"priceSet(input: {sku: "T-2", price: {minorUnits: 990, currency: "EUR"}})
+                      { variant { sku prices { price { formatted } } } userErrors { code } }"#;
+    let priced = mutate(&shop, Who::Admin, priced).await;
+    assert_eq!(priced["variant"], json!({"sku": "T-2", "prices": [{"price": {"formatted": "9.90 EUR"}}]}));
+    for (move_it, status) in [("productPublish", "published"), ("productArchive", "archived")] {
+        let moved =
+            mutate(&shop, Who::Admin, &format!(r#"{move_it}(input: {{productId: "{id}"}}) {{ {product} }}"#)).await;
+        assert_eq!(moved["product"]["status"], status);
+    }
+    let category = async |mutation: &str| {
+        let mutation = format!("{mutation} {{ category {{ id parentId name }} userErrors {{ code }} }}");
+        mutate(&shop, Who::Admin, &mutation).await["category"].take()
+    };
+    let root = category(r#"categoryCreate(input: {name: "Drinks"})"#).await["id"].to_string();
+    let child = category(&format!(r#"categoryCreate(input: {{name: "Teas", parent: {root}}})"#)).await;
+    assert_eq!(child["parentId"].to_string(), root);
+    let moved = category(&format!("categoryMove(input: {{categoryId: {}}})", child["id"])).await;
+    assert_eq!(moved, json!({"id": child["id"], "parentId": null, "name": "Teas"}));
+}
+
+#[tokio::test]
+async fn staff_keeps_the_stock() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let stock = async |mutation: &str| {
+        let stock = "stock { location onHand reserved available backorders reservations { id owner quantity } }";
+        let payload = mutate(&shop, Who::Admin, &format!("{mutation} {{ {stock} userErrors {{ code }} }}")).await;
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}");
+        payload["stock"].clone()
+    };
+    assert_eq!(stock(r#"stockReceive(input: {sku: "S-000", quantity: 5})"#).await[0]["onHand"], 1_005);
+    let adjusted = stock(r#"stockAdjust(input: {sku: "S-000", delta: -5, reason: "broken"})"#).await;
+    assert_eq!(adjusted[0]["onHand"], 1_000);
+    let reserve =
+        |quantity: u32| format!(r#"stockReserve(input: {{sku: "S-000", owner: "fair", quantity: {quantity}}})"#);
+    let claimed = stock(&reserve(10)).await[0].take();
+    assert_eq!((&claimed["reserved"], &claimed["available"]), (&json!(10), &json!(990)));
+    let claim = claimed["reservations"][0].clone();
+    assert_eq!((&claim["owner"], &claim["quantity"]), (&json!("fair"), &json!(10)));
+    let released = format!(r#"stockRelease(input: {{sku: "S-000", reservationId: {}}})"#, claim["id"]);
+    assert_eq!(stock(&released).await[0]["reservations"], json!([]));
+    let again = stock(&reserve(3)).await[0]["reservations"][0]["id"].to_string();
+    let committed = stock(&format!(r#"reservationCommit(input: {{sku: "S-000", reservationId: {again}}})"#)).await;
+    assert_eq!((&committed[0]["onHand"], &committed[0]["reserved"]), (&json!(997), &json!(0)));
+    let moved = stock(r#"stockTransfer(input: {sku: "S-000", from: "main", to: "attic", quantity: 97})"#).await;
+    let places: Vec<_> = moved.as_array().into_iter().flatten().map(|at| (&at["location"], &at["onHand"])).collect();
+    assert_eq!(places, [(&json!("attic"), &json!(97)), (&json!("main"), &json!(900))]);
+    let open = stock(r#"stockBackordersSet(input: {sku: "S-000", location: "attic", allowed: true})"#).await;
+    assert_eq!((&open[0]["backorders"], &open[1]["backorders"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_refusal_is_typed_and_no_error_of_graphql() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    shop.command("OpenCart", json!({"cart_id": id("c"), "currency": "EUR"})).await;
+    let lines = json!([{"sku": "S-000", "quantity": 2_000}]);
+    shop.shown(shop.command("AddLines", json!({"cart_id": id("c"), "lines": lines})).await).await;
+    let errors = "order { id } consistencyToken userErrors { __typename code path
+                    ... on InsufficientStock { sku requested available } ... on TotalChanged { total { formatted } }
+                    ... on IllegalMove { nextMoves } }";
+    let place = |more: &str| format!(r#"orderPlace(input: {{cartId: "{}"{more}}}) {{ {errors} }}"#, id("c"));
+    let refused = mutate(&shop, Who::Guest, &place("")).await;
+    assert_eq!((&refused["order"], &refused["consistencyToken"]), (&Value::Null, &Value::Null));
+    let error = json!({"__typename": "InsufficientStock", "code": "insufficient_stock", "path": null,
+                       "sku": "S-000", "requested": 2_000, "available": 1_000});
+    assert_eq!(refused["userErrors"], json!([error]));
+    shop.command("ChangeQuantity", json!({"cart_id": id("c"), "sku": "S-000", "quantity": 2})).await;
+    let shown = r#", expectedTotal: {minorUnits: 1, currency: "EUR"}"#;
+    let changed = mutate(&shop, Who::Guest, &place(shown)).await["userErrors"][0].take();
+    assert_eq!((&changed["__typename"], &changed["total"]["formatted"]), (&json!("TotalChanged"), &json!("5.00 EUR")));
+    let placed = mutate(&shop, Who::Guest, &place("")).await;
+    let ship = format!("orderShip(input: {{orderId: {}}}) {{ {errors} }}", placed["order"]["id"]);
+    let illegal = mutate(&shop, Who::Admin, &ship).await["userErrors"][0].take();
+    assert_eq!(illegal["__typename"], "IllegalMove");
+    assert!(illegal["nextMoves"].as_array().is_some_and(|moves| moves.contains(&json!("ConfirmOrder"))), "{illegal}");
+}
+
+#[tokio::test]
+async fn bad_input_names_the_field() {
+    let shop = Shop::open().await;
+    let create = r#"productCreate(input: {name: "", variants: [{sku: "no good"}]}) { userErrors { code path } }"#;
+    let error = mutate(&shop, Who::Admin, create).await["userErrors"][0].take();
+    assert_eq!(error["path"], json!(["name"]), "{error}");
+    let twice = r#"mutation { productCreate(input: {name: "Tea", attributes: [{name: "a", value: "1"}, {name: "a", value: "2"}]})
+                     { userErrors { code } } }"#;
+    assert_eq!(shop.office(Who::Admin, twice).await.code(), "BAD_INPUT");
+}
+
+#[tokio::test]
+async fn a_key_in_the_input_or_in_the_directive_makes_a_repetition_harmless() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let payload = "{ stock { onHand } consistencyToken userErrors { code } }";
+    let (one, other) = (id("one"), id("other"));
+    let input = format!(r#"stockReceive(input: {{sku: "S-000", quantity: 7, idempotencyKey: "{one}"}}) {payload}"#);
+    let directive =
+        format!(r#"stockReceive(input: {{sku: "S-000", quantity: 7}}) @idempotent(key: "{one}") {payload}"#);
+    let both = format!(
+        r#"stockReceive(input: {{sku: "S-000", quantity: 7, idempotencyKey: "{one}"}}) @idempotent(key: "{one}") {payload}"#
+    );
+    let first = mutate(&shop, Who::Admin, &input).await;
+    assert_eq!(first["stock"][0]["onHand"], 1_007);
+    for repetition in [input, directive, both] {
+        assert_eq!(mutate(&shop, Who::Admin, &repetition).await, first);
+    }
+    let variable = json!({
+        "query": format!("mutation($k: String!) {{ stockReceive(input: {{sku: \"S-000\", quantity: 7}}) @idempotent(key: $k) {payload} }}"),
+        "variables": {"k": one},
+    });
+    assert_eq!(shop.post("/admin/graphql", Who::Admin, &variable).await.data()["stockReceive"], first);
+    let reused = format!(r#"stockReceive(input: {{sku: "S-000", quantity: 8}}) @idempotent(key: "{one}") {payload}"#);
+    assert_eq!(mutate(&shop, Who::Admin, &reused).await["userErrors"].as_array().map(Vec::len), Some(1));
+    for (at, bad) in [
+        format!("idempotencyKey: \"{one}\"}}) @idempotent(key: \"{other}\")"),
+        "}) @idempotent(key: \"today\")".to_owned(),
+        "}) @idempotent(key: 7)".to_owned(),
+        "idempotencyKey: \"today\"})".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let query = format!(r#"mutation {{ stockReceive(input: {{sku: "S-000", quantity: 7, {bad} {payload} }}"#);
+        let code = shop.office(Who::Admin, &query).await.code();
+        assert_eq!(code, if at == 2 { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_INPUT" }, "{query}");
+    }
+    let stock = shop.office(Who::Admin, r#"{ stock(sku: "S-000") { onHand } }"#).await.data();
+    assert_eq!(stock["stock"][0]["onHand"], 1_007);
+}
+
+#[tokio::test]
+async fn a_customer_opens_their_own_cart_and_two_carts_become_one() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    shop.shown(shop.cart(id("guest"), None, &skus("S", 1)).await).await;
+    let ann = Who::Customer("ann");
+    let opened = mutate(&shop, ann, "cartOpen(input: {currency: \"EUR\"}) { cart { id customerId } }").await;
+    assert_eq!(opened["cart"]["customerId"], "ann");
+    let merge = format!(
+        r#"cartsMerge(input: {{from: "{}", into: {}}}) {{ cart {{ id lines {{ sku }} }} userErrors {{ code }} }}"#,
+        id("guest"),
+        opened["cart"]["id"]
+    );
+    let merged = mutate(&shop, ann, &merge).await;
+    assert_eq!((&merged["cart"]["id"], &merged["cart"]["lines"]), (&opened["cart"]["id"], &json!([{"sku": "S-000"}])));
+    let abandon = format!("cartAbandon(input: {{cartId: {}}}) {{ cart {{ status }} }}", opened["cart"]["id"]);
+    assert_eq!(mutate(&shop, ann, &abandon).await["cart"]["status"], "abandoned");
+}
+
+#[tokio::test]
+async fn a_token_that_the_command_api_does_not_take_is_an_error_and_not_a_refusal() {
+    let shop = Shop::open().await;
+    let query = "mutation { cartOpen(input: {currency: \"EUR\"}) { cart { id } } }";
+    let answer = shop.storefront(Who::Expired, query).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_expired"));
+}
+
+#[tokio::test]
+async fn what_was_done_but_cannot_be_shown_yet_is_told_with_its_token() {
+    let shop = Shop::with(Special { patience: Duration::from_millis(50), ..Special::default() }).await;
+    let held = shop.still.clone().lock_owned().await;
+    let mutation = format!(
+        "mutation {{ cartOpen(input: {{currency: \"EUR\"}}) @idempotent(key: \"{}\") {{ cart {{ id }} userErrors {{ code }} consistencyToken }} }}",
+        id("key")
+    );
+    let early = shop.storefront(Who::Guest, &mutation).await;
+    assert_eq!(early.code(), "CONSISTENCY_TIMEOUT");
+    let payload = early.json()["data"]["cartOpen"].take();
+    assert_eq!(payload, json!({"cart": null, "userErrors": [], "consistencyToken": 1}));
+    drop(held);
+    let opened = loop {
+        let again = shop.storefront(Who::Guest, &mutation).await.json();
+        if again.get("errors").is_none() {
+            break again;
+        }
+    };
+    assert!(opened["data"]["cartOpen"]["cart"]["id"].is_string(), "{opened}");
+    assert_eq!(opened["data"]["cartOpen"]["consistencyToken"], 1, "it was done once");
+}
+
+#[tokio::test]
+async fn a_command_api_that_is_out_of_reach_is_a_failure_and_no_refusal() {
+    // Nobody listens on the port of a listener that is gone.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", gone.local_addr().expect("it is bound"));
+    drop(gone);
+    let shop = Shop::with(Special { command_url: Some(url), ..Special::default() }).await;
+    let mutation = "mutation { cartOpen(input: {currency: \"EUR\"}) { userErrors { code } } }";
+    let answer = shop.storefront(Who::Guest, mutation).await;
+    assert_eq!(answer.code(), "UNAVAILABLE");
+}

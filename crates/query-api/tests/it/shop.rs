@@ -1,0 +1,253 @@
+//! A shop in one process: the book, the command API, the query API, and views that are folded as the book grows.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use daybook_access::Keys;
+use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_domain::{Actor, Slice, ids::CustomerId};
+use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
+use daybook_event_stream::Effect;
+use daybook_projectors::{rebuild, runner::Projection, topology, views};
+use daybook_query_api::QuerySettings;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
+use tower::ServiceExt;
+
+use crate::database::Wire;
+
+/// Who is asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Who {
+    Guest,
+    Customer(&'static str),
+    Support,
+    Admin,
+    /// An admin whose token was for another time.
+    Expired,
+}
+
+/// What is special about a shop.
+pub(crate) struct Special {
+    pub(crate) introspection: bool,
+    pub(crate) patience: Duration,
+    /// Where mutations are sent, if not to the shop itself.
+    pub(crate) command_url: Option<String>,
+}
+
+impl Default for Special {
+    fn default() -> Self {
+        Self { introspection: true, patience: daybook_query_api::PATIENCE, command_url: None }
+    }
+}
+
+pub(crate) struct Shop {
+    router: Router,
+    /// Where it is served.
+    pub(crate) url: String,
+    keys: Keys,
+    /// Between the query API and the database.
+    pub(crate) wire: Wire,
+    /// Whoever holds it holds the views still.
+    pub(crate) still: Arc<Mutex<()>>,
+    _tasks: JoinSet<()>,
+}
+
+/// An answer of HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{} {}", self.status, self.text))
+    }
+
+    /// The data, of a request that met no error.
+    pub(crate) fn data(&self) -> Value {
+        let mut answer = self.json();
+        assert!(answer.get("errors").is_none() && self.status == StatusCode::OK, "{} {answer:#}", self.status);
+        answer["data"].take()
+    }
+
+    /// The code of the first error, or of the problem.
+    pub(crate) fn code(&self) -> String {
+        let answer = self.json();
+        let code = answer.pointer("/errors/0/extensions/code").or_else(|| answer.get("code")).and_then(Value::as_str);
+        code.unwrap_or_else(|| panic!("there is no error in {answer:#}")).to_owned()
+    }
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        Self::with(Special::default()).await
+    }
+
+    pub(crate) async fn with(special: Special) -> Self {
+        let database = daybook_test_postgres::database().await;
+        let book = open(database.url());
+        migrate(&book).await;
+        let wire = Wire::to(&database);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+        let clock = Clock::system();
+        let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
+        let query = daybook_query_api::router(&QuerySettings {
+            book: open(&wire.url()),
+            keys: keys.clone(),
+            command_url: special.command_url.unwrap_or_else(|| url.clone()),
+            introspection: special.introspection,
+            patience: special.patience,
+            now: Arc::new(move || clock.now()),
+        });
+        let router = query.merge(CommandApi::new(bus, keys.clone()).router());
+        let still = Arc::new(Mutex::new(()));
+        let mut tasks = JoinSet::new();
+        let served = router.clone();
+        tasks.spawn(async move { axum::serve(listener, served).await.expect("it is served") });
+        tasks.spawn(show(book, Arc::clone(&still)));
+        Self { router, url, keys, wire, still, _tasks: tasks }
+    }
+
+    /// The value of `Authorization`.
+    pub(crate) fn authorization(&self, who: Who) -> Option<String> {
+        let far = DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time");
+        let (actor, from): (_, DateTime<Utc>) = match who {
+            Who::Guest => return None,
+            Who::Customer(id) => (Actor::Customer(CustomerId::new(id).expect("a valid id")), far),
+            Who::Support => (Actor::Support("sam".into()), far),
+            Who::Admin => (Actor::Admin("ada".into()), far),
+            Who::Expired => (Actor::Admin("ada".into()), DateTime::UNIX_EPOCH),
+        };
+        let token = self.keys.sign(&actor, from, TimeDelta::hours(1)).expect("it can be signed");
+        Some(format!("Bearer {token}"))
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, who: Who) -> axum::http::request::Builder {
+        let request = Request::builder().method(method).uri(path);
+        match self.authorization(who) {
+            Some(value) => request.header(header::AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    /// The routes, for answers that are streams.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("a router always answers");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("the body ends").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// A request over GraphQL, whole.
+    pub(crate) async fn post(&self, path: &str, who: Who, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path, who).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body.to_string().into()).expect("it is a request")).await
+    }
+
+    /// Asks the storefront.
+    pub(crate) async fn storefront(&self, who: Who, query: &str) -> Answer {
+        self.post("/graphql", who, &json!({"query": query})).await
+    }
+
+    /// Asks the back-office.
+    pub(crate) async fn office(&self, who: Who, query: &str) -> Answer {
+        self.post("/admin/graphql", who, &json!({"query": query})).await
+    }
+
+    /// Sends a command as an admin, and returns the position that shows it.
+    pub(crate) async fn command(&self, name: &str, body: Value) -> i64 {
+        let answer = self.post(&format!("/commands/{name}"), Who::Admin, &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{name} {body}: {}", answer.text);
+        answer.json()["position"].as_i64().expect("a receipt has a position")
+    }
+
+    /// Waits until the views show everything up to a position.
+    pub(crate) async fn shown(&self, position: i64) {
+        let request = self.request(Method::POST, "/graphql", Who::Guest).header("x-min-position", position);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("it is a request"))
+            .await
+            .data();
+    }
+
+    /// Creates a published product with a variant for each SKU, each for 2.50 EUR, and 1,000 of each.
+    pub(crate) async fn sell(&self, name: &str, brand: &str, skus: &[String]) -> i64 {
+        let variants: Vec<_> = skus.iter().map(|sku| json!({"sku": sku})).collect();
+        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes());
+        let product = json!({"product_id": id, "name": name, "brand": brand, "variants": variants, "publish": true});
+        let mut position = self.command("CreateProduct", product).await;
+        for sku in skus {
+            let price = json!({"minor_units": 250, "currency": "EUR"});
+            self.command("SetPrice", json!({"sku": sku, "price": price})).await;
+            position = self.command("ReceiveStock", json!({"sku": sku, "quantity": 1_000})).await;
+        }
+        position
+    }
+
+    /// Opens a cart of a customer, or of a guest, with one of each SKU.
+    pub(crate) async fn cart(&self, id: uuid::Uuid, customer: Option<&str>, skus: &[String]) -> i64 {
+        self.command("OpenCart", json!({"cart_id": id, "customer_id": customer, "currency": "EUR"})).await;
+        let lines: Vec<_> = skus.iter().map(|sku| json!({"sku": sku, "quantity": 1})).collect();
+        self.command("AddLines", json!({"cart_id": id, "lines": lines})).await
+    }
+}
+
+/// An id that is the same in every run.
+pub(crate) fn id(of: &str) -> uuid::Uuid {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, of.as_bytes())
+}
+
+/// SKUs with a prefix.
+pub(crate) fn skus(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("{prefix}-{at:03}")).collect()
+}
+
+fn open(url: &str) -> Daybook {
+    Daybook::open(&StoreSettings { database_url: url.to_owned(), max_connections: 8 }).expect("the url is one")
+}
+
+async fn migrate(book: &Daybook) {
+    book.migrate().await.expect("the book can be migrated");
+    daybook_event_stream::migrate(book).await.expect("the stream can be migrated");
+    daybook_projectors::migrate(book).await.expect("the views can be migrated");
+    for view in views::ALL {
+        rebuild::build_if_missing(book, &topology("test", 1), view).await.expect("the view can be built");
+    }
+}
+
+/// Folds the views as the book grows. The stream between the book and the views is what it stands in for.
+async fn show(book: Daybook, still: Arc<Mutex<()>>) {
+    let mut follower = book.follow();
+    let mut done = 0;
+    loop {
+        follower.past(done).await;
+        let _held = still.lock().await;
+        let events = book.read_after(done, 1_000, &Filter::default()).await.expect("the book can be read");
+        let Some(last) = events.last() else { continue };
+        done = last.position;
+        let mut client = book.pool().get().await.expect("the database answers");
+        for view in views::ALL {
+            let own = |event: &&RecordedEvent| Slice::of_stream(&event.stream_id) == Some(view.slice);
+            let own: Vec<_> = events.iter().filter(own).cloned().collect();
+            let transaction = client.transaction().await.expect("a transaction begins");
+            Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");
+            transaction.commit().await.expect("it is committed");
+        }
+        client.execute("UPDATE relay SET position = $1", &[&done]).await.expect("the position is moved");
+    }
+}
