@@ -43,6 +43,21 @@ pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix("daybook-test-").tempdir().expect("a directory can be made")
 }
 
+/// The processes that work in a directory or were told of it, by `/proc`; none where there is no such thing.
+#[must_use]
+pub fn processes_in(directory: &Path) -> Vec<String> {
+    let name = directory.to_string_lossy().into_owned();
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .filter_map(|entry| {
+            let process = entry.ok()?.path();
+            let command = String::from_utf8_lossy(&fs::read(process.join("cmdline")).ok()?).replace('\0', " ");
+            let works_there = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+            (works_there || command.contains(&name)).then_some(command)
+        })
+        .collect()
+}
+
 /// A running `daybook up`.
 pub struct Shop {
     child: Child,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use daybook_tests::{Shop, directory};
+use daybook_tests::{Shop, directory, processes_in};
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer},
@@ -103,7 +103,9 @@ async fn an_order_is_seen_everywhere_and_survives_a_restart_and_a_kill() {
     let (code, history) = shop.cli(&["history", "order", ORDER, "--json"]);
     let history: Value = serde_json::from_str(&history).expect("it is JSON");
     assert_eq!((code, &history["state"]["phase"]), (0, &json!("placed")));
+    assert!(processes_in(directory.path()).len() > 1, "the shop and its PostgreSQL");
     assert!(shop.stop().success(), "Ctrl-C is a clean end");
+    assert_eq!(processes_in(directory.path()), Vec::<String>::new(), "nothing is left behind");
 
     let shop = Shop::up(directory.path()).await;
     accepted(&shop, "ConfirmOrder", json!({ "order_id": ORDER })).await;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use daybook_event_stream::relay;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use daybook_event_stream::relay::{self, RelayStatus};
 
 use crate::config::Connection;
 
@@ -12,13 +13,16 @@ use crate::config::Connection;
 pub struct Args {
     #[command(flatten)]
     connection: Connection,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     what: Option<What>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum What {
-    /// How far it is, as JSON.
+    /// How far it is.
     Status,
     /// Publish the whole book again; consumers skip what they have taken in.
     Republish,
@@ -31,11 +35,29 @@ enum What {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
     match args.what.unwrap_or(What::Status) {
-        What::Status => println!("{}", serde_json::to_string_pretty(&relay::status(&book).await?)?),
+        What::Status if args.json => println!("{}", serde_json::to_string(&relay::status(&book).await?)?),
+        What::Status => show(&relay::status(&book).await?),
         What::Republish => {
             relay::republish(&book).await?;
             println!("the leader will publish the whole book again");
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn show(status: &RelayStatus) {
+    let RelayStatus { leader, epoch, cursor, head, lag, .. } = status;
+    let leader = if *leader { "a relay leads" } else { "no relay leads" };
+    println!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["topic", "partition", "last position", "offset"]);
+    for partition in &status.partitions {
+        table.add_row([
+            partition.topic.clone(),
+            partition.partition.to_string(),
+            partition.last_position.to_string(),
+            partition.last_offset.to_string(),
+        ]);
+    }
+    println!("{table}");
 }

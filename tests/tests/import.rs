@@ -1,0 +1,178 @@
+//! A month of real orders comes in: what was accepted and refused, and what every read model says of it, to the cent. Runs
+//! where the data of `shared/data/complete-journey` is beside the project.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use daybook_tests::{Shop, directory};
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{BaseConsumer, Consumer},
+};
+use serde_json::{Value, json};
+
+/// How long Kafka may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The data, where it is there.
+fn data() -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/complete-journey");
+    folder.join("expected.json").exists().then_some(folder)
+}
+
+/// A subscriber such as anybody could be: plain rdkafka, all topics, from the beginning.
+struct Subscriber {
+    wanted: Arc<AtomicUsize>,
+    thread: JoinHandle<usize>,
+}
+
+impl Subscriber {
+    fn start(shop: &Shop) -> Self {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", shop.ready("kafka_brokers"))
+            .set("group.id", "an-analyst")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "20")
+            .create()
+            .expect("a consumer can be made");
+        let topics = ["catalog", "inventory", "cart", "order"].map(|slice| format!("daybook.{slice}.events.v1"));
+        consumer.subscribe(&topics.each_ref().map(String::as_str)).expect("topics can be subscribed to");
+        let wanted = Arc::new(AtomicUsize::new(usize::MAX));
+        let until = Arc::clone(&wanted);
+        Self { wanted, thread: std::thread::spawn(move || read(&consumer, &until)) }
+    }
+
+    /// Waits until it has this many events, and returns how many it has got.
+    fn has(self, events: usize) -> usize {
+        self.wanted.store(events, Ordering::SeqCst);
+        self.thread.join().expect("the subscriber is content")
+    }
+}
+
+/// Reads until it has as many events as are wanted; each key's versions count up from one, without a gap or a repetition.
+fn read(consumer: &BaseConsumer, wanted: &AtomicUsize) -> usize {
+    let mut versions: HashMap<String, i64> = HashMap::new();
+    let (mut seen, mut last) = (0, Instant::now());
+    while seen < wanted.load(Ordering::SeqCst) {
+        let Some(message) = consumer.poll(Duration::from_millis(200)) else {
+            let waits = wanted.load(Ordering::SeqCst) == usize::MAX;
+            assert!(waits || last.elapsed() < PATIENCE, "only {seen} events came");
+            continue;
+        };
+        let message = message.expect("a message");
+        let value: Value = serde_json::from_slice(message.payload().expect("no value is empty")).expect("it is JSON");
+        let key = std::str::from_utf8(message.key().expect("there is a key")).expect("it is text");
+        let version = value["_meta"]["streamversion"].as_str().expect("a version").parse().expect("a number");
+        let before = versions.insert(key.to_owned(), version).unwrap_or(0);
+        assert_eq!(version, before + 1, "{key} is in order, each event once");
+        (seen, last) = (seen + 1, Instant::now());
+    }
+    seen
+}
+
+async fn admin(shop: &Shop, query: &str, position: &str) -> Value {
+    let authorization = format!("Bearer {}", shop.ready("admin_token"));
+    loop {
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("x-min-position", position),
+        ];
+        let answer = shop.send("POST", "/admin/graphql", &headers, json!({ "query": query }).to_string()).await;
+        // On a busy machine the read models may need longer than one request waits.
+        if answer.status != 503 {
+            assert!(answer.body["errors"].is_null(), "{}", answer.body);
+            return answer.body["data"].clone();
+        }
+        assert_eq!(answer.body["code"], "consistency_timeout");
+    }
+}
+
+fn summary(shop: &Shop, what: &str, file: &str) -> Value {
+    let (code, said) = shop.cli(&["import", what, file, "--json"]);
+    assert_eq!(code, 0, "{said}");
+    serde_json::from_str(&said).expect("a summary")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_real_orders_is_told_to_the_cent() {
+    let Some(data) = data() else {
+        println!("skipped: there is no shared/data/complete-journey beside the project");
+        return;
+    };
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(data.join("expected.json")).expect("it reads")).expect("it is JSON");
+    let path = |name: &str| data.join(name).to_str().expect("the path is text").to_owned();
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    let subscriber = Subscriber::start(&shop);
+
+    let products = summary(&shop, "products", &path("products.csv.gz"));
+    assert_eq!((&products["read"], &products["rejected"]), (&json!(92_331), &json!(0)));
+    let orders = summary(&shop, "orders", &path("orders.ndjson.gz"));
+    assert_eq!(orders["read"], expected["file"]["orders"]);
+    assert_eq!(orders["imported"], expected["accepted"]["orders"]);
+    assert_eq!(orders["rejected"], expected["rejected"]["orders"]);
+    let rejected = orders["rejected_file"].as_str().expect("it says where they are").to_owned();
+    let rejected = std::fs::read_to_string(directory.path().join(rejected)).expect("they are there");
+    let reasons: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(json!(reasons.len()), expected["rejected"]["orders"]);
+    assert!(reasons.iter().all(|order| {
+        let code = order["code"].as_str().expect("a code");
+        order["lines"].is_array() && ["quantity_not_positive", "unknown_sku"].contains(&code)
+    }));
+    let again = summary(&shop, "orders", &path("orders.ndjson.gz"));
+    assert_eq!(again["imported"], 0);
+    assert_eq!(again["already_there"], expected["accepted"]["orders"]);
+
+    let (_, relay) = shop.cli(&["relay", "status", "--json"]);
+    let head = serde_json::from_str::<Value>(&relay).expect("JSON")["head"].as_u64().expect("a position");
+    let query = r#"{
+        salesTotals(from: "2016-12-01", to: "2017-03-01") {
+            orders units customers skus net { minorUnits currency } discount { minorUnits } }
+        salesByDay(from: "2016-12-01", to: "2017-03-01") { date orders net { minorUnits } }
+        topProducts(from: "2016-12-01", to: "2017-03-01", first: 10) { sku net { minorUnits } } }"#;
+    let told = admin(&shop, query, &head.to_string()).await;
+    let accepted = &expected["accepted"];
+    assert_eq!(
+        told["salesTotals"],
+        json!([{
+            "orders": accepted["orders"], "units": accepted["units"], "customers": accepted["customers"],
+            "skus": accepted["skus"], "net": { "minorUnits": accepted["cents"], "currency": "USD" },
+            "discount": { "minorUnits": accepted["discount_cents"] }
+        }])
+    );
+    let days: serde_json::Map<String, Value> = told["salesByDay"]
+        .as_array()
+        .expect("days")
+        .iter()
+        .map(|day| {
+            let figures = json!({ "orders": day["orders"], "cents": day["net"]["minorUnits"] });
+            (day["date"].as_str().expect("a date").to_owned(), figures)
+        })
+        .collect();
+    assert_eq!(Value::Object(days), accepted["by_day"]);
+    let top: Vec<(&str, &Value)> = told["topProducts"]
+        .as_array()
+        .expect("products")
+        .iter()
+        .map(|product| (product["sku"].as_str().expect("a SKU"), &product["net"]["minorUnits"]))
+        .collect();
+    let best = accepted["top_skus_by_cents"].as_object().expect("SKUs");
+    assert_eq!(top.len(), best.len());
+    assert!(top.iter().all(|(sku, cents)| best[*sku] == **cents), "{top:?}");
+
+    let events = usize::try_from(head).expect("it fits");
+    assert_eq!(subscriber.has(events), events, "every event of the book came over Kafka, once and in order");
+    let (code, verdict) = shop.cli(&["verify", "--json"]);
+    assert_eq!(code, 0, "{verdict}");
+    assert!(shop.stop().success());
+}
