@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 /// What became of one call.
@@ -24,7 +23,7 @@ pub(super) enum Call {
 }
 
 /// What many callers have seen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Calls that were done.
     pub(super) done: u64,
@@ -32,34 +31,29 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     /// Calls that failed.
     pub(super) failed: u64,
-    /// How long calls that were done took, in microseconds.
-    pub(super) latency: Histogram<u64>,
+    /// How long each call that was done took, in microseconds; ends at more than an hour.
+    took: Vec<u32>,
     /// For how long it was measured: up to the last call that was done.
     pub(super) elapsed: Duration,
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
-        let latency = Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are valid");
-        Self { done: 0, refused: 0, failed: 0, latency, elapsed: Duration::ZERO }
-    }
-
     pub(super) fn count(&mut self, call: Call, took: Duration) {
         match call {
             Call::Done => {
                 self.done += 1;
-                self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+                self.took.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
             }
             Call::Refused => self.refused += 1,
             Call::Failed => self.failed += 1,
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.done += other.done;
         self.refused += other.refused;
         self.failed += other.failed;
-        self.latency += &other.latency;
+        self.took.extend(other.took);
         self.elapsed = self.elapsed.max(other.elapsed);
     }
 
@@ -70,11 +64,15 @@ impl Tally {
         done / self.elapsed.as_secs_f64()
     }
 
-    /// A quantile of the latency, in milliseconds.
-    pub(super) fn milliseconds(&self, quantile: f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a time for people")]
-        let micros = self.latency.value_at_quantile(quantile) as f64;
-        micros / 1000.0
+    /// How long calls took that were done, in milliseconds: percentiles, each the time that so many of a hundred calls did not
+    /// exceed. 0 when none was done.
+    pub(super) fn percentiles<const N: usize>(&self, percents: [usize; N]) -> [f64; N] {
+        let mut sorted = self.took.clone();
+        sorted.sort_unstable();
+        percents.map(|percent| {
+            let rank = (sorted.len() * percent).div_ceil(100).max(1);
+            sorted.get(rank - 1).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
+        })
     }
 }
 
@@ -91,7 +89,7 @@ where
     for number in 0..clients {
         let (mut call, stop) = (caller(number), Arc::clone(&stop));
         callers.spawn(async move {
-            let mut tally = Tally::new();
+            let mut tally = Tally::default();
             while !stop.load(Ordering::Relaxed) {
                 let sent = Instant::now();
                 let Some(outcome) = call().await else { break };
@@ -107,9 +105,9 @@ where
         tokio::time::sleep(time).await;
         stop.store(true, Ordering::Relaxed);
     });
-    let mut total = Tally::new();
+    let mut total = Tally::default();
     while let Some(tally) = callers.join_next().await {
-        total.add(&tally.expect("callers do not panic"));
+        total.add(tally.expect("callers do not panic"));
     }
     timer.abort();
     total

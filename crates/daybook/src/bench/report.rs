@@ -39,6 +39,7 @@ impl Report {
     pub(super) fn new(bench: &'static str, clients: u32, tally: &Tally, events: i64, ceiling: Ceiling) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let events = events as f64;
+        let [p50_ms, p99_ms] = tally.percentiles([50, 99]);
         Self {
             bench,
             clients,
@@ -46,8 +47,8 @@ impl Report {
             commands: tally.done,
             commands_per_s: tally.per_second(),
             events_per_s: events / tally.elapsed.as_secs_f64(),
-            p50_ms: tally.milliseconds(0.5),
-            p99_ms: tally.milliseconds(0.99),
+            p50_ms,
+            p99_ms,
             refused: tally.refused,
             conflicts: 0,
             errors: tally.failed,

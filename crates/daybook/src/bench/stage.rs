@@ -45,6 +45,15 @@ impl Stage {
         connect(&self.database_url).await
     }
 
+    /// Has the server put its write-ahead log in order, so that it writes over old segments, as one that has run for a while
+    /// does, instead of making new ones. A server that is not ours is left as it is.
+    pub(super) async fn settle(&self) -> anyhow::Result<()> {
+        if self.own.is_some() {
+            self.connect().await?.batch_execute("CHECKPOINT").await?;
+        }
+        Ok(())
+    }
+
     /// Takes everything away again.
     pub(super) async fn strike(self) -> anyhow::Result<()> {
         self.book.pool().close();
