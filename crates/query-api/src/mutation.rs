@@ -16,8 +16,12 @@ use crate::{
     viewer::{coded, viewer},
 };
 
-/// What a mutation returns.
+/// What a step of a mutation returns.
 pub(crate) type Done<T> = async_graphql::Result<T>;
+
+/// What the field of a mutation gives: nothing, beside an error, when it failed. So one that fails takes away nothing from the
+/// others of the request.
+pub(crate) type Carried<P> = async_graphql::Result<Option<P>>;
 
 /// The identity of the mutation, a UUID: sent again, it gets the first outcome. It may stand in the input as
 /// `idempotencyKey` instead.
@@ -153,7 +157,7 @@ impl<'c> Intent<'c> {
     }
 
     /// Sends the command, waits until the views show what it did, and reads the object whose id is in `field`.
-    pub(crate) async fn carry_out<P: Payload>(self, field: &str) -> Done<P> {
+    pub(crate) async fn carry_out<P: Payload>(self, field: &str) -> Carried<P> {
         let Self { context, command, body, key } = self;
         let id = body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let body = Value::Object(body);
@@ -168,9 +172,9 @@ impl<'c> Intent<'c> {
                     context.add_error(context.set_error_path(error.into_server_error(context.item.pos)));
                     None
                 });
-                Ok(P::new(subject, Vec::new(), Some(Long(position))))
+                Ok(Some(P::new(subject, Vec::new(), Some(Long(position)))))
             }
-            Err(problem) => Ok(P::new(None, vec![problem.into()], None)),
+            Err(problem) => Ok(Some(P::new(None, vec![problem.into()], None))),
         }
     }
 }

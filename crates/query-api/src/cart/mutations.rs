@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Cart, by_id};
 use crate::{
-    mutation::{Done, Intent, inputs, parse, payloads},
+    mutation::{Carried, Done, Intent, inputs, parse, payloads},
     viewer::viewer,
 };
 
@@ -82,7 +82,7 @@ pub(crate) struct CartMutation;
 #[Object]
 impl CartMutation {
     /// Opens a cart: the caller's own, or a guest's.
-    async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> Done<CartPayload> {
+    async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> Carried<CartPayload> {
         let mut intent = Intent::of(context, "OpenCart", &input)?.creating("cart_id", "cart");
         if let Actor::Customer(me) = &viewer(context)?.actor {
             intent = intent.with_default("customer_id", me)?;
@@ -91,7 +91,7 @@ impl CartMutation {
     }
 
     /// Adds lines to a cart: all or none.
-    async fn cart_lines_add(&self, context: &Context<'_>, input: CartLinesAddInput) -> Done<CartPayload> {
+    async fn cart_lines_add(&self, context: &Context<'_>, input: CartLinesAddInput) -> Carried<CartPayload> {
         Intent::of(context, "AddLines", &input)?.carry_out("cart_id").await
     }
 
@@ -100,22 +100,22 @@ impl CartMutation {
         &self,
         context: &Context<'_>,
         input: CartLineQuantityChangeInput,
-    ) -> Done<CartPayload> {
+    ) -> Carried<CartPayload> {
         Intent::of(context, "ChangeQuantity", &input)?.carry_out("cart_id").await
     }
 
     /// Takes a line out.
-    async fn cart_line_remove(&self, context: &Context<'_>, input: CartLineRemoveInput) -> Done<CartPayload> {
+    async fn cart_line_remove(&self, context: &Context<'_>, input: CartLineRemoveInput) -> Carried<CartPayload> {
         Intent::of(context, "RemoveLine", &input)?.carry_out("cart_id").await
     }
 
     /// Moves all lines of one cart into another, as at login.
-    async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> Done<CartPayload> {
+    async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> Carried<CartPayload> {
         Intent::of(context, "MergeCarts", &input)?.carry_out("into").await
     }
 
     /// Gives a cart up.
-    async fn cart_abandon(&self, context: &Context<'_>, input: CartAbandonInput) -> Done<CartPayload> {
+    async fn cart_abandon(&self, context: &Context<'_>, input: CartAbandonInput) -> Carried<CartPayload> {
         Intent::of(context, "AbandonCart", &input)?.carry_out("cart_id").await
     }
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Category, Product, Variant};
 use crate::{
-    mutation::{AttributeInput, Done, Intent, MoneyInput, by_name, inputs, parse, payloads},
+    mutation::{AttributeInput, Carried, Done, Intent, MoneyInput, by_name, inputs, parse, payloads},
     read::reader,
 };
 
@@ -142,44 +142,44 @@ pub(crate) struct CatalogMutation;
 #[Object]
 impl CatalogMutation {
     /// Creates a product.
-    async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> Done<ProductPayload> {
+    async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> Carried<ProductPayload> {
         let intent = Intent::of(context, "CreateProduct", &input)?.creating("product_id", "product");
         intent.carry_out("product_id").await
     }
 
     /// Changes what is said of a product.
-    async fn product_revise(&self, context: &Context<'_>, input: ProductReviseInput) -> Done<ProductPayload> {
+    async fn product_revise(&self, context: &Context<'_>, input: ProductReviseInput) -> Carried<ProductPayload> {
         Intent::of(context, "ReviseProduct", &input)?.carry_out("product_id").await
     }
 
     /// Shows a product to customers.
-    async fn product_publish(&self, context: &Context<'_>, input: ProductMoveInput) -> Done<ProductPayload> {
+    async fn product_publish(&self, context: &Context<'_>, input: ProductMoveInput) -> Carried<ProductPayload> {
         Intent::of(context, "PublishProduct", &input)?.carry_out("product_id").await
     }
 
     /// Takes a product out of sale.
-    async fn product_archive(&self, context: &Context<'_>, input: ProductMoveInput) -> Done<ProductPayload> {
+    async fn product_archive(&self, context: &Context<'_>, input: ProductMoveInput) -> Carried<ProductPayload> {
         Intent::of(context, "ArchiveProduct", &input)?.carry_out("product_id").await
     }
 
     /// Adds a variant to a product.
-    async fn variant_add(&self, context: &Context<'_>, input: VariantAddInput) -> Done<ProductPayload> {
+    async fn variant_add(&self, context: &Context<'_>, input: VariantAddInput) -> Carried<ProductPayload> {
         Intent::of(context, "AddVariant", &input)?.carry_out("product_id").await
     }
 
     /// Sets the price of a SKU.
-    async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> Done<VariantPayload> {
+    async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> Carried<VariantPayload> {
         Intent::of(context, "SetPrice", &input)?.carry_out("sku").await
     }
 
     /// Creates a category.
-    async fn category_create(&self, context: &Context<'_>, input: CategoryCreateInput) -> Done<CategoryPayload> {
+    async fn category_create(&self, context: &Context<'_>, input: CategoryCreateInput) -> Carried<CategoryPayload> {
         let intent = Intent::of(context, "CreateCategory", &input)?.creating("category_id", "category");
         intent.carry_out("category_id").await
     }
 
     /// Moves a category, and all that stands under it, to another parent.
-    async fn category_move(&self, context: &Context<'_>, input: CategoryMoveInput) -> Done<CategoryPayload> {
+    async fn category_move(&self, context: &Context<'_>, input: CategoryMoveInput) -> Carried<CategoryPayload> {
         Intent::of(context, "MoveCategory", &input)?.carry_out("category_id").await
     }
 }

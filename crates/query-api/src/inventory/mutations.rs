@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Stock, of_skus};
 use crate::{
-    mutation::{Done, Intent, inputs, payloads},
+    mutation::{Carried, Done, Intent, inputs, payloads},
     read::reader,
 };
 
@@ -92,38 +92,42 @@ pub(crate) struct InventoryMutation;
 #[Object]
 impl InventoryMutation {
     /// Takes goods in.
-    async fn stock_receive(&self, context: &Context<'_>, input: StockReceiveInput) -> Done<StockPayload> {
+    async fn stock_receive(&self, context: &Context<'_>, input: StockReceiveInput) -> Carried<StockPayload> {
         Intent::of(context, "ReceiveStock", &input)?.carry_out("sku").await
     }
 
     /// Corrects what is on hand.
-    async fn stock_adjust(&self, context: &Context<'_>, input: StockAdjustInput) -> Done<StockPayload> {
+    async fn stock_adjust(&self, context: &Context<'_>, input: StockAdjustInput) -> Carried<StockPayload> {
         Intent::of(context, "AdjustStock", &input)?.carry_out("sku").await
     }
 
     /// Claims stock for an owner.
-    async fn stock_reserve(&self, context: &Context<'_>, input: StockReserveInput) -> Done<StockPayload> {
+    async fn stock_reserve(&self, context: &Context<'_>, input: StockReserveInput) -> Carried<StockPayload> {
         let intent = Intent::of(context, "ReserveStock", &input)?.creating("reservation_id", "reservation");
         intent.carry_out("sku").await
     }
 
     /// Gives a reservation up.
-    async fn stock_release(&self, context: &Context<'_>, input: ReservationInput) -> Done<StockPayload> {
+    async fn stock_release(&self, context: &Context<'_>, input: ReservationInput) -> Carried<StockPayload> {
         Intent::of(context, "ReleaseStock", &input)?.carry_out("sku").await
     }
 
     /// Turns a reservation into goods that have left.
-    async fn reservation_commit(&self, context: &Context<'_>, input: ReservationInput) -> Done<StockPayload> {
+    async fn reservation_commit(&self, context: &Context<'_>, input: ReservationInput) -> Carried<StockPayload> {
         Intent::of(context, "CommitReservation", &input)?.carry_out("sku").await
     }
 
     /// Moves goods from one location to another.
-    async fn stock_transfer(&self, context: &Context<'_>, input: StockTransferInput) -> Done<StockPayload> {
+    async fn stock_transfer(&self, context: &Context<'_>, input: StockTransferInput) -> Carried<StockPayload> {
         Intent::of(context, "TransferStock", &input)?.carry_out("sku").await
     }
 
     /// Says whether a SKU may be sold beyond what is on hand.
-    async fn stock_backorders_set(&self, context: &Context<'_>, input: StockBackordersSetInput) -> Done<StockPayload> {
+    async fn stock_backorders_set(
+        &self,
+        context: &Context<'_>,
+        input: StockBackordersSetInput,
+    ) -> Carried<StockPayload> {
         Intent::of(context, "SetBackorders", &input)?.carry_out("sku").await
     }
 }

@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object};
 
 use super::{Order, by_id};
-use crate::mutation::{Done, Intent, MoneyInput, inputs, parse, payloads};
+use crate::mutation::{Carried, Done, Intent, MoneyInput, inputs, parse, payloads};
 
 inputs! {
     /// Checks a cart out.
@@ -52,12 +52,12 @@ pub(crate) struct OrderMutation;
 #[Object]
 impl OrderMutation {
     /// Checks a cart out: prices, stock, order and cart in one, or nothing.
-    async fn order_place(&self, context: &Context<'_>, input: OrderPlaceInput) -> Done<OrderPayload> {
+    async fn order_place(&self, context: &Context<'_>, input: OrderPlaceInput) -> Carried<OrderPayload> {
         Intent::of(context, "PlaceOrder", &input)?.creating("order_id", "order").carry_out("order_id").await
     }
 
     /// Calls an order off; its stock is free again.
-    async fn order_cancel(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
+    async fn order_cancel(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "CancelOrder", &input)?.carry_out("order_id").await
     }
 }
@@ -68,47 +68,47 @@ pub(crate) struct BackOfficeOrderMutation;
 #[Object]
 impl BackOfficeOrderMutation {
     /// Accepts an order.
-    async fn order_confirm(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
+    async fn order_confirm(&self, context: &Context<'_>, input: OrderMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "ConfirmOrder", &input)?.carry_out("order_id").await
     }
 
     /// Holds an order.
-    async fn order_hold(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
+    async fn order_hold(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "HoldOrder", &input)?.carry_out("order_id").await
     }
 
     /// Lets a held order go on.
-    async fn order_resume(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
+    async fn order_resume(&self, context: &Context<'_>, input: OrderMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "ResumeOrder", &input)?.carry_out("order_id").await
     }
 
     /// Starts to pick and pack.
-    async fn order_start_fulfilment(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
+    async fn order_start_fulfilment(&self, context: &Context<'_>, input: OrderMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "StartFulfilment", &input)?.carry_out("order_id").await
     }
 
     /// Sends the goods.
-    async fn order_ship(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
+    async fn order_ship(&self, context: &Context<'_>, input: OrderMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "ShipOrder", &input)?.carry_out("order_id").await
     }
 
     /// Notes that the customer has the goods.
-    async fn order_deliver(&self, context: &Context<'_>, input: OrderMoveInput) -> Done<OrderPayload> {
+    async fn order_deliver(&self, context: &Context<'_>, input: OrderMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "DeliverOrder", &input)?.carry_out("order_id").await
     }
 
     /// Notes that the goods have come back.
-    async fn order_return(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
+    async fn order_return(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "ReturnOrder", &input)?.carry_out("order_id").await
     }
 
     /// Notes that the money has gone back.
-    async fn order_refund(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Done<OrderPayload> {
+    async fn order_refund(&self, context: &Context<'_>, input: OrderReasonedMoveInput) -> Carried<OrderPayload> {
         Intent::of(context, "RefundOrder", &input)?.carry_out("order_id").await
     }
 
     /// Adds a note to the history of an order.
-    async fn order_note_add(&self, context: &Context<'_>, input: OrderNoteAddInput) -> Done<OrderPayload> {
+    async fn order_note_add(&self, context: &Context<'_>, input: OrderNoteAddInput) -> Carried<OrderPayload> {
         Intent::of(context, "AddNote", &input)?.carry_out("order_id").await
     }
 }

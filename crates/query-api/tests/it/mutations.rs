@@ -250,3 +250,16 @@ async fn a_command_api_that_is_out_of_reach_is_a_failure_and_no_refusal() {
     let answer = shop.storefront(Who::Guest, mutation).await;
     assert_eq!(answer.code(), "UNAVAILABLE");
 }
+
+#[tokio::test]
+async fn a_mutation_that_fails_takes_nothing_away_from_the_others() {
+    let shop = Shop::open().await;
+    let mutation = r#"mutation {
+        one: cartOpen(input: { currency: "EUR" }) { cart { status } }
+        two: cartAbandon(input: { cartId: "no id" }) @idempotent(key: "no key") { cart { status } }
+        three: cartOpen(input: { currency: "EUR" }) { cart { status } } }"#;
+    let answer = shop.storefront(Who::Guest, mutation).await;
+    assert_eq!(answer.code(), "BAD_INPUT");
+    let open = json!({ "cart": { "status": "open" } });
+    assert_eq!(answer.json()["data"], json!({ "one": open, "two": null, "three": open }));
+}
