@@ -2,6 +2,8 @@
 //!
 //! The journeys see nothing of the engine but its binary, its HTTP and GraphQL APIs, and Kafka.
 
+pub mod nemesis;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},

@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daybook-query-api",
         ],
     ),
-    ("daybook-tests", &[]),
+    // The nemesis starts private servers as `up` does, and decides again what was decided.
+    ("daybook-tests", &["daybook", "daybook-domain"]),
 ];
 
 /// What the domain may depend on: nothing async, no clock, no randomness, no IO.

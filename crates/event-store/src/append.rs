@@ -84,11 +84,10 @@ impl Appender {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
         let mut known = HashMap::new();
         loop {
-            let pending: Vec<_> = (0..steps.len()).filter(|&index| outcomes[index].is_none()).collect();
-            if pending.is_empty() {
+            if outcomes.iter().all(Option::is_some) {
                 return Ok(outcomes.into_iter().flatten().collect());
             }
-            let plan = plan(steps, &pending, &known);
+            let plan = plan(steps, &outcomes, &known);
             for (index, conflict) in plan.conflicts {
                 outcomes[index] = Some(conflict);
             }

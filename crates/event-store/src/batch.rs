@@ -104,9 +104,9 @@ pub enum Outcome {
         /// Whether that command said the same.
         same_fingerprint: bool,
     },
-    /// Something it read has changed. Nothing was written.
+    /// Something it read has changed, or rests on a step before it that was not written. Nothing was written.
     Conflict {
-        /// The streams that are not at the version they were read at, with the version they are at.
+        /// The streams that are not as they were read, with the version they are at.
         actual: Vec<(Arc<str>, i32)>,
     },
 }

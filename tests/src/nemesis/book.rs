@@ -1,0 +1,112 @@
+//! The book, read from the outside when all is over: its events and its log of commands, as they stand in PostgreSQL.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// An event of the book.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its place in the book.
+    pub position: i64,
+    /// Its stream.
+    pub stream: String,
+    /// Its place in the stream.
+    pub version: i32,
+    /// What happened.
+    pub event_type: String,
+    /// The version of its schema.
+    pub schema_version: i16,
+    /// Its identity.
+    pub event_id: Uuid,
+    /// When it was written.
+    pub recorded_at: DateTime<Utc>,
+    /// When it took effect.
+    pub effective_at: DateTime<Utc>,
+    /// The command that began its story.
+    pub correlation_id: Uuid,
+    /// Who acted.
+    pub actor: String,
+    /// What happened, in full.
+    pub data: Value,
+}
+
+/// A command of the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Command {
+    /// Where its events begin.
+    pub first: i64,
+    /// How many it has.
+    pub events: usize,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default)]
+pub struct Book {
+    /// The events, in order; the first one is at position 1.
+    pub events: Vec<Event>,
+    /// The commands, by their identity.
+    pub commands: BTreeMap<Uuid, Command>,
+}
+
+impl Book {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read(sql: &Client) -> anyhow::Result<Self> {
+        let mut book = Self::default();
+        let rows = sql
+            .query(
+                "SELECT position, stream_id, version, type, schema_version, event_id, recorded_at, effective_at,
+                        correlation_id, actor, data FROM events ORDER BY position",
+                &[],
+            )
+            .await?;
+        for row in rows {
+            book.events.push(Event {
+                position: row.try_get(0)?,
+                stream: row.try_get(1)?,
+                version: row.try_get(2)?,
+                event_type: row.try_get(3)?,
+                schema_version: row.try_get(4)?,
+                event_id: row.try_get(5)?,
+                recorded_at: row.try_get(6)?,
+                effective_at: row.try_get(7)?,
+                correlation_id: row.try_get(8)?,
+                actor: row.try_get(9)?,
+                data: row.try_get(10)?,
+            });
+        }
+        for row in sql.query("SELECT command_id, first_position, events FROM commands", &[]).await? {
+            let events = usize::try_from(row.try_get::<_, i32>(2)?)?;
+            book.commands.insert(row.try_get(0)?, Command { first: row.try_get(1)?, events });
+        }
+        Ok(book)
+    }
+
+    /// The events of a command; fewer where the book lacks some.
+    #[must_use]
+    pub fn of(&self, command: Command) -> &[Event] {
+        let begin = usize::try_from(command.first - 1).unwrap_or(usize::MAX).min(self.events.len());
+        let end = begin.saturating_add(command.events).min(self.events.len());
+        &self.events[begin..end]
+    }
+
+    /// The commands in the order in which they were committed.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(Uuid, Command)> {
+        let mut commands: Vec<_> = self.commands.iter().map(|(id, command)| (*id, *command)).collect();
+        commands.sort_by_key(|(_, command)| command.first);
+        commands
+    }
+
+    /// The last position.
+    #[must_use]
+    pub fn head(&self) -> i64 {
+        self.events.last().map_or(0, |event| event.position)
+    }
+}

@@ -1,0 +1,105 @@
+//! The book as what happened in a shop, told from the JSON of its events alone: the rules here are written a second time, without
+//! the domain's own code.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Check;
+use crate::nemesis::book::{Book, Event};
+
+pub(super) fn checks(book: &Book) -> Vec<Check> {
+    vec![oversell(book), money(book)]
+}
+
+/// How much of a SKU there is, and how much of it is claimed.
+#[derive(Default)]
+struct Stock {
+    on_hand: i64,
+    claims: HashMap<String, i64>,
+}
+
+impl Stock {
+    fn available(&self) -> i64 {
+        self.on_hand - self.claims.values().sum::<i64>()
+    }
+
+    fn take_in(&mut self, event: &Event) {
+        let units = event.data["quantity"].as_i64().unwrap_or(0);
+        let claim = event.data["reservation_id"].as_str().unwrap_or_default().to_owned();
+        match event.event_type.as_str() {
+            "StockReceived" => self.on_hand += units,
+            "StockAdjusted" => self.on_hand += event.data["delta"].as_i64().unwrap_or(0),
+            "StockReserved" => drop(self.claims.insert(claim, units)),
+            "ReservationReleased" => drop(self.claims.remove(&claim)),
+            "ReservationCommitted" => self.on_hand -= self.claims.remove(&claim).unwrap_or(units),
+            _ => {}
+        }
+    }
+}
+
+/// At no position more is claimed than there is. Within one command claims that have expired give way first.
+fn oversell(book: &Book) -> Check {
+    let mut check = Check::new("nothing is sold that is not there");
+    let mut stocks: HashMap<&str, Stock> = HashMap::new();
+    for event in book.events.iter().filter(|event| event.stream.starts_with("stock-")) {
+        let stock = stocks.entry(&event.stream).or_default();
+        stock.take_in(event);
+        let left = stock.available();
+        check.holds(left >= 0, || format!("{} has {left} left at position {}", event.stream, event.position));
+    }
+    check
+}
+
+fn minor(money: &Value) -> i64 {
+    money["minor_units"].as_i64().unwrap_or(i64::MIN)
+}
+
+/// An order comes to the sum of its lines, each at the price that holds at that position.
+fn money(book: &Book) -> Check {
+    let mut check = Check::new("orders come to their lines at the prices of that moment");
+    let mut prices: HashMap<String, i64> = HashMap::new();
+    for event in &book.events {
+        match event.event_type.as_str() {
+            "PriceSet" => {
+                let sku = event.data["sku"].as_str().unwrap_or_default().to_owned();
+                prices.insert(sku, minor(&event.data["price"]));
+            }
+            "OrderPlaced" => {
+                let wrong = wrong_order(&event.data, &prices);
+                check.holds(wrong.is_none(), || format!("position {}: {}", event.position, wrong.unwrap_or_default()));
+            }
+            "OrderImported" => {
+                let total: i64 = lines(&event.data).map(|line| minor(&line["line_total"])).sum();
+                let net = minor(&event.data["totals"]["net"]);
+                check.holds(total == net, || format!("position {}: {net} is not {total}", event.position));
+            }
+            _ => {}
+        }
+    }
+    check
+}
+
+fn lines(order: &Value) -> impl Iterator<Item = &Value> {
+    order["lines"].as_array().into_iter().flatten()
+}
+
+fn wrong_order(order: &Value, prices: &HashMap<String, i64>) -> Option<String> {
+    let mut sum = 0;
+    for line in lines(order) {
+        let sku = line["sku"].as_str().unwrap_or_default();
+        let (price, units) = (minor(&line["unit_price"]), line["quantity"].as_i64().unwrap_or(0));
+        if prices.get(sku) != Some(&price) {
+            return Some(format!("{sku} is sold at {price}, its price is {:?}", prices.get(sku)));
+        }
+        let total = minor(&line["line_total"]);
+        if price.checked_mul(units) != Some(total) {
+            return Some(format!("{units} {sku} at {price} do not come to {total}"));
+        }
+        sum += total;
+    }
+    let (gross, net) = (minor(&order["totals"]["gross"]), minor(&order["totals"]["net"]));
+    let discount = minor(&order["totals"]["discount"]);
+    let adds_up = sum == gross && gross - discount == net;
+    (!adds_up).then(|| format!("lines of {sum} come to {gross} less {discount} is {net}"))
+}

@@ -1,0 +1,289 @@
+//! Whether the outcomes are those of one command after the other, in the order of the book. Every command is decided once more, on
+//! the state that the commands before it have left, and must come to the same events. A refusal must be right, and an answered
+//! query true, at some position between its beginning and its end.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use daybook_domain::{
+    Actor, Command, Context, Decide, Decision, Refusal, Rejection, Source, State, StreamName, View,
+    event::Event as DomainEvent,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Check;
+use crate::nemesis::{
+    ACTOR,
+    book::{Book, Event},
+    history::{Answer, Attempt, Call, Read, Seen},
+};
+
+/// The shop at a position.
+#[derive(Default)]
+struct Shop(HashMap<StreamName, (State, i32)>);
+
+impl Source for Shop {
+    fn find(&self, stream: &StreamName) -> Option<(&State, i32)> {
+        self.0.get(stream).map(|(state, version)| (state, *version))
+    }
+}
+
+impl Shop {
+    /// Decides, on all that has happened so far.
+    fn decide(&mut self, call: &Call, now: DateTime<Utc>) -> Result<Decision, Refused> {
+        let command = match Command::deserialize(call.name, &call.body) {
+            Some(Ok(command)) => command,
+            _ => return Err(Refused::Malformed),
+        };
+        let context = Context { now, actor: Actor::Admin(ACTOR.to_owned()), command_id: call.key };
+        loop {
+            let view = View::over(self);
+            let missing = match command.decide(&context, &view) {
+                Ok(decision) => return Ok(decision),
+                Err(Rejection::Refused(refusal)) => return Err(Refused::By(refusal)),
+                Err(Rejection::NotLoaded) => view.missing(),
+            };
+            for stream in missing {
+                let Some(state) = State::empty(&stream) else { return Err(Refused::Malformed) };
+                self.0.insert(stream, (state, 0));
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: &Event) -> Result<(), String> {
+        let stream = StreamName::from(Arc::<str>::from(event.stream.as_str()));
+        let schema = u16::try_from(event.schema_version).unwrap_or(0);
+        let decoded = DomainEvent::decode(&event.event_type, schema, event.data.to_string().as_bytes());
+        let decoded = decoded.map_err(|error| error.to_string())?;
+        let empty = State::empty(&stream).ok_or("no slice has such a stream")?;
+        let (state, version) = self.0.entry(stream).or_insert((empty, 0));
+        state.evolve(&decoded, event.effective_at);
+        *version = event.version;
+        Ok(())
+    }
+
+    /// Whether somebody who looked now would have seen this.
+    fn shows(&self, seen: &Seen) -> bool {
+        match seen {
+            Seen::Stock { sku, levels } => {
+                let there = match self.find(&StreamName::of("stock", format_args!("{sku}@main"))) {
+                    Some((State::Stock(stock), _)) => Some((stock.on_hand, stock.reserved)),
+                    _ => None,
+                };
+                there == *levels
+            }
+            Seen::Order { id, phase } => {
+                let there = match self.find(&StreamName::of("order", id)) {
+                    Some((State::Order(order), _)) => order.0.as_ref().map(|order| in_graphql(&order.phase)),
+                    _ => None,
+                };
+                there == *phase
+            }
+        }
+    }
+}
+
+fn in_graphql(phase: &impl serde::Serialize) -> String {
+    serde_json::to_value(phase).ok().and_then(|name| Some(name.as_str()?.to_uppercase())).unwrap_or_default()
+}
+
+enum Refused {
+    By(Refusal),
+    Malformed,
+}
+
+/// What must have been true at some position.
+enum Claim<'h> {
+    Refusal(&'h Call, &'h Attempt),
+    Shown(&'h Read),
+}
+
+/// A claim, and the positions between which it was made.
+struct Window<'h> {
+    low: i64,
+    high: i64,
+    claim: Claim<'h>,
+}
+
+pub(super) fn checks(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
+    let mut replay = Replay {
+        accepted: Check::new("every command comes to the same when it is decided again in the order of the book"),
+        refused: Check::new("every refusal was right at a position between question and answer"),
+        shown: Check::new("no query has shown less than the position that was asked for"),
+        shop: Shop::default(),
+        windows: windows(book, calls, reads),
+        open: Vec::new(),
+    };
+    let sent: HashMap<Uuid, &Call> = calls.iter().map(|call| (call.key, call)).collect();
+    replay.look(0, true);
+    for (id, command) in book.in_order() {
+        let events = book.of(command);
+        if let Some(call) = sent.get(&id) {
+            replay.decide_again(call, events);
+        }
+        for (nr, event) in (1..).zip(events) {
+            if let Err(error) = replay.shop.take_in(event) {
+                replay.accepted.violates(|| format!("position {} cannot be read: {error}", event.position));
+            }
+            replay.look(event.position, nr == events.len());
+        }
+    }
+    replay.end()
+}
+
+struct Replay<'h> {
+    accepted: Check,
+    refused: Check,
+    shown: Check,
+    shop: Shop,
+    /// Claims whose beginning is still to come, by their beginning.
+    windows: BTreeMap<i64, Vec<Window<'h>>>,
+    /// Claims that have begun, and were not true so far.
+    open: Vec<Window<'h>>,
+}
+
+impl Replay<'_> {
+    fn decide_again(&mut self, call: &Call, events: &[Event]) {
+        let Some(first) = events.first() else { return };
+        // An import takes effect in the past; everything else at the time of its decision.
+        let now = if call.name == "ImportOrder" { first.recorded_at } else { first.effective_at };
+        let again: Option<Vec<(String, Value)>> = self.shop.decide(call, now).ok().map(|decision| {
+            let tell = |(stream, event): &(StreamName, DomainEvent)| {
+                let data = event.encode().ok().and_then(|text| serde_json::from_str(&text).ok());
+                (stream.to_string(), data.unwrap_or(Value::Null))
+            };
+            decision.events.iter().map(tell).collect()
+        });
+        let written: Vec<_> = events.iter().map(|event| (event.stream.clone(), event.data.clone())).collect();
+        self.accepted.holds(again.as_ref() == Some(&written), || {
+            format!("{} {} at position {} would now come to {again:?}", call.name, call.key, first.position)
+        });
+    }
+
+    /// Looks whether claims are true at this position, and gives up those that it is too late for.
+    fn look(&mut self, position: i64, between_commands: bool) {
+        let (open, shop) = (std::mem::take(&mut self.open), &mut self.shop);
+        let later = self.windows.split_off(&(position + 1));
+        let begun = std::mem::replace(&mut self.windows, later).into_values().flatten();
+        for window in open.into_iter().chain(begun) {
+            let in_time = position <= window.high;
+            let holds = in_time
+                && match &window.claim {
+                    Claim::Refusal(call, attempt) => between_commands && is_right(shop, call, attempt),
+                    Claim::Shown(read) => shop.shows(&read.seen),
+                };
+            let check = match &window.claim {
+                Claim::Refusal(..) => &mut self.refused,
+                Claim::Shown(_) => &mut self.shown,
+            };
+            if holds {
+                check.holds(true, String::new);
+            } else if in_time {
+                self.open.push(window);
+            } else {
+                check.holds(false, || window.told());
+            }
+        }
+    }
+
+    fn end(mut self) -> Vec<Check> {
+        for window in self.open.into_iter().chain(self.windows.into_values().flatten()) {
+            let check = match &window.claim {
+                Claim::Refusal(..) => &mut self.refused,
+                Claim::Shown(_) => &mut self.shown,
+            };
+            check.holds(false, || window.told());
+        }
+        vec![self.accepted, self.refused, self.shown]
+    }
+}
+
+fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
+    let Answer::Refused { code, detail } = &attempt.answer else { return true };
+    match shop.decide(call, attempt.at) {
+        Err(Refused::By(refusal)) => refusal.code() == *code && refusal.to_string() == *detail,
+        _ => false,
+    }
+}
+
+impl Window<'_> {
+    fn told(&self) -> String {
+        let Self { low, high, claim } = self;
+        match claim {
+            Claim::Refusal(call, attempt) => {
+                format!("{} {} was never right from {low} to {high}: {:?}", call.name, call.key, attempt.answer)
+            }
+            Claim::Shown(read) => format!("was never so from {low} to {high}: {:?}", read.seen),
+        }
+    }
+}
+
+/// The claims of all clients, by the position at which they begin.
+fn windows<'h>(book: &Book, calls: &'h [Call], reads: &'h [Read]) -> BTreeMap<i64, Vec<Window<'h>>> {
+    let bounds = Bounds::new(book, calls);
+    let refusals = calls.iter().filter_map(|call| {
+        let attempt = call.refused()?;
+        let (low, high) = (bounds.known_before(attempt.sent), bounds.possible_before(attempt.answered));
+        Some(Window { low, high, claim: Claim::Refusal(call, attempt) })
+    });
+    let shown = reads.iter().map(|read| Window {
+        low: read.min_position,
+        high: bounds.possible_before(read.answered),
+        claim: Claim::Shown(read),
+    });
+    let mut windows: BTreeMap<i64, Vec<Window<'h>>> = BTreeMap::new();
+    for window in refusals.chain(shown) {
+        windows.entry(window.low).or_default().push(window);
+    }
+    windows
+}
+
+/// What a tick says of positions.
+struct Bounds {
+    /// Answers by tick, each with the highest position that was acknowledged until then.
+    known: BTreeMap<u64, i64>,
+    /// First attempts by tick, each with the lowest position that was given to anything sent from then on.
+    possible: BTreeMap<u64, i64>,
+    head: i64,
+}
+
+impl Bounds {
+    fn new(book: &Book, calls: &[Call]) -> Self {
+        let (mut known, mut possible) = (BTreeMap::new(), BTreeMap::new());
+        for call in calls {
+            for attempt in &call.attempts {
+                if let Answer::Accepted(receipt) = &attempt.answer {
+                    known.insert(attempt.answered, receipt.position);
+                }
+            }
+            if let Some(command) = book.commands.get(&call.key) {
+                possible.insert(call.sent(), command.first);
+            }
+        }
+        let mut highest = 0;
+        for position in known.values_mut() {
+            highest = highest.max(*position);
+            *position = highest;
+        }
+        let mut lowest = i64::MAX;
+        for position in possible.values_mut().rev() {
+            lowest = lowest.min(*position);
+            *position = lowest;
+        }
+        Self { known, possible, head: book.head() }
+    }
+
+    /// Everything up to this position was committed before this tick.
+    fn known_before(&self, tick: u64) -> i64 {
+        self.known.range(..tick).next_back().map_or(0, |(_, position)| *position)
+    }
+
+    /// Nothing after this position was committed before this tick.
+    fn possible_before(&self, tick: u64) -> i64 {
+        self.possible.range(tick..).next().map_or(self.head, |(_, position)| position - 1)
+    }
+}

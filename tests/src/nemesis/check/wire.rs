@@ -1,0 +1,154 @@
+//! Kafka beside the book: every event once and in order in its partition, each naming the one before it. Where topics were filled
+//! again, what comes a second time is passed over, as every consumer does.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::{BorrowedMessage, Headers},
+};
+use serde_json::Value;
+
+use super::Check;
+use crate::nemesis::book::Book;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A message, as far as it is checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Its topic and partition.
+    pub place: (String, i32),
+    /// The stream.
+    pub key: String,
+    /// The position.
+    pub sequence: i64,
+    /// The position of the one before it.
+    pub previous: i64,
+    /// The identity of the event.
+    pub id: String,
+    /// What happened, without `_meta`.
+    pub data: Value,
+}
+
+/// Reads all that the broker still holds, partition by partition.
+///
+/// # Errors
+/// When the broker fails.
+pub fn read(brokers: &str, topics: &[String], partitions: i32) -> anyhow::Result<Vec<Message>> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "nemesis")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .create()?;
+    let (mut wanted, mut unread) = (TopicPartitionList::new(), BTreeMap::new());
+    for topic in topics {
+        for partition in 0..partitions {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            if low < high {
+                wanted.add_partition_offset(topic, partition, Offset::Offset(low))?;
+                unread.insert((topic.clone(), partition), high);
+            }
+        }
+    }
+    consumer.assign(&wanted)?;
+    let (mut messages, mut heard) = (Vec::new(), Instant::now());
+    while !unread.is_empty() {
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            ensure!(heard.elapsed() < TIMEOUT, "the broker fell silent");
+            continue;
+        };
+        let message = message?;
+        heard = Instant::now();
+        let place = (message.topic().to_owned(), message.partition());
+        if unread.get(&place).is_some_and(|high| message.offset() + 1 >= *high) {
+            unread.remove(&place);
+        }
+        messages.push(taken(&message, place)?);
+    }
+    Ok(messages)
+}
+
+fn taken(message: &BorrowedMessage<'_>, place: (String, i32)) -> anyhow::Result<Message> {
+    let header = |name: &str| {
+        let headers = message.headers()?;
+        let found = headers.iter().find(|header| header.key == name)?.value?;
+        Some(String::from_utf8_lossy(found).into_owned())
+    };
+    let mut data: Value = serde_json::from_slice(message.payload().unwrap_or_default())?;
+    if let Some(data) = data.as_object_mut() {
+        data.remove("_meta");
+    }
+    Ok(Message {
+        place,
+        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
+        sequence: header("ce_sequence").unwrap_or_default().parse()?,
+        previous: header("ce_prevsequence").unwrap_or_default().parse()?,
+        id: header("ce_id").unwrap_or_default(),
+        data,
+    })
+}
+
+/// What a partition has shown so far.
+struct Log {
+    /// Nothing is missing after this position.
+    start: i64,
+    last: i64,
+}
+
+/// Compares messages, in the order in which each partition has them, with the book.
+#[must_use]
+pub fn checks(book: &Book, messages: &[Message]) -> Vec<Check> {
+    let mut same = Check::new("every message on Kafka is an event of the book");
+    let mut chain = Check::new("messages are in order, and each names the one before it");
+    let mut logs: BTreeMap<&(String, i32), Log> = BTreeMap::new();
+    let mut places: HashMap<&str, &(String, i32)> = HashMap::new();
+    let mut there = HashSet::new();
+    for message in messages {
+        let Message { place, key, sequence, previous, .. } = message;
+        let event = usize::try_from(sequence - 1).ok().and_then(|index| book.events.get(index));
+        let is_same = event.is_some_and(|event| {
+            (&event.stream, event.event_id.to_string(), &event.data) == (key, message.id.clone(), &message.data)
+        });
+        let at_home = *places.entry(key).or_insert(place) == place;
+        same.holds(is_same && at_home, || format!("{place:?} has something else at position {sequence} of {key}"));
+        let log = logs.entry(place).or_insert(Log { start: *previous, last: *previous });
+        if *sequence <= log.last {
+            // Filled again: it was there before.
+            chain.holds(previous < sequence, || format!("{place:?}: {sequence} names {previous} before it"));
+            continue;
+        }
+        let last = log.last;
+        chain.holds(*previous == last, || format!("{place:?}: {sequence} names {previous} and follows {last}"));
+        log.last = *sequence;
+        there.insert(*sequence);
+    }
+    vec![same.done(), chain.done(), complete(book, &logs, &places, &there).done()]
+}
+
+/// After the first message that a partition still has, none is missing.
+fn complete(
+    book: &Book,
+    logs: &BTreeMap<&(String, i32), Log>,
+    places: &HashMap<&str, &(String, i32)>,
+    there: &HashSet<i64>,
+) -> Check {
+    let mut check = Check::new("every event of the book is on Kafka once");
+    // A stream that is nowhere could be anywhere: then it must be after the start of all.
+    let latest = logs.values().map(|log| log.start).max().unwrap_or(0);
+    for event in &book.events {
+        let place = places.get(event.stream.as_str());
+        let start = place.and_then(|place| logs.get(*place)).map_or(latest, |log| log.start);
+        if event.position > start {
+            let wrong = || format!("position {} of {} is missing", event.position, event.stream);
+            check.holds(there.contains(&event.position), wrong);
+        }
+    }
+    check
+}

@@ -1,0 +1,184 @@
+//! A client that speaks HTTP, gives up in time, and writes down what it saw.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::{
+    client::legacy::{Client as Http, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    history::{Answer, Attempt, Call, History, Read, Receipt, Seen},
+    random::Random,
+};
+
+/// How long a command may take before it is sent again.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a query may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a command is sent at most before its outcome is left open.
+const ATTEMPTS: usize = 40;
+
+/// Who acts, and where.
+#[derive(Clone)]
+pub struct Client {
+    http: Http<HttpConnector, Full<Bytes>>,
+    /// The command-apis.
+    apis: Vec<SocketAddr>,
+    /// The query-api.
+    queries: SocketAddr,
+    authorization: String,
+    history: Arc<History>,
+}
+
+impl Client {
+    /// A client of a cluster.
+    #[must_use]
+    pub fn new(apis: Vec<SocketAddr>, queries: SocketAddr, token: &str, history: Arc<History>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        // What is sent again is sent again by us, who write it down.
+        let http = Http::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
+        Self { http, apis, queries, authorization: format!("Bearer {token}"), history }
+    }
+
+    /// Sends a command until it is answered, or until it is given up, and returns the receipt if it was accepted. Now and then an
+    /// answer is taken for lost, and the command sent once more.
+    pub async fn command(&self, random: &mut Random, name: &'static str, body: Value) -> Outcome {
+        let mut call = Call { key: random.id(), name, body, attempts: Vec::new() };
+        // Some have no patience: what becomes of their command stays open.
+        let attempts = if random.percent(4) { 1 } else { ATTEMPTS };
+        let again = random.percent(8);
+        while call.attempts.len() < attempts {
+            let via = usize::from(random.percent(50)) % self.apis.len();
+            let answer = self.attempt(&mut call, via).await;
+            if !matches!(answer, Answer::Unknown(_)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(random.between(50, 400))).await;
+        }
+        if again && call.receipt().is_some() {
+            let via = usize::from(random.percent(50)) % self.apis.len();
+            self.attempt(&mut call, via).await;
+        }
+        let outcome = match (call.receipt(), call.refused()) {
+            (Some(receipt), _) => Outcome::Accepted(receipt.position),
+            (None, Some(_)) => Outcome::Refused,
+            (None, None) => Outcome::Open,
+        };
+        self.history.call(call);
+        outcome
+    }
+
+    async fn attempt(&self, call: &mut Call, via: usize) -> Answer {
+        let (sent, at) = (self.history.tick(), now());
+        let key = call.key.to_string();
+        let headers = [("idempotency-key", key.as_str())];
+        let url = format!("http://{}/commands/{}", self.apis[via], call.name);
+        let sending = self.post(&url, &headers, call.body.to_string());
+        let answer = match tokio::time::timeout(COMMAND_TIMEOUT, sending).await {
+            Ok(Ok((status, body))) => understood(status, body),
+            Ok(Err(error)) => Answer::Unknown(format!("{error:#}")),
+            Err(_) => Answer::Unknown("timeout".to_owned()),
+        };
+        let answered = self.history.tick();
+        call.attempts.push(Attempt { sent, at, answered, via, answer: answer.clone() });
+        answer
+    }
+
+    /// Asks for the stock of a SKU at a position or later.
+    pub async fn stock(&self, sku: &str, min_position: i64) -> Option<Seen> {
+        let query = format!("{{ stock(sku: {}) {{ onHand reserved }} }}", json!(sku));
+        let data = self.query(&query, min_position).await?;
+        let level = |name: &str| data["stock"][0][name].as_i64();
+        let seen = Seen::Stock { sku: sku.to_owned(), levels: level("onHand").zip(level("reserved")) };
+        Some(self.saw(min_position, seen))
+    }
+
+    /// Asks how far an order is, at a position or later.
+    pub async fn order(&self, id: Uuid, min_position: i64) -> Option<Seen> {
+        let query = format!("{{ order(id: \"{id}\") {{ phase }} }}");
+        let data = self.query(&query, min_position).await?;
+        let phase = data["order"]["phase"].as_str().map(str::to_owned);
+        Some(self.saw(min_position, Seen::Order { id, phase }))
+    }
+
+    fn saw(&self, min_position: i64, seen: Seen) -> Seen {
+        self.history.read(Read { min_position, answered: self.history.tick(), seen: seen.clone() });
+        seen
+    }
+
+    /// The data of a query; none when it failed, which is no answer.
+    async fn query(&self, query: &str, min_position: i64) -> Option<Value> {
+        let position = min_position.to_string();
+        let headers = [("x-min-position", position.as_str())];
+        let url = format!("http://{}/admin/graphql", self.queries);
+        let asking = self.post(&url, &headers, json!({ "query": query }).to_string());
+        let (status, mut body) = tokio::time::timeout(QUERY_TIMEOUT, asking).await.ok()?.ok()?;
+        let whole = status == 200 && body.get("errors").is_none();
+        whole.then(|| body["data"].take()).filter(Value::is_object)
+    }
+
+    async fn post(&self, url: &str, headers: &[(&str, &str)], body: String) -> anyhow::Result<(u16, Value)> {
+        let mut request =
+            Request::post(url).header("content-type", "application/json").header("authorization", &self.authorization);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.http.request(request.body(Full::new(body.into()))?).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok((status, serde_json::from_slice(&body)?))
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the book, up to this position.
+    Accepted(i64),
+    /// A rule said no.
+    Refused,
+    /// Nobody knows.
+    Open,
+}
+
+impl Outcome {
+    /// The position of its last event.
+    #[must_use]
+    pub const fn position(self) -> Option<i64> {
+        match self {
+            Self::Accepted(position) => Some(position),
+            _ => None,
+        }
+    }
+}
+
+/// The clock of the machine.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "clients live in the world, and this is where they look at its clock")]
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+fn understood(status: u16, body: Value) -> Answer {
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    match status {
+        200 => match serde_json::from_value::<Receipt>(body) {
+            Ok(receipt) => Answer::Accepted(receipt),
+            Err(error) => Answer::Unknown(format!("a receipt that cannot be read: {error}")),
+        },
+        503 => Answer::Unknown(text("code")),
+        // Anything else is an answer. One that no rule has given is found by the checker.
+        status => Answer::Refused {
+            code: if text("code").is_empty() { status.to_string() } else { text("code") },
+            detail: text("detail"),
+        },
+    }
+}

@@ -1,0 +1,304 @@
+//! What the shop has to do meanwhile: buyers, staff and readers, who share carts, orders and one SKU that is nearly sold out.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    client::{Client, Outcome, now},
+    random::Random,
+};
+
+/// The SKU that everybody wants and few get.
+pub const HOT: &str = "hot";
+/// The SKU by which recovery is measured.
+pub const PROBE: &str = "probe";
+/// How many other SKUs there are, with plenty of stock.
+const ITEMS: u64 = 8;
+/// How many carts, orders and reservations are remembered, each.
+const REMEMBERED: usize = 40;
+
+/// What the clients know of the shop together.
+#[derive(Default)]
+struct Known {
+    carts: Vec<Uuid>,
+    orders: Vec<Uuid>,
+    reservations: Vec<Uuid>,
+    /// Orders that were changed, with the position that shows it.
+    changed_orders: Vec<(Uuid, i64)>,
+    /// The last position at which the hot stock was changed.
+    hot: i64,
+}
+
+/// A shop under load.
+#[derive(Clone)]
+pub struct Shop {
+    client: Client,
+    known: Arc<Mutex<Known>>,
+    stop: Arc<AtomicBool>,
+    /// By how many seconds the clock of the first buyer is wrong.
+    skew: Arc<AtomicI64>,
+}
+
+/// What a buyer or a member of staff does, and how often among a hundred.
+const DEEDS: &[(u64, Deed)] = &[
+    (8, Deed::SetPrice),
+    (14, Deed::Reserve),
+    (7, Deed::Release),
+    (3, Deed::Commit),
+    (4, Deed::Restock),
+    (12, Deed::OpenCart),
+    (18, Deed::AddLine),
+    (4, Deed::ChangeQuantity),
+    (4, Deed::MergeCarts),
+    (12, Deed::PlaceOrder),
+    (5, Deed::ConfirmOrder),
+    (5, Deed::CancelOrder),
+    (3, Deed::ImportOrder),
+    (1, Deed::CreateProduct),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    SetPrice,
+    Reserve,
+    Release,
+    Commit,
+    Restock,
+    OpenCart,
+    AddLine,
+    ChangeQuantity,
+    MergeCarts,
+    PlaceOrder,
+    ConfirmOrder,
+    CancelOrder,
+    ImportOrder,
+    CreateProduct,
+}
+
+fn remember<T>(list: &mut Vec<T>, thing: T) {
+    if list.len() == REMEMBERED {
+        list.remove(0);
+    }
+    list.push(thing);
+}
+
+impl Shop {
+    /// Opens a shop: products, prices, stock.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(client: Client, random: &mut Random) -> anyhow::Result<Self> {
+        let shop = Self { client, known: Arc::default(), stop: Arc::default(), skew: Arc::default() };
+        let items = (0..ITEMS).map(|nr| (format!("item-{nr}"), 1_000_000));
+        for (sku, stock) in items.chain([(HOT.to_owned(), 5), (PROBE.to_owned(), 1)]) {
+            let product = json!({ "product_id": random.id(), "name": sku, "slug": sku, "publish": true,
+                                  "variants": [{ "sku": sku }] });
+            let price = json!({ "sku": sku, "price": { "minor_units": 199, "currency": "EUR" } });
+            let goods = json!({ "sku": sku, "quantity": stock });
+            for (name, body) in [("CreateProduct", product), ("SetPrice", price), ("ReceiveStock", goods)] {
+                let mut outcome = Outcome::Open;
+                // The first calls may find a service that is only just there, or be made by somebody without patience.
+                for _ in 0..5 {
+                    outcome = shop.client.command(random, name, body.clone()).await;
+                    if outcome != Outcome::Open {
+                        break;
+                    }
+                }
+                anyhow::ensure!(outcome != Outcome::Open, "the shop cannot be opened");
+            }
+        }
+        Ok(shop)
+    }
+
+    /// Makes the clock of the first buyer wrong by so many seconds.
+    pub fn skew(&self, seconds: i64) {
+        self.skew.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Tells everybody to finish what they are at.
+    pub fn close(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Buys and sells until the shop closes.
+    pub async fn trade(self, mut random: Random, is_first: bool) {
+        let all = DEEDS.iter().map(|(weight, _)| weight).sum();
+        while self.is_open() {
+            let mut left = random.between(0, all);
+            let deed = DEEDS.iter().find(|(weight, _)| {
+                let here = left < *weight;
+                left = left.saturating_sub(*weight);
+                here
+            });
+            if let Some((_, deed)) = deed {
+                self.act(*deed, &mut random, is_first).await;
+            }
+            tokio::time::sleep(Duration::from_millis(random.between(5, 60))).await;
+        }
+    }
+
+    /// Reads, each time no older than a receipt says, until the shop closes.
+    pub async fn look(self, mut random: Random) {
+        while self.is_open() {
+            let (order, hot) = {
+                let known = self.known();
+                (random.pick(&known.changed_orders).copied(), known.hot)
+            };
+            match order {
+                Some((order, position)) if random.percent(50) => drop(self.client.order(order, position).await),
+                _ => drop(self.client.stock(HOT, hot).await),
+            }
+            tokio::time::sleep(Duration::from_millis(random.between(20, 120))).await;
+        }
+    }
+
+    /// One command more and one query that shows it; says whether both were answered.
+    pub async fn is_whole(&self, random: &mut Random) -> bool {
+        let body = json!({ "sku": PROBE, "quantity": 1 });
+        match self.client.command(random, "ReceiveStock", body).await {
+            Outcome::Accepted(position) => self.client.stock(PROBE, position).await.is_some(),
+            _ => false,
+        }
+    }
+
+    async fn act(&self, deed: Deed, random: &mut Random, is_first: bool) {
+        match deed {
+            Deed::SetPrice | Deed::CreateProduct | Deed::ImportOrder => {
+                self.mind_the_catalog(deed, random, is_first).await
+            }
+            Deed::Reserve | Deed::Release | Deed::Commit | Deed::Restock => {
+                self.fight_for_stock(deed, random, is_first).await;
+            }
+            Deed::OpenCart | Deed::AddLine | Deed::ChangeQuantity | Deed::MergeCarts => {
+                self.fill_carts(deed, random).await
+            }
+            Deed::PlaceOrder | Deed::ConfirmOrder | Deed::CancelOrder => self.order(deed, random).await,
+        }
+    }
+
+    async fn mind_the_catalog(&self, deed: Deed, random: &mut Random, is_first: bool) {
+        let (name, body) = match deed {
+            Deed::SetPrice => {
+                let price = json!({ "minor_units": random.between(100, 1_000), "currency": "EUR" });
+                ("SetPrice", json!({ "sku": any_sku(random), "price": price }))
+            }
+            Deed::CreateProduct => {
+                let id = random.id();
+                let body = json!({ "product_id": id, "name": "New", "variants": [{ "sku": format!("new-{id}") }] });
+                ("CreateProduct", body)
+            }
+            _ => {
+                // Now and then the same order comes twice, and now and then it comes from the future.
+                let placed_at = self.clock(is_first) - TimeDelta::seconds(30);
+                let line = json!({ "sku": any_sku(random), "quantity": random.between(1, 4), "line_total": 1_000,
+                                   "discount": random.between(0, 100) });
+                let number = random.between(0, 5_000);
+                let body = json!({ "external_ref": format!("old-{number}"), "placed_at": placed_at, "currency": "EUR",
+                                   "lines": [line] });
+                ("ImportOrder", body)
+            }
+        };
+        self.client.command(random, name, body).await;
+    }
+
+    fn clock(&self, is_first: bool) -> chrono::DateTime<chrono::Utc> {
+        let skew = if is_first { self.skew.load(Ordering::Relaxed) } else { 0 };
+        now() + TimeDelta::seconds(skew)
+    }
+
+    async fn fight_for_stock(&self, deed: Deed, random: &mut Random, is_first: bool) {
+        let reservation = random.pick(&self.known().reservations).copied().unwrap_or_default();
+        let id = random.id();
+        let (name, body) = match deed {
+            Deed::Release => ("ReleaseStock", json!({ "sku": HOT, "reservation_id": reservation })),
+            Deed::Commit => ("CommitReservation", json!({ "sku": HOT, "reservation_id": reservation })),
+            Deed::Restock => ("ReceiveStock", json!({ "sku": HOT, "quantity": random.between(1, 4) })),
+            _ => {
+                let mut body = json!({ "sku": HOT, "reservation_id": id, "owner": format!("buyer:{id}"),
+                                       "quantity": random.between(1, 3) });
+                if random.percent(20) {
+                    let until = self.clock(is_first) + TimeDelta::seconds(5);
+                    body["expires_at"] = json!(until);
+                }
+                ("ReserveStock", body)
+            }
+        };
+        if let Outcome::Accepted(position) = self.client.command(random, name, body).await {
+            let mut known = self.known();
+            known.hot = known.hot.max(position);
+            if name == "ReserveStock" {
+                remember(&mut known.reservations, id);
+            }
+        }
+    }
+
+    async fn fill_carts(&self, deed: Deed, random: &mut Random) {
+        let (cart, other) = {
+            let known = self.known();
+            (random.pick(&known.carts).copied(), random.pick(&known.carts).copied())
+        };
+        let id = random.id();
+        let (name, body): (_, Value) = match (deed, cart, other) {
+            (Deed::AddLine, Some(cart), _) => {
+                ("AddLine", json!({ "cart_id": cart, "sku": any_sku(random), "quantity": random.between(1, 4) }))
+            }
+            (Deed::ChangeQuantity, Some(cart), _) => {
+                ("ChangeQuantity", json!({ "cart_id": cart, "sku": any_sku(random), "quantity": random.between(1, 9) }))
+            }
+            (Deed::MergeCarts, Some(from), Some(into)) => ("MergeCarts", json!({ "from": from, "into": into })),
+            _ => ("OpenCart", json!({ "cart_id": id, "currency": "EUR" })),
+        };
+        let outcome = self.client.command(random, name, body).await;
+        if name == "OpenCart" && outcome.position().is_some() {
+            remember(&mut self.known().carts, id);
+        }
+    }
+
+    async fn order(&self, deed: Deed, random: &mut Random) {
+        let (cart, order) = {
+            let known = self.known();
+            (random.pick(&known.carts).copied(), random.pick(&known.orders).copied())
+        };
+        let id = random.id();
+        let (name, order, body) = match (deed, cart, order) {
+            (Deed::ConfirmOrder, _, Some(order)) => ("ConfirmOrder", order, json!({ "order_id": order })),
+            (Deed::CancelOrder, _, Some(order)) => {
+                ("CancelOrder", order, json!({ "order_id": order, "reason": "changed my mind" }))
+            }
+            (_, Some(cart), _) => ("PlaceOrder", id, json!({ "cart_id": cart, "order_id": id })),
+            _ => return,
+        };
+        if let Outcome::Accepted(position) = self.client.command(random, name, body).await {
+            let mut known = self.known();
+            remember(&mut known.changed_orders, (order, position));
+            if name == "PlaceOrder" {
+                remember(&mut known.orders, order);
+            }
+        }
+    }
+}
+
+/// A SKU of the shop; every tenth time the one that everybody wants.
+fn any_sku(random: &mut Random) -> String {
+    match random.between(0, 10) {
+        0 => HOT.to_owned(),
+        _ => format!("item-{}", random.between(0, ITEMS)),
+    }
+}

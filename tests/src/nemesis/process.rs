@@ -1,0 +1,94 @@
+//! A process of the cluster: its log is a file, and it does not outlive the nemesis.
+//!
+//! It is started by way of this very executable, which asks the kernel for a signal at the nemesis's own end and then becomes the
+//! program; so nothing is left behind even when the nemesis is killed.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ExitStatus, Stdio},
+};
+
+use anyhow::Context;
+use daybook::embedded::supervisor::{Identity, Supervisor};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// A process that was started here, and is ended here.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+    /// Where its own part of the log begins, which all that bore its name share.
+    begins: u64,
+}
+
+impl Process {
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn start(program: &Path, args: &[String], log: &Path) -> anyhow::Result<Self> {
+        let directory = log.parent().context("a log is in a directory")?.to_owned();
+        let executable = Supervisor::this_executable()?;
+        let file = File::options().create(true).append(true).open(log)?;
+        let begins = file.metadata()?.len();
+        let child = Supervisor { executable, identity: Identity::Own, directory }
+            .command(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("{} cannot be run", program.display()))?;
+        Ok(Self { child, log: log.to_owned(), begins })
+    }
+
+    /// What it reads.
+    pub fn stdin(&mut self) -> Option<&mut ChildStdin> {
+        self.child.stdin.as_mut()
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let own = text.get(usize::try_from(self.begins).unwrap_or(0)..).unwrap_or_default();
+        String::from_utf8_lossy(own).into_owned()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        Ok(kill(pid, signal)?)
+    }
+
+    /// Kills it, as a power cut does, and returns when it is gone.
+    ///
+    /// # Errors
+    /// When the system does not do it.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended is gone already, and the error says so.
+        self.kill().ok();
+    }
+}
