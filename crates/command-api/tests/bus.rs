@@ -75,10 +75,13 @@ fn reservation(number: u128) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_sell_the_same_sku_sell_what_there_is() {
-    const STOCK: i64 = 50;
     let world = world().await;
     let buses = [world.bus(), world.bus()];
-    stock_up(&buses[0], STOCK).await;
+    stock_up(&buses[0], 52).await;
+    for (bus, number) in buses.iter().zip(1_000..) {
+        // What the second one sells, the first one does not know.
+        send(bus, "ReserveStock", reservation(number)).await.expect("there is plenty");
+    }
     let mut buyers = JoinSet::new();
     for number in 0..160 {
         let bus = buses[number % 2].clone();
