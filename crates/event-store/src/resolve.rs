@@ -134,6 +134,9 @@ pub(crate) fn versions(unit: &Unit) -> Vec<i32> {
 }
 
 #[cfg(test)]
+mod serialisable;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::batch::NewEvent;
