@@ -36,6 +36,9 @@ fn name(stream: usize) -> Arc<str> {
 /// Streams, as the names of those who wrote their events.
 type Streams = HashMap<Arc<str>, Vec<String>>;
 
+/// Why nothing was written: the versions that the streams are at, and the commands that are known.
+type Refused = (Vec<(Arc<str>, i32)>, Vec<Uuid>);
+
 /// A book in memory.
 #[derive(Default)]
 struct Book {
@@ -50,7 +53,7 @@ impl Book {
 
     /// What `append_batch` does: everything is at the version that the plan rests on, and no command is known, or nothing is
     /// written and both are told.
-    fn round(&mut self, plan: &Plan, decided: &[Decided]) -> Result<(), (Vec<(Arc<str>, i32)>, Vec<Uuid>)> {
+    fn round(&mut self, plan: &Plan, decided: &[Decided]) -> Result<(), Refused> {
         let actual: Vec<_> = plan.base.iter().map(|(stream, _)| (Arc::clone(stream), self.version(stream))).collect();
         let ids = plan.accepted.iter().map(|&index| decided[index].step.command().0);
         let duplicates: Vec<_> = ids.filter(|id| self.commands.contains(id)).collect();
