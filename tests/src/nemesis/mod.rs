@@ -142,6 +142,10 @@ async fn torment(
         let (harmless, what) = fault.inject(cluster, shop, &mut random.fork(), long).await?;
         let whole = recover(cluster, shop, &mut probes).await?;
         let recovery = whole.then(|| harmless.elapsed());
+        if !whole {
+            // Now, and not later, is the time to see where it stands.
+            eprintln!("{}\n{}", cluster.run(&["relay", "status"])?.1, cluster.run(&["views", "list"])?.1);
+        }
         healed.holds(whole, || format!("{} at {at:?} ({what}): not whole after {PATIENCE:?}", fault.name()));
         eprintln!("{:7.1} s  {}: {what}; recovered in {recovery:?}", begin.elapsed().as_secs_f64(), fault.name());
         injected.push(Injected { fault, at, what, recovery });
