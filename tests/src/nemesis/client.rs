@@ -20,6 +20,8 @@ use super::{
 
 /// How long a command may take before it is sent again.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long somebody waits who will not learn what became of a command.
+const GLIMPSE: Duration = Duration::from_micros(500);
 /// How long a query may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a command is sent at most before its outcome is left open.
@@ -53,11 +55,15 @@ impl Client {
     pub async fn command(&self, random: &mut Random, name: &'static str, body: Value) -> Outcome {
         let mut call = Call { key: random.id(), name, body, attempts: Vec::new() };
         // Some have no patience: what becomes of their command stays open.
-        let attempts = if random.percent(4) { 1 } else { ATTEMPTS };
+        let (attempts, timeout) = match random.between(0, 100) {
+            0 => (1, GLIMPSE),
+            1..4 => (1, COMMAND_TIMEOUT),
+            _ => (ATTEMPTS, COMMAND_TIMEOUT),
+        };
         let again = random.percent(8);
         while call.attempts.len() < attempts {
             let via = usize::from(random.percent(50)) % self.apis.len();
-            let answer = self.attempt(&mut call, via).await;
+            let answer = self.attempt(&mut call, via, timeout).await;
             if !matches!(answer, Answer::Unknown(_)) {
                 break;
             }
@@ -65,7 +71,7 @@ impl Client {
         }
         if again && call.receipt().is_some() {
             let via = usize::from(random.percent(50)) % self.apis.len();
-            self.attempt(&mut call, via).await;
+            self.attempt(&mut call, via, COMMAND_TIMEOUT).await;
         }
         let outcome = match (call.receipt(), call.refused()) {
             (Some(receipt), _) => Outcome::Accepted(receipt.position),
@@ -76,13 +82,13 @@ impl Client {
         outcome
     }
 
-    async fn attempt(&self, call: &mut Call, via: usize) -> Answer {
+    async fn attempt(&self, call: &mut Call, via: usize, timeout: Duration) -> Answer {
         let (sent, at) = (self.history.tick(), now());
         let key = call.key.to_string();
         let headers = [("idempotency-key", key.as_str())];
         let url = format!("http://{}/commands/{}", self.apis[via], call.name);
         let sending = self.post(&url, &headers, call.body.to_string());
-        let answer = match tokio::time::timeout(COMMAND_TIMEOUT, sending).await {
+        let answer = match tokio::time::timeout(timeout, sending).await {
             Ok(Ok((status, body))) => understood(status, body),
             Ok(Err(error)) => Answer::Unknown(format!("{error:#}")),
             Err(_) => Answer::Unknown("timeout".to_owned()),

@@ -122,6 +122,8 @@ async fn torment(
     begin: Instant,
 ) -> anyhow::Result<(Vec<Injected>, Check)> {
     let mut healed = Check::new("the cluster is whole again after every fault");
+    // How often it has to be asked whether it is whole must not change what comes next.
+    let mut probes = random.fork();
     let mut injected = Vec::new();
     let long = plan.time > Duration::from_secs(180);
     let mut round: Vec<Fault> = Vec::new();
@@ -137,9 +139,13 @@ async fn torment(
         let Some(fault) = round.pop() else { continue };
         let at = begin.elapsed();
         eprintln!("{:7.1} s  {} …", at.as_secs_f64(), fault.name());
-        let (harmless, what) = fault.inject(cluster, shop, random, long).await?;
-        let whole = recover(cluster, shop, random).await?;
+        let (harmless, what) = fault.inject(cluster, shop, &mut random.fork(), long).await?;
+        let whole = recover(cluster, shop, &mut probes).await?;
         let recovery = whole.then(|| harmless.elapsed());
+        if !whole {
+            // Now, and not later, is the time to see where it stands.
+            eprintln!("{}\n{}", cluster.run(&["relay", "status"])?.1, cluster.run(&["views", "list"])?.1);
+        }
         healed.holds(whole, || format!("{} at {at:?} ({what}): not whole after {PATIENCE:?}", fault.name()));
         eprintln!("{:7.1} s  {}: {what}; recovered in {recovery:?}", begin.elapsed().as_secs_f64(), fault.name());
         injected.push(Injected { fault, at, what, recovery });

@@ -87,6 +87,19 @@ impl Shop {
     }
 }
 
+/// What a command would come to after all that is in the book: streams, types and data.
+#[cfg(test)]
+pub(super) fn decided_now(book: &Book, call: &Call, now: DateTime<Utc>) -> Vec<(String, String, Value)> {
+    let mut shop = Shop::default();
+    book.events.iter().for_each(|event| shop.take_in(event).expect("the past can be read"));
+    let decision = shop.decide(call, now).ok().expect("it is accepted");
+    let tell = |(stream, event): &(StreamName, DomainEvent)| {
+        let data = serde_json::from_str(&event.encode().expect("it is JSON")).expect("it is JSON");
+        (stream.to_string(), event.type_name().to_owned(), data)
+    };
+    decision.events.iter().map(tell).collect()
+}
+
 fn in_graphql(phase: &impl serde::Serialize) -> String {
     serde_json::to_value(phase).ok().and_then(|name| Some(name.as_str()?.to_uppercase())).unwrap_or_default()
 }

@@ -1,0 +1,27 @@
+//! The short form of the nemesis: every fault once, by one seed. docs/reliability.md tells of the long form.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const SEED: &str = "7";
+
+#[test]
+fn every_promise_is_kept_while_every_fault_is_injected_once() {
+    let output = Command::new(env!("CARGO_BIN_EXE_nemesis"))
+        .args(["--minutes", "0", "--seed", SEED, "--json"])
+        // The engine is built by whoever runs the tests, as for the journeys.
+        .env_remove("CARGO")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the nemesis can be run");
+    let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let last = said.lines().next_back().unwrap_or_else(|| panic!("it has said nothing: {log}"));
+    let report: Value = serde_json::from_str(last).expect("the last line is an object");
+    assert_eq!(report["violations"], 0, "{said}\n{log}");
+    assert!(output.status.success(), "{said}\n{log}");
+    let faults = report["faults"].as_array().expect("it lists the faults");
+    assert_eq!(faults.len(), 18, "each was injected: {faults:?}");
+    assert!(report["acknowledged"].as_u64() > Some(100), "something was going on: {report}");
+    assert!(report["recovery_p99_ms"].is_u64(), "it has recovered: {report}");
+}
