@@ -12,7 +12,7 @@ use std::{
 
 use daybook_event_store::{Daybook, Filter, NewEvent, RecordedEvent, Step, StoreSettings, Unit};
 use daybook_event_stream::{
-    KafkaSettings, Relay, RelaySettings, SliceTopic, Topology, envelope,
+    KafkaSettings, Relay, RelaySettings, envelope,
     envelope::Delivery,
     relay::{self, RelayStatus},
 };
@@ -20,18 +20,16 @@ use daybook_test_postgres::TestDatabase;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    mocking::MockCluster,
-    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
+    producer::{FutureProducer, FutureRecord},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) const PARTITIONS: i32 = 3;
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::broker::{PARTITIONS, Topics};
 
-pub(crate) type Cluster = MockCluster<'static, DefaultProducerContext>;
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
@@ -43,8 +41,8 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) book: Daybook,
     pub(crate) kafka: KafkaSettings,
+    pub(crate) topics: Topics,
     versions: RefCell<HashMap<String, i32>>,
-    _cluster: Cluster,
 }
 
 /// What stands in a topic.
@@ -56,34 +54,10 @@ pub(crate) struct Found {
     pub(crate) delivery: Delivery,
 }
 
-pub(crate) fn topology() -> Topology {
-    let slice = |name: &str, prefixes: &[&str]| SliceTopic {
-        slice: name.into(),
-        stream_prefixes: prefixes.iter().map(|prefix| (*prefix).into()).collect(),
-    };
-    Topology {
-        prefix: "daybook".into(),
-        partitions: PARTITIONS,
-        slices: vec![slice("cart", &["cart"]), slice("catalog", &["product", "sku"]), slice("order", &["order"])],
-    }
-}
-
-pub(crate) fn cluster(partitions: i32) -> Cluster {
-    let cluster = MockCluster::new(1).expect("a broker starts");
-    for topic in topology().topics() {
-        cluster.create_topic(&topic, partitions, 1).expect("a topic is made");
-    }
-    cluster
-}
-
-pub(crate) fn at(cluster: &Cluster) -> KafkaSettings {
-    KafkaSettings { brokers: cluster.bootstrap_servers(), topology: topology(), replication: 1 }
-}
-
 pub(crate) async fn world() -> World {
-    let cluster = cluster(PARTITIONS);
+    let topics = Topics::new(PARTITIONS).await;
     let (database, book) = book().await;
-    World { database, book, kafka: at(&cluster), versions: RefCell::default(), _cluster: cluster }
+    World { database, book, kafka: topics.settings.clone(), topics, versions: RefCell::default() }
 }
 
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
@@ -96,10 +70,10 @@ pub(crate) async fn book() -> (TestDatabase, Daybook) {
 }
 
 impl World {
-    /// Another broker, which has never seen an event.
-    pub(crate) fn move_to(&mut self, cluster: Cluster) {
-        self.kafka = at(&cluster);
-        self._cluster = cluster;
+    /// The broker has lost every event.
+    pub(crate) async fn lose_topics(&mut self) {
+        self.topics.lose_all().await;
+        self.kafka = self.topics.settings.clone();
     }
 
     /// Appends one event to each of the streams, and returns the head of the book.
