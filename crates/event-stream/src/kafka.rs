@@ -1,6 +1,9 @@
 //! Reaching the broker: settings, and the topics that have to be there.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig,
@@ -14,6 +17,8 @@ use crate::Topology;
 
 /// How long a question to the broker may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before the broker is asked again whether it knows the topics.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the broker is, and what it is given.
 #[derive(Debug, Clone)]
@@ -60,6 +65,9 @@ impl KafkaSettings {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
+        // Topics are made on purpose. A producer that asks for one that was lost would get it from many a broker, with a number of
+        // partitions that is not ours; and it would wait half a minute before it believes that a young one is lost.
+        config.set("allow.auto.create.topics", "false").set("topic.metadata.propagation.max.ms", "5000");
         config
     }
 
@@ -72,6 +80,11 @@ impl KafkaSettings {
         if missing.is_empty() {
             return Ok(());
         }
+        self.make(&missing).await?;
+        self.known().await
+    }
+
+    async fn make(&self, missing: &BTreeSet<String>) -> Result<(), TopicError> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let topics: Vec<_> = missing
             .iter()
@@ -86,6 +99,18 @@ impl KafkaSettings {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => return Err(TopicError::NotMade { topic, code }),
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker shows the topics that were made: it remembers them before every part of it knows them.
+    async fn known(&self) -> Result<(), TopicError> {
+        let began = Instant::now();
+        while let Some(topic) = self.missing().await?.pop_first() {
+            if began.elapsed() > TIMEOUT {
+                return Err(TopicError::NotMade { topic, code: RDKafkaErrorCode::UnknownTopicOrPartition });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use rdkafka::{
     producer::DefaultProducerContext,
 };
 
-use crate::world::{PATIENCE, until};
+use crate::world::PATIENCE;
 
 pub(crate) const PARTITIONS: i32 = 3;
 
@@ -41,18 +41,21 @@ pub(crate) struct Topics {
     cluster: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
-/// The three slices of the tests, under a prefix that no other test has.
-fn topology(partitions: i32) -> Topology {
+/// The three slices of the tests.
+pub(crate) fn topology(prefix: String, partitions: i32) -> Topology {
     let slice = |name: &str, prefixes: &[&str]| SliceTopic {
         slice: name.into(),
         stream_prefixes: prefixes.iter().map(|prefix| (*prefix).into()).collect(),
     };
+    let slices = vec![slice("cart", &["cart"]), slice("catalog", &["product", "sku"]), slice("order", &["order"])];
+    Topology { prefix, partitions, slices }
+}
+
+/// A prefix that no other test has, nor any that ran before on the same broker.
+fn prefix() -> String {
+    drop(tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).try_init());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-    Topology {
-        prefix: format!("daybook-test-{}-{since}-{}", process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed)),
-        partitions,
-        slices: vec![slice("cart", &["cart"]), slice("catalog", &["product", "sku"]), slice("order", &["order"])],
-    }
+    format!("daybook-test-{}-{since}-{}", process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed))
 }
 
 fn embedded(topology: &Topology) -> MockCluster<'static, DefaultProducerContext> {
@@ -66,12 +69,24 @@ fn embedded(topology: &Topology) -> MockCluster<'static, DefaultProducerContext>
 impl Topics {
     /// New topics. On a real broker the engine makes them, over the wire.
     pub(crate) async fn new(partitions: i32) -> Self {
-        let topology = topology(partitions);
-        let cluster = real().is_none().then(|| embedded(&topology));
-        let brokers = cluster.as_ref().map(MockCluster::bootstrap_servers).or_else(real).expect("one of the two");
-        let topics = Self { settings: KafkaSettings { brokers, topology, replication: 1 }, cluster };
+        let topics = Self::named(partitions);
         topics.settings.ensure_topics().await.expect("the topics can be made");
         topics
+    }
+
+    /// New topics; on a real broker only their names, until somebody makes them.
+    pub(crate) fn named(partitions: i32) -> Self {
+        let topology = topology(prefix(), partitions);
+        let cluster = real().is_none().then(|| embedded(&topology));
+        let brokers = cluster.as_ref().map(MockCluster::bootstrap_servers).or_else(real).expect("one of the two");
+        Self { settings: KafkaSettings { brokers, topology, replication: 1 }, cluster }
+    }
+
+    /// New topics on a broker of the test's own.
+    pub(crate) async fn at(brokers: String) -> Self {
+        let settings = KafkaSettings { brokers, topology: topology(prefix(), PARTITIONS), replication: 1 };
+        settings.ensure_topics().await.expect("the topics can be made");
+        Self { settings, cluster: None }
     }
 
     /// All topics are lost, and there are new ones with nothing in them.
@@ -118,23 +133,13 @@ impl Topics {
         }
     }
 
-    /// Waits until the broker has no member of a group any more, or has forgotten the group.
-    pub(crate) async fn left_by_all(&self, group: &str) {
-        let consumer: BaseConsumer = self.client().create().expect("a client");
-        until("the group is empty", async || {
-            let groups = consumer.fetch_group_list(Some(group), PATIENCE).expect("the broker answers");
-            groups.groups().iter().all(|known| known.members().is_empty())
-        })
-        .await;
-    }
-
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.settings.brokers);
         config
     }
 
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
+    pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().expect("a client")
     }
 }

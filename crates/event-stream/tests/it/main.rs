@@ -5,6 +5,8 @@
 mod broker;
 mod consumer;
 mod ledger;
+mod losses;
 mod rebalance;
 mod relay;
+mod sessions;
 mod world;

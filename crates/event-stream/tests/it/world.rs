@@ -55,9 +55,7 @@ pub(crate) struct Found {
 }
 
 pub(crate) async fn world() -> World {
-    let topics = Topics::new(PARTITIONS).await;
-    let (database, book) = book().await;
-    World { database, book, kafka: topics.settings.clone(), topics, versions: RefCell::default() }
+    World::with(Topics::new(PARTITIONS).await).await
 }
 
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
@@ -70,6 +68,11 @@ pub(crate) async fn book() -> (TestDatabase, Daybook) {
 }
 
 impl World {
+    pub(crate) async fn with(topics: Topics) -> Self {
+        let (database, book) = book().await;
+        Self { database, book, kafka: topics.settings.clone(), topics, versions: RefCell::default() }
+    }
+
     /// The broker has lost every event.
     pub(crate) async fn lose_topics(&mut self) {
         self.topics.lose_all().await;
@@ -144,6 +147,16 @@ impl World {
         let held = |(topic, partition): (String, i32)| {
             let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
             high - low
+        };
+        self.partitions().map(held).sum()
+    }
+
+    /// How many messages the topics hold, unless one of them is missing or not yet as it should be.
+    pub(crate) fn messages_if_all_are_there(&self) -> Option<i64> {
+        let consumer = self.plain_consumer();
+        let held = |(topic, partition): (String, i32)| {
+            let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).ok()?;
+            Some(high - low)
         };
         self.partitions().map(held).sum()
     }
