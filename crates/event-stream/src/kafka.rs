@@ -67,6 +67,7 @@ impl KafkaSettings {
         config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
         // Topics are made on purpose. A producer that asks for one that was lost would get it from many a broker, with a number of
         // partitions that is not ours; and it would wait half a minute before it believes that a young one is lost.
+        config.set("reconnect.backoff.max.ms", "1000");
         config.set("allow.auto.create.topics", "false").set("topic.metadata.propagation.max.ms", "5000");
         config
     }

@@ -53,7 +53,6 @@ pub(crate) fn topology(prefix: String, partitions: i32) -> Topology {
 
 /// A prefix that no other test has, nor any that ran before on the same broker.
 fn prefix() -> String {
-    drop(tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).try_init());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
     format!("daybook-test-{}-{since}-{}", process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed))
 }

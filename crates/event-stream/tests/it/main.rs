@@ -4,6 +4,7 @@
 
 mod broker;
 mod consumer;
+mod foreign;
 mod ledger;
 mod losses;
 mod rebalance;

@@ -181,6 +181,16 @@ impl World {
         found
     }
 
+    /// Every event at least once.
+    pub(crate) async fn assert_everything_is_there(&self) {
+        let found = self.found();
+        let mut positions: Vec<i64> = found.values().flatten().map(|message| message.delivery.event.position).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        let head = self.book.head().await.expect("the database answers").position;
+        assert_eq!(positions, (1..=head).collect::<Vec<_>>());
+    }
+
     /// Every event once, in order, where it belongs, and each message names the one before it.
     pub(crate) async fn assert_published_once(&self) {
         let (found, events) = (self.found(), self.events().await);
