@@ -48,11 +48,7 @@ impl Lookout {
 }
 
 /// Whether the partitions reach as far as what was published to them, or farther.
-fn look(
-    publisher: &Publisher,
-    shards: &[Shard],
-    lasts: &[Option<Last>],
-) -> Option<JoinHandle<Result<(), RelayError>>> {
+fn look(publisher: &Publisher, shards: &[Shard], lasts: &[Option<Last>]) -> Option<JoinHandle<Result<(), RelayError>>> {
     let producer = publisher.producer()?;
     let (shards, lasts) = (shards.to_vec(), lasts.to_vec());
     Some(spawn_blocking(move || {

@@ -43,12 +43,21 @@ async fn keys_are_where_java_clients_put_them() {
     let topics = Topics::new(12).await;
     let kinds = ["order", "cart", "product", "sku", "stock", "slug", "Größe", "価格", "🛒"];
     let keys: Vec<String> = (0..5_000_u64)
-        .map(|nr| format!("{}-{:x}", kinds[usize::try_from(nr % 9).expect("few")], nr.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .map(|nr| {
+            format!("{}-{:x}", kinds[usize::try_from(nr % 9).expect("few")], nr.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        })
         // Of every length, since the hash takes four bytes at a time.
         .chain((0..40).map(|length| "k".repeat(length)))
         .collect();
     let mut java = Command::new("java");
-    java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", &classpath]).arg(Path::new(ROOT).join("tests/kafka/Keys.java"));
+    java.args([
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        &classpath,
+    ]);
+    java.arg(Path::new(ROOT).join("tests/kafka/Keys.java"));
     java.args([&topics.settings.brokers, &topics.settings.topology.topic("order")]);
     let partitions = output(java, keys.iter().map(|key| format!("{key}\n")).collect()).await;
     let partitions: Vec<i32> = partitions.lines().map(|line| line.parse().expect("a number")).collect();
