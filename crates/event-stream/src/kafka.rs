@@ -104,16 +104,24 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// Waits until the broker shows the topics that were made: it remembers them before every part of it knows them.
+    /// Waits until the topics that were made can be used: a broker remembers a topic before those of its parts know it that hold
+    /// the partitions.
     async fn known(&self) -> Result<(), TopicError> {
-        let began = Instant::now();
-        while let Some(topic) = self.missing().await?.pop_first() {
-            if began.elapsed() > TIMEOUT {
-                return Err(TopicError::NotMade { topic, code: RDKafkaErrorCode::UnknownTopicOrPartition });
+        let (client, topology) = (self.client(), self.topology.clone());
+        let look = move || {
+            let consumer: BaseConsumer = client.create()?;
+            let began = Instant::now();
+            for shard in topology.shards() {
+                while let Err(error) = consumer.fetch_watermarks(&shard.topic, shard.partition, TIMEOUT) {
+                    if began.elapsed() > TIMEOUT {
+                        return Err(error.into());
+                    }
+                    std::thread::sleep(LOOK_AGAIN);
+                }
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
+            Ok(())
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
     }
 
     async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {

@@ -1,9 +1,9 @@
 //! The broker under test: the embedded one, or with `KAFKA_BROKERS` a real one, where every test has topics of its own.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     process,
     sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use daybook_event_stream::{KafkaSettings, SliceTopic, Topology};
@@ -53,8 +53,8 @@ pub(crate) fn topology(prefix: String, partitions: i32) -> Topology {
 
 /// A prefix that no other test has, nor any that ran before on the same broker.
 fn prefix() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-    format!("daybook-test-{}-{since}-{}", process::id(), PREFIXES.fetch_add(1, Ordering::Relaxed))
+    let random = RandomState::new().hash_one(process::id());
+    format!("daybook-test-{random:x}-{}", PREFIXES.fetch_add(1, Ordering::Relaxed))
 }
 
 fn embedded(topology: &Topology) -> MockCluster<'static, DefaultProducerContext> {

@@ -33,6 +33,9 @@ async fn topics_are_made_over_the_wire_by_whoever_comes_first_and_can_be_used_at
     for made in join_all((0..6).map(|_| topics.settings.ensure_topics())).await {
         made.expect("the topics are there, whoever has made them");
     }
+    let world = World::with(topics).await;
+    assert_eq!(world.messages(), 0, "every partition answers");
+    let topics = &world.topics;
     for topic in topics.settings.topology.topics() {
         assert_eq!(topics.partitions_of(&topic), count(i64::from(PARTITIONS)));
         let resource = ResourceSpecifier::Topic(&topic);
