@@ -1,6 +1,9 @@
 //! Reaching the broker: settings, and the topics that have to be there.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig,
@@ -14,6 +17,8 @@ use crate::Topology;
 
 /// How long a question to the broker may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait before the broker is asked again whether it knows the topics.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the broker is, and what it is given.
 #[derive(Debug, Clone)]
@@ -60,6 +65,10 @@ impl KafkaSettings {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
+        // Topics are made on purpose. A producer that asks for one that was lost would get it from many a broker, with a number of
+        // partitions that is not ours; and it would wait half a minute before it believes that a young one is lost.
+        config.set("reconnect.backoff.max.ms", "1000");
+        config.set("allow.auto.create.topics", "false").set("topic.metadata.propagation.max.ms", "5000");
         config
     }
 
@@ -72,6 +81,11 @@ impl KafkaSettings {
         if missing.is_empty() {
             return Ok(());
         }
+        self.make(&missing).await?;
+        self.known().await
+    }
+
+    async fn make(&self, missing: &BTreeSet<String>) -> Result<(), TopicError> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let topics: Vec<_> = missing
             .iter()
@@ -88,6 +102,26 @@ impl KafkaSettings {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the topics that were made can be used: a broker remembers a topic before those of its parts know it that hold
+    /// the partitions.
+    async fn known(&self) -> Result<(), TopicError> {
+        let (client, topology) = (self.client(), self.topology.clone());
+        let look = move || {
+            let consumer: BaseConsumer = client.create()?;
+            let began = Instant::now();
+            for shard in topology.shards() {
+                while let Err(error) = consumer.fetch_watermarks(&shard.topic, shard.partition, TIMEOUT) {
+                    if began.elapsed() > TIMEOUT {
+                        return Err(error.into());
+                    }
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
     }
 
     async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {

@@ -81,11 +81,24 @@ pub(super) async fn take(
     taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
 }
 
-/// The position of the last event that was published to each partition.
-pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, i64>, ConsumerError> {
+/// What was published to a partition, as positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Published {
+    /// The last event that ever was.
+    pub(super) last: i64,
+    /// Where its log ends: before `last` while a topic that was lost is filled again.
+    pub(super) log_end: i64,
+}
+
+/// What was published to each partition.
+pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Published>, ConsumerError> {
     let client = book.pool().get().await?;
-    let rows = client.query("SELECT topic, partition, last_position FROM relay_partitions", &[]).await?;
-    rows.iter().map(|row| Ok((Partition { topic: row.try_get(0)?, nr: row.try_get(1)? }, row.try_get(2)?))).collect()
+    let rows = client.query("SELECT topic, partition, last_position, log_position FROM relay_partitions", &[]).await?;
+    let published = rows.iter().map(|row| {
+        let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
+        Ok((partition, Published { last: row.try_get(2)?, log_end: row.try_get(3)? }))
+    });
+    published.collect()
 }
 
 /// A step of a checkpoint: from what this process believes it to be, to an offset and a position.

@@ -18,7 +18,7 @@ use rdkafka::{
     consumer::{
         BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer, stream_consumer::StreamPartitionQueue,
     },
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use tokio::sync::mpsc;
@@ -215,9 +215,15 @@ impl Queue {
     }
 }
 
-/// librdkafka goes on by itself after most errors; what it cannot mend is returned.
+/// librdkafka goes on by itself after most errors; what it cannot mend is returned. A topic that was lost is such a thing: when
+/// there is one of that name again, the old client takes its leaders for outdated, and waits.
 async fn endure(error: KafkaError) -> Result<(), ConsumerError> {
-    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicId, UnknownTopicOrPartition};
+    let lost = matches!(
+        error.rdkafka_error_code(),
+        Some(UnknownPartition | UnknownTopic | UnknownTopicId | UnknownTopicOrPartition)
+    );
+    if lost || matches!(error, KafkaError::MessageConsumptionFatal(_)) {
         return Err(error.into());
     }
     tracing::warn!(%error, "the broker is disturbed");

@@ -12,6 +12,7 @@ mod group;
 pub mod parked;
 mod runner;
 mod share;
+mod stall;
 
 use std::future::Future;
 
@@ -68,6 +69,14 @@ pub enum ConsumerError {
     /// The effect failed.
     #[error(transparent)]
     Effect(#[from] EffectError),
+    /// There are messages in a partition, and none comes.
+    #[error("nothing comes from partition {partition} of topic {topic}, though there is more in it")]
+    Stalled {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
     /// Another process has this partition now.
     #[error("another process has moved the checkpoint")]
     Fenced,

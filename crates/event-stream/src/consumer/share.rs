@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use daybook_event_store::{Daybook, Filter, RecordedEvent};
 use futures::future::select_all;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Consumer, ConsumerError, Effect, EffectError,
     checkpoints::{self, Checkpoint, Partition},
     group::{Queue, Received},
     parked::{self, Poisoned},
+    stall::StallWatch,
 };
 use crate::{Topology, backoff::Backoff};
 
@@ -55,25 +56,33 @@ impl<E: Effect> Share<'_, E> {
         if let Err(error) = self.begin().await {
             return error;
         }
+        let mut watch = StallWatch::new();
         loop {
             let begun = Instant::now();
-            let taken = match self.receive().await {
-                Ok(received) => self.take_in(&received).await.map(|()| received.iter().map(Vec::len).sum()),
-                Err(error) => Err(error),
-            };
-            match taken {
+            match self.turn(&mut watch).await {
                 Ok(BATCH..) => {}
-                Ok(_) => sleep_until(begun + PACE).await,
+                Ok(_) => {
+                    watch.emptied();
+                    sleep_until(begun + PACE).await;
+                }
                 Err(error) => return error,
             }
         }
     }
 
-    /// At least one message, and as many more as are there, by part.
-    async fn receive(&self) -> Result<Vec<Vec<Received>>, ConsumerError> {
+    /// Takes in what has come; returns how many messages that were.
+    async fn turn(&mut self, watch: &mut StallWatch) -> Result<usize, ConsumerError> {
+        watch.look(self.book, &self.parts).await?;
+        let received = self.receive(watch.due).await?;
+        self.take_in(&received).await?;
+        Ok(received.iter().map(Vec::len).sum())
+    }
+
+    /// At least one message, and as many more as are there, by part; none when none comes in time.
+    async fn receive(&self, until: Instant) -> Result<Vec<Vec<Received>>, ConsumerError> {
         let mut received: Vec<Vec<Received>> = self.parts.iter().map(|_| Vec::new()).collect();
         let first = select_all(self.parts.iter().map(|part| Box::pin(part.queue.next())));
-        let (message, first, _) = first.await;
+        let Ok((message, first, _)) = timeout_at(until, first).await else { return Ok(received) };
         received[first].push(message?);
         let mut room = BATCH - 1;
         // The one that had something goes on last, so that none is passed over for long.
@@ -98,7 +107,7 @@ impl<E: Effect> Share<'_, E> {
     async fn fill_forgotten(&mut self) -> Result<(), ConsumerError> {
         let published = checkpoints::published(self.book).await?;
         let gap = |(part, Part { queue, checkpoint }): (usize, &Part)| {
-            let up_to = *published.get(&queue.partition)?;
+            let up_to = published.get(&queue.partition)?.last;
             (queue.began_empty && up_to > checkpoint.position).then_some(Gap { part, up_to })
         };
         let gaps: Vec<Gap> = self.parts.iter().enumerate().filter_map(gap).collect();

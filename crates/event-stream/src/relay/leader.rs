@@ -7,7 +7,7 @@ use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{RelayError, RelaySettings, checkpoint::Checkpoint, publish::Publisher, refill};
+use super::{RelayError, RelaySettings, checkpoint::Checkpoint, lookout::Lookout, publish::Publisher, refill};
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
@@ -17,6 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Why an idle leader goes on.
 enum Woken {
     Grown,
+    StillLeading,
     AskedToRepublish,
     Stopped,
 }
@@ -36,7 +37,9 @@ pub(super) async fn lead(
     let publisher = Publisher::new(&settings.kafka)?;
     let mut follower = book.follow();
     let mut events = Vec::new();
+    let mut lookout = Lookout::new();
     while !stop.is_cancelled() {
+        lookout.report(&publisher, &shards, &checkpoint.lasts).await?;
         let again = match events.last().map(|event: &RecordedEvent| event.position) {
             Some(last) => {
                 // The next batch is read while this one is on its way.
@@ -53,6 +56,7 @@ pub(super) async fn lead(
                     events = read(book, checkpoint.cursor, BATCH).await?;
                     false
                 }
+                Woken::StillLeading => false,
                 Woken::AskedToRepublish => true,
                 Woken::Stopped => break,
             },
@@ -79,15 +83,12 @@ async fn idle(
     client: &Client,
     stop: &CancellationToken,
 ) -> Result<Woken, RelayError> {
-    loop {
-        tokio::select! {
-            _ = follower.past(checkpoint.cursor) => return Ok(Woken::Grown),
-            () = stop.cancelled() => return Ok(Woken::Stopped),
-            () = tokio::time::sleep(LOOK_EVERY) => {
-                if checkpoint.asked_to_republish(client).await? {
-                    return Ok(Woken::AskedToRepublish);
-                }
-            }
+    tokio::select! {
+        _ = follower.past(checkpoint.cursor) => Ok(Woken::Grown),
+        () = stop.cancelled() => Ok(Woken::Stopped),
+        () = tokio::time::sleep(LOOK_EVERY) => {
+            let asked = checkpoint.asked_to_republish(client).await?;
+            Ok(if asked { Woken::AskedToRepublish } else { Woken::StillLeading })
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod checkpoint;
 mod leader;
+mod lookout;
 mod publish;
 mod refill;
 mod tails;
@@ -74,8 +75,8 @@ pub enum RelayError {
         /// Why not.
         source: KafkaError,
     },
-    /// A topic is shorter than what was published to it.
-    #[error("partition {partition} of topic {topic} was made anew while it was published to")]
+    /// A topic was made anew under the leader.
+    #[error("partition {partition} of topic {topic} is shorter than what was published to it")]
     MadeAnew {
         /// The topic.
         topic: String,

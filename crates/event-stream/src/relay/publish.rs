@@ -35,8 +35,9 @@ struct Batch {
     failed: Option<(i64, KafkaError)>,
 }
 
+/// What the broker has said of the batch.
 #[derive(Clone, Default)]
-struct Acks {
+pub(super) struct Acks {
     batch: Arc<Mutex<Batch>>,
     changed: Arc<Notify>,
 }
@@ -72,7 +73,7 @@ impl ProducerContext for Acks {
 pub(super) struct Publisher {
     topology: Topology,
     shards: Vec<Shard>,
-    producer: Option<ThreadedProducer<Acks>>,
+    producer: Option<Arc<ThreadedProducer<Acks>>>,
     acks: Acks,
 }
 
@@ -92,7 +93,12 @@ impl Publisher {
             .set("message.timeout.ms", "30000")
             .create_with_context(acks.clone())?;
         let shards = kafka.topology.shards();
-        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(producer), acks })
+        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(Arc::new(producer)), acks })
+    }
+
+    /// The client of the broker.
+    pub(super) fn producer(&self) -> Option<Arc<ThreadedProducer<Acks>>> {
+        self.producer.clone()
     }
 
     /// Publishes events in order, but for those that are there already, and waits until all of them are acknowledged. `lasts`

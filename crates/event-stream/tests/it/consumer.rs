@@ -11,8 +11,9 @@ use daybook_event_stream::{
 use rdkafka::producer::FutureRecord;
 
 use crate::{
+    broker::PARTITIONS,
     ledger::Ledger,
-    world::{PARTITIONS, World, cluster, until, world},
+    world::{World, until, world},
 };
 
 /// How many partitions were moved on.
@@ -89,7 +90,7 @@ async fn a_consumer_finds_the_whole_book_on_a_broker_that_keeps_its_end_only() {
     world.published().await;
     relay.stop().await;
 
-    world.move_to(cluster(PARTITIONS));
+    world.lose_topics().await;
     let relay = world.relay_with(Some(60_000));
     let consumer = world.consume(&ledger);
     until("it leads", async || world.status().await.leader).await;
@@ -119,7 +120,7 @@ async fn partitions_of_which_the_broker_has_nothing_any_more_are_filled_as_well(
     let relay = world.relay();
     world.published().await;
     relay.stop().await;
-    world.move_to(cluster(PARTITIONS));
+    world.lose_topics().await;
     let relay = world.relay_with(Some(2_000));
     until("the end of the book is published again", async || world.messages() > 0).await;
     world.published().await;

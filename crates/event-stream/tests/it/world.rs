@@ -12,7 +12,7 @@ use std::{
 
 use daybook_event_store::{Daybook, Filter, NewEvent, RecordedEvent, Step, StoreSettings, Unit};
 use daybook_event_stream::{
-    KafkaSettings, Relay, RelaySettings, SliceTopic, Topology, envelope,
+    KafkaSettings, Relay, RelaySettings, envelope,
     envelope::Delivery,
     relay::{self, RelayStatus},
 };
@@ -20,18 +20,16 @@ use daybook_test_postgres::TestDatabase;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
-    mocking::MockCluster,
-    producer::{DefaultProducerContext, FutureProducer, FutureRecord},
+    producer::{FutureProducer, FutureRecord},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) const PARTITIONS: i32 = 3;
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::broker::{PARTITIONS, Topics};
 
-pub(crate) type Cluster = MockCluster<'static, DefaultProducerContext>;
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
@@ -43,8 +41,8 @@ pub(crate) struct World {
     pub(crate) database: TestDatabase,
     pub(crate) book: Daybook,
     pub(crate) kafka: KafkaSettings,
+    pub(crate) topics: Topics,
     versions: RefCell<HashMap<String, i32>>,
-    _cluster: Cluster,
 }
 
 /// What stands in a topic.
@@ -56,34 +54,8 @@ pub(crate) struct Found {
     pub(crate) delivery: Delivery,
 }
 
-pub(crate) fn topology() -> Topology {
-    let slice = |name: &str, prefixes: &[&str]| SliceTopic {
-        slice: name.into(),
-        stream_prefixes: prefixes.iter().map(|prefix| (*prefix).into()).collect(),
-    };
-    Topology {
-        prefix: "daybook".into(),
-        partitions: PARTITIONS,
-        slices: vec![slice("cart", &["cart"]), slice("catalog", &["product", "sku"]), slice("order", &["order"])],
-    }
-}
-
-pub(crate) fn cluster(partitions: i32) -> Cluster {
-    let cluster = MockCluster::new(1).expect("a broker starts");
-    for topic in topology().topics() {
-        cluster.create_topic(&topic, partitions, 1).expect("a topic is made");
-    }
-    cluster
-}
-
-pub(crate) fn at(cluster: &Cluster) -> KafkaSettings {
-    KafkaSettings { brokers: cluster.bootstrap_servers(), topology: topology(), replication: 1 }
-}
-
 pub(crate) async fn world() -> World {
-    let cluster = cluster(PARTITIONS);
-    let (database, book) = book().await;
-    World { database, book, kafka: at(&cluster), versions: RefCell::default(), _cluster: cluster }
+    World::with(Topics::new(PARTITIONS).await).await
 }
 
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
@@ -96,10 +68,15 @@ pub(crate) async fn book() -> (TestDatabase, Daybook) {
 }
 
 impl World {
-    /// Another broker, which has never seen an event.
-    pub(crate) fn move_to(&mut self, cluster: Cluster) {
-        self.kafka = at(&cluster);
-        self._cluster = cluster;
+    pub(crate) async fn with(topics: Topics) -> Self {
+        let (database, book) = book().await;
+        Self { database, book, kafka: topics.settings.clone(), topics, versions: RefCell::default() }
+    }
+
+    /// The broker has lost every event.
+    pub(crate) async fn lose_topics(&mut self) {
+        self.topics.lose_all().await;
+        self.kafka = self.topics.settings.clone();
     }
 
     /// Appends one event to each of the streams, and returns the head of the book.
@@ -174,6 +151,16 @@ impl World {
         self.partitions().map(held).sum()
     }
 
+    /// How many messages the topics hold, unless one of them is missing or not yet as it should be.
+    pub(crate) fn messages_if_all_are_there(&self) -> Option<i64> {
+        let consumer = self.plain_consumer();
+        let held = |(topic, partition): (String, i32)| {
+            let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).ok()?;
+            Some(high - low)
+        };
+        self.partitions().map(held).sum()
+    }
+
     /// Everything in the topics, by partition and in order, as a plain consumer finds it.
     pub(crate) fn found(&self) -> BTreeMap<(String, i32), Vec<Found>> {
         let consumer = self.plain_consumer();
@@ -192,6 +179,16 @@ impl World {
             found.entry(place).or_default().push(Found { topic, partition, key, delivery });
         }
         found
+    }
+
+    /// Every event at least once.
+    pub(crate) async fn assert_everything_is_there(&self) {
+        let found = self.found();
+        let mut positions: Vec<i64> = found.values().flatten().map(|message| message.delivery.event.position).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        let head = self.book.head().await.expect("the database answers").position;
+        assert_eq!(positions, (1..=head).collect::<Vec<_>>());
     }
 
     /// Every event once, in order, where it belongs, and each message names the one before it.

@@ -1,0 +1,64 @@
+//! Noticing that nothing comes from a partition though there is more in it.
+//!
+//! A client that knew a topic before it was lost takes the leaders of the new one for outdated, and waits for ever without an error
+//! (librdkafka 2.12, where a broker had been started again since the topic was made). And a log that lost its messages before they
+//! were read shows nothing until the next one. A client that begins anew sees what is there.
+
+use std::time::Duration;
+
+use daybook_event_store::Daybook;
+use tokio::time::Instant;
+
+use super::{
+    ConsumerError,
+    checkpoints::{self, Partition},
+    share::Part,
+};
+
+/// How often it is compared how far the partitions are with what is in them. What was there at one look is here by the next.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Compares now and then.
+pub(super) struct StallWatch {
+    /// When to look next.
+    pub(super) due: Instant,
+    /// Whether all messages that had come were taken at some time since the last look: what is missing had not come then.
+    emptied: bool,
+    /// By part: where it was and where its log ended at the last look.
+    seen: Vec<Option<(i64, i64)>>,
+}
+
+impl StallWatch {
+    pub(super) fn new() -> Self {
+        Self { due: Instant::now() + EVERY, emptied: false, seen: Vec::new() }
+    }
+
+    /// Everything that has come was taken.
+    pub(super) const fn emptied(&mut self) {
+        self.emptied = true;
+    }
+
+    /// Looks, when it is time.
+    ///
+    /// # Errors
+    /// [`ConsumerError::Stalled`]. That the database is out of reach is none here: then nothing is known.
+    pub(super) async fn look(&mut self, book: &Daybook, parts: &[Part]) -> Result<(), ConsumerError> {
+        if Instant::now() < self.due {
+            return Ok(());
+        }
+        self.due = Instant::now() + EVERY;
+        let emptied = std::mem::take(&mut self.emptied);
+        let seen = std::mem::take(&mut self.seen);
+        let Ok(published) = checkpoints::published(book).await else { return Ok(()) };
+        for (nr, part) in parts.iter().enumerate() {
+            let position = part.checkpoint.position;
+            if emptied && seen.get(nr).copied().flatten().is_some_and(|(was, end)| was == position && end > position) {
+                let Partition { topic, nr } = part.queue.partition.clone();
+                return Err(ConsumerError::Stalled { topic, partition: nr });
+            }
+            let end = published.get(&part.queue.partition).map(|published| published.log_end);
+            self.seen.push(end.map(|end| (position, end)));
+        }
+        Ok(())
+    }
+}

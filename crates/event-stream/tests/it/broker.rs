@@ -1,0 +1,165 @@
+//! The broker under test: the embedded one, or with `KAFKA_BROKERS` a real one, where every test has topics of its own.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use daybook_event_stream::{KafkaSettings, SliceTopic, Topology};
+use futures::executor::block_on;
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+};
+
+use crate::world::PATIENCE;
+
+pub(crate) const PARTITIONS: i32 = 3;
+
+static PREFIXES: AtomicU64 = AtomicU64::new(1);
+
+/// Where the real broker is, if there is one.
+pub(crate) fn real() -> Option<String> {
+    std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty())
+}
+
+/// Says why a test that only a real broker can run has not run. Shown with `--nocapture`.
+pub(crate) fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Topics for one test, on whichever broker there is. They are gone when this is dropped.
+pub(crate) struct Topics {
+    pub(crate) settings: KafkaSettings,
+    // None where the broker is a real one.
+    cluster: Option<MockCluster<'static, DefaultProducerContext>>,
+}
+
+/// The three slices of the tests.
+pub(crate) fn topology(prefix: String, partitions: i32) -> Topology {
+    let slice = |name: &str, prefixes: &[&str]| SliceTopic {
+        slice: name.into(),
+        stream_prefixes: prefixes.iter().map(|prefix| (*prefix).into()).collect(),
+    };
+    let slices = vec![slice("cart", &["cart"]), slice("catalog", &["product", "sku"]), slice("order", &["order"])];
+    Topology { prefix, partitions, slices }
+}
+
+/// A prefix that no other test has, nor any that ran before on the same broker.
+fn prefix() -> String {
+    let random = RandomState::new().hash_one(process::id());
+    format!("daybook-test-{random:x}-{}", PREFIXES.fetch_add(1, Ordering::Relaxed))
+}
+
+fn embedded(topology: &Topology) -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).expect("a broker starts");
+    for topic in topology.topics() {
+        cluster.create_topic(&topic, topology.partitions, 1).expect("a topic is made");
+    }
+    cluster
+}
+
+impl Topics {
+    /// New topics. On a real broker the engine makes them, over the wire.
+    pub(crate) async fn new(partitions: i32) -> Self {
+        let topics = Self::named(partitions);
+        topics.settings.ensure_topics().await.expect("the topics can be made");
+        topics
+    }
+
+    /// New topics; on a real broker only their names, until somebody makes them.
+    pub(crate) fn named(partitions: i32) -> Self {
+        let topology = topology(prefix(), partitions);
+        let cluster = real().is_none().then(|| embedded(&topology));
+        let brokers = cluster.as_ref().map(MockCluster::bootstrap_servers).or_else(real).expect("one of the two");
+        Self { settings: KafkaSettings { brokers, topology, replication: 1 }, cluster }
+    }
+
+    /// New topics on a broker of the test's own.
+    pub(crate) async fn at(brokers: String) -> Self {
+        let settings = KafkaSettings { brokers, topology: topology(prefix(), PARTITIONS), replication: 1 };
+        settings.ensure_topics().await.expect("the topics can be made");
+        Self { settings, cluster: None }
+    }
+
+    /// All topics are lost, and there are new ones with nothing in them.
+    pub(crate) async fn lose_all(&mut self) {
+        if self.cluster.is_some() {
+            let cluster = embedded(&self.settings.topology);
+            self.settings.brokers = cluster.bootstrap_servers();
+            self.cluster = Some(cluster);
+        } else {
+            for topic in self.settings.topology.topics() {
+                self.delete(&topic).await;
+            }
+            self.settings.ensure_topics().await.expect("the topics can be made");
+        }
+    }
+
+    /// Deletes a topic, and returns when the broker has forgotten it. Only a real broker can.
+    pub(crate) async fn delete(&self, topic: &str) {
+        let gone = self.admin().delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers");
+        assert_eq!(gone, [Ok(topic.to_owned())]);
+    }
+
+    /// The partitions of a topic as it is now; none while there is no such topic.
+    pub(crate) fn partitions_of(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().expect("a client");
+        let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
+        metadata.topics().iter().find(|known| known.name() == topic).map_or(0, |known| known.partitions().len())
+    }
+
+    /// Deletes the messages of all partitions that come before the last `kept` of each, as retention does. Only a real broker can.
+    pub(crate) async fn delete_heads(&self, kept: i64) {
+        let consumer: BaseConsumer = self.client().create().expect("a client");
+        let mut before = TopicPartitionList::new();
+        for topic in self.settings.topology.topics() {
+            for partition in 0..self.settings.topology.partitions {
+                let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
+                let offset = Offset::Offset((high - kept).max(low));
+                before.add_partition_offset(&topic, partition, offset).expect("an offset");
+            }
+        }
+        let deleted = self.admin().delete_records(&before, &AdminOptions::new()).await.expect("the broker answers");
+        for partition in deleted.elements() {
+            partition.error().expect("it has deleted them");
+        }
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.settings.brokers);
+        config
+    }
+
+    pub(crate) fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().expect("a client")
+    }
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        if self.cluster.is_some() {
+            return;
+        }
+        let topics = self.settings.topology.topics();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        match block_on(self.admin().delete_topics(&topics, &AdminOptions::new())) {
+            Ok(deleted) => {
+                for (topic, code) in deleted.into_iter().filter_map(Result::err) {
+                    // The test may have deleted it itself.
+                    if code != RDKafkaErrorCode::UnknownTopicOrPartition {
+                        eprintln!("topic {topic} was left behind: {code}");
+                    }
+                }
+            }
+            Err(error) => eprintln!("topics {topics:?} were left behind: {error}"),
+        }
+    }
+}

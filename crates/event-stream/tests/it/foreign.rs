@@ -1,0 +1,93 @@
+//! What others make of our topics: a Java client's default partitioner, and a plain CloudEvents consumer in Python.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    broker::{Topics, real, skipped},
+    world::world,
+};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// What `.ci/kafka` has to say to a question; nothing where it cannot get what is asked for.
+fn kafka(question: &str) -> Option<String> {
+    let answer = Command::new(Path::new(ROOT).join(".ci/kafka")).arg(question).output().expect("a script");
+    answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
+}
+
+/// Runs a program to its end with this standard input, and returns its standard output.
+async fn output(mut program: Command, input: String) -> String {
+    let run = move || {
+        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a program starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let fed = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let ended = child.wait_with_output().expect("it ends");
+        fed.join().expect("no panic").expect("it has read everything");
+        assert!(ended.status.success(), "{program:?} has failed");
+        String::from_utf8(ended.stdout).expect("text")
+    };
+    tokio::task::spawn_blocking(run).await.expect("no panic")
+}
+
+#[tokio::test]
+async fn keys_are_where_java_clients_put_them() {
+    if real().is_none() {
+        return skipped("the Java client is compared on a real broker only");
+    }
+    let Some(classpath) = kafka("classpath") else { return skipped("the Java client cannot be had here") };
+    let topics = Topics::new(12).await;
+    let kinds = ["order", "cart", "product", "sku", "stock", "slug", "Größe", "価格", "🛒"];
+    let keys: Vec<String> = (0..5_000_u64)
+        .map(|nr| {
+            format!("{}-{:x}", kinds[usize::try_from(nr % 9).expect("few")], nr.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        })
+        // Of every length, since the hash takes four bytes at a time.
+        .chain((0..40).map(|length| "k".repeat(length)))
+        .collect();
+    let mut java = Command::new("java");
+    java.args([
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        &classpath,
+    ]);
+    java.arg(Path::new(ROOT).join("tests/kafka/Keys.java"));
+    java.args([&topics.settings.brokers, &topics.settings.topology.topic("order")]);
+    let partitions = output(java, keys.iter().map(|key| format!("{key}\n")).collect()).await;
+    let partitions: Vec<i32> = partitions.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(partitions.len(), keys.len());
+    for (key, partition) in keys.iter().zip(partitions) {
+        assert_eq!(topics.settings.topology.partition_of(key), partition, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_plain_consumer_of_cloud_events_finds_every_event_once_and_in_order_per_key() {
+    if real().is_none() {
+        return skipped("the Python consumer reads from a real broker only");
+    }
+    let Some(packages) = kafka("python") else { return skipped("the Python consumer cannot be had here") };
+    let world = world().await;
+    let relay = world.relay();
+    world.append_many(2_000).await;
+    world.published().await;
+    relay.stop().await;
+
+    let mut consumer = Command::new("python3");
+    consumer.env("PYTHONPATH", packages);
+    consumer.arg(Path::new(ROOT).join("tests/kafka/read_cloud_events.py")).arg(&world.kafka.brokers);
+    consumer.args(world.kafka.topology.topics());
+    let found = output(consumer, String::new()).await;
+    let found: BTreeMap<String, Vec<(i64, i32)>> = serde_json::from_str(&found).expect("what it has found");
+    let mut expected: BTreeMap<String, Vec<(i64, i32)>> = BTreeMap::new();
+    for event in world.events().await {
+        expected.entry(event.stream_id).or_default().push((event.position, event.version));
+    }
+    assert_eq!(found, expected);
+}
