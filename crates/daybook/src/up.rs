@@ -66,6 +66,7 @@ struct Servers {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
     let ready_file = args.data.join(READY_FILE);
+    let _own = own(&args.data)?;
     if ready_file.exists() {
         // Left by a process that was killed: it is not ready any more.
         fs::remove_file(&ready_file)?;
@@ -100,10 +101,29 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         failed = running.failed() => Err(failed),
     };
     eprintln!("daybook stops …");
-    fs::remove_file(&ready_file)?;
-    running.stop().await?;
+    // Whatever fails on the way out, the rest is stopped all the same.
+    let unready = fs::remove_file(&ready_file).with_context(|| format!("{} cannot be removed", ready_file.display()));
+    let stopped = running.stop().await;
     servers.stop().await?;
+    stopped?;
+    unready?;
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Takes the data directory for this process, for as long as the file is held.
+fn own(data: &Path) -> anyhow::Result<fs::File> {
+    let lock = data.join("up.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+    let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            anyhow::bail!("{} is in use by another `daybook up`", data.display())
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
+        }
+    }
 }
 
 impl Servers {

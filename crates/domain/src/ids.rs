@@ -86,10 +86,21 @@ impl Default for Channel {
     }
 }
 
+impl ReservationOwner {
+    /// Whether an order holds it.
+    #[must_use]
+    pub fn is_order(&self) -> bool {
+        self.as_str().starts_with(ORDER)
+    }
+}
+
+/// How the owner of an order's reservations begins.
+const ORDER: &str = "order:";
+
 impl OrderId {
     /// How this order signs the reservations that it holds.
     #[must_use]
     pub fn reservation_owner(&self) -> ReservationOwner {
-        ReservationOwner(format!("order:{self}").into())
+        ReservationOwner(format!("{ORDER}{self}").into())
     }
 }

@@ -4,7 +4,10 @@
 //! processes (rate-limited, since NOTIFY takes a lock that all commits of the instance share), and a slow poll, since a
 //! listener that reconnects has missed what was said meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use tokio::sync::{Notify, watch};
@@ -63,10 +66,20 @@ async fn ring_while_connected(config: &Config, grown: &Notify) -> Result<(), tok
     Ok(())
 }
 
-/// Learns of appends. Dropping it ends its listening.
+/// Learns of appends. All followers of a process share one listener, however many there are: a connection each would let those
+/// who only watch take the database away from those who write.
 pub struct Follower {
     head: watch::Receiver<i64>,
-    listener: tokio::task::JoinHandle<()>,
+    _listener: Arc<Listener>,
+}
+
+/// Listens for as long as somebody follows.
+pub(crate) struct Listener(tokio::task::JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Follower {
@@ -87,26 +100,30 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.listener.abort();
-    }
-}
-
 impl Daybook {
     /// Starts to follow the book.
     #[must_use]
     pub fn follow(&self) -> Follower {
+        // A panic elsewhere leaves a listener that listens, or none: both are fine.
+        let mut shared = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = shared.upgrade().unwrap_or_else(|| {
+            let listener = Arc::new(self.start_listening());
+            *shared = Arc::downgrade(&listener);
+            listener
+        });
+        Follower { head: self.head.subscribe(), _listener: listener }
+    }
+
+    fn start_listening(&self) -> Listener {
         let book = self.clone();
-        let listener = tokio::spawn(async move {
+        Listener(tokio::spawn(async move {
             loop {
                 if let Err(error) = book.listen().await {
                     tracing::warn!(%error, "following the book was interrupted");
                 }
                 tokio::time::sleep(RECONNECT_AFTER).await;
             }
-        });
-        Follower { head: self.head.subscribe(), listener }
+        }))
     }
 
     /// Tells followers here, and soon those elsewhere, that the book has grown up to `position`.

@@ -22,5 +22,5 @@ pub use batch::{NewEvent, Outcome, Step, Unit};
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};
 pub use record::RecordedEvent;
-pub use settings::{Daybook, StoreError, StoreSettings};
+pub use settings::{Daybook, StoreError, StoreSettings, chain};
 pub use snapshot::{LoadedStream, Snapshot};

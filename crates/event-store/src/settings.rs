@@ -1,12 +1,12 @@
 //! Opening the book, and what can go wrong with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
 use tokio_postgres::{Config, NoTls};
 
-use crate::follow::Doorbell;
+use crate::follow::{Doorbell, Listener};
 
 mod migrations {
     // The macro's own code has no docs and casts.
@@ -31,7 +31,7 @@ pub enum StoreError {
     #[error("the database failed: {}", chain(.0))]
     Database(#[from] tokio_postgres::Error),
     /// No connection could be had.
-    #[error("no database connection: {0}")]
+    #[error("no database connection: {}", pool_chain(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
     /// The pool could not be built.
     #[error("the connection pool could not be built: {0}")]
@@ -52,14 +52,27 @@ pub enum StoreError {
     },
 }
 
-/// The whole chain of a PostgreSQL error, whose own display says only "db error".
-fn chain(error: &tokio_postgres::Error) -> String {
+fn pool_chain(error: &deadpool_postgres::PoolError) -> String {
+    match error {
+        deadpool_postgres::PoolError::Backend(error) => chain(error),
+        other => other.to_string(),
+    }
+}
+
+/// What a PostgreSQL error says, with its causes; its own display is only "db error".
+#[must_use]
+pub fn chain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{}: {}", db.code().code(), db.message()),
-        None => std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source())
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": "),
+        None => {
+            let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+            causes.map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+                "" => cause,
+                // Some errors say their cause themselves.
+                said if said.contains(&cause) => said.to_owned(),
+                said => format!("{said}: {cause}"),
+            })
+        }
     }
 }
 
@@ -70,6 +83,8 @@ pub struct Daybook {
     pub(crate) pool: Pool,
     pub(crate) head: Arc<watch::Sender<i64>>,
     pub(crate) doorbell: Doorbell,
+    /// Listens for all followers of this process, while there are any.
+    pub(crate) listener: Arc<Mutex<Weak<Listener>>>,
 }
 
 impl Daybook {
@@ -84,7 +99,7 @@ impl Daybook {
         let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;
         let config = Arc::new(config);
         let doorbell = Doorbell::new(Arc::clone(&config));
-        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), doorbell })
+        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), doorbell, listener: Arc::default() })
     }
 
     /// The pool, for read models and checkpoints that live in the same database.

@@ -1,6 +1,6 @@
 //! How the inventory decides.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 
 use crate::{
     Context, Decide, Decision, Event, Fold, Quantity, Rejection, View,
@@ -55,6 +55,7 @@ impl Decide for ReserveStock {
         let known = check_known(view, &self.sku);
         let stock = view.get::<Stock>(&id)?;
         known?;
+        check_not_of_order(&self.owner)?;
         let request = ReservationRequest {
             reservation_id: self.reservation_id,
             owner: self.owner.clone(),
@@ -70,8 +71,11 @@ impl Decide for ReserveStock {
 impl Decide for ReleaseStock {
     fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
-        let closing = Closing::Release(ReleaseCause::GivenUp);
-        let event = end(view.get::<Stock>(&id)?, &id, self.reservation_id, closing)?;
+        let stock = view.get::<Stock>(&id)?;
+        if let Some(reservation) = stock.reservations.get(&self.reservation_id) {
+            check_not_of_order(&reservation.owner)?;
+        }
+        let event = end(stock, &id, self.reservation_id, Closing::Release(ReleaseCause::GivenUp))?;
         Ok(Decision::of(Stock::stream(&id), event))
     }
 }
@@ -79,7 +83,11 @@ impl Decide for ReleaseStock {
 impl Decide for CommitReservation {
     fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
-        let event = end(view.get::<Stock>(&id)?, &id, self.reservation_id, Closing::Commit)?;
+        let stock = view.get::<Stock>(&id)?;
+        if let Some(reservation) = stock.reservations.get(&self.reservation_id) {
+            check_not_of_order(&reservation.owner)?;
+        }
+        let event = end(stock, &id, self.reservation_id, Closing::Commit)?;
         Ok(Decision::of(Stock::stream(&id), event))
     }
 }
@@ -142,6 +150,9 @@ pub(crate) fn reserve(
     if expires_at.is_some_and(|at| at <= now) {
         return Err(Refusal::ExpiryInThePast);
     }
+    if expires_at.is_some_and(|at| at.year() > 9_999) {
+        return Err(Refusal::ExpiryOutOfRange);
+    }
     let mut available = stock.available();
     let mut events = Vec::with_capacity(1);
     if !stock.backorders {
@@ -170,10 +181,18 @@ pub(crate) enum Closing {
     Commit,
 }
 
-/// Ends a claim that an order holds; nothing where the claim has ended before.
-pub(crate) fn close(stock: &Stock, id: &StockId, reservation_id: ReservationId, goods_leave: bool) -> Option<Event> {
-    let closing = if goods_leave { Closing::Commit } else { Closing::Release(ReleaseCause::OrderCancelled) };
-    end(stock, id, reservation_id, closing).ok()
+/// The goods that an order has claimed leave.
+pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Result<Event, Refusal> {
+    end(stock, id, reservation_id, Closing::Commit)
+}
+
+/// The goods that an order has claimed are free again; nothing where they are already.
+pub(crate) fn let_go(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Option<Event> {
+    end(stock, id, reservation_id, Closing::Release(ReleaseCause::OrderCancelled)).ok()
+}
+
+fn check_not_of_order(owner: &ReservationOwner) -> Result<(), Refusal> {
+    if owner.is_order() { Err(Refusal::ReservationOfOrder { owner: owner.clone() }) } else { Ok(()) }
 }
 
 fn end(stock: &Stock, id: &StockId, reservation_id: ReservationId, closing: Closing) -> Result<Event, Refusal> {

@@ -10,6 +10,6 @@ pub mod event;
 mod refusal;
 mod state;
 
-pub(crate) use decide::{ReservationRequest, close, reserve};
+pub(crate) use decide::{ReservationRequest, let_go, reserve, ship};
 pub use refusal::InventoryRefusal;
 pub use state::{Reservation, Stock, StockId};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    ids::{LocationId, ReservationId, Sku},
+    ids::{LocationId, ReservationId, ReservationOwner, Sku},
     refusal::RefusalKind,
 };
 
@@ -45,6 +45,15 @@ pub enum InventoryRefusal {
         /// The reservation.
         reservation_id: ReservationId,
     },
+    /// What an order claims begins and ends with the order, so that nobody else lets go of goods that it is going to ship.
+    #[error("reservations of {owner} are made and ended by the order itself")]
+    ReservationOfOrder {
+        /// Whose claim it is.
+        owner: ReservationOwner,
+    },
+    /// A reservation whose end no calendar here knows.
+    #[error("a reservation ends before the year 10000")]
+    ExpiryOutOfRange,
     /// A reservation that ends before it begins.
     #[error("the reservation would have expired before it began")]
     ExpiryInThePast,

@@ -2,13 +2,14 @@
 
 use crate::{
     Context, Decide, Decision, Fold, Rejection, View,
-    ids::OrderId,
-    inventory::{Stock, StockId, close},
+    ids::{OrderId, ReservationId},
+    inventory::{Stock, StockId, let_go, ship},
     order::{
         Order, OrderRecord, OrderRefusal as Refusal,
         command::*,
         event::*,
         moves::{MOVES, next_moves},
+        state::RecordedLine,
     },
 };
 
@@ -42,7 +43,11 @@ impl Decide for ShipOrder {
         let order_id = self.order_id;
         let order = check_move(order_id, "ShipOrder", context, view)?;
         let shipped = Decision::of(Order::stream(&order_id), OrderShipped { order_id });
-        close_reservations(shipped, order, true, view)
+        let claims = claims(order);
+        let stocks = view.get_all::<Stock>(claims.iter().map(|(id, _)| id))?;
+        claims.iter().zip(stocks).try_fold(shipped, |decision, ((id, reservation_id), stock)| {
+            Ok(decision.and(Stock::stream(id), ship(stock, id, *reservation_id)?))
+        })
     }
 }
 
@@ -52,7 +57,13 @@ impl Decide for CancelOrder {
         let order = check_move(order_id, "CancelOrder", context, view)?;
         let reason = self.reason.clone();
         let cancelled = Decision::of(Order::stream(&order_id), OrderCancelled { order_id, reason });
-        close_reservations(cancelled, order, false, view)
+        let claims = claims(order);
+        let stocks = view.get_all::<Stock>(claims.iter().map(|(id, _)| id))?;
+        let released = claims
+            .iter()
+            .zip(stocks)
+            .filter_map(|((id, reservation_id), stock)| Some((Stock::stream(id), let_go(stock, id, *reservation_id)?)));
+        Ok(released.fold(cancelled, |decision, (stream, event)| decision.and(stream, event)))
     }
 }
 
@@ -93,21 +104,11 @@ fn check_move<'a>(
     Err(Refusal::IllegalMove { order_id, command, phase, next_moves }.into())
 }
 
-/// Ends the order's claims on stock, in the same decision as the move that ends them.
-fn close_reservations(
-    decision: Decision,
-    order: &OrderRecord,
-    goods_leave: bool,
-    view: &View<'_>,
-) -> Result<Decision, Rejection> {
-    let claims = order.lines.iter().filter_map(|line| {
+/// The order's claims on stock.
+fn claims(order: &OrderRecord) -> Vec<(StockId, ReservationId)> {
+    let claim = |line: &RecordedLine| {
         let (location, reservation_id) = line.reserved.clone()?;
         Some((StockId { sku: line.sku.clone(), location }, reservation_id))
-    });
-    let claims: Vec<_> = claims.collect();
-    let stocks = view.get_all::<Stock>(claims.iter().map(|(id, _)| id))?;
-    let events = claims.iter().zip(stocks).filter_map(|((id, reservation_id), stock)| {
-        close(stock, id, *reservation_id, goods_leave).map(|event| (Stock::stream(id), event))
-    });
-    Ok(events.fold(decision, |decision, (stream, event)| decision.and(stream, event)))
+    };
+    order.lines.iter().filter_map(claim).collect()
 }

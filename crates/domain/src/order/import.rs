@@ -1,5 +1,6 @@
 //! Taking in orders from other systems.
 
+use chrono::Datelike;
 use uuid::Uuid;
 
 use crate::{
@@ -11,6 +12,8 @@ use crate::{
 
 /// The namespace of ids of imported orders (a random UUID, fixed for ever).
 const IMPORTED: Uuid = Uuid::from_u128(0x6f1d_52c1_8f0e_4f0b_9a59_2d1c_7a6b_3e84);
+/// The first year in which an imported order can have been placed.
+const EARLIEST: i32 = 1900;
 /// The most lines that one imported order may have.
 const MAX_LINES: usize = 1_000;
 
@@ -34,6 +37,9 @@ impl Decide for ImportOrder {
         }
         if self.placed_at > context.now {
             Err(Refusal::PlacedInTheFuture)?;
+        }
+        if self.placed_at.year() < EARLIEST {
+            Err(Refusal::PlacedTooEarly { earliest: EARLIEST })?;
         }
         let quantities = self.quantities()?;
         let records = records?;
@@ -83,7 +89,7 @@ impl ImportOrder {
             channel: self.channel.clone(),
             currency: self.currency,
             lines,
-            totals: Totals { gross: net.plus(discount)?, discount, net },
+            totals: Totals { gross: net.plus(discount)?.countable()?, discount, net },
             placed_at: self.placed_at,
         })
     }

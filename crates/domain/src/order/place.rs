@@ -113,7 +113,7 @@ impl PlaceOrder {
     }
 
     fn placed(&self, cart: &OpenedCart, lines: Vec<OrderLine>, context: &Context) -> Result<OrderPlaced, Rejection> {
-        let gross = Money::sum(cart.currency, lines.iter().map(|line| line.line_total))?;
+        let gross = Money::sum(cart.currency, lines.iter().map(|line| line.line_total))?.countable()?;
         if let Some(expected) = self.expected_total.filter(|expected| *expected != gross) {
             Err(Refusal::TotalChanged { expected, total: gross })?;
         }

@@ -148,6 +148,12 @@ pub enum OrderRefusal {
     /// History lies in the past.
     #[error("an imported order was placed in the past")]
     PlacedInTheFuture,
+    /// Nobody has an order of such an age, but for a slip of the pen.
+    #[error("an order was placed in the year {earliest} or later")]
+    PlacedTooEarly {
+        /// The first year.
+        earliest: i32,
+    },
 }
 
 impl OrderRefusal {

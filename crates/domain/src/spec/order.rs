@@ -187,3 +187,36 @@ fn history_is_taken_in_once_and_touches_no_stock() {
         json!([{ "sku": "a", "quantity": 1, "line_total": i64::MAX }, { "sku": "a", "quantity": 1, "line_total": 1 }]);
     assert_eq!(code(book.when("ImportOrder", wrong(overflow))), "amount_overflow");
 }
+
+#[test]
+fn nobody_but_the_order_ends_what_it_has_claimed() {
+    let mut book = Book::with_product("a", 1);
+    book.with_cart(1, &[("a", 1)]).given("PlaceOrder", place(1));
+    let claim = record(&book, 1).lines[0].reserved.clone().expect("a claim").1;
+    let claimed = json!({ "sku": "a", "reservation_id": claim });
+    assert_eq!(code(book.when("ReleaseStock", claimed.clone())), "reservation_of_order");
+    assert_eq!(code(book.when("CommitReservation", claimed)), "reservation_of_order");
+    let forged = json!({ "sku": "a", "reservation_id": order(9), "owner": "order:9", "quantity": 1 });
+    assert_eq!(code(book.when("ReserveStock", forged)), "reservation_of_order");
+    for command in ["ConfirmOrder", "StartFulfilment", "ShipOrder"] {
+        book.given(command, json!({ "order_id": order(1) }));
+    }
+    assert_eq!(book.stock("a"), (0, 0));
+}
+
+#[test]
+fn what_no_calendar_or_sum_can_hold_is_refused() {
+    let mut book = Book::with_product("a", 1);
+    let import = |placed_at: &str, line_total: i64| {
+        json!({ "external_ref": "R-1", "placed_at": placed_at, "currency": "EUR",
+                "lines": [{ "sku": "a", "quantity": 1, "line_total": line_total }] })
+    };
+    assert_eq!(code(book.when("ImportOrder", import("-9999-01-01T11:00:00Z", 1))), "placed_too_early");
+    assert_eq!(
+        code(book.when("ImportOrder", import("2020-01-01T11:00:00Z", 9_000_000_000_000_000_000))),
+        "amount_overflow"
+    );
+    let far = json!({ "sku": "a", "reservation_id": order(9), "owner": "me", "quantity": 1,
+                      "expires_at": "+12000-01-01T00:00:00Z" });
+    assert_eq!(code(book.when("ReserveStock", far)), "expiry_out_of_range");
+}

@@ -36,7 +36,7 @@ pub enum EffectError {
         reason: String,
     },
     /// The database failed; it is tried again.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {}", daybook_event_store::chain(.0))]
     Database(#[from] tokio_postgres::Error),
     /// This consumer is not wanted any more: its view has a newer version.
     #[error("this consumer is retired")]
