@@ -3,6 +3,7 @@
 //! What belongs here: what only the process as a whole knows, such as the command line, its configuration and the
 //! private servers that `daybook up` starts. What does not: commerce, storage, streams, queries; those are crates.
 
+pub mod asyncapi;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -10,7 +10,9 @@ use std::{
 use anyhow::Context;
 use daybook_command_api::openapi;
 use daybook_domain::{Command, Event};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::asyncapi::{self, Schemas};
 
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,52 +66,11 @@ fn contracts() -> anyhow::Result<BTreeMap<String, String>> {
     contracts.insert("storefront.graphql".to_owned(), daybook_query_api::storefront_sdl());
     contracts.insert("admin.graphql".to_owned(), daybook_query_api::admin_sdl());
     contracts.insert("openapi.json".to_owned(), pretty(&openapi::document())?);
-    contracts.insert("asyncapi.json".to_owned(), pretty(&asyncapi())?);
+    let topology = daybook_projectors::topology("daybook", 1);
+    contracts.insert("asyncapi.json".to_owned(), pretty(&asyncapi::document(&topology, Schemas::Referred))?);
     Ok(contracts)
 }
 
 fn pretty(value: &Value) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
-}
-
-/// The AsyncAPI 3.0 document of the topics.
-fn asyncapi() -> Value {
-    let topology = daybook_projectors::topology("daybook", 1);
-    let mut channels = serde_json::Map::new();
-    let mut operations = serde_json::Map::new();
-    for slice in daybook_domain::Slice::ALL {
-        let events = Event::contracts().into_iter().filter(|contract| contract.slice == slice);
-        let messages: serde_json::Map<_, _> = events
-            .map(|contract| {
-                let (name, version) = (contract.event_type, contract.schema_version);
-                let message = json!({
-                    "name": format!("daybook.{slice}.{name}"),
-                    "contentType": "application/json",
-                    "bindings": { "kafka": { "key": { "type": "string", "description": "the stream's name" } } },
-                    "payload": {
-                        "schemaFormat": "application/schema+json;version=draft-2020-12",
-                        "schema": { "$ref": format!("events/{slice}/{name}.v{version}.json") },
-                    },
-                });
-                (name.to_owned(), message)
-            })
-            .collect();
-        let name = slice.name();
-        channels.insert(name.to_owned(), json!({ "address": topology.topic(name), "messages": messages }));
-        operations.insert(
-            format!("receive_{name}"),
-            json!({ "action": "receive", "channel": { "$ref": format!("#/channels/{name}") } }),
-        );
-    }
-    json!({
-        "asyncapi": "3.0.0",
-        "info": {
-            "title": "Daybook events",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every event of the book, as CloudEvents 1.0 in binary mode. The value has the event's fields at its top level and `_meta`, which repeats the headers. `sequence` is the position in the book; `prevsequence` says that no event of the partition stands between the two.",
-        },
-        "defaultContentType": "application/json",
-        "channels": channels,
-        "operations": operations,
-    })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, 
 
 use anyhow::Context;
 use axum::{
-    Router,
+    Json, Router,
     http::StatusCode,
     routing::get,
     serve::{Listener, ListenerExt},
@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Topics;
+use crate::{asyncapi, config::Topics};
 
 /// How long requests that are under way may take when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -159,7 +159,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let mut router = health(&book, metrics);
+    let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
+    let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
+    let mut router = health(&book, metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;

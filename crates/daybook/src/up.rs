@@ -138,7 +138,11 @@ impl Servers {
             }
         };
         let (broker, kafka_brokers) = match &args.kafka_brokers {
-            Some(brokers) => (None, brokers.clone()),
+            Some(brokers) => {
+                let topics = args.topics.at(brokers).ensure_topics().await;
+                topics.with_context(|| format!("the Kafka at {brokers} cannot be used"))?;
+                (None, brokers.clone())
+            }
             None => {
                 let topics = args.topics.embedded();
                 let broker = Broker::start(topics).await.context("the embedded broker did not start")?;

@@ -22,7 +22,7 @@ use daybook_domain::{Actor, Command};
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, stream::FuturesUnordered};
 use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::{config::Connection, progress};
@@ -55,7 +55,8 @@ enum What {
         /// The file; `.gz` is read compressed.
         file: PathBuf,
     },
-    /// Goods that came in: CSV with the columns sku, quantity, and optionally location and reference.
+    /// Goods that came in: CSV with the columns sku, quantity, and optionally location and reference. A line is known again by the
+    /// name of the file, its number and what it says, so each delivery wants a file of a name of its own.
     Stock {
         /// The file; `.gz` is read compressed.
         file: PathBuf,
@@ -129,6 +130,42 @@ fn open(file: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     let bytes = bar.wrap_read(BufReader::new(opened));
     let compressed = file.extension().is_some_and(|extension| extension == "gz");
     Ok((if compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) }, bar))
+}
+
+/// A file that ends in the middle: what was read of it stays.
+fn damaged(file: &Path, summary: &Summary, damage: &dyn std::error::Error) -> anyhow::Error {
+    let Summary { read, imported, already_there, rejected, .. } = summary;
+    anyhow::anyhow!(
+        "{} is damaged: {damage}; before that {read} records were read, {imported} imported, {already_there} already there, \
+         {rejected} rejected",
+        file.display()
+    )
+}
+
+/// A line of a CSV file: what it says, or why it says nothing, with what stands there.
+type CsvLine<L> = Result<L, Rejection>;
+
+/// The lines of a CSV file that has these columns at least.
+fn csv_lines<L: DeserializeOwned>(
+    file: &Path,
+    bytes: Box<dyn Read + Send>,
+    required: &[&str],
+) -> anyhow::Result<impl Iterator<Item = csv::Result<CsvLine<L>>> + use<L>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let headers = reader.byte_headers().with_context(|| format!("{} cannot be read", file.display()))?.clone();
+    for column in required {
+        if !headers.iter().any(|header| header == column.as_bytes()) {
+            anyhow::bail!("{} has no column `{column}`; nothing was imported", file.display());
+        }
+    }
+    Ok(reader.into_byte_records().map(move |record| {
+        let record = record?;
+        Ok(record.deserialize(Some(&headers)).map_err(|error| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let fields = headers.iter().zip(&record).map(|(name, field)| (text(name), Value::String(text(field))));
+            Rejection { record: fields.collect(), code: "invalid_record".to_owned(), reason: error.to_string() }
+        }))
+    }))
 }
 
 /// Makes the file that rejected records go to: beside the one that was read, or, where nothing can be written there, in the

@@ -15,7 +15,7 @@ use daybook_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Fate, Ledger, Rejection, Summary, open, submit};
+use super::{Fate, Ledger, Rejection, Summary, csv_lines, open, submit};
 
 /// The namespace of ids of imported products and categories (a random UUID, fixed for ever).
 const IMPORTED: Uuid = Uuid::from_u128(0x8a4e_1f0d_93b7_4c62_a1d5_60f2_7be3_c918);
@@ -42,8 +42,14 @@ pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
     let mut ledger = Ledger::new(file);
     let mut known = HashSet::new();
-    for line in csv::Reader::from_reader(bytes).deserialize::<Line>() {
-        let line = line?;
+    for line in csv_lines::<Line>(file, bytes, &["sku", "name"])? {
+        let line = match line? {
+            Ok(line) => line,
+            Err(rejection) => {
+                ledger.reject(rejection)?;
+                continue;
+            }
+        };
         match commands(&line) {
             Ok(Commands { categories, product, price }) => {
                 for category in categories {

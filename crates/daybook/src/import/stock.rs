@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Fate, Ledger, Rejection, Summary, open};
+use super::{Fate, Ledger, Rejection, Summary, csv_lines, open};
 
 /// The namespace of ids of imported deliveries (a random UUID, fixed for ever).
 const DELIVERIES: Uuid = Uuid::from_u128(0x1b0c_67a5_2d1e_4f7f_8c3a_5e9d_04b2_71f6);
@@ -28,15 +28,13 @@ pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut ledger = Ledger::new(file);
-    for (number, line) in csv::Reader::from_reader(bytes).deserialize::<Line>().enumerate() {
-        match line.map_err(|error| (Value::Null, error.to_string())).and_then(|line| command(&line)) {
+    for (number, line) in csv_lines::<Line>(file, bytes, &["sku", "quantity"])?.enumerate() {
+        match line?.and_then(|line| command(&line)) {
             Ok((command, record)) => {
                 let id = Uuid::new_v5(&DELIVERIES, format!("{name}\n{number}\n{record}").as_bytes());
                 ledger.send(receive(bus.clone(), command, record, id)).await?;
             }
-            Err((record, reason)) => {
-                ledger.reject(Rejection { record, code: "invalid_record".to_owned(), reason })?;
-            }
+            Err(rejection) => ledger.reject(rejection)?,
         }
     }
     let summary = ledger.finish().await;
@@ -44,7 +42,7 @@ pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     summary
 }
 
-fn command(line: &Line) -> Result<(ReceiveStock, Value), (Value, String)> {
+fn command(line: &Line) -> Result<(ReceiveStock, Value), Rejection> {
     let mut record = json!({ "sku": line.sku, "quantity": line.quantity });
     for (field, text) in [("location", &line.location), ("reference", &line.reference)] {
         if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
@@ -53,7 +51,7 @@ fn command(line: &Line) -> Result<(ReceiveStock, Value), (Value, String)> {
     }
     match serde_json::from_value(record.clone()) {
         Ok(command) => Ok((command, record)),
-        Err(error) => Err((record, error.to_string())),
+        Err(error) => Err(Rejection { record, code: "invalid_record".to_owned(), reason: error.to_string() }),
     }
 }
 

@@ -88,10 +88,53 @@ pub async fn take_in(
             Ok(()) => return Ok(part.commit().await?),
             Err(error) => {
                 part.rollback().await?;
+                let mut trial = transaction.transaction().await?;
+                let error = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
+                trial.rollback().await?;
                 poisoned.note(consumer, events, error)?;
             }
         }
     }
+}
+
+/// Whether PostgreSQL says that a value cannot be (class 22, "data exception": out of range, overflow, an encoding it does not
+/// have). Trying again does not mend that.
+pub(super) fn is_data_error(error: &ConsumerError) -> bool {
+    match error {
+        ConsumerError::Effect(EffectError::Database(error)) => {
+            error.code().is_some_and(|code| code.code().starts_with("22"))
+        }
+        _ => false,
+    }
+}
+
+/// Says of a data error which event it comes from, as poison: the events are taken in one by one, in a transaction that is given
+/// up. Any other error is returned as it is.
+pub(super) async fn blame<E: Effect>(
+    transaction: &mut Transaction<'_>,
+    consumer: &str,
+    effect: &E,
+    events: &[RecordedEvent],
+    poisoned: &Poisoned,
+    failure: ConsumerError,
+) -> ConsumerError {
+    if !is_data_error(&failure) {
+        return failure;
+    }
+    for event in events {
+        let one = std::slice::from_ref(event);
+        let tried = async {
+            let part = transaction.transaction().await?;
+            attempt(&part, consumer, effect, one, poisoned).await?;
+            Ok::<_, ConsumerError>(part.commit().await?)
+        };
+        if let Err(error) = tried.await
+            && is_data_error(&error)
+        {
+            return EffectError::Poison { position: event.position, reason: error.to_string() }.into();
+        }
+    }
+    failure
 }
 
 /// Has an effect take events in, but for those of streams that are parked or poisoned, which are parked. After an error the

@@ -265,9 +265,30 @@ impl<E: Effect> Share<'_, E> {
                     self.count("daybook_consumer_events_total", batch.events.len() as u64);
                     return Ok(());
                 }
-                Err(error) => poisoned.note(&self.consumer.name, &batch.events, error)?,
+                Err(error) => {
+                    let error = self.blame(&batch, &poisoned, error).await?;
+                    poisoned.note(&self.consumer.name, &batch.events, error)?;
+                }
             }
         }
+    }
+
+    /// Finds the event that a data error comes from.
+    async fn blame(
+        &self,
+        batch: &Batch,
+        poisoned: &Poisoned,
+        failure: ConsumerError,
+    ) -> Result<ConsumerError, ConsumerError> {
+        if !parked::is_data_error(&failure) {
+            return Ok(failure);
+        }
+        let Consumer { name, effect, .. } = self.consumer;
+        let mut client = self.book.pool().get().await?;
+        let mut trial = client.transaction().await?;
+        let error = parked::blame(&mut trial, name, effect, &batch.events, poisoned, failure).await;
+        trial.rollback().await?;
+        Ok(error)
     }
 
     /// Effect, parked events and checkpoints: one transaction. Returns the checkpoints that have moved.

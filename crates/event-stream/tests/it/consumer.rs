@@ -44,6 +44,31 @@ async fn when_the_effect_fails_nothing_has_moved() {
 }
 
 #[tokio::test]
+async fn an_event_that_postgresql_cannot_count_parks_its_stream_and_the_others_go_on() {
+    let world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(30).await;
+    let events = world.events().await;
+    world.publish_by_hand(&events, &[]).await;
+    let culprit = &events[4];
+    let ledger = Ledger::default();
+    ledger.uncountable.lock().expect("no panic").push(culprit.position);
+    let consumer = world.consume(&ledger);
+    let behind =
+        events.iter().filter(|event| event.stream_id == culprit.stream_id && event.position >= culprit.position);
+    let behind: Vec<i64> = behind.map(|event| event.position).collect();
+    world.ledger_has(usize::try_from(head).expect("few") - behind.len()).await;
+    until("the rest of the stream is parked", async || {
+        let parked = parked::list(&world.book).await.expect("the database answers");
+        parked.iter().map(|event| event.position).collect::<Vec<_>>() == behind
+    })
+    .await;
+    let parked = parked::list(&world.book).await.expect("the database answers");
+    assert!(parked[0].reason.contains("22003"), "{}", parked[0].reason);
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn what_kafka_lost_is_filled_from_the_book_and_what_it_repeats_is_skipped() {
     let world = world().await;
     world.open_ledger().await;

@@ -20,6 +20,8 @@ pub(crate) struct Ledger {
     pub(crate) fails: Arc<AtomicBool>,
     pub(crate) retired: Arc<AtomicBool>,
     pub(crate) poison: Arc<Mutex<Vec<i64>>>,
+    /// Events with which PostgreSQL cannot do what is asked of it.
+    pub(crate) uncountable: Arc<Mutex<Vec<i64>>>,
     /// How often it was asked.
     pub(crate) asked: Arc<AtomicUsize>,
     /// The most events that it was given at once.
@@ -51,7 +53,10 @@ impl Effect for Ledger {
             )
             .await?;
         if self.fails.load(Ordering::SeqCst) {
-            transaction.execute("SELECT 1 / 0", &[]).await?;
+            transaction.execute("SELECT FROM a_table_that_is_not_there", &[]).await?;
+        }
+        if positions.iter().any(|position| self.uncountable.lock().expect("no panic").contains(position)) {
+            transaction.execute("SELECT 9223372036854775807 + 1", &[]).await?;
         }
         if self.retired.load(Ordering::SeqCst) { Err(EffectError::Retired) } else { Ok(()) }
     }

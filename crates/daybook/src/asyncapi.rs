@@ -1,0 +1,60 @@
+//! The topics as an AsyncAPI document: a file among the contracts, and `/asyncapi.json`.
+
+use daybook_domain::Event;
+use daybook_event_stream::Topology;
+use serde_json::{Value, json};
+
+/// How the document gives the schema of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schemas {
+    /// By the name of its file in `schemas/`.
+    Referred,
+    /// As it is.
+    Inlined,
+}
+
+/// The AsyncAPI 3.0 document of the topics.
+#[must_use]
+pub fn document(topology: &Topology, schemas: Schemas) -> Value {
+    let mut channels = serde_json::Map::new();
+    let mut operations = serde_json::Map::new();
+    for slice in daybook_domain::Slice::ALL {
+        let events = Event::contracts().into_iter().filter(|contract| contract.slice == slice);
+        let messages: serde_json::Map<_, _> = events
+            .map(|contract| {
+                let (name, version) = (contract.event_type, contract.schema_version);
+                let schema = match schemas {
+                    Schemas::Referred => json!({ "$ref": format!("events/{slice}/{name}.v{version}.json") }),
+                    Schemas::Inlined => contract.schema.into(),
+                };
+                let message = json!({
+                    "name": format!("daybook.{slice}.{name}"),
+                    "contentType": "application/json",
+                    "bindings": { "kafka": { "key": { "type": "string", "description": "the stream's name" } } },
+                    "payload": {
+                        "schemaFormat": "application/schema+json;version=draft-2020-12",
+                        "schema": schema,
+                    },
+                });
+                (name.to_owned(), message)
+            })
+            .collect();
+        let name = slice.name();
+        channels.insert(name.to_owned(), json!({ "address": topology.topic(name), "messages": messages }));
+        operations.insert(
+            format!("receive_{name}"),
+            json!({ "action": "receive", "channel": { "$ref": format!("#/channels/{name}") } }),
+        );
+    }
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Daybook events",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every event of the book, as CloudEvents 1.0 in binary mode. The value has the event's fields at its top level and `_meta`, which repeats the headers. `sequence` is the position in the book; `prevsequence` says that no event of the partition stands between the two.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": operations,
+    })
+}
