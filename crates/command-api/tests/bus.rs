@@ -78,7 +78,9 @@ async fn two_processes_that_sell_the_same_sku_sell_what_there_is() {
     const STOCK: i64 = 50;
     let world = world().await;
     let buses = [world.bus(), world.bus()];
-    stock_up(&buses[0], STOCK).await;
+    // Both have begun, and the first one does not know of the last unit: they are in each other's way from the start.
+    stock_up(&buses[0], STOCK - 1).await;
+    send(&buses[1], "ReceiveStock", json!({ "sku": "oat", "quantity": 1 })).await.expect("goods");
     let mut buyers = JoinSet::new();
     for number in 0..160 {
         let bus = buses[number % 2].clone();
