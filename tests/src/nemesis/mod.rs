@@ -111,6 +111,10 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         ended_by_themselves: std::mem::take(&mut cluster.ended_by_themselves),
         logs: plan.directory.clone(),
     };
+    if cluster.has_real_kafka() && report.violations() == 0 {
+        // Nothing is left behind on a broker that is not ours.
+        faults::delete_topics(&cluster).await?;
+    }
     cluster.stop().await?;
     Ok(report)
 }
