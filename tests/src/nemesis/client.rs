@@ -94,7 +94,7 @@ impl Client {
             Err(_) => Answer::Unknown("timeout".to_owned()),
         };
         let answered = self.history.tick();
-        call.attempts.push(Attempt { sent, at, answered, via, answer: answer.clone() });
+        call.attempts.push(Attempt { sent, at, answered, until: now(), via, answer: answer.clone() });
         answer
     }
 

@@ -147,7 +147,10 @@ impl Fault {
                 cluster.lose_broker().await?;
                 Ok((begin, format!("the new one is at {}", cluster.kafka())))
             }
-            Self::DeleteTopics => delete_topics(cluster).await,
+            Self::DeleteTopics => {
+                delete_topics(cluster).await?;
+                Ok((Instant::now(), cluster.topics().join(", ")))
+            }
             Self::CutBroker => {
                 cluster.disturb_broker(false)?;
                 wait(cluster, pause).await?;
@@ -287,7 +290,11 @@ async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Ins
     Ok((Instant::now(), format!("for {time:?}")))
 }
 
-async fn delete_topics(cluster: &mut Cluster) -> anyhow::Result<(Instant, String)> {
+/// Deletes the topics of the run from a broker that can.
+///
+/// # Errors
+/// When it refuses.
+pub async fn delete_topics(cluster: &Cluster) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.kafka()).create()?;
     let topics = cluster.topics();
@@ -297,7 +304,7 @@ async fn delete_topics(cluster: &mut Cluster) -> anyhow::Result<(Instant, String
             anyhow::bail!("{topic} cannot be deleted: {code}");
         }
     }
-    Ok((Instant::now(), names.join(", ")))
+    Ok(())
 }
 
 /// The relay that leads, as soon as one does.

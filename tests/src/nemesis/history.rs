@@ -78,6 +78,8 @@ pub struct Attempt {
     pub at: DateTime<Utc>,
     /// When it was answered, in ticks.
     pub answered: u64,
+    /// When it was answered, by the clock of the machine.
+    pub until: DateTime<Utc>,
     /// Which command-api was asked.
     pub via: usize,
     /// What it said.

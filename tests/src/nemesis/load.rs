@@ -181,13 +181,13 @@ impl Shop {
     async fn act(&self, deed: Deed, random: &mut Random, is_first: bool) {
         match deed {
             Deed::SetPrice | Deed::CreateProduct | Deed::ImportOrder => {
-                self.mind_the_catalog(deed, random, is_first).await
+                self.mind_the_catalog(deed, random, is_first).await;
             }
             Deed::Reserve | Deed::Release | Deed::Commit | Deed::Restock => {
                 self.fight_for_stock(deed, random, is_first).await;
             }
             Deed::OpenCart | Deed::AddLine | Deed::ChangeQuantity | Deed::MergeCarts => {
-                self.fill_carts(deed, random).await
+                self.fill_carts(deed, random).await;
             }
             Deed::PlaceOrder | Deed::ConfirmOrder | Deed::CancelOrder => self.order(deed, random).await,
         }

@@ -86,6 +86,8 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     for _ in 0..READERS {
         clients.spawn(shop.clone().look(random.fork()));
     }
+    // What is not whole yet would be laid to the first fault.
+    anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster never was whole");
     let (injected, mut healed) = torment(plan, &mut cluster, &shop, &mut random, begin).await?;
     shop.close();
     while let Some(ended) = clients.join_next().await {
@@ -109,6 +111,10 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         ended_by_themselves: std::mem::take(&mut cluster.ended_by_themselves),
         logs: plan.directory.clone(),
     };
+    if cluster.has_real_kafka() && report.violations() == 0 {
+        // Nothing is left behind on a broker that is not ours.
+        faults::delete_topics(&cluster).await?;
+    }
     cluster.stop().await?;
     Ok(report)
 }

@@ -64,7 +64,7 @@ impl Story {
         let (sent, at) = (self.ticks, time(self.book.head()));
         self.ticks += 2;
         let call = self.calls.last_mut().expect("there is a call");
-        call.attempts.push(Attempt { sent, at, answered: sent + 1, via: 0, answer });
+        call.attempts.push(Attempt { sent, at, answered: sent + 1, until: at, via: 0, answer });
     }
 
     fn refused(&mut self, name: &'static str, body: Value, detail: &str) {
@@ -338,4 +338,21 @@ fn what_is_lost_doubled_out_of_order_or_foreign_on_kafka_is_found() {
     elsewhere[6].place.1 = 1;
     assert!(found(&elsewhere) > 0, "a stream is in one partition");
     assert!(found(&[]) > 0, "nothing is no proof");
+}
+
+#[test]
+fn a_refusal_may_be_of_the_moment_in_which_a_claim_has_run_out() {
+    let mut story = Story::true_one();
+    story.accepted("ReceiveStock", json!({ "sku": SKU, "quantity": 1 }));
+    let (begin, run_out) = (time(story.book.head()), time(story.book.head() + 60));
+    let mut claim = reservation(9);
+    claim["expires_at"] = json!(run_out);
+    story.accepted("ReserveStock", claim);
+    let mut asked = reservation(10);
+    asked["quantity"] = json!(2);
+    story.refused("ReserveStock", asked, "2 of hot were asked for at main; 1 are available");
+    story.assert_found("every refusal was right");
+    let attempt = &mut story.calls.last_mut().expect("it was refused").attempts[0];
+    (attempt.at, attempt.until) = (begin, run_out + TimeDelta::seconds(1));
+    assert_eq!(story.found(), Vec::<String>::new());
 }
