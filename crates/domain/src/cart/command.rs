@@ -14,7 +14,7 @@ use crate::{
 pub struct OpenCart {
     /// The id of the new cart, chosen by the caller. For a guest it is the key to the cart, so it must be unguessable.
     pub cart_id: CartId,
-    /// Whose cart it is; a guest's when left out.
+    /// Whose cart it is; when left out, the customer's who opens it, and otherwise a guest's.
     #[serde(default)]
     pub customer_id: Option<CustomerId>,
     /// The channel whose prices hold; `web` when left out.

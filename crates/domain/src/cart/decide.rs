@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Context, Decide, Decision, Fold, Money, Quantity, Rejection, View,
+    Actor, Context, Decide, Decision, Fold, Money, Quantity, Rejection, View,
     cart::{Cart, CartRefusal as Refusal, OpenedCart, command::*, event::*},
     catalog::{Product, ProductStatus, SkuRecord},
     ids::{CartId, Sku},
@@ -18,14 +18,20 @@ impl Decide for OpenCart {
         if view.find_new::<Cart>(&cart_id).is_some_and(|cart| *cart != Cart::Absent) {
             Err(Refusal::CartExists { cart_id })?;
         }
-        if !context.actor.may_touch(self.customer_id.as_ref()) {
+        // Whoever is known and names nobody opens a cart of their own.
+        let own = match &context.actor {
+            Actor::Customer(id) => Some(id),
+            _ => None,
+        };
+        let customer_id = self.customer_id.as_ref().or(own);
+        if !context.actor.may_touch(customer_id) {
             Err(Refusal::CartForSomebodyElse)?;
         }
         Ok(Decision::of(
             Cart::stream(&cart_id),
             CartOpened {
                 cart_id,
-                customer_id: self.customer_id.clone(),
+                customer_id: customer_id.cloned(),
                 channel: self.channel.clone(),
                 currency: self.currency,
             },

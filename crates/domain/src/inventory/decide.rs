@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Utc};
 
 use crate::{
-    Context, Decide, Decision, Event, Fold, Quantity, Rejection, View,
+    Context, Decide, Decision, Event, Fold, Quantity, Rejection, StreamName, View,
     catalog::SkuRecord,
     ids::{ReservationId, ReservationOwner, Sku},
     inventory::{InventoryRefusal as Refusal, Reservation, Stock, StockId, command::*, event::*},
@@ -31,7 +31,7 @@ impl Decide for ReceiveStock {
 }
 
 impl Decide for AdjustStock {
-    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         if self.delta == 0 || self.delta.unsigned_abs() > MAX_DELTA {
             Err(Refusal::DeltaOutOfRange { limit: MAX_DELTA })?;
         }
@@ -39,13 +39,14 @@ impl Decide for AdjustStock {
         let known = check_known(view, &self.sku);
         let stock = view.get::<Stock>(&id)?;
         known?;
-        if self.delta < 0 && !stock.backorders && stock.available() < i64::from(self.delta.unsigned_abs()) {
-            Err(insufficient(&id, self.delta.unsigned_abs(), stock.available()))?;
+        let mut events = Vec::new();
+        if self.delta < 0 && !stock.backorders {
+            events = make_room(stock, &id, self.delta.unsigned_abs(), context.now)?;
         }
-        Ok(Decision::of(
-            Stock::stream(&id),
-            StockAdjusted { sku: id.sku, location: id.location, delta: self.delta, reason: self.reason.clone() },
-        ))
+        let stream = Stock::stream(&id);
+        let StockId { sku, location } = id;
+        events.push(StockAdjusted { sku, location, delta: self.delta, reason: self.reason.clone() }.into());
+        Ok(all(&stream, events))
     }
 }
 
@@ -63,8 +64,7 @@ impl Decide for ReserveStock {
             expires_at: self.expires_at,
         };
         let stream = Stock::stream(&id);
-        let events = reserve(stock, id, request, context.now)?;
-        Ok(events.into_iter().fold(Decision::default(), |decision, event| decision.and(stream.clone(), event)))
+        Ok(all(&stream, reserve(stock, id, request, context.now)?))
     }
 }
 
@@ -81,11 +81,14 @@ impl Decide for ReleaseStock {
 }
 
 impl Decide for CommitReservation {
-    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
         let stock = view.get::<Stock>(&id)?;
         if let Some(reservation) = stock.reservations.get(&self.reservation_id) {
             check_not_of_order(&reservation.owner)?;
+            if reservation.expires_at.is_some_and(|at| at <= context.now) {
+                Err(Refusal::ReservationExpired { reservation_id: self.reservation_id })?;
+            }
         }
         let event = end(stock, &id, self.reservation_id, Closing::Commit)?;
         Ok(Decision::of(Stock::stream(&id), event))
@@ -93,7 +96,7 @@ impl Decide for CommitReservation {
 }
 
 impl Decide for TransferStock {
-    fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         if self.from == self.to {
             Err(Refusal::SameLocation { location: self.from.clone() })?;
         }
@@ -101,13 +104,10 @@ impl Decide for TransferStock {
         let source = StockId { sku: sku.clone(), location: from.clone() };
         let target = StockId { sku: sku.clone(), location: to.clone() };
         let stocks = view.get_all::<Stock>([&source, &target])?;
-        let available = stocks[0].available();
-        if available < quantity.signed() {
-            Err(insufficient(&source, quantity.units(), available))?;
-        }
+        let released = make_room(stocks[0], &source, quantity.units(), context.now)?;
         let out = StockTransferredOut { sku: sku.clone(), location: from.clone(), to: to.clone(), quantity };
         let into = StockTransferredIn { sku, location: to, from, quantity };
-        Ok(Decision::of(Stock::stream(&source), out).and(Stock::stream(&target), into))
+        Ok(all(&Stock::stream(&source), released).and(Stock::stream(&source), out).and(Stock::stream(&target), into))
     }
 }
 
@@ -127,6 +127,11 @@ impl Decide for SetBackorders {
     }
 }
 
+/// Events of one stream.
+fn all(stream: &StreamName, events: Vec<Event>) -> Decision {
+    events.into_iter().fold(Decision::default(), |decision, event| decision.and(stream.clone(), event))
+}
+
 /// A claim that somebody wants to make.
 pub(crate) struct ReservationRequest {
     pub(crate) reservation_id: ReservationId,
@@ -135,8 +140,22 @@ pub(crate) struct ReservationRequest {
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Claims stock. As many expired claims as are in the way give way, oldest first, so that one reservation costs no more
-/// than it must.
+/// Sees to it that so many units are free: as many expired claims as are in the way give way, oldest first, so that nothing
+/// costs more than it must.
+fn make_room(stock: &Stock, id: &StockId, units: u32, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
+    let mut available = stock.available();
+    let mut events = Vec::new();
+    for (expired, reservation) in stock.expired(now) {
+        if available >= i64::from(units) {
+            break;
+        }
+        available = available.saturating_add(reservation.quantity.signed());
+        events.push(released(id, *expired, reservation, ReleaseCause::Expired));
+    }
+    if available < i64::from(units) { Err(insufficient(id, units, available)) } else { Ok(events) }
+}
+
+/// Claims stock.
 pub(crate) fn reserve(
     stock: &Stock,
     id: StockId,
@@ -153,20 +172,7 @@ pub(crate) fn reserve(
     if expires_at.is_some_and(|at| at.year() > 9_999) {
         return Err(Refusal::ExpiryOutOfRange);
     }
-    let mut available = stock.available();
-    let mut events = Vec::with_capacity(1);
-    if !stock.backorders {
-        for (expired, reservation) in stock.expired(now) {
-            if available >= quantity.signed() {
-                break;
-            }
-            available = available.saturating_add(reservation.quantity.signed());
-            events.push(released(&id, *expired, reservation, ReleaseCause::Expired));
-        }
-        if available < quantity.signed() {
-            return Err(insufficient(&id, quantity.units(), available));
-        }
-    }
+    let mut events = if stock.backorders { Vec::new() } else { make_room(stock, &id, quantity.units(), now)? };
     let StockId { sku, location } = id;
     events.push(StockReserved { sku, location, reservation_id, owner, quantity, expires_at }.into());
     Ok(events)

@@ -51,6 +51,12 @@ pub enum InventoryRefusal {
         /// Whose claim it is.
         owner: ReservationOwner,
     },
+    /// Its time is over: the goods are free again.
+    #[error("reservation {reservation_id} has expired")]
+    ReservationExpired {
+        /// The reservation.
+        reservation_id: ReservationId,
+    },
     /// A reservation whose end no calendar here knows.
     #[error("a reservation ends before the year 10000")]
     ExpiryOutOfRange,

@@ -69,3 +69,21 @@ fn goods_are_moved_and_counts_corrected_within_what_is_free() {
     assert_eq!(book.stock("a"), (7, 3));
     assert_eq!(code(book.when("ReceiveStock", json!({ "sku": "b", "quantity": 1 }))), "unknown_sku");
 }
+
+#[test]
+fn a_claim_whose_time_is_over_is_in_nobodys_way_and_nobodys_any_more() {
+    let mut book = Book::with_product("a", 2);
+    let mut claim = reserve(1, 2);
+    claim["expires_at"] = json!(book.now + chrono::TimeDelta::minutes(5));
+    book.given("ReserveStock", claim);
+    book.now += chrono::TimeDelta::minutes(10);
+    let claimed = json!({ "sku": "a", "reservation_id": reservation(1) });
+    assert_eq!(code(book.when("CommitReservation", claimed)), "reservation_expired");
+    let transfer = json!({ "sku": "a", "from": "main", "to": "shop", "quantity": 1 });
+    let moved = Ok(vec!["ReservationReleased", "StockTransferredOut", "StockTransferredIn"]);
+    assert_eq!(book.when("TransferStock", transfer), moved);
+    assert_eq!(
+        book.when("AdjustStock", json!({ "sku": "a", "delta": -1, "reason": "count" })),
+        Ok(vec!["StockAdjusted"])
+    );
+}
