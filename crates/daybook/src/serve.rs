@@ -190,6 +190,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
             patience: daybook_query_api::PATIENCE,
+            streams: daybook_query_api::StreamLimits::default(),
             now: Arc::new(move || clock.now()),
         }));
     }

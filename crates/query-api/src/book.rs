@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     connection::rows,
-    read::{failed, reader},
+    read::{failed, plain, reader},
     viewer::{coded, staff_only},
 };
 
@@ -88,6 +88,7 @@ impl BookQuery {
         #[graphql(default = 20)] first: i32,
     ) -> async_graphql::Result<Vec<Event>> {
         staff_only(context)?;
+        plain_filter(types.as_deref(), stream.as_deref())?;
         let first = usize::try_from(first).ok().filter(|first| (1..=1_000).contains(first));
         let first = first.ok_or_else(|| coded("BAD_PAGE", "first is 1 to 1000"))?;
         let book = &reader(context)?.book;
@@ -104,6 +105,11 @@ impl BookQuery {
     }
 }
 
+fn plain_filter(types: Option<&[String]>, stream: Option<&str>) -> async_graphql::Result<()> {
+    types.into_iter().flatten().try_for_each(|text| plain("types", Some(text)))?;
+    plain("stream", stream)
+}
+
 #[derive(Default)]
 pub(crate) struct BookSubscription;
 
@@ -117,6 +123,7 @@ impl BookSubscription {
         types: Option<Vec<String>>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Event>>> {
         staff_only(context)?;
+        plain_filter(types.as_deref(), None)?;
         let filter = Filter { types, stream: None };
         let events = follow(reader(context)?.book.clone(), after, filter);
         Ok(events.map(|event| event.map(Event::from).map_err(|error| failed(&error))))

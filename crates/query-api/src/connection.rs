@@ -1,5 +1,7 @@
 //! Relay connections over keysets: a cursor is the key of a row, so a page costs the same wherever it is.
 
+use std::borrow::Cow;
+
 use async_graphql::{
     Error, OutputType,
     connection::{Connection, CursorType, Edge, EmptyFields},
@@ -13,13 +15,19 @@ const MAX_PAGE: i32 = 100;
 /// The rows of a page when nobody says.
 const DEFAULT_PAGE: i32 = 20;
 
+/// What is said of a cursor of another connection, or of another order.
+const NOT_OURS: &str = "the cursor is not one of this connection";
+
 /// How many rows a page may have, for the cost of a query. One that asks for too many is refused later.
 pub(crate) fn rows(first: Option<i32>) -> usize {
     usize::try_from(first.unwrap_or(DEFAULT_PAGE).clamp(1, 1_000)).unwrap_or(1)
 }
 
-/// An opaque cursor: a key as hexadecimal JSON.
-pub(crate) struct Cursor<K>(pub(crate) K);
+/// An opaque cursor: a key as hexadecimal JSON, with the order that it is a key of.
+pub(crate) struct Cursor<K> {
+    order: Cow<'static, str>,
+    key: K,
+}
 
 impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
     type Error = &'static str;
@@ -27,12 +35,12 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
     fn decode_cursor(text: &str) -> Result<Self, &'static str> {
         let byte = |at: usize| text.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
-        let key = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        key.map(Self).ok_or("the cursor is not one of this connection")
+        let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        cursor.map(|(order, key)| Self { order, key }).ok_or(NOT_OURS)
     }
 
     fn encode_cursor(&self) -> String {
-        let bytes = serde_json::to_vec(&self.0).unwrap_or_default();
+        let bytes = serde_json::to_vec(&(&self.order, &self.key)).unwrap_or_default();
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -43,17 +51,21 @@ pub(crate) struct Page<K> {
     pub(crate) first: i64,
     /// After which key.
     pub(crate) after: Option<K>,
+    /// The order that its keys are of.
+    order: &'static str,
 }
 
 impl<K: Serialize + DeserializeOwned + Send + Sync> Page<K> {
-    pub(crate) fn new(first: Option<i32>, after: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn new(order: &'static str, first: Option<i32>, after: Option<&str>) -> Result<Self, Error> {
         let first = first.unwrap_or(DEFAULT_PAGE);
         if !(1..=MAX_PAGE).contains(&first) {
             return Err(coded("BAD_PAGE", format!("first is 1 to {MAX_PAGE}")));
         }
-        let after = after.map(Cursor::decode_cursor).transpose().map_err(|error| coded("BAD_CURSOR", error))?;
-        let after = after.map(|Cursor(key)| key);
-        Ok(Self { first: i64::from(first), after })
+        let after = after.map(Cursor::<K>::decode_cursor).transpose().map_err(|error| coded("BAD_CURSOR", error))?;
+        if after.as_ref().is_some_and(|cursor| cursor.order != order) {
+            return Err(coded("BAD_CURSOR", NOT_OURS));
+        }
+        Ok(Self { first: i64::from(first), after: after.map(|cursor| cursor.key), order })
     }
 
     /// How many rows to select: one more than asked for tells whether there is a next page.
@@ -71,7 +83,9 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> Page<K> {
         let more = rows.len() > asked;
         rows.truncate(asked);
         let mut connection = Connection::new(self.after.is_some(), more);
-        connection.edges.extend(rows.into_iter().map(|row| Edge::new(Cursor(key(&row)), row)));
+        connection
+            .edges
+            .extend(rows.into_iter().map(|row| Edge::new(Cursor { order: self.order.into(), key: key(&row) }, row)));
         connection
     }
 }

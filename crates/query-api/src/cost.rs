@@ -1,10 +1,13 @@
 //! What a query costs, told in `extensions.cost`, and a stable code for every error.
 
+mod surcharge;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{
-    Response, ServerError, ValidationResult,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextRequest, NextValidation},
+    Response, ServerError, ServerResult, ValidationResult, Variables,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextRequest, NextValidation},
+    parser::types::ExecutableDocument,
     value,
 };
 
@@ -12,7 +15,8 @@ use crate::viewer::with_code;
 
 /// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
 pub(crate) const MAX_DEPTH: usize = 15;
-/// How much a query may ask for: every field counts one, and those of a page as often as the page has rows.
+/// How much a query may ask for: every field counts one, and those of a page as often as the page has rows; what takes work of
+/// its own, such as facets, counts more.
 pub(crate) const MAX_COMPLEXITY: usize = 10_000;
 
 /// Tells what queries cost.
@@ -25,14 +29,25 @@ impl ExtensionFactory for Cost {
 }
 
 #[derive(Default)]
-struct CostOfRequest(Mutex<Option<ValidationResult>>);
+struct CostOfRequest {
+    validated: Mutex<Option<ValidationResult>>,
+    document: Mutex<Option<ExecutableDocument>>,
+}
+
+impl CostOfRequest {
+    /// What the fields cost beside what the library counts. Only a valid document can be walked: its fragments end.
+    fn surcharge(&self, so_far: usize) -> usize {
+        let document = self.document.lock().unwrap_or_else(PoisonError::into_inner).take();
+        document.map_or(0, |document| surcharge::of(&document, MAX_COMPLEXITY.saturating_sub(so_far)))
+    }
+}
 
 #[async_graphql::async_trait::async_trait]
 impl Extension for CostOfRequest {
     async fn request(&self, context: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let mut response = next.run(context).await;
         response.errors = response.errors.into_iter().map(met_while_running).collect();
-        let validated = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let validated = self.validated.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ValidationResult { complexity, depth, .. }) = validated else { return response };
         let cost = value!({
             "complexity": complexity, "maxComplexity": MAX_COMPLEXITY, "depth": depth, "maxDepth": MAX_DEPTH,
@@ -40,14 +55,30 @@ impl Extension for CostOfRequest {
         response.extension("cost", cost)
     }
 
+    async fn parse_query(
+        &self,
+        context: &ExtensionContext<'_>,
+        query: &str,
+        variables: &Variables,
+        next: NextParseQuery<'_>,
+    ) -> ServerResult<ExecutableDocument> {
+        let document = next.run(context, query, variables).await?;
+        *self.document.lock().unwrap_or_else(PoisonError::into_inner) = Some(document.clone());
+        Ok(document)
+    }
+
     async fn validation(
         &self,
         context: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        let validated =
+        let mut validated =
             next.run(context).await.map_err(|errors| errors.into_iter().map(refused).collect::<Vec<_>>())?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(validated);
+        validated.complexity += self.surcharge(validated.complexity);
+        if validated.complexity > MAX_COMPLEXITY {
+            return Err(vec![refused(ServerError::new("Query is too complex.", None))]);
+        }
+        *self.validated.lock().unwrap_or_else(PoisonError::into_inner) = Some(validated);
         Ok(validated)
     }
 }

@@ -21,6 +21,7 @@ mod sales;
 mod scalars;
 mod schema;
 mod shape;
+mod streams;
 mod user_error;
 mod viewer;
 
@@ -33,6 +34,7 @@ use daybook_event_store::Daybook;
 
 pub use read::PATIENCE;
 pub use schema::{admin_sdl, storefront_sdl};
+pub use streams::StreamLimits;
 
 /// What the query API is made of.
 #[derive(Clone)]
@@ -47,6 +49,8 @@ pub struct QuerySettings {
     pub introspection: bool,
     /// How long a query waits for the read models to pass the position that it must see; [`PATIENCE`] does.
     pub patience: Duration,
+    /// How many subscriptions and other streams may be open at once.
+    pub streams: StreamLimits,
     /// Tells the time.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

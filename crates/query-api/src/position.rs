@@ -10,9 +10,9 @@ use async_graphql::{
 
 use crate::{read::reader, scalars::Long};
 
-const ARGUMENT: &str = "minPosition";
+pub(crate) const ARGUMENT: &str = "minPosition";
 const DESCRIPTION: &str = "The position that the answer must show, such as a `consistencyToken`: the query waits for it, and fails with \
-                           `CONSISTENCY_TIMEOUT` when that takes too long. The same as the header `X-Min-Position`.";
+                           `CONSISTENCY_TIMEOUT` when that takes too long; one that the book does not have is `BAD_INPUT`. The same as the header `X-Min-Position`.";
 
 /// Queries, each with the argument `minPosition` beside its own. It is added here for all of them, so that no resolver has to
 /// think of it.
@@ -23,7 +23,7 @@ impl<Q: ObjectType> ContainerType for AtPosition<Q> {
     async fn resolve_field(&self, context: &Context<'_>) -> ServerResult<Option<Value>> {
         let (at, position) = context.param_value::<Option<Long>>(ARGUMENT, None)?;
         if let Some(Long(position)) = position {
-            let waiting = async { reader(context)?.wait_until_passed(position).await };
+            let waiting = async { reader(context)?.show(position).await };
             waiting.await.map_err(|error| context.set_error_path(error.into_server_error(at)))?;
         }
         self.0.resolve_field(context).await

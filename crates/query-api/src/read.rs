@@ -59,6 +59,15 @@ impl Reader {
         Ok(self.rows(sql, parameters).await?.into_iter().next())
     }
 
+    /// Waits until every view shows a position that a reader asks to see. One that the book does not have is refused.
+    pub(crate) async fn show(&self, position: i64) -> Result<(), Error> {
+        let head = self.book.head().await.map_err(|error| failed(&error))?.position;
+        if position > head {
+            return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {position}")));
+        }
+        self.wait_until_passed(position).await
+    }
+
     /// Waits until every view has passed a position, so that what was written up to it is shown.
     pub(crate) async fn wait_until_passed(&self, position: i64) -> Result<(), Error> {
         let begin = Instant::now();
@@ -77,9 +86,29 @@ impl Reader {
     }
 }
 
-/// What broke inside is for the log, not for the reader.
-pub(crate) fn failed(error: &dyn std::error::Error) -> Error {
+/// What broke inside is for the log, not for the reader. What the database could not take as a value came from the reader.
+pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
+    if is_bad_value(error) {
+        return coded("BAD_INPUT", "an argument is not a value that can be looked for");
+    }
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
     tracing::error!(%error, cause, "a query failed");
     coded("INTERNAL", "the query failed")
+}
+
+/// Whether PostgreSQL refused a value: its errors of class 22, data exceptions.
+pub(crate) fn is_bad_value(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.any(|error| {
+        let state = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+        state.is_some_and(|state| state.code().starts_with("22"))
+    })
+}
+
+/// Refuses a text that PostgreSQL cannot hold: one with a NUL.
+pub(crate) fn plain(name: &str, text: Option<&str>) -> Result<(), Error> {
+    match text {
+        Some(text) if text.contains('\0') => Err(coded("BAD_INPUT", format!("{name} must not contain NUL"))),
+        _ => Ok(()),
+    }
 }

@@ -6,8 +6,9 @@ use async_graphql::{
     Context, ID, MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, Subscription, SubscriptionType,
 };
 use chrono::{DateTime, Utc};
+use daybook_domain::ids::Sku;
 use daybook_event_store::Filter;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
     cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
-    inventory::{self, InventoryMutation, InventoryQuery, Stock},
+    inventory::{self, InventoryMutation, InventoryQuery, StockLevel},
     mutation::idempotent,
     order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
     position::AtPosition,
@@ -99,42 +100,47 @@ impl ShopSubscription {
         }))
     }
 
-    /// The stock of SKUs, now and whenever it has changed.
+    /// How many of SKUs can be had, now and whenever that has changed.
     async fn stock_changed(
         &self,
         context: &Context<'_>,
         skus: Vec<String>,
-    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Stock>>> {
+    ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<StockLevel>>> {
         if skus.is_empty() || skus.len() > MAX_WATCHED {
             return Err(coded("BAD_INPUT", format!("1 to {MAX_WATCHED} SKUs can be watched")));
         }
-        let reader = reader(context)?.clone();
-        let state = (reader, skus, HashMap::new());
-        Ok(futures::stream::unfold(state, |(reader, skus, mut seen)| async move {
-            const LOOK_EVERY: Duration = Duration::from_millis(100);
-            loop {
-                let stocks = match inventory::of_skus(&reader, &skus).await {
-                    Ok(stocks) => stocks,
-                    Err(error) => return Some((vec![Err(error)], (reader, skus, seen))),
-                };
-                let changed: Vec<_> = stocks.into_iter().filter(|stock| differs(&mut seen, stock)).map(Ok).collect();
-                if !changed.is_empty() {
-                    return Some((changed, (reader, skus, seen)));
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        })
-        .flat_map(futures::stream::iter))
+        let skus = skus.iter().map(|sku| inventory::sku(sku)).collect::<Result<Vec<_>, _>>()?;
+        let watch = Watch { reader: reader(context)?.clone(), skus, seen: HashMap::new() };
+        // An error is the last that is told: whoever wants to go on subscribes again.
+        let levels = futures::stream::try_unfold(watch, |mut watch| async move {
+            let changed = watch.changed().await?;
+            Ok::<_, async_graphql::Error>(Some((futures::stream::iter(changed.into_iter().map(Ok)), watch)))
+        });
+        Ok(levels.try_flatten())
     }
 }
 
-/// Whether a stock is not as it was seen last; remembers it.
-fn differs(seen: &mut HashMap<StockKey, Stock>, stock: &Stock) -> bool {
-    seen.insert(stock.key(), stock.clone()).as_ref() != Some(stock)
+/// What a subscriber knows of the stock that they watch.
+struct Watch {
+    reader: Reader,
+    skus: Vec<Sku>,
+    seen: HashMap<String, i64>,
 }
 
-/// A SKU and a location.
-pub(crate) type StockKey = (String, String);
+impl Watch {
+    /// The levels that are not as they were seen last, as soon as there are any.
+    async fn changed(&mut self) -> async_graphql::Result<Vec<StockLevel>> {
+        const LOOK_EVERY: Duration = Duration::from_millis(100);
+        loop {
+            let mut levels = inventory::levels(&self.reader, &self.skus).await?;
+            levels.retain(|level| self.seen.insert(level.sku.clone(), level.available) != Some(level.available));
+            if !levels.is_empty() {
+                return Ok(levels);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
 
 #[derive(MergedSubscription, Default)]
 #[graphql(name = "Subscription")]

@@ -1,6 +1,6 @@
 //! Who is looking.
 
-use async_graphql::{Context, Error, ErrorExtensions, ServerError};
+use async_graphql::{Context, Error, ErrorExtensions, ServerError, Value};
 use daybook_domain::{Actor, ids::CustomerId};
 
 /// Who is looking, and with which token they came.
@@ -29,6 +29,14 @@ pub(crate) fn viewer<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Vie
 /// An error with a stable code.
 pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// The code of an error of ours.
+pub(crate) fn code(error: &Error) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
 }
 
 /// An error of the library, with a stable code.

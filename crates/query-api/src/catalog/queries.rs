@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Category, Product};
 use crate::{
     connection::{Cursor, Page, rows},
-    read::reader,
+    read::{plain, reader},
     viewer::{coded, viewer},
 };
 
@@ -63,6 +63,9 @@ type Products = Connection<Cursor<(String, Uuid)>, Product, EmptyFields, EmptyFi
 const VISIBLE: &str = "($1 OR p.status = 'published') AND ($2::uuid IS NULL OR p.category_ids @> ARRAY[$2])
                        AND ($3::text IS NULL OR p.brand = $3)";
 
+/// What the tree of categories costs, as often as fields are asked of its nodes: it has no pages.
+const CATEGORIES_COST: usize = 500;
+
 #[derive(Default)]
 pub(crate) struct CatalogQuery;
 
@@ -85,6 +88,7 @@ impl CatalogQuery {
             }
             _ => return Err(coded("BAD_INPUT", "a product is asked for by id, by slug or by sku")),
         };
+        plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
         let sql =
             format!("SELECT to_json(p) FROM read.products p WHERE ($1 OR p.status = 'published') AND {condition}");
         reader(context)?.row(&sql, &[&viewer(context)?.is_staff(), &text]).await
@@ -100,7 +104,11 @@ impl CatalogQuery {
         first: Option<i32>,
         after: Option<String>,
     ) -> async_graphql::Result<Products> {
-        let page = Page::<(String, Uuid)>::new(first, after.as_deref())?;
+        let of_order = match sort {
+            ProductSort::Name => "products by name",
+            ProductSort::Newest => "products, newest first",
+        };
+        let page = Page::<(String, Uuid)>::new(of_order, first, after.as_deref())?;
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
@@ -137,7 +145,8 @@ impl CatalogQuery {
         first: Option<i32>,
         after: Option<String>,
     ) -> async_graphql::Result<SearchResult> {
-        let page = Page::<(String, Uuid)>::new(first, after.as_deref())?;
+        plain("query", Some(&query))?;
+        let page = Page::<(String, Uuid)>::new("search", first, after.as_deref())?;
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
@@ -150,16 +159,20 @@ impl CatalogQuery {
         let rows: Vec<Product> = reader
             .rows(&sql, &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()])
             .await?;
+        let products = page.connection(rows, |product| (product.name.clone(), product.product_id));
+        if !context.look_ahead().field("facets").exists() {
+            return Ok(SearchResult { products, facets: Facets { brands: Vec::new() } });
+        }
         let facets = format!(
             "SELECT json_build_object('value', p.brand, 'count', count(*)) FROM read.products p
              WHERE {matching} AND p.brand IS NOT NULL GROUP BY p.brand ORDER BY count(*) DESC, p.brand LIMIT 20"
         );
         let brands = reader.rows(&facets, &[&staff, &category, &filter.brand, &query]).await?;
-        let products = page.connection(rows, |product| (product.name.clone(), product.product_id));
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
     /// The tree of categories, every node with its parent; at most 10,000.
+    #[graphql(complexity = "CATEGORIES_COST * child_complexity")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         reader(context)?
             .rows("SELECT to_json(c) FROM read.categories c ORDER BY name, category_id LIMIT 10000", &[])
@@ -167,7 +180,9 @@ impl CatalogQuery {
     }
 }
 
+/// The category of a filter whose texts are in order.
 fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
+    plain("brand", filter.brand.as_deref())?;
     let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();
     id.map_err(|_| coded("BAD_INPUT", "categoryId is not the id of a category"))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{
         IntoResponse, Response,
@@ -13,64 +13,114 @@ use axum::{
     routing::get,
 };
 use daybook_access::Keys;
-use daybook_event_store::{Daybook, Filter};
+use daybook_event_store::{Daybook, Filter, StoreError};
 use futures::StreamExt;
-use serde::Deserialize;
 
 use super::{Rejection, text};
-use crate::{book::follow, viewer::Viewer};
+use crate::{
+    book::follow,
+    read::is_bad_value,
+    streams::{Room, Streams},
+    viewer::Viewer,
+};
 
 /// The most events of one answer.
 const MAX_LIMIT: usize = 10_000;
+/// The header of a client that goes on after the last event that it saw.
+const LAST_EVENT_ID: &str = "last-event-id";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What is asked for.
+#[derive(Default)]
 struct Wanted {
-    #[serde(default)]
     after: i64,
-    r#type: Option<String>,
+    types: Option<Vec<String>>,
     stream: Option<String>,
     limit: Option<usize>,
 }
 
-pub(super) fn router(book: Daybook, keys: Keys) -> Router {
-    Router::new().route("/events", get(events)).with_state(Arc::new((book, keys)))
+impl Wanted {
+    fn of(parameters: Vec<(String, String)>) -> Result<Self, Rejection> {
+        let mut wanted = Self::default();
+        for (name, value) in parameters {
+            let not = |what: &str| Rejection::of_parameter(&name, format!("{name} is {what}"));
+            match name.as_str() {
+                "after" => wanted.after = position(&value).ok_or_else(|| not("a position of the book, from 0"))?,
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| *limit > 0);
+                    wanted.limit = Some(limit.ok_or_else(|| not("a number, from 1"))?);
+                }
+                "type" | "stream" if value.contains('\0') => return Err(not("a text without NUL")),
+                "type" => wanted.types = Some(value.split(',').map(str::to_owned).collect()),
+                "stream" => wanted.stream = Some(value),
+                _ => return Err(not("none of the parameters: after, type, stream, limit")),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+fn position(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|position| *position >= 0)
+}
+
+/// What requests share.
+struct Shared {
+    book: Daybook,
+    keys: Keys,
+    streams: Streams,
+}
+
+pub(super) fn router(book: Daybook, keys: Keys, streams: Streams) -> Router {
+    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, keys, streams }))
 }
 
 async fn events(
-    State(shared): State<Arc<(Daybook, Keys)>>,
+    State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
-    Query(wanted): Query<Wanted>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, Rejection> {
-    let (book, keys) = &*shared;
     let authorization = text(&headers, header::AUTHORIZATION.as_str());
-    let viewer = Viewer { actor: keys.check_header(authorization)?, authorization: None };
+    let viewer = Viewer { actor: shared.keys.check_header(authorization)?, authorization: None };
     if !viewer.is_staff() {
-        return Err(Rejection { status: StatusCode::FORBIDDEN, code: "forbidden", detail: "this is for staff".into() });
+        return Err(Rejection::for_staff());
     }
-    let types = wanted.r#type.map(|types| types.split(',').map(str::to_owned).collect());
-    let filter = Filter { types, stream: wanted.stream };
+    let Query(parameters) =
+        parameters.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, "bad_request", error.body_text()))?;
+    let Wanted { after, types, stream, limit } = Wanted::of(parameters)?;
+    let filter = Filter { types, stream };
     if text(&headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream")) {
-        let resumed = text(&headers, "last-event-id").and_then(|id| id.parse().ok());
-        return Ok(stream_of(book.clone(), resumed.unwrap_or(wanted.after), filter));
+        let after = headers.get(LAST_EVENT_ID).map_or(Ok(after), |id| {
+            let resumed = id.to_str().ok().and_then(position);
+            resumed.ok_or_else(|| Rejection::of_parameter("Last-Event-ID", "Last-Event-ID is a position of the book"))
+        })?;
+        return Ok(stream_of(shared.book.clone(), after, filter, shared.streams.room()?));
     }
-    let limit = wanted.limit.unwrap_or(1_000).clamp(1, MAX_LIMIT);
-    let events = book.read_after(wanted.after, limit, &filter).await.map_err(|error| {
-        tracing::error!(%error, "the book could not be read");
-        Rejection { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", detail: "try again".into() }
-    })?;
+    let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
+    let events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
     let lines: Vec<_> = events.iter().filter_map(|event| serde_json::to_string(event).ok()).collect();
     let body = lines.into_iter().map(|line| line + "\n").collect::<String>();
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-fn stream_of(book: Daybook, after: i64, filter: Filter) -> Response {
-    let events = follow(book, after, filter).map(|event| {
+fn unreadable(error: &StoreError) -> Rejection {
+    if is_bad_value(error) {
+        return Rejection::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "a parameter is not a value that can be looked for",
+        );
+    }
+    tracing::error!(%error, "the book could not be read");
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again")
+}
+
+fn stream_of(book: Daybook, after: i64, filter: Filter, room: Room) -> Response {
+    let events = follow(book, after, filter).map(move |event| {
+        // There is room for it for as long as it lives.
+        _ = &room;
         let event = event?;
         let data = serde_json::to_string(&event).unwrap_or_default();
-        Ok::<_, daybook_event_store::StoreError>(
-            Event::default().id(event.position.to_string()).event(event.event_type).data(data),
-        )
+        Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
-use async_graphql::{
-    BatchRequest, Executor, Request, ServerError,
-    parser::types::{DocumentOperations, OperationType},
-};
+use async_graphql::{BatchRequest, Executor, Request, ServerError, parser::types::OperationType};
 use axum::{
     body::Bytes,
     extract::{
@@ -22,7 +19,10 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Rejection, graphiql, text};
-use crate::viewer::Viewer;
+use crate::{
+    streams::{Room, runs},
+    viewer::{Viewer, code},
+};
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -50,10 +50,9 @@ impl Answer {
             EVENT_STREAM => Some(Self::Events),
             _ => None,
         };
-        kinds.filter_map(known).next().ok_or_else(|| Rejection {
-            status: StatusCode::NOT_ACCEPTABLE,
-            code: "not_acceptable",
-            detail: format!("answers are {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}"),
+        kinds.filter_map(known).next().ok_or_else(|| {
+            let detail = format!("answers are {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}");
+            bad(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
         })
     }
 
@@ -97,7 +96,7 @@ fn bad_request(detail: impl Into<String>) -> Rejection {
 }
 
 fn bad(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Rejection {
-    Rejection { status, code, detail: detail.into() }
+    Rejection::new(status, code, detail)
 }
 
 /// A request in the query of a URL.
@@ -142,7 +141,7 @@ pub(super) async fn get<E: Executor>(
     if let Err(error) = prepare(&endpoint, &mut request)? {
         return answer.written(&error);
     }
-    if is_mutation(&mut request) {
+    if runs(&mut request, OperationType::Mutation) {
         let mut response =
             bad(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "a mutation is sent by POST").into_response();
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -183,19 +182,6 @@ fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<()
     Ok(prepared.map_err(|error| async_graphql::Response::from_errors(vec![error])))
 }
 
-/// Whether the operation that would run is a mutation.
-fn is_mutation(request: &mut Request) -> bool {
-    let wanted = request.operation_name.clone();
-    let Ok(document) = request.parsed_query() else { return false };
-    match &document.operations {
-        DocumentOperations::Single(operation) => operation.node.ty == OperationType::Mutation,
-        DocumentOperations::Multiple(operations) => operations
-            .iter()
-            .filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == name.as_str()))
-            .any(|(_, operation)| operation.node.ty == OperationType::Mutation),
-    }
-}
-
 async fn respond<E: Executor>(
     endpoint: &Endpoint<E>,
     request: Request,
@@ -204,23 +190,33 @@ async fn respond<E: Executor>(
     answer: Answer,
 ) -> Result<Response, Rejection> {
     if let Some(position) = text(headers, "x-min-position") {
-        let position = position
-            .parse()
-            .map_err(|_| bad(StatusCode::BAD_REQUEST, "bad_position", "X-Min-Position is a position of the book"))?;
-        if let Err(error) = endpoint.reader.wait_until_passed(position).await {
-            return Err(bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message));
-        }
+        shown(endpoint, position).await?;
     }
-    let request = request.data(viewer);
+    let mut request = request.data(viewer);
     if answer == Answer::Events {
-        return Ok(events(&endpoint.schema, request));
+        let live = runs(&mut request, OperationType::Subscription);
+        let room = live.then(|| endpoint.streams.room()).transpose()?;
+        return Ok(events(&endpoint.schema, request, room));
     }
     answer.written(&endpoint.schema.execute(request).await)
 }
 
+/// Waits until the views show the position of the header `X-Min-Position`.
+async fn shown<E>(endpoint: &Endpoint<E>, position: &str) -> Result<(), Rejection> {
+    let bad_position = |detail| bad(StatusCode::BAD_REQUEST, "bad_position", detail);
+    let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book".to_owned()))?;
+    endpoint.reader.show(position).await.map_err(|error| match code(&error) {
+        Some("BAD_INPUT") => bad_position(error.message),
+        Some("CONSISTENCY_TIMEOUT") => bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message),
+        _ => bad(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again"),
+    })
+}
+
 /// An operation whose results come one by one: `next` for each, then `complete`.
-fn events<E: Executor>(schema: &E, request: Request) -> Response {
-    let results = schema.clone().execute_stream(request, None).map(|response| {
+fn events<E: Executor>(schema: &E, request: Request, room: Option<Room>) -> Response {
+    let results = schema.clone().execute_stream(request, None).map(move |response| {
+        // A subscription has its room for as long as it lives.
+        _ = &room;
         let data = serde_json::to_string(&response).unwrap_or_default();
         Ok::<_, Infallible>(Event::default().event("next").data(data))
     });

@@ -27,11 +27,14 @@ use crate::{
     batches::Loading,
     read::Reader,
     schema::{Admin, Storefront, build},
+    streams::{Streams, TooMany},
     viewer::Viewer,
 };
 
 /// The largest request, in bytes.
 const MAX_BODY: usize = 1 << 20;
+/// After how many seconds one may ask again for a stream that there was no room for.
+const RETRY_AFTER: &str = "10";
 
 /// An endpoint: a schema, and who may use it.
 struct Endpoint<E> {
@@ -40,16 +43,21 @@ struct Endpoint<E> {
     reader: Reader,
     keys: Keys,
     staff_only: bool,
+    streams: Streams,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
+    let streams = Streams::new(settings.streams);
     let storefront: Storefront = build(settings);
     let admin: Admin = build(settings);
     Router::new()
-        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, false)))
-        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, true)))
-        .merge(events::router(settings.book.clone(), settings.keys.clone()))
+        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, &streams, false)))
+        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, &streams, true)))
+        .merge(events::router(settings.book.clone(), settings.keys.clone(), streams))
         .merge(graphiql::router())
+        .method_not_allowed_fallback(async || {
+            Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path knows no such method")
+        })
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
@@ -64,10 +72,17 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 }
 
 impl<E> Endpoint<Loading<E>> {
-    fn new(schema: E, settings: &QuerySettings, staff_only: bool) -> Self {
+    fn new(schema: E, settings: &QuerySettings, streams: &Streams, staff_only: bool) -> Self {
         let reader = Reader { book: settings.book.clone(), patience: settings.patience };
         let schema = Loading::new(schema, reader.clone());
-        Self { schema, documents: Documents::new(), reader, keys: settings.keys.clone(), staff_only }
+        Self {
+            schema,
+            documents: Documents::new(),
+            reader,
+            keys: settings.keys.clone(),
+            staff_only,
+            streams: streams.clone(),
+        }
     }
 }
 
@@ -80,11 +95,7 @@ impl<E> Endpoint<E> {
         };
         let viewer = Viewer { actor, authorization: authorization.map(str::to_owned) };
         if self.staff_only && !viewer.is_staff() {
-            return Err(Rejection {
-                status: StatusCode::FORBIDDEN,
-                code: "forbidden",
-                detail: "this is for staff".into(),
-            });
+            return Err(Rejection::for_staff());
         }
         Ok(viewer)
     }
@@ -96,6 +107,30 @@ struct Rejection {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// The parameter that is at fault.
+    parameter: Option<String>,
+}
+
+impl Rejection {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), parameter: None }
+    }
+
+    fn for_staff() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "this is for staff")
+    }
+
+    /// A parameter of a URL, or a header, that is not what it should be.
+    fn of_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let parameter = Some(name.to_owned());
+        Self { parameter, ..Self::new(StatusCode::BAD_REQUEST, "bad_parameter", detail) }
+    }
+}
+
+impl From<TooMany> for Rejection {
+    fn from(error: TooMany) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", error.to_string())
+    }
 }
 
 impl From<TokenError> for Rejection {
@@ -105,18 +140,24 @@ impl From<TokenError> for Rejection {
             TokenError::Expired => "token_expired",
             _ => "token_invalid",
         };
-        Self { status: StatusCode::UNAUTHORIZED, code, detail: error.to_string() }
+        Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
     }
 }
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let Self { status, code, detail } = self;
+        let Self { status, code, detail, parameter } = self;
         let title = status.canonical_reason().unwrap_or("Rejected");
-        let problem = json!({
+        let mut problem = json!({
             "type": format!("/problems/{code}"), "title": title, "status": status.as_u16(), "code": code, "detail": detail,
         });
+        if let Some(parameter) = parameter {
+            problem["parameter"] = parameter.into();
+        }
         let mut response = (status, Json(problem)).into_response();
+        if code == "too_many_subscriptions" {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

@@ -46,7 +46,7 @@ fn serve<E: Executor>(
     let authorization = text(headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
     let upgrade = upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).max_message_size(MAX_BODY);
     upgrade.on_upgrade(move |socket| async move {
-        let schema = endpoint.schema.clone();
+        let schema = endpoint.streams.of_connection(endpoint.schema.clone());
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use async_graphql::{ComplexObject, Context, Error, ID, Object, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
+use daybook_domain::ids::Sku;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -14,15 +15,15 @@ pub(crate) use mutations::InventoryMutation;
 use crate::{
     catalog::{Loader, grouped},
     read::{Reader, reader},
-    viewer::staff_only,
+    viewer::{coded, staff_only},
 };
 
 /// How much of a SKU is at a location.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, SimpleObject)]
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Stock {
     /// The SKU.
-    pub(crate) sku: String,
+    sku: String,
     /// The location.
     location: String,
     /// How many are there.
@@ -52,9 +53,18 @@ impl Stock {
 
 impl Stock {
     /// What tells it from others.
-    pub(crate) fn key(&self) -> (String, String) {
+    fn key(&self) -> (String, String) {
         (self.sku.clone(), self.location.clone())
     }
+}
+
+/// How many of a SKU can be had at all locations together: what everybody may know of stock.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+pub(crate) struct StockLevel {
+    /// The SKU.
+    pub(crate) sku: String,
+    /// How many can be had.
+    pub(crate) available: i64,
 }
 
 /// A claim on stock.
@@ -109,12 +119,24 @@ impl InventoryQuery {
     /// How much of a SKU there is, by location.
     async fn stock(&self, context: &Context<'_>, sku: String) -> async_graphql::Result<Vec<Stock>> {
         staff_only(context)?;
-        of_skus(reader(context)?, &[sku]).await
+        of_sku(reader(context)?, &self::sku(&sku)?).await
     }
 }
 
-/// How much of SKUs there is.
-pub(crate) async fn of_skus(reader: &Reader, skus: &[impl AsRef<str> + Sync]) -> async_graphql::Result<Vec<Stock>> {
-    let skus: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-    reader.rows("SELECT to_json(s) FROM read.stock s WHERE sku = ANY ($1) ORDER BY sku, location", &[&skus]).await
+/// How much of a SKU there is, by location.
+async fn of_sku(reader: &Reader, sku: &Sku) -> async_graphql::Result<Vec<Stock>> {
+    reader.rows("SELECT to_json(s) FROM read.stock s WHERE sku = $1 ORDER BY location", &[&sku.as_str()]).await
+}
+
+/// A SKU that somebody gave.
+pub(crate) fn sku(text: &str) -> async_graphql::Result<Sku> {
+    Sku::new(text).map_err(|error| coded("BAD_INPUT", format!("{text:?} is not a SKU: {error}")))
+}
+
+/// How many of SKUs can be had.
+pub(crate) async fn levels(reader: &Reader, skus: &[Sku]) -> async_graphql::Result<Vec<StockLevel>> {
+    let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
+    let sql = "SELECT json_build_object('sku', sku, 'available', sum(on_hand - reserved)::bigint)
+               FROM read.stock WHERE sku = ANY ($1) GROUP BY sku ORDER BY sku";
+    reader.rows(sql, &[&skus]).await
 }

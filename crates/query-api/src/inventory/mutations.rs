@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
-use super::{Stock, of_skus};
+use super::{Stock, of_sku};
 use crate::{
     mutation::{Carried, Done, Intent, inputs, payloads},
     read::reader,
@@ -79,11 +79,11 @@ inputs! {
 }
 
 payloads! {
-    StockPayload { stock: Vec<Stock> } by of_sku;
+    StockPayload { stock: Vec<Stock> } by changed;
 }
 
-async fn of_sku(context: &Context<'_>, sku: &str) -> Done<Option<Vec<Stock>>> {
-    of_skus(reader(context)?, &[sku]).await.map(Some)
+async fn changed(context: &Context<'_>, sku: &str) -> Done<Option<Vec<Stock>>> {
+    of_sku(reader(context)?, &super::sku(sku)?).await.map(Some)
 }
 
 #[derive(Default)]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{AsOf, Order, OrderPhase, by_id, folded};
 use crate::{
     connection::{Cursor, Page, rows},
-    read::reader,
+    read::{plain, reader},
     viewer::{coded, staff_only, viewer},
 };
 
@@ -160,7 +160,9 @@ async fn select(
     first: Option<i32>,
     after: Option<&str>,
 ) -> async_graphql::Result<Orders> {
-    let page = Page::<(DateTime<Utc>, Uuid)>::new(first, after)?;
+    let page = Page::<(DateTime<Utc>, Uuid)>::new("orders", first, after)?;
+    plain("customerId", filter.customer_id.as_deref())?;
+    plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
     let sql = "SELECT to_json(o) FROM read.orders o

@@ -95,3 +95,29 @@ async fn the_history_and_the_notes_of_an_order_are_for_staff() {
     seen.data();
     assert!(seen.text.contains("rude"));
 }
+
+#[tokio::test]
+async fn an_imported_order_without_a_customer_is_for_staff() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let line = json!({"sku": "S-000", "quantity": 1, "line_total": 250});
+    let past = json!({"external_ref": "x-1", "channel": "store-1", "placed_at": "2017-01-01T10:00:00Z",
+                      "currency": "USD", "lines": [line]});
+    shop.shown(shop.command("ImportOrder", past).await).await;
+    let found = r#"{ orders(filter: {externalRef: "x-1"}) { edges { node { id } } } }"#;
+    let found = shop.office(Who::Support, found).await.data();
+    let id = found["orders"]["edges"][0]["node"]["id"].as_str().expect("it is there");
+    for query in [
+        format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#),
+        format!(r#"{{ order(id: "{id}", asOf: {{version: 1}}) {{ externalRef }} }}"#),
+        format!(r#"subscription {{ orderUpdated(id: "{id}") {{ externalRef }} }}"#),
+    ] {
+        for who in [Who::Guest, Who::Customer("ann")] {
+            let answer = shop.storefront(who, &query).await;
+            assert_eq!(answer.code(), "FORBIDDEN", "{query}");
+            assert!(!answer.text.contains("x-1"), "{}", answer.text);
+        }
+    }
+    let query = format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#);
+    assert_eq!(shop.storefront(Who::Support, &query).await.data()["order"]["externalRef"], "x-1");
+}

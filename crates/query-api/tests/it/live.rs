@@ -174,6 +174,37 @@ async fn stock_is_told_as_server_sent_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_level_of_stock_is_of_all_locations_and_told_when_it_changes_only() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let more = json!({"sku": "S-000", "quantity": 5, "location": "annexe"});
+    shop.shown(shop.command("ReceiveStock", more).await).await;
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku available } }"#;
+    let mut socket = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    assert_eq!(next(&mut socket).await["stockChanged"], json!({"sku": "S-000", "available": 1_005}));
+    // Nothing more can be had when as much comes to one place as goes from another.
+    let held = shop.still.clone().lock_owned().await;
+    shop.command("AdjustStock", json!({"sku": "S-000", "delta": -1, "reason": "moved"})).await;
+    shop.command("ReceiveStock", json!({"sku": "S-000", "quantity": 1, "location": "annexe"})).await;
+    drop(held);
+    shop.command("AdjustStock", json!({"sku": "S-000", "delta": -2, "reason": "broken"})).await;
+    assert_eq!(next(&mut socket).await["stockChanged"]["available"], 1_003);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_sku_is_not_watched_and_a_subscription_ends_with_its_error() {
+    let shop = Shop::open().await;
+    let query = r#"subscription { stockChanged(skus: ["S-000", "a\u0000b"]) { sku } }"#;
+    let mut socket = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    let refused = receive(&mut socket).await.expect("it is answered");
+    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "BAD_INPUT", "{refused}");
+    assert!(refused.to_string().contains("u{0}b"), "{refused}");
+    assert_eq!(receive(&mut socket).await.expect("it ends")["type"], "complete");
+    let where_it_is = "subscription { stockChanged(skus: [\"S-000\"]) { location } }";
+    assert_eq!(shop.storefront(Who::Guest, where_it_is).await.code(), "GRAPHQL_VALIDATION_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_websocket_gets_no_answer_on_its_path() {
     let shop = Shop::open().await;
     let request = shop.request(Method::GET, "/graphql/ws", Who::Guest).body(Body::empty()).expect("it is a request");

@@ -14,7 +14,7 @@ use daybook_domain::{Actor, Slice, ids::CustomerId};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
-use daybook_query_api::QuerySettings;
+use daybook_query_api::{QuerySettings, StreamLimits};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
@@ -37,13 +37,14 @@ pub(crate) enum Who {
 pub(crate) struct Special {
     pub(crate) introspection: bool,
     pub(crate) patience: Duration,
+    pub(crate) streams: StreamLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
 }
 
 impl Default for Special {
     fn default() -> Self {
-        Self { introspection: true, patience: daybook_query_api::PATIENCE, command_url: None }
+        Self { introspection: true, patience: daybook_query_api::PATIENCE, streams: StreamLimits::default(), command_url: None }
     }
 }
 
@@ -108,6 +109,7 @@ impl Shop {
             command_url: special.command_url.unwrap_or_else(|| url.clone()),
             introspection: special.introspection,
             patience: special.patience,
+            streams: special.streams,
             now: Arc::new(move || clock.now()),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
