@@ -7,8 +7,8 @@ mod queries;
 use std::collections::BTreeMap;
 
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
-use chrono::{DateTime, TimeDelta, Utc};
-use daybook_domain::Currency;
+use chrono::{DateTime, Utc};
+use daybook_domain::{Currency, Money, catalog::PriceList, ids::Channel};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -138,10 +138,14 @@ impl Price {
 
     /// The lowest price that was asked in the last 30 days (Directive 98/6/EC, article 6a).
     async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let begin = (context.data::<crate::schema::Now>()?.0)() - TimeDelta::days(30);
-        let in_force = self.history.iter().rposition(|asked| asked.since <= begin).unwrap_or(0);
-        let lowest = self.history.iter().skip(in_force).map(|asked| asked.minor_units).min();
-        Ok(money(lowest.unwrap_or(self.minor_units), self.currency))
+        let now = (context.data::<crate::schema::Now>()?.0)();
+        let money = |minor_units| Money { minor_units, currency: self.currency };
+        let list = PriceList {
+            channel: Channel::default(),
+            current: money(self.minor_units),
+            history: self.history.iter().map(|asked| (asked.since, money(asked.minor_units))).collect(),
+        };
+        Ok(list.lowest(now).into())
     }
 }
 

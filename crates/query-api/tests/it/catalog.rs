@@ -134,3 +134,46 @@ async fn a_product_is_found_by_its_id_its_slug_and_its_sku() {
     let both = shop.storefront(Who::Guest, "{ product(slug: \"mug\", sku: \"MUG\") { name } }").await;
     assert_eq!(both.code(), "BAD_INPUT");
 }
+
+#[tokio::test]
+async fn a_cursor_of_another_order_is_refused() {
+    let shop = shop_of(2).await;
+    for (of, other) in [("NAME", "NEWEST"), ("NEWEST", "NAME")] {
+        let query = format!("{{ products(sort: {of}, first: 1) {{ pageInfo {{ endCursor }} }} }}");
+        let cursor = shop.storefront(Who::Guest, &query).await.data()["products"]["pageInfo"]["endCursor"].take();
+        for field in [
+            format!("products(sort: {other}, after: {cursor}) {{ edges {{ cursor }} }}"),
+            format!("search(query: \"tea\", after: {cursor}) {{ products {{ edges {{ cursor }} }} }}"),
+        ] {
+            let answer = shop.storefront(Who::Guest, &format!("{{ {field} }}")).await;
+            assert_eq!(answer.code(), "BAD_CURSOR", "{field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_no_database_holds_is_bad_input() {
+    let shop = shop_of(1).await;
+    // A cursor whose key is no time: only the database sees that.
+    let forged: String = json!(["products, newest first", ["soon", crate::shop::id("x")]])
+        .to_string()
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    for field in [
+        r#"product(slug: "a\u0000b") { name }"#.to_owned(),
+        r#"product(sku: "a\u0000b") { name }"#.to_owned(),
+        r#"products(filter: {brand: "a\u0000b"}) { edges { cursor } }"#.to_owned(),
+        r#"search(query: "a\u0000b") { products { edges { cursor } } }"#.to_owned(),
+        format!("products(sort: NEWEST, after: \"{forged}\") {{ edges {{ cursor }} }}"),
+    ] {
+        assert_eq!(shop.storefront(Who::Guest, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
+    }
+    for field in [
+        r#"orders(filter: {externalRef: "a\u0000b"}) { edges { cursor } }"#,
+        r#"stock(sku: "a\u0000b") { location }"#,
+        r#"events(stream: "a\u0000b") { position }"#,
+    ] {
+        assert_eq!(shop.office(Who::Admin, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
+    }
+}

@@ -40,11 +40,13 @@ async fn a_query_waits_until_the_position_is_shown() {
 #[tokio::test]
 async fn a_query_that_waits_too_long_is_told_so_in_both_ways() {
     let shop = Shop::with(Special { patience: Duration::from_millis(10), ..Special::default() }).await;
-    let by_header = with_header(&shop, "1").await;
+    let _held = shop.still.clone().lock_owned().await;
+    let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let by_header = with_header(&shop, &position.to_string()).await;
     assert_eq!(by_header.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(by_header.headers[header::CONTENT_TYPE], "application/problem+json");
     assert_eq!(by_header.code(), "consistency_timeout");
-    assert_eq!(with_argument(&shop, 1).await.code(), "CONSISTENCY_TIMEOUT");
+    assert_eq!(with_argument(&shop, position).await.code(), "CONSISTENCY_TIMEOUT");
 }
 
 #[tokio::test]
@@ -52,6 +54,15 @@ async fn a_position_that_is_none_is_refused() {
     let shop = Shop::open().await;
     let answer = with_header(&shop, "soon").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
+}
+
+#[tokio::test]
+async fn a_position_that_the_book_does_not_have_is_refused_at_once() {
+    let shop = Shop::with(Special { patience: Duration::MAX, ..Special::default() }).await;
+    let beyond = shop.sell("Soap", "Suds", &skus("S", 1)).await + 1;
+    let answer = with_header(&shop, &beyond.to_string()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
+    assert_eq!(with_argument(&shop, beyond).await.code(), "BAD_INPUT");
 }
 
 #[tokio::test]

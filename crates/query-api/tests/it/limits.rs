@@ -80,3 +80,23 @@ async fn a_mutation_is_not_run_by_get_and_the_operation_name_chooses() {
     assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(refused.headers["allow"], "POST");
 }
+
+#[tokio::test]
+async fn what_takes_work_of_its_own_costs_more_than_its_fields() {
+    let shop = Shop::open().await;
+    let cost = async |query: &str| {
+        let answer = shop.storefront(Who::Guest, query).await;
+        answer.json()["extensions"]["cost"]["complexity"].as_u64().expect("it tells its cost")
+    };
+    assert_eq!(cost("{ categories { id name } }").await, 1_000);
+    let product = "product(sku: \"S-1\", minPosition: 0) { name }";
+    assert_eq!(cost(&format!("{{ {product} }}")).await, 22);
+    assert_eq!(cost(&format!("{{ ...F }} fragment F on Query {{ {product} }}")).await, 22);
+    let search = |fields: &str| format!("{{ search(query: \"tea\", first: 1) {{ {fields} }} }}");
+    assert_eq!(cost(&search("products { edges { cursor } }")).await, 3);
+    assert_eq!(cost(&search("facets { brands { value } }")).await, 53);
+    let many: String = (0..3_000).map(|at| format!("a{at}: {product} ")).collect();
+    let before = shop.wire.executed();
+    assert_eq!(shop.storefront(Who::Guest, &format!("{{ {many} }}")).await.code(), "QUERY_TOO_COMPLEX");
+    assert_eq!(shop.wire.executed(), before);
+}

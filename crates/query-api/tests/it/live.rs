@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
+use daybook_query_api::StreamLimits;
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use tokio_tungstenite::{
 };
 use tower::ServiceExt;
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Shop, Special, Who, id, skus};
 
 /// For how long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -198,7 +199,8 @@ async fn what_is_no_sku_is_not_watched_and_a_subscription_ends_with_its_error() 
     let mut socket = subscribe(&shop, "/graphql", Who::Guest, query).await;
     let refused = receive(&mut socket).await.expect("it is answered");
     assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "BAD_INPUT", "{refused}");
-    assert!(refused.to_string().contains("u{0}b"), "{refused}");
+    let message = refused["payload"]["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with(r#""a\0b" is not a SKU"#), "{refused}");
     assert_eq!(receive(&mut socket).await.expect("it ends")["type"], "complete");
     let where_it_is = "subscription { stockChanged(skus: [\"S-000\"]) { location } }";
     assert_eq!(shop.storefront(Who::Guest, where_it_is).await.code(), "GRAPHQL_VALIDATION_FAILED");
@@ -247,4 +249,70 @@ async fn the_book_is_read_over_http_by_staff_and_resumed_after_the_last_event_se
     let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
     let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
     assert!(String::from_utf8_lossy(&bytes).contains(&format!("id: {head}\n")), "{bytes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_parameter_of_the_book_is_named() {
+    let shop = Shop::open().await;
+    let get = async |query: &str, last: Option<&str>| {
+        let mut request = shop.request(Method::GET, &format!("/events{query}"), Who::Admin);
+        if let Some(last) = last {
+            request = request.header(header::ACCEPT, "text/event-stream").header("last-event-id", last);
+        }
+        shop.send(request.body(Body::empty()).expect("it is a request")).await
+    };
+    for (query, last, parameter) in [
+        ("?limit=abc", None, "limit"),
+        ("?limit=0", None, "limit"),
+        ("?after=-1", None, "after"),
+        ("?stream=a%00b", None, "stream"),
+        ("?type=a%00b", None, "type"),
+        ("?colour=red", None, "colour"),
+        ("", Some("soon"), "Last-Event-ID"),
+        ("", Some("-1"), "Last-Event-ID"),
+    ] {
+        let answer = get(query, last).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_parameter"), "{query}");
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(answer.json()["parameter"], parameter);
+    }
+    let delete = shop.request(Method::DELETE, "/events", Who::Admin).body(Body::empty()).expect("it is a request");
+    let answer = shop.send(delete).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"));
+    assert_eq!(answer.headers[header::ALLOW], "GET,HEAD");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_subscriptions_are_limited_by_connection_and_by_process() {
+    let streams = StreamLimits { per_connection: 2, per_process: 3 };
+    let shop = Shop::with(Special { streams, ..Special::default() }).await;
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
+    let mut first = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    next(&mut first).await;
+    let again = async |socket: &mut Socket, id: &str| {
+        send(socket, json!({"id": id, "type": "subscribe", "payload": {"query": query}})).await;
+        receive(socket).await.expect("it is answered").to_string()
+    };
+    assert!(!again(&mut first, "2").await.contains("errors"));
+    assert!(again(&mut first, "3").await.contains("TOO_MANY_SUBSCRIPTIONS"));
+    assert_eq!(receive(&mut first).await.expect("it ends")["type"], "complete");
+    let mut second = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    next(&mut second).await;
+    assert!(again(&mut second, "2").await.contains("TOO_MANY_SUBSCRIPTIONS"));
+    for (method, path, body) in
+        [(Method::POST, "/graphql", json!({"query": query}).to_string()), (Method::GET, "/events", String::new())]
+    {
+        let request = shop.request(method, path, Who::Admin).header(header::ACCEPT, "text/event-stream");
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body.into());
+        let answer = shop.send(request.expect("it is a request")).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.code(), "too_many_subscriptions");
+        assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    }
+    // Whoever ends one makes room for another.
+    send(&mut first, json!({"id": "2", "type": "complete"})).await;
+    while again(&mut first, "4").await.contains("errors") {
+        assert_eq!(receive(&mut first).await.expect("it ends")["type"], "complete");
+    }
 }

@@ -44,7 +44,12 @@ pub(crate) struct Special {
 
 impl Default for Special {
     fn default() -> Self {
-        Self { introspection: true, patience: daybook_query_api::PATIENCE, streams: StreamLimits::default(), command_url: None }
+        Self {
+            introspection: true,
+            patience: daybook_query_api::PATIENCE,
+            streams: StreamLimits::default(),
+            command_url: None,
+        }
     }
 }
 
