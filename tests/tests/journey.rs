@@ -215,6 +215,8 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     let malformed = shop.send("POST", "/commands/AddLine", &headers, "{\"cart_id\":").await;
     assert_eq!((malformed.status, &malformed.body["code"]), (400, &json!("malformed_json")));
+    let nowhere = shop.send("GET", "/nowhere", &[], "").await;
+    assert_eq!((nowhere.status, &nowhere.body["code"]), (404, &json!("not_found")));
     let huge = shop.send("POST", "/commands/AddLine", &headers, vec![b' '; 10 << 20]).await;
     assert_eq!((huge.status, &huge.body["code"]), (413, &json!("body_too_large")));
 

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, 
 use anyhow::Context;
 use axum::{
     Json, Router,
-    http::StatusCode,
+    http::{StatusCode, Uri, header},
+    response::IntoResponse,
     routing::get,
     serve::{Listener, ListenerExt},
 };
@@ -15,6 +16,7 @@ use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -194,6 +196,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             now: Arc::new(move || clock.now()),
         }));
     }
+    let router = router.fallback(not_found);
     let shutdown = stop.clone();
     tasks.spawn(async move {
         let listener = listener.tap_io(|connection| {
@@ -216,6 +219,15 @@ where
         served = serving.into_future() => Ok(served?),
         () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
     }
+}
+
+/// What is not served here.
+async fn not_found(uri: Uri) -> impl IntoResponse {
+    let problem = json!({
+        "type": "/problems/not_found", "title": "There is nothing here", "status": 404, "code": "not_found",
+        "detail": format!("{} is no address of this server", uri.path()),
+    });
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string())
 }
 
 fn health(book: &Daybook, metrics: PrometheusHandle) -> Router {
