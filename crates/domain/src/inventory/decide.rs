@@ -72,9 +72,7 @@ impl Decide for ReleaseStock {
     fn decide(&self, _context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
         let stock = view.get::<Stock>(&id)?;
-        if let Some(reservation) = stock.reservations.get(&self.reservation_id) {
-            check_not_of_order(&reservation.owner)?;
-        }
+        claim_of_nobodys_order(stock, self.reservation_id)?;
         let event = end(stock, &id, self.reservation_id, Closing::Release(ReleaseCause::GivenUp))?;
         Ok(Decision::of(Stock::stream(&id), event))
     }
@@ -84,11 +82,9 @@ impl Decide for CommitReservation {
     fn decide(&self, context: &Context, view: &View<'_>) -> Result<Decision, Rejection> {
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
         let stock = view.get::<Stock>(&id)?;
-        if let Some(reservation) = stock.reservations.get(&self.reservation_id) {
-            check_not_of_order(&reservation.owner)?;
-            if reservation.expires_at.is_some_and(|at| at <= context.now) {
-                Err(Refusal::ReservationExpired { reservation_id: self.reservation_id })?;
-            }
+        let claim = claim_of_nobodys_order(stock, self.reservation_id)?;
+        if claim.and_then(|claim| claim.expires_at).is_some_and(|at| at <= context.now) {
+            Err(Refusal::ReservationExpired { reservation_id: self.reservation_id })?;
         }
         let event = end(stock, &id, self.reservation_id, Closing::Commit)?;
         Ok(Decision::of(Stock::stream(&id), event))
@@ -195,6 +191,12 @@ pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -
 /// The goods that an order has claimed are free again; nothing where they are already.
 pub(crate) fn let_go(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Option<Event> {
     end(stock, id, reservation_id, Closing::Release(ReleaseCause::OrderCancelled)).ok()
+}
+
+/// The claim, if there is one; it must not be an order's.
+fn claim_of_nobodys_order(stock: &Stock, id: ReservationId) -> Result<Option<&Reservation>, Refusal> {
+    let claim = stock.reservations.get(&id);
+    claim.map_or(Ok(()), |claim| check_not_of_order(&claim.owner)).map(|()| claim)
 }
 
 fn check_not_of_order(owner: &ReservationOwner) -> Result<(), Refusal> {
