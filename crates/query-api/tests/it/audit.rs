@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use serde_json::Value;
@@ -11,8 +12,12 @@ use crate::shop::{Shop, Who};
 
 const FILES: [&str; 3] = ["package.json", "package-lock.json", "audit.mjs"];
 
-/// Installs the audits beside the build, where they are not installed yet. None where there is no Node.
-fn installed() -> Option<PathBuf> {
+/// Where the audits are installed, None where there is no Node. Both tests use them, so they are installed once: two
+/// installations into one directory at a time leave it in pieces.
+static INSTALLED: LazyLock<Option<PathBuf>> = LazyLock::new(install);
+
+/// Installs the audits beside the build, where they are not installed yet.
+fn install() -> Option<PathBuf> {
     for program in ["node", "npm"] {
         if !Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success()) {
             return None;
@@ -34,7 +39,7 @@ fn installed() -> Option<PathBuf> {
 }
 
 async fn audit(url: String, authorization: Option<String>) {
-    let Some(directory) = tokio::task::spawn_blocking(installed).await.expect("it is installed") else {
+    let Some(directory) = tokio::task::spawn_blocking(|| INSTALLED.clone()).await.expect("it is installed") else {
         println!("SKIPPED: the audits of graphql-http need node and npm, which are not installed");
         return;
     };
