@@ -21,7 +21,7 @@ use super::{
     BusSettings, CommandError, Job,
     cache::Cache,
     decided::{self, Decided},
-    load::{Loaded, Wanted, load},
+    load::{Folded, Loaded, Waiting, load},
 };
 use crate::Clock;
 
@@ -60,7 +60,7 @@ pub(super) struct Sequencer {
     appender: Option<Appender>,
     /// Receipts that are being written for commands that went as decided.
     answers: TaskTracker,
-    wanted: Wanted,
+    wanted: Vec<Waiting>,
     loads: JoinSet<Loaded>,
 }
 
@@ -85,7 +85,7 @@ impl Sequencer {
             commits: JoinSet::new(),
             appender: None,
             answers: TaskTracker::new(),
-            wanted: Wanted::default(),
+            wanted: Vec::new(),
             loads: JoinSet::new(),
         }
     }
@@ -120,7 +120,7 @@ impl Sequencer {
         self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
     }
 
-    fn decide_all(&mut self, jobs: Vec<Job>) {
+    fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
         let now = self.clock.now();
         for job in jobs {
             self.decide(job, now);
@@ -134,8 +134,7 @@ impl Sequencer {
             Ok(decision) => decided::write(&job, &view, &decision, now).map(|step| (step, Some(decision), None)),
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &view), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
-                self.wanted.streams.extend(view.missing());
-                self.wanted.jobs.push(job);
+                self.wanted.push(Waiting { job, streams: view.missing() });
                 return;
             }
         };
@@ -160,28 +159,35 @@ impl Sequencer {
     }
 
     fn start_load(&mut self) {
-        if !self.wanted.jobs.is_empty() && self.loads.len() < MAX_LOADS {
+        if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
             self.loads.spawn(load(self.book.clone(), mem::take(&mut self.wanted)));
         }
     }
 
     fn take_in(&mut self, loaded: Result<Loaded, JoinError>) {
-        let Ok(Loaded { jobs, streams }) = loaded else {
-            // The task panicked. Its jobs are gone with it, which tells their senders that the outcome is lost.
+        let Ok(Loaded { waiting, streams }) = loaded else {
+            // The task panicked. Its commands are gone with it, which tells their senders that the outcome is lost.
             tracing::error!("a load was lost");
             return;
         };
         match streams {
-            Ok(streams) => {
-                for (stream, entry) in streams {
+            Ok(Folded { entries, unreadable }) => {
+                for (stream, entry) in entries {
                     self.cache.insert(stream, entry);
+                }
+                let mut jobs = Vec::with_capacity(waiting.len());
+                for Waiting { job, streams } in waiting {
+                    match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                        Some(error) => job.answer(Err(error.clone().into())),
+                        None => jobs.push(job),
+                    }
                 }
                 self.decide_all(jobs);
             }
             Err(error) => {
                 tracing::warn!(%error, "streams could not be loaded");
-                for job in jobs {
-                    job.answer(Err(error.again()));
+                for Waiting { job, .. } in waiting {
+                    job.answer(Err(CommandError::Failed(Arc::clone(&error))));
                 }
             }
         }
@@ -271,11 +277,11 @@ impl Sequencer {
             job.answer(Err(CommandError::Contended));
             return;
         }
-        for (stream, _) in actual {
-            self.cache.forget(&stream);
-            self.wanted.streams.insert(stream.into());
+        for (stream, _) in &actual {
+            self.cache.forget(stream);
         }
-        self.wanted.jobs.push(job);
+        let streams = actual.into_iter().map(|(stream, _)| stream.into()).collect();
+        self.wanted.push(Waiting { job, streams });
     }
 
     /// Takes back what was decided and is not on its way yet.
@@ -292,7 +298,7 @@ impl Sequencer {
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {
-            job.answer(Err(error.again()));
+            job.answer(Err(error.clone()));
         }
         let again = self.undo_next();
         self.decide_all(again);

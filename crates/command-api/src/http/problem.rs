@@ -11,7 +11,7 @@ use daybook_domain::{Refusal, Role, refusal::RefusalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::CommandError;
+use crate::{CommandError, bus::UnreadableStream};
 
 /// A stable, documented name of a problem. Codes of refused rules come from the domain; these are the others.
 pub type ProblemCode = Cow<'static, str>;
@@ -128,17 +128,27 @@ impl From<CommandError> for Problem {
                 "The outcome is unknown; send it again with the same key",
                 "unknown_outcome",
             ),
-            CommandError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "The book cannot be read", "unreadable"),
+            CommandError::Unreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
+            }
+            CommandError::Unwritable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "The decision cannot be written down", "unwritable")
+            }
         };
         // What broke inside is for the log, not for the caller.
         let detail = match &error {
-            CommandError::Failed(_) | CommandError::Unreadable(_) => {
+            CommandError::Failed(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_) => {
                 tracing::error!(%error, "a command failed");
                 title.to_owned()
             }
             other => other.to_string(),
         };
-        Self::new(status, title, code, &detail)
+        let mut problem = Self::new(status, title, code, &detail);
+        if let CommandError::Unreadable(UnreadableStream { stream, version, .. }) = &error {
+            problem.data.insert("stream".to_owned(), stream.as_str().into());
+            problem.data.insert("version".to_owned(), (*version).into());
+        }
+        problem
     }
 }
 
