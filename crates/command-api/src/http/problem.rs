@@ -80,6 +80,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "This role may not do that", "forbidden", &detail)
     }
 
+    pub(super) fn not_served(what: &str, named: &str, served: Vec<&str>, pointer: String) -> Self {
+        let detail = format!("the storefront does not serve the {what} `{named}`, but {}", served.join(", "));
+        let code = format!("{what}_not_served");
+        let problem = Self::new(StatusCode::FORBIDDEN, "The storefront does not serve that", code, &detail);
+        let data = [(what.to_owned(), named.into()), ("served".to_owned(), served.into())];
+        Self { pointer: Some(pointer), data: data.into_iter().collect(), ..problem }
+    }
+
     pub(super) fn too_large() -> Self {
         let detail = format!("a command has at most {} bytes", super::body::MAX_BODY);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "body_too_large", &detail)
