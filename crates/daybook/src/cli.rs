@@ -46,6 +46,11 @@ enum Command {
     Schema(schema::Args),
 }
 
+/// What was asked for cannot be, though it is well-formed: there is no such version, or no such view. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -83,5 +88,5 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("daybook: {error:#}");
-    ExitCode::FAILURE
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
