@@ -3,12 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use daybook_domain::{Event, State, StreamName};
-use daybook_event_store::{Daybook, LoadedStream, Snapshot};
+use daybook_event_store::{LoadedStream, Snapshot, Store};
 
-use super::{CommandError, Job, cache::Entry};
-
-/// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
-const SNAPSHOT_AFTER: usize = 500;
+use super::{CommandError, Host, Job, cache::Entry};
 
 /// The fold version, as the store has it.
 #[expect(clippy::cast_possible_wrap, reason = "a small constant")]
@@ -27,26 +24,32 @@ pub(super) struct Loaded {
     pub(super) streams: Result<Vec<(StreamName, Entry)>, CommandError>,
 }
 
-/// Loads all that is wanted.
-pub(super) async fn load(book: Daybook, wanted: Wanted) -> Loaded {
+/// Loads all that is wanted. Long streams get snapshots.
+pub(super) async fn load<B: Store, H: Host>(host: H, book: B, wanted: Wanted, snapshot_after: usize) -> Loaded {
     let names: Vec<Arc<str>> = wanted.streams.iter().map(|stream| Arc::from(stream.as_str())).collect();
     let streams = match book.load_streams(&names, FOLD_VERSION).await {
-        Ok(streams) => fold_all(&book, streams),
+        Ok(streams) => fold_all(streams, |folded, name, entry| {
+            if folded > snapshot_after {
+                keep_snapshot(&host, book.clone(), name, entry);
+            }
+        }),
         Err(error) => Err(CommandError::Failed(Arc::new(error))),
     };
     Loaded { jobs: wanted.jobs, streams }
 }
 
-fn fold_all(book: &Daybook, streams: Vec<LoadedStream>) -> Result<Vec<(StreamName, Entry)>, CommandError> {
+/// Folds streams, and tells of each how many events that took.
+fn fold_all(
+    streams: Vec<LoadedStream>,
+    tell: impl Fn(usize, &StreamName, &Entry),
+) -> Result<Vec<(StreamName, Entry)>, CommandError> {
     streams
         .into_iter()
         .map(|stream| {
             let name = StreamName::from(&*stream.stream_id);
             let folded = stream.events.len();
             let entry = fold(&name, stream)?;
-            if folded > SNAPSHOT_AFTER {
-                keep_snapshot(book.clone(), &name, &entry);
-            }
+            tell(folded, &name, &entry);
             Ok((name, entry))
         })
         .collect()
@@ -75,12 +78,12 @@ fn unreadable(stream: &StreamName, version: i32, error: &dyn std::fmt::Display) 
 }
 
 /// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
-fn keep_snapshot(book: Daybook, name: &StreamName, entry: &Entry) {
+fn keep_snapshot(host: &impl Host, book: impl Store, name: &StreamName, entry: &Entry) {
     let Ok(state) = serde_json::to_string(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
-    tokio::spawn(async move {
+    drop(host.spawn(async move {
         if let Err(error) = book.save_snapshot(name.as_str(), FOLD_VERSION, &snapshot).await {
             tracing::warn!(%error, stream = %name, "a snapshot was not kept");
         }
-    });
+    }));
 }
