@@ -8,12 +8,9 @@ use std::{
 };
 
 use daybook_domain::{Event, State, StreamName};
-use daybook_event_store::{Daybook, FROM_THE_BEGINNING, LoadedStream, Snapshot, StoreError};
+use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
 
-use super::{Job, UnreadableStream, cache::Entry};
-
-/// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
-const SNAPSHOT_AFTER: usize = 500;
+use super::{Host, Job, UnreadableStream, cache::Entry};
 
 /// The fold version, as the store has it.
 #[expect(clippy::cast_possible_wrap, reason = "a small constant")]
@@ -38,15 +35,20 @@ pub(super) struct Folded {
     pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
 }
 
-/// Loads all that is waited for.
-pub(super) async fn load(book: Daybook, waiting: Vec<Waiting>) -> Loaded {
+/// Loads all that is waited for. Streams whose folding took more events than `snapshot_after` get snapshots.
+pub(super) async fn load<B: Store, H: Host>(host: H, book: B, waiting: Vec<Waiting>, snapshot_after: usize) -> Loaded {
     let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
     let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
-    let streams = fold_all(&book, &names).await.map_err(Arc::new);
+    let streams = fold_all(&host, &book, &names, snapshot_after).await.map_err(Arc::new);
     Loaded { waiting, streams }
 }
 
-async fn fold_all(book: &Daybook, names: &[Arc<str>]) -> Result<Folded, StoreError> {
+async fn fold_all<B: Store, H: Host>(
+    host: &H,
+    book: &B,
+    names: &[Arc<str>],
+    snapshot_after: usize,
+) -> Result<Folded, StoreError> {
     let mut folded = Folded::default();
     let mut damaged = Vec::new();
     for stream in book.load_streams(names, FOLD_VERSION).await? {
@@ -54,8 +56,8 @@ async fn fold_all(book: &Daybook, names: &[Arc<str>]) -> Result<Folded, StoreErr
         let events = stream.events.len();
         match begin(&name, stream.snapshot.as_ref()) {
             Ok(start) => folded.take_in(name, fold(start, stream), |name, entry| {
-                if events > SNAPSHOT_AFTER {
-                    keep_snapshot(book.clone(), name, entry);
+                if events > snapshot_after {
+                    keep_snapshot(host, book.clone(), name, entry);
                 }
             }),
             Err(error) => {
@@ -69,7 +71,7 @@ async fn fold_all(book: &Daybook, names: &[Arc<str>]) -> Result<Folded, StoreErr
         for stream in book.load_streams(&damaged, FROM_THE_BEGINNING).await? {
             let name = StreamName::from(&*stream.stream_id);
             // However short it is, the damaged snapshot has to be replaced.
-            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(book.clone(), name, entry));
+            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(host, book.clone(), name, entry));
         }
     }
     Ok(folded)
@@ -124,12 +126,12 @@ fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, Unre
 }
 
 /// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
-fn keep_snapshot(book: Daybook, name: &StreamName, entry: &Entry) {
+fn keep_snapshot(host: &impl Host, book: impl Store, name: &StreamName, entry: &Entry) {
     let Ok(state) = serde_json::to_string(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
-    tokio::spawn(async move {
+    drop(host.spawn(async move {
         if let Err(error) = book.save_snapshot(name.as_str(), FOLD_VERSION, &snapshot).await {
             tracing::warn!(%error, stream = %name, "a snapshot was not kept");
         }
-    });
+    }));
 }
