@@ -209,7 +209,9 @@ fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
             | CommandError::Lost
             | CommandError::Stopped),
         ) => Answer::Unknown(unknown.to_string()),
-        Err(wrong @ (CommandError::KeyReused(_) | CommandError::Unreadable(_))) => panic!("{wrong}"),
+        Err(wrong @ (CommandError::KeyReused(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_))) => {
+            panic!("{wrong}")
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl From<CommandError> for Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
             }
             CommandError::Unwritable(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "The decision cannot be written down", "unwritable")
+                (StatusCode::UNPROCESSABLE_ENTITY, "It holds a value that the book cannot keep", "unwritable")
             }
         };
         // What broke inside is for the log, not for the caller.
