@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod embedded;
 pub mod events;
+mod health;
 pub mod history;
 pub mod import;
 pub mod progress;

@@ -18,7 +18,6 @@ use daybook_command_api::{
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     asyncapi,
     config::{self, Topics},
+    health::Health,
+    telemetry,
 };
 
 /// How long requests that are under way may take when the process is told to stop.
@@ -165,7 +166,8 @@ pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
     migrate(&book).await?;
-    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let metrics = Arc::new(telemetry::measure()?);
+    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone()).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", settings.listen))?;
@@ -174,7 +176,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let mut tasks = JoinSet::new();
     let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
     let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
-    let mut router = health(&book, metrics).route("/asyncapi.json", asyncapi);
+    let metrics = get(move || std::future::ready(metrics.render()));
+    let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
@@ -239,24 +242,6 @@ async fn not_found(uri: Uri) -> impl IntoResponse {
         "detail": format!("{} is no address of this server", uri.path()),
     });
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string())
-}
-
-fn health(book: &Daybook, metrics: PrometheusHandle) -> Router {
-    let book = book.clone();
-    let metrics = Arc::new(metrics);
-    let ready = move || {
-        let book = book.clone();
-        async move {
-            match book.head().await {
-                Ok(head) => (StatusCode::OK, format!("ready at position {}\n", head.position)),
-                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
-            }
-        }
-    };
-    Router::new()
-        .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
 }
 
 impl Running {

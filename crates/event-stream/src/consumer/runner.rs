@@ -120,6 +120,6 @@ impl<E: Effect> Consumer<E> {
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
 fn show(progress: &ConsumerProgress) {
     let name = progress.consumer.clone();
-    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
 }
