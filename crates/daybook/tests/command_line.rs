@@ -51,7 +51,8 @@ async fn order(book: &Daybook) -> String {
     let line = json!({ "sku": "oat", "quantity": 1, "line_total": 150 });
     let old =
         json!({ "external_ref": "old/1", "placed_at": "2017-01-01T00:00:00.5Z", "currency": "EUR", "lines": [line] });
-    send(book, &[("ImportOrder", old)]).await;
+    let product = json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }] });
+    send(book, &[("CreateProduct", product), ("ImportOrder", old)]).await;
     let events = book.read_after(0, 10, &daybook_event_store::Filter::default()).await.expect("an answer");
     let order = events.iter().find_map(|event| event.stream_id.strip_prefix("order-")).expect("an order").to_owned();
     send(book, &[("ReturnOrder", json!({ "order_id": order, "reason": "too late" }))]).await;
@@ -130,4 +131,53 @@ async fn a_delivery_is_known_again_by_what_it_says() {
     assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\n"), [3, 0, 3, 0]);
     assert_eq!(import("renamed.csv", "oat,3,note-1\n\noat,5,\noat,5,\n"), [3, 0, 3, 0], "whatever the file is called");
     assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\noat,3,note-2\noat,5,\n"), [5, 2, 3, 0]);
+}
+
+#[test]
+fn a_configuration_file_gives_defaults_and_is_told_with_where_each_value_comes_from() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("daybook.toml");
+    let run = |text: &str, args: &[&str]| {
+        fs::write(&file, text).expect("a file");
+        let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+            .args(args)
+            .args(["--config", file.to_str().expect("a name")])
+            .env_remove("DATABASE_URL")
+            .env_remove("KAFKA_BROKERS")
+            .env("DAYBOOK_TOPIC_PREFIX", "mine")
+            .env("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef")
+            .output()
+            .expect("the binary runs");
+        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    };
+    let said = "[kafka]\npartitions = 12\ntopic_prefix = \"theirs\"\n";
+    let told = run(said, &["config"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let lines: Vec<_> = told.stdout.lines().collect();
+    for (from, line) in [
+        ("from the file", "partitions = 12"),
+        ("from the environment", "topic_prefix = \"mine\""),
+        ("from the default", "listen = \"127.0.0.1:8080\""),
+        ("from the environment", "# secret ="),
+        ("from nowhere: it is not set", "# url ="),
+    ] {
+        let at = lines.iter().position(|told| *told == line).unwrap_or_else(|| panic!("{line} in {}", told.stdout));
+        assert!(lines[at - 1].ends_with(from), "{}", lines[at - 1]);
+    }
+    assert!(!told.stdout.contains("0123456789abcdef"), "secrets are not told");
+    assert_eq!(run(&told.stdout, &["config"]).code, Some(0), "what is told can be said");
+
+    let wrong = run("[kafka]\npartition = 12\n", &["config"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("did you mean partitions?"), "{}", wrong.stderr);
+    let unreachable = "[database]\nurl = \"postgresql:///none?host=/nowhere\"\n";
+    let tried = run(unreachable, &["events"]);
+    assert!(
+        tried.code == Some(1) && !tried.stderr.contains("say --database-url"),
+        "the file says where: {}",
+        tried.stderr
+    );
+    let out_of_range = run("[kafka]\npartitions = 0\n", &["views", "list"]);
+    assert_eq!(out_of_range.code, Some(2), "{}", out_of_range.stderr);
 }
