@@ -12,7 +12,10 @@ use axum::{
 };
 use clap::ValueEnum;
 use daybook_access::Keys;
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_command_api::{
+    Bus, BusSettings, Clock,
+    http::{CommandApi, Storefront},
+};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -20,7 +23,10 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{asyncapi, config::Topics};
+use crate::{
+    asyncapi,
+    config::{self, Topics},
+};
 
 /// How long requests that are under way may take when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -63,6 +69,8 @@ pub struct Args {
     #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
     no_introspection: bool,
     #[command(flatten)]
+    storefront: config::Storefront,
+    #[command(flatten)]
     topics: Topics,
 }
 
@@ -82,6 +90,8 @@ pub struct Settings {
     pub command_url: Option<String>,
     /// Whether GraphQL schemas may be asked for by introspection.
     pub introspection: bool,
+    /// What guests and customers may buy.
+    pub storefront: Storefront,
     /// How much of the book topics are filled with after they were lost; all of it when absent.
     pub refill_bytes: Option<i64>,
 }
@@ -109,6 +119,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
         introspection: !args.no_introspection,
+        storefront: args.storefront.into(),
         refill_bytes: None,
     };
     let mut running = start(settings).await?;
@@ -181,7 +192,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     if settings.roles.contains(&Role::CommandApi) {
         let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        router = router.merge(CommandApi::new(bus, settings.keys.clone()).router());
+        router = router.merge(CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }
     if settings.roles.contains(&Role::QueryApi) {

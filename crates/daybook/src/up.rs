@@ -17,7 +17,7 @@ use daybook_command_api::Clock;
 use daybook_domain::Actor;
 
 use crate::{
-    config::{READY_FILE, Ready, Topics},
+    config::{self, READY_FILE, Ready, Topics},
     demo,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
@@ -47,6 +47,8 @@ pub struct Args {
     /// Load a small shop, to look around in; a shop that is there already is left as it is.
     #[arg(long)]
     demo: bool,
+    #[command(flatten)]
+    storefront: config::Storefront,
     #[command(flatten)]
     topics: Topics,
 }
@@ -81,6 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: keys.clone(),
         command_url: None,
         introspection: true,
+        storefront: args.storefront.clone().into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;

@@ -175,7 +175,7 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader { book: settings.book.clone(), patience: settings.patience })
+        .data(Reader::new(settings.book.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)

@@ -5,6 +5,7 @@
 
 mod body;
 mod problem;
+mod storefront;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use daybook_domain::{Actor, Command};
 use uuid::Uuid;
 
 pub use problem::{Problem, ProblemCode};
+pub use storefront::Storefront;
 
 use crate::{Bus, Submission, clock::new_id, openapi};
 
@@ -32,13 +34,20 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
+    storefront: Arc<Storefront>,
 }
 
 impl CommandApi {
     /// The face of a bus, for those whose tokens these keys accept.
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
-        Self { bus, keys: Arc::new(keys) }
+        Self { bus, keys: Arc::new(keys), storefront: Arc::default() }
+    }
+
+    /// The same face, for a storefront that serves these channels from these locations.
+    #[must_use]
+    pub fn serving(self, storefront: Storefront) -> Self {
+        Self { storefront: Arc::new(storefront), ..self }
     }
 
     /// Its routes.
@@ -62,6 +71,7 @@ async fn submit(
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
+    api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
     let receipt = api.bus.execute(submission).await?;

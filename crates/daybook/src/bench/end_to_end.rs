@@ -74,6 +74,7 @@ fn settings(stage: &Stage, topics: &Topics, brokers: &str) -> anyhow::Result<Set
         keys: keys()?,
         command_url: None,
         introspection: false,
+        storefront: daybook_command_api::http::Storefront::default(),
         refill_bytes: None,
     })
 }

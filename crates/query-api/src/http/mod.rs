@@ -73,7 +73,7 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 
 impl<E> Endpoint<Loading<E>> {
     fn new(schema: E, settings: &QuerySettings, streams: &Streams, staff_only: bool) -> Self {
-        let reader = Reader { book: settings.book.clone(), patience: settings.patience };
+        let reader = Reader::new(settings.book.clone(), settings.patience);
         let schema = Loading::new(schema, reader.clone());
         Self {
             schema,
