@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -46,6 +46,7 @@ impl CommandApi {
         Router::new()
             .route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
             .with_state(self)
     }
 }
@@ -53,12 +54,14 @@ impl CommandApi {
 /// Takes a command in: who asks, may they, what do they want, and has it been asked before.
 async fn submit(
     State(api): State<CommandApi>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Path(name) = name.map_err(|error| Problem::unreadable_path(&error))?;
     let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()))?;
     authorise(&name, &actor)?;
+    body::is_json(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::{
+    extract::rejection::PathRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -78,6 +79,21 @@ impl Problem {
         let allowed: Vec<_> = roles.iter().map(|role| role.name()).collect();
         let detail = format!("{name} is not for the role {role}, but for {}", allowed.join(", "));
         Self::new(StatusCode::FORBIDDEN, "This role may not do that", "forbidden", &detail)
+    }
+
+    pub(super) fn unreadable_path(error: &PathRejection) -> Self {
+        let detail = error.body_text();
+        Self::new(StatusCode::BAD_REQUEST, "The path cannot be read", "unreadable_path", &detail)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "a command is sent by POST, a document is read by GET";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "The path knows no such method", "method_not_allowed", &detail)
+    }
+
+    pub(super) fn unsupported(detail: &str) -> Self {
+        let title = "The body is written in another way than it can be read";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, title, "unsupported_media_type", &detail)
     }
 
     pub(super) fn too_large() -> Self {
