@@ -18,7 +18,7 @@ use daybook_domain::Actor;
 
 use crate::{
     config::{READY_FILE, Ready, Topics},
-    demo,
+    demo, edge,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
@@ -49,6 +49,8 @@ pub struct Args {
     demo: bool,
     #[command(flatten)]
     topics: Topics,
+    #[command(flatten)]
+    limits: edge::Flags,
 }
 
 /// The servers that this process has started itself.
@@ -81,6 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: keys.clone(),
         command_url: None,
         introspection: true,
+        limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;

@@ -87,7 +87,9 @@ fn pointer(path: &Path, error: &serde_json::Error) -> String {
         }
     }
     let message = error.to_string();
-    let named = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| message.strip_prefix(start));
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start));
     match named.and_then(|rest| rest.split_once('`')) {
         Some((field, _)) if !pointer.ends_with(&format!("/{}", escaped(field))) => pointer + "/" + &escaped(field),
         _ => pointer,

@@ -9,14 +9,17 @@ mod problem;
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use daybook_access::Keys;
+use daybook_access::{
+    Keys,
+    rates::{ClientAddress, RateLimits, Rates},
+};
 use daybook_domain::{Actor, Command};
 use uuid::Uuid;
 
@@ -32,13 +35,20 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
+    rates: Rates,
 }
 
 impl CommandApi {
-    /// The face of a bus, for those whose tokens these keys accept.
+    /// The face of a bus, for those whose tokens these keys accept; they may ask as often as they like.
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
-        Self { bus, keys: Arc::new(keys) }
+        Self { bus, keys: Arc::new(keys), rates: Rates::new(&RateLimits::OFF) }
+    }
+
+    /// The same, for those who do not ask too often.
+    #[must_use]
+    pub fn limited(self, limits: &RateLimits) -> Self {
+        Self { rates: Rates::new(limits), ..self }
     }
 
     /// Its routes.
@@ -54,12 +64,15 @@ impl CommandApi {
 /// Takes a command in: who asks, may they, what do they want, and has it been asked before.
 async fn submit(
     State(api): State<CommandApi>,
+    address: Option<Extension<ClientAddress>>,
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let Path(name) = name.map_err(|error| Problem::unreadable_path(&error))?;
-    let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()))?;
+    let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()));
+    api.rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
+    let actor = actor?;
     authorise(&name, &actor)?;
     body::is_json(&headers)?;
     let body = body::read(body).await?;

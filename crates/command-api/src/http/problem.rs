@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use daybook_access::TokenError;
+use daybook_access::{TokenError, rates::TooOften};
 use daybook_domain::{Refusal, Role, refusal::RefusalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -35,6 +35,9 @@ pub struct Problem {
     /// What the rule looked at.
     #[serde(flatten)]
     pub data: Map<String, Value>,
+    /// After how many seconds it may be tried again.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
 }
 
 /// A problem as it is sent: its type follows from its code.
@@ -52,7 +55,15 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, code: impl Into<ProblemCode>, detail: &impl ToString) -> Self {
-        Self { title, status, code: code.into(), detail: detail.to_string(), pointer: None, data: Map::new() }
+        Self {
+            title,
+            status,
+            code: code.into(),
+            detail: detail.to_string(),
+            pointer: None,
+            data: Map::new(),
+            retry_after: None,
+        }
     }
 
     pub(super) fn malformed(error: &serde_json::Error) -> Self {
@@ -117,6 +128,13 @@ impl From<TokenError> for Problem {
     }
 }
 
+impl From<TooOften> for Problem {
+    fn from(error: TooOften) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "That is too often", "rate_limited", &error);
+        Self { retry_after: Some(error.retry_after_seconds()), ..problem }
+    }
+}
+
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
         let (status, title) = match refusal.kind() {
@@ -165,8 +183,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after.or(unavailable) {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

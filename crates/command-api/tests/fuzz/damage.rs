@@ -60,7 +60,22 @@ fn odd() -> impl Strategy<Value = Value> {
 }
 
 fn odd_text() -> impl Strategy<Value = String> {
-    let fixed = ["", " ", "\0", "a\0b", "\u{202e}oat", "\u{feff}", "\u{fffe}", "🥛", "e\u{301}", "ﬃ", "-1", "NaN", "%00", "' OR 1=1--"];
+    let fixed = [
+        "",
+        " ",
+        "\0",
+        "a\0b",
+        "\u{202e}oat",
+        "\u{feff}",
+        "\u{fffe}",
+        "🥛",
+        "e\u{301}",
+        "ﬃ",
+        "-1",
+        "NaN",
+        "%00",
+        "' OR 1=1--",
+    ];
     let long = (64_usize..5_000).prop_map(|length| "x".repeat(length));
     prop_oneof![4 => prop::sample::select(fixed.to_vec()).prop_map(str::to_owned), 2 => ".{0,12}", 1 => long]
 }
@@ -112,7 +127,8 @@ fn in_bytes(bytes: &mut Vec<u8>, body: &Value, damage: &Damage) {
     match damage {
         Damage::Double(at) => {
             let members = body.as_object().cloned().unwrap_or_else(Map::new);
-            if let Some((key, value)) = members.iter().nth(at.index(members.len().max(1))) {
+            let member = members.iter().nth(at.index(members.len().max(1)));
+            if let Some((key, value)) = member.filter(|_| !bytes.is_empty()) {
                 bytes.splice(1..1, format!("{}:{value},", json!(key)).into_bytes());
             }
         }

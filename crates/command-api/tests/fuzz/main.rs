@@ -24,7 +24,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-use crate::{damage::{damage, damaged}, schema::allowed};
+use crate::{
+    damage::{damage, damaged},
+    schema::allowed,
+};
 
 /// How many requests are tried when nobody says.
 const CASES: u32 = 1_500;
@@ -160,7 +163,11 @@ fn authorizations() -> Vec<(u32, Vec<u8>)> {
         (1, signed(keys(7), &admin, DateTime::UNIX_EPOCH)),
         (1, signed(keys(8), &admin, far)),
         // The signature is left out, as some libraries once believed.
-        (1, b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJyb2xlIjoiYWRtaW4iLCJpYXQiOjAsImV4cCI6NDAwMDAwMDAwMH0.".to_vec()),
+        (
+            1,
+            b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJyb2xlIjoiYWRtaW4iLCJpYXQiOjAsImV4cCI6NDAwMDAwMDAwMH0."
+                .to_vec(),
+        ),
         (1, b"Bearer a.b.c".to_vec()),
         (1, b"Bearer ".to_vec()),
         (1, b"Basic YTpi".to_vec()),
@@ -177,7 +184,8 @@ fn authorization() -> impl Strategy<Value = Option<HeaderValue>> {
 
 /// Headers beside the token.
 fn others() -> impl Strategy<Value = HeaderMap> {
-    let name = select(vec!["idempotency-key", "content-type", "content-encoding", "traceparent", "x-min-position", "expect"]);
+    let name =
+        select(vec!["idempotency-key", "content-type", "content-encoding", "traceparent", "x-min-position", "expect"]);
     let text = select(vec![
         "00000000-0000-0000-0000-000000000001",
         "\"00000000-0000-0000-0000-000000000002\"",
@@ -232,7 +240,8 @@ fn request() -> impl Strategy<Value = Sent> {
 fn whatever_comes_is_answered_with_a_receipt_or_a_typed_problem_that_has_written_nothing() {
     let world = World::new();
     let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let config = Config { cases: given.unwrap_or(CASES), failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let config =
+        Config { cases: given.unwrap_or(CASES), failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let seen = std::cell::RefCell::new(std::collections::BTreeMap::<u16, u32>::new());
     let outcome = TestRunner::new(config).run(&request(), |sent| {
         let status = world.check(sent)?;
