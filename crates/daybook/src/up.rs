@@ -18,7 +18,7 @@ use daybook_domain::Actor;
 
 use crate::{
     config::{self, READY_FILE, Ready, Topics},
-    demo,
+    demo, edge,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
@@ -51,6 +51,8 @@ pub struct Args {
     storefront: config::Storefront,
     #[command(flatten)]
     topics: Topics,
+    #[command(flatten)]
+    limits: edge::Flags,
 }
 
 /// The servers that this process has started itself.
@@ -84,6 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         command_url: None,
         introspection: true,
         storefront: args.storefront.clone().into(),
+        limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;
