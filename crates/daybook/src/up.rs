@@ -23,8 +23,12 @@ use crate::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
     },
+    restore::RESTORING,
     serve::{self, Role, Settings},
 };
+
+/// The file in the data directory that is locked by whoever uses it.
+pub(crate) const LOCK_FILE: &str = "up.lock";
 
 /// For how long the printed token holds.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
@@ -71,6 +75,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Left by a process that was killed: it is not ready any more.
         fs::remove_file(&ready_file)?;
     }
+    anyhow::ensure!(
+        !args.data.join(RESTORING).exists(),
+        "{} holds a restore that was not finished; run `daybook restore` again",
+        args.data.display()
+    );
     let servers = Servers::start(&args).await?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
     let settings = Settings {
@@ -111,8 +120,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes the data directory for this process, for as long as the file is held.
-fn own(data: &Path) -> anyhow::Result<fs::File> {
-    let lock = data.join("up.lock");
+pub(crate) fn own(data: &Path) -> anyhow::Result<fs::File> {
+    let lock = data.join(LOCK_FILE);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
     let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
     match file.try_lock() {
