@@ -22,7 +22,7 @@ pub(crate) async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Resul
     let server = source::server(&client).await?;
     let tools = Tools::of_version(server.major)?;
     for program in ["pg_basebackup", "pg_verifybackup", "pg_waldump"] {
-        tools.command(program)?;
+        tools.program(program)?;
     }
     let began = source::mark(&client).await?;
     let store = Store::open_or_make(to, &server.system_identifier)?;

@@ -58,7 +58,9 @@ pub enum BackupError {
         end: String,
     },
     /// The server keeps data where a back-up cannot put it.
-    #[error("the database has tablespaces of its own, which daybook does not back up; use pg_basebackup --tablespace-mapping")]
+    #[error(
+        "the database has tablespaces of its own, which daybook does not back up; use pg_basebackup --tablespace-mapping"
+    )]
     Tablespaces,
     /// The server is itself a copy.
     #[error("the server is a standby; back the primary up, whose write-ahead log goes on")]
@@ -78,7 +80,9 @@ pub enum BackupError {
         directory: PathBuf,
     },
     /// The programs that are installed are of other versions than the server.
-    #[error("the server is PostgreSQL {server}, and the programs that were found are of version {found}; install those of {server}")]
+    #[error(
+        "the server is PostgreSQL {server}, and the programs that were found are of version {found}; install those of {server}"
+    )]
     OtherVersion {
         /// The version of the server.
         server: u32,

@@ -4,6 +4,7 @@
 //! pg_receivewal follows the write-ahead log, so that [`crate::restore`] can go to any moment after a base back-up. What
 //! belongs here: driving those programs, and the directory that their results are in. What does not: restoring.
 
+mod archive;
 mod base;
 mod error;
 mod source;
@@ -28,8 +29,9 @@ pub use source::{Mark, Server};
 pub use store::Base;
 
 pub(crate) use {
-    base::KEPT,
-    source::connection_string,
+    archive::{Archive, forget},
+    base::{KEPT, take},
+    source::{Source, connection_string},
     store::{Store, entries, private, private_file, remove},
     tools::Tools,
     wal::{Segment, Wal, lsn},
@@ -37,9 +39,8 @@ pub(crate) use {
 
 use crate::{
     config::{Connection, Ready},
-    progress,
+    progress, serve,
 };
-use source::Source;
 
 /// The exit code for what cannot be asked for.
 const USAGE: u8 = 2;
@@ -62,6 +63,12 @@ pub struct Args {
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
+    /// Archive the write-ahead log until told to stop, for a server that `daybook up --archive` does not run.
+    Archive {
+        /// The directory of the back-ups.
+        #[arg(long)]
+        to: PathBuf,
+    },
     /// List the base back-ups of a directory, and how far the archived log leads on from each.
     List {
         /// The directory.
@@ -81,7 +88,8 @@ enum What {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let outcome = match args.what {
-        None => take(&args.to.unwrap_or_default(), &args.connection, json).await,
+        None => back_up(&args.to.unwrap_or_default(), &args.connection, json).await,
+        Some(What::Archive { to }) => follow(&to, &args.connection).await,
         Some(What::List { from }) => list(&from, json),
         Some(What::Verify { from }) => verify(&from, json).await,
     };
@@ -102,13 +110,31 @@ pub(crate) fn code_of(error: anyhow::Error) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn take(to: &Path, connection: &Connection, json: bool) -> anyhow::Result<()> {
+fn source(connection: &Connection) -> anyhow::Result<Source> {
     let (url, data) = match &connection.database_url {
         Some(url) => (url.clone(), None),
         None => (Ready::read(&connection.data)?.database_url, Some(connection.data.clone())),
     };
+    Ok(Source::new(&url, data)?)
+}
+
+/// Archives until told to stop.
+async fn follow(to: &Path, connection: &Connection) -> anyhow::Result<()> {
+    let source = source(connection)?;
+    let archive = Archive::start(&source, to).await?;
+    println!("the write-ahead log is archived in {}", to.display());
+    if archive.needs_base() {
+        println!("no base back-up leads there yet; make one with: daybook backup --to {}", to.display());
+    }
+    serve::asked_to_stop().await;
+    archive.stop().await;
+    Ok(())
+}
+
+async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Result<()> {
+    let source = source(connection)?;
     let (bar, begun) = (progress::bar("backing up", 0), Instant::now());
-    let base = base::take(&Source::new(&url, data)?, to, &bar).await?;
+    let base = take(&source, to, &bar).await?;
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64();
     if json {
@@ -194,7 +220,7 @@ async fn verify(from: &Path, json: bool) -> anyhow::Result<()> {
     }
     match json {
         true => println!("{}", json!({ "verified": reports.len(), "ok": true })),
-        false => println!("{} base back-ups are as they were when they were made", reports.len()),
+        false => println!("all is as it was when it was made: {} base back-ups", reports.len()),
     }
     Ok(())
 }

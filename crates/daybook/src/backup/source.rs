@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// Tells a program how to reach the server. The password does not stand on its command line, where all could read it.
-    pub(crate) fn tell(&self, command: &mut tokio::process::Command) {
+    pub(crate) fn tell(&self, command: &mut std::process::Command) {
         command.arg("--dbname").arg(connection_string(&self.config, None));
         if let Some(password) = self.config.get_password() {
             command.env("PGPASSWORD", String::from_utf8_lossy(password).into_owned());

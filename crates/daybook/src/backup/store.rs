@@ -7,7 +7,7 @@
 //!     backup.json        what it is; LABEL.part is not finished, and thrown away by the next one
 //!     data/              the files of the cluster, with PostgreSQL's backup_manifest
 //!     secret, password   of the `daybook up` that it was made from
-//! wal/TIMELINE/          the write-ahead log, as pg_receivewal gets it
+//! wal/TIMELINE.RUN/      the write-ahead log, as pg_receivewal gets it; archive.lock is held meanwhile
 //! ```
 
 use std::{
@@ -77,7 +77,8 @@ impl Store {
     /// A place for the back-ups of a cluster: one that is there, or a new one in a directory that is empty.
     pub(crate) fn open_or_make(directory: &Path, system_identifier: &str) -> Result<Self, BackupError> {
         private(directory, true)?;
-        let directory = fs::canonicalize(directory).map_err(BackupError::io(format!("find {}", directory.display())))?;
+        let directory =
+            fs::canonicalize(directory).map_err(BackupError::io(format!("find {}", directory.display())))?;
         let marker = directory.join(MARKER);
         if marker.is_file() {
             let theirs = read::<Marker>(&marker)?.system_identifier;
@@ -98,12 +99,7 @@ impl Store {
         &self.directory
     }
 
-    /// The directory of a timeline of the write-ahead log.
-    pub(crate) fn wal(&self, timeline: u32) -> PathBuf {
-        self.directory.join("wal").join(format!("{timeline:08X}"))
-    }
-
-    /// Becomes the only one who makes a base back-up here, for as long as the file is open.
+    /// Becomes the only one who does something here, for as long as the file is open.
     pub(crate) fn lock(&self, name: &str) -> Result<File, BackupError> {
         let path = self.directory.join(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);

@@ -2,7 +2,10 @@
 //!
 //! They are clients: they read and write only what whoever calls them may. Only servers give root up.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use indicatif::ProgressBar;
 use tokio::{
@@ -37,14 +40,19 @@ impl Tools {
         }
     }
 
-    /// A program, which ends when it is let go of.
-    pub(crate) fn command(&self, program: &'static str) -> Result<Command, BackupError> {
+    /// Where a program is.
+    pub(crate) fn program(&self, program: &'static str) -> Result<PathBuf, BackupError> {
         let Binaries { directory, major, .. } = &self.binaries;
         let file = directory.join(program);
-        if !file.is_file() {
-            return Err(BackupError::ToolMissing { program, major: *major, directory: directory.clone() });
+        if file.is_file() {
+            return Ok(file);
         }
-        let mut command = Command::new(file);
+        Err(BackupError::ToolMissing { program, major: *major, directory: directory.clone() })
+    }
+
+    /// A program, which ends when it is let go of.
+    fn command(&self, program: &'static str) -> Result<Command, BackupError> {
+        let mut command = Command::new(self.program(program)?);
         command.env("LC_ALL", "C").env_remove("PGOPTIONS").stdin(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }
@@ -58,7 +66,7 @@ impl Tools {
         bar: &ProgressBar,
     ) -> Result<(), BackupError> {
         let mut command = self.command("pg_basebackup")?;
-        source.tell(&mut command);
+        source.tell(command.as_std_mut());
         command.args(["--wal-method=stream", "--checkpoint=fast", "--progress", "--no-password", "--label", label]);
         // Read back and compared with its checksums afterwards.
         command.arg("--pgdata").arg(to);
@@ -90,9 +98,10 @@ async fn heard_out(
     mut is_progress: impl FnMut(&str) -> bool,
 ) -> Result<(), BackupError> {
     let doing = || format!("run {program}");
-    let mut child =
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(BackupError::io(doing()))?;
-    let Some(errors) = child.stderr.take() else { return Err(BackupError::io(doing())(std::io::Error::other("no pipe"))) };
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(BackupError::io(doing()))?;
+    let Some(errors) = child.stderr.take() else {
+        return Err(BackupError::io(doing())(std::io::Error::other("no pipe")));
+    };
     let mut lines = BufReader::new(errors).lines();
     let mut said = Vec::new();
     while let Some(line) = lines.next_line().await.map_err(BackupError::io(doing()))? {

@@ -1,6 +1,10 @@
 //! The files of the write-ahead log: what their names say, and how far they lead on from a base back-up.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use super::{
     BackupError,
@@ -34,6 +38,11 @@ impl Segment {
     }
 }
 
+/// When a file was last written to; none where that is not known.
+fn written(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|file| file.modified()).ok()
+}
+
 fn per_half(bytes: u64) -> u64 {
     (0x1_0000_0000 / bytes.max(1)).max(1)
 }
@@ -56,7 +65,8 @@ pub(crate) struct Reach {
 }
 
 impl Wal {
-    /// The files that are there. A finished file counts more than an unfinished one of the same name.
+    /// The files that are there. A finished file counts more than an unfinished one of the same name, and
+    /// of those the newer one.
     pub(crate) fn read(store: &Store, bytes: u64) -> Result<Self, BackupError> {
         let mut wal = Self::default();
         let directory = store.path().join("wal");
@@ -74,7 +84,10 @@ impl Wal {
         if let Some(timeline) = name.strip_suffix(".history").and_then(|name| u32::from_str_radix(name, 16).ok()) {
             self.histories.insert(timeline, path);
         } else if let Some(segment) = name.strip_suffix(PARTIAL).and_then(|name| Segment::of_name(name, bytes)) {
-            self.segments.entry(segment).or_insert(path);
+            match self.segments.get(&segment) {
+                Some(known) if known.extension().is_none() || written(known) >= written(&path) => {}
+                _ => drop(self.segments.insert(segment, path)),
+            }
         } else if let Some(segment) = Segment::of_name(name, bytes) {
             self.segments.insert(segment, path);
         }
@@ -122,9 +135,11 @@ mod tests {
 
     #[test]
     fn a_name_is_a_timeline_and_a_number() {
-        for (name, timeline, number) in
-            [("000000010000000000000002", 1, 2), ("0000000A00000001000000FF", 10, 511), ("000000020000000300000000", 2, 768)]
-        {
+        for (name, timeline, number) in [
+            ("000000010000000000000002", 1, 2),
+            ("0000000A00000001000000FF", 10, 511),
+            ("000000020000000300000000", 2, 768),
+        ] {
             let segment = Segment::of_name(name, BYTES).expect("a name");
             assert_eq!(segment, Segment { timeline, number });
             assert_eq!(segment.name(BYTES), name);

@@ -121,7 +121,9 @@ fn choose(store: &Store, target: Target, label: Option<&str>) -> Result<Base, Ba
     let before = |asked, earliest| BackupError::BeforeBackup { asked, earliest };
     let earliest = match target {
         Target::End | Target::Base => BackupError::NoBackup { directory: store.path().to_owned() },
-        Target::Time(time) => before(said(time), format!("the first base back-up was finished at {}", said(oldest.ended.at))),
+        Target::Time(time) => {
+            before(said(time), format!("the first base back-up was finished at {}", said(oldest.ended.at)))
+        }
         Target::Position(position) => before(
             format!("position {position}"),
             format!("the first base back-up leads to position {}", oldest.ended.position),

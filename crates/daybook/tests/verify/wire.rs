@@ -39,7 +39,15 @@ fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
         let topic = topology.topic(topology.slice_of(&event.stream_id).expect("a slice"));
         let partition = topology.partition_of(&event.stream_id);
         let prev = last.insert((topic.clone(), partition), event.position).unwrap_or(0);
-        Letter { topic, partition, key: event.stream_id.clone(), event: event.clone(), prev, instead: None, history: None }
+        Letter {
+            topic,
+            partition,
+            key: event.stream_id.clone(),
+            event: event.clone(),
+            prev,
+            instead: None,
+            history: None,
+        }
     };
     events.iter().map(letter).collect()
 }

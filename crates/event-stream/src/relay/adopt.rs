@@ -46,7 +46,10 @@ async fn empty(settings: &RelaySettings, shards: &[Shard], ends: &Ends) -> Resul
     if records.count() == 0 {
         return Ok(());
     }
-    tracing::warn!(partitions = records.count(), "the topics hold another history; they are emptied and filled from the book");
+    tracing::warn!(
+        partitions = records.count(),
+        "the topics hold another history; they are emptied and filled from the book"
+    );
     let admin: AdminClient<DefaultClientContext> = settings.kafka.client().create()?;
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
     let deleted = admin.delete_records(&records, &options).await?;

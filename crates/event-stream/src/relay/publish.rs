@@ -128,9 +128,8 @@ impl Publisher {
 
     async fn send(&self, event: &RecordedEvent, shard: usize, prev: i64) -> Result<(), RelayError> {
         let (position, place) = (event.position, &self.shards[shard]);
-        let (headers, value) =
-            envelope::encode(event, &place.slice, prev, self.history)
-                .map_err(|source| RelayError::Envelope { position, source })?;
+        let (headers, value) = envelope::encode(event, &place.slice, prev, self.history)
+            .map_err(|source| RelayError::Envelope { position, source })?;
         let nr = {
             let mut batch = self.acks.lock();
             batch.sent.push((shard, position));

@@ -110,12 +110,7 @@ async fn start(book: &Daybook, settings: &RelaySettings) -> Result<i64, RelayErr
 /// Makes sure that the last event of every partition is one of this book, and of its history: since a book was restored, a
 /// position may be another event's. In the topics of another one, "already there" would mean nothing, and consumers would mix the
 /// two up.
-async fn refuse_another_book(
-    book: &Daybook,
-    shards: &[Shard],
-    found: &Tails,
-    history: Uuid,
-) -> Result<(), RelayError> {
+async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails, history: Uuid) -> Result<(), RelayError> {
     let positions: Vec<i64> = found.tails.iter().filter_map(|tail| Some(tail.published?.last.position)).collect();
     let client = book.pool().get().await.map_err(StoreError::from)?;
     let rows = client.query("SELECT position, event_id FROM events WHERE position = ANY ($1)", &[&positions]).await?;

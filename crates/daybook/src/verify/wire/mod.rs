@@ -125,7 +125,9 @@ impl Audit<'_> {
     fn is_of_this_history(&mut self, place: &Place, Delivery { event, history, .. }: &Delivery) {
         if *history != self.history {
             let position = event.position;
-            self.check.found(|| format!("position {position} in {place} is of the history {history}, which is not the book's"));
+            self.check.found(|| {
+                format!("position {position} in {place} is of the history {history}, which is not the book's")
+            });
         }
     }
 
