@@ -134,6 +134,9 @@ async fn every_corruption_of_the_wire_is_named() {
 
     let foreign = spoilt(&|letters| letters[second].instead = Some("not an event".into()));
     shop.assert_wire(&foreign, Some(&format!("{place} at offset 1 is no event: "))).await;
+    let left_behind = spoilt(&|letters| letters[second].history = Some(Uuid::nil()));
+    let says = format!("position {two} in {place} is of the history {}, which is not the book's", Uuid::nil());
+    shop.assert_wire(&left_behind, Some(&says)).await;
     let invented = spoilt(&|letters| {
         let mut other = letters[end].clone();
         (other.prev, other.event.position) = (position(end), 9_999);
