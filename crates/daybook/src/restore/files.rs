@@ -14,7 +14,8 @@ use crate::backup::{BackupError, KEPT, private};
 /// The name under which the password of the superuser is kept.
 const PASSWORD: &str = KEPT[1].1;
 
-/// Copies everything into the directory of a private PostgreSQL, and waits for the disk.
+/// Copies everything into the directory of a private PostgreSQL. It does not wait for the disk: PostgreSQL does that for all files
+/// before it recovers.
 pub(super) async fn lay_out(plan: &Plan, server: PathBuf, bar: &ProgressBar) -> Result<(), BackupError> {
     let (from, archived, bar) = (plan.directory.clone(), plan.files.clone(), bar.clone());
     let copying = move || {
@@ -31,9 +32,7 @@ pub(super) async fn lay_out(plan: &Plan, server: PathBuf, bar: &ProgressBar) -> 
             copy(&from.join(PASSWORD), &server.join("password"), &bar).map_err(doing(&from.join(PASSWORD)))?;
         }
         // So it knows that it is to recover from a back-up.
-        File::create(cluster.join("recovery.signal"))
-            .and_then(|file| file.sync_all())
-            .map_err(BackupError::io("make recovery.signal"))
+        File::create(cluster.join("recovery.signal")).map(drop).map_err(BackupError::io("make recovery.signal"))
     };
     let copied = tokio::task::spawn_blocking(copying).await;
     copied.map_err(|error| BackupError::io("copy the back-up")(error.into()))?
@@ -56,12 +55,31 @@ fn copy_tree(from: &Path, to: &Path, bar: &ProgressBar) -> io::Result<()> {
             return Err(io::Error::other(format!("{} is neither a file nor a directory", path.display())));
         }
     }
-    File::open(to)?.sync_all()
+    Ok(())
 }
 
 fn copy(from: &Path, to: &Path, bar: &ProgressBar) -> io::Result<()> {
     bar.inc(fs::copy(from, to)?);
-    File::open(to)?.sync_all()
+    Ok(())
+}
+
+/// Waits until all files are on the disk, of a server that did not.
+pub(super) async fn sync(server: PathBuf) -> Result<(), BackupError> {
+    let syncing = tokio::task::spawn_blocking(move || sync_tree(&server)).await;
+    let synced = syncing.map_err(|error| BackupError::io("wait for the disk")(error.into()))?;
+    synced.map_err(BackupError::io("wait for the disk"))
+}
+
+fn sync_tree(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(directory)?.sync_all()
 }
 
 /// The size of all that is going to be copied.

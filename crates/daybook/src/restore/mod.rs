@@ -153,7 +153,9 @@ async fn restore(args: &Args) -> Result<Restored, BackupError> {
 /// Puts everything together beside its place.
 async fn recover(plan: &Plan, place: &Place, args: &Args, bar: &ProgressBar) -> Result<Begun, BackupError> {
     let (server, target) = (place.server(), args.target());
-    let mut recovered = start(plan, &server, &Stop::from(target), bar).await?;
+    // The first recovery to a position is mostly thrown away, so it does not wait for the disk.
+    let mut durable = !matches!(target, Target::Position(_));
+    let mut recovered = start(plan, &server, &Stop::from(target), durable, bar).await?;
     let outcome = async {
         if recover::goes_to_the_end(target) {
             recovered.is_whole(plan).await?;
@@ -171,11 +173,15 @@ async fn recover(plan: &Plan, place: &Place, args: &Args, bar: &ProgressBar) -> 
         // PostgreSQL cannot go back, so it goes there once more.
         recovered.stop().await?;
         place.clear()?;
-        recovered = start(plan, &server, &Stop::Before(transaction), bar).await?;
+        durable = true;
+        recovered = start(plan, &server, &Stop::Before(transaction), durable, bar).await?;
     }
     bar.set_message("beginning another history");
     let begun = recovered.begin_history(!args.leave_topics).await;
     let begun = stopped(recovered, begun).await?;
+    if !durable {
+        files::sync(server.clone()).await?;
+    }
     if !plan.base.server.embedded {
         files::give_configuration_back(plan, &server)?;
     }
@@ -187,13 +193,19 @@ async fn recover(plan: &Plan, place: &Place, args: &Args, bar: &ProgressBar) -> 
     Ok(begun)
 }
 
-async fn start(plan: &Plan, server: &Path, stop: &Stop, bar: &ProgressBar) -> Result<Recovered, BackupError> {
+async fn start(
+    plan: &Plan,
+    server: &Path,
+    stop: &Stop,
+    durable: bool,
+    bar: &ProgressBar,
+) -> Result<Recovered, BackupError> {
     bar.set_message("copying the back-up");
     bar.set_position(0);
     bar.set_length(files::size(plan));
     files::lay_out(plan, server.to_owned(), bar).await?;
     bar.set_message("replaying the write-ahead log");
-    Recovered::start(plan, server, stop).await
+    Recovered::start(plan, server, stop, durable).await
 }
 
 /// The outcome, when the server has stopped.

@@ -31,8 +31,8 @@ pub(super) struct Recovered {
 
 impl Recovered {
     /// Starts the server on the files that were laid out, and returns when it has recovered.
-    pub(super) async fn start(plan: &Plan, server: &Path, stop: &Stop) -> Result<Self, BackupError> {
-        let settings = PostgresSettings::durable(server);
+    pub(super) async fn start(plan: &Plan, server: &Path, stop: &Stop, durable: bool) -> Result<Self, BackupError> {
+        let settings = PostgresSettings { durable, ..PostgresSettings::durable(server) };
         let postgres = Postgres::recover(&settings, plan.settings(stop)).await;
         let postgres = postgres.map_err(|error| explained(error, plan, stop))?;
         let url = match url(&postgres, plan) {
