@@ -34,6 +34,9 @@ struct Args {
     /// Only faults whose name contains this; may be said more than once.
     #[arg(long)]
     only: Vec<String>,
+    /// Keep logs, data and history even when no promise was broken.
+    #[arg(long)]
+    keep: bool,
     /// End with one JSON object.
     #[arg(long)]
     json: bool,
@@ -70,6 +73,7 @@ fn run(args: &Args, storage: Storage) -> anyhow::Result<bool> {
         time: Duration::from_secs_f64(args.minutes * 60.0),
         broker: kind(args.kafka),
         storage,
+        keep: args.keep,
         only: args.only.clone(),
         binary: engine()?,
         directory: directory.path().to_owned(),
@@ -82,7 +86,7 @@ fn run(args: &Args, storage: Storage) -> anyhow::Result<bool> {
             () = daybook::serve::asked_to_stop() => Err(anyhow::anyhow!("told to stop")),
         }
     });
-    if !ended.as_ref().is_ok_and(|report| report.violations() == 0) {
+    if args.keep || !ended.as_ref().is_ok_and(|report| report.violations() == 0) {
         eprintln!("logs and data are kept in {}", directory.keep().display());
     }
     let report = ended?;

@@ -34,8 +34,6 @@ const ATTEMPTS: usize = 40;
 
 /// For how long the token of a client holds that signs its own.
 const TOKEN: TimeDelta = TimeDelta::hours(1);
-/// How many of a hundred attempts are mutations, where there is one.
-const MUTATIONS: u64 = 35;
 
 /// Who acts, and where.
 #[derive(Clone)]
@@ -48,6 +46,8 @@ pub struct Client {
     keys: Keys,
     /// By how many seconds the clock of this client is wrong.
     skew: i64,
+    /// How many of a hundred attempts are mutations, where there is one.
+    mutations: u64,
     /// Nothing is left to chance.
     is_plain: bool,
     history: Arc<History>,
@@ -61,13 +61,20 @@ impl Client {
         connector.set_nodelay(true);
         // What is sent again is sent again by us, who write it down.
         let http = Http::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
-        Self { http, apis, queries, keys, skew: 0, is_plain: false, history }
+        Self { http, apis, queries, keys, skew: 0, mutations: 0, is_plain: false, history }
     }
 
     /// The same client, whose clock is wrong by so many seconds.
     #[must_use]
     pub fn with_skew(mut self, seconds: i64) -> Self {
         self.skew = seconds;
+        self
+    }
+
+    /// The same client, so many of whose attempts in a hundred are mutations, which wait until the views show what they did.
+    #[must_use]
+    pub fn by_mutations(mut self, percent: u64) -> Self {
+        self.mutations = percent;
         self
     }
 
@@ -121,7 +128,7 @@ impl Client {
     }
 
     async fn attempt(&self, call: &mut Call, random: &mut Random, timeout: Duration) -> Answer {
-        let wants_mutation = random.percent(MUTATIONS) && !self.is_plain;
+        let wants_mutation = random.percent(self.mutations) && !self.is_plain;
         let mutation = mutation::request(call.name, call.key, &call.body).filter(|_| wants_mutation);
         // Some sign by the clock that they have, and some have had their token for too long.
         let clock = match random.between(0, 100) {

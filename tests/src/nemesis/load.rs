@@ -26,6 +26,17 @@ const ITEMS: u64 = 8;
 /// How many carts, orders and reservations are remembered, each.
 const REMEMBERED: usize = 40;
 
+/// Who trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trader {
+    /// The one whose clock jumps.
+    First,
+    /// One who sends commands.
+    ByCommands,
+    /// One who mostly sends mutations.
+    ByMutations,
+}
+
 /// What the clients know of the shop together.
 #[derive(Default)]
 struct Known {
@@ -138,7 +149,14 @@ impl Shop {
     }
 
     /// Buys and sells until the shop closes.
-    pub async fn trade(self, mut random: Random, is_first: bool) {
+    pub async fn trade(self, mut random: Random, who: Trader) {
+        let is_first = who == Trader::First;
+        let client = self.client.clone().by_mutations(if who == Trader::ByMutations { 60 } else { 3 });
+        let me = Self { client, ..self };
+        me.trade_on(&mut random, is_first).await;
+    }
+
+    async fn trade_on(&self, random: &mut Random, is_first: bool) {
         let all = DEEDS.iter().map(|(weight, _)| weight).sum();
         while self.is_open() {
             let me = Self { client: self.client(is_first), ..self.clone() };
@@ -149,7 +167,7 @@ impl Shop {
                 here
             });
             if let Some((_, deed)) = deed {
-                me.act(*deed, &mut random).await;
+                me.act(*deed, random).await;
             }
             tokio::time::sleep(Duration::from_millis(random.between(5, 60))).await;
         }

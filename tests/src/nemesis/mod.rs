@@ -39,7 +39,7 @@ use self::{
     disk::Storage,
     faults::{Fault, wait},
     history::{Call, History, Read},
-    load::Shop,
+    load::{Shop, Trader},
     random::Random,
     rebuilds::Rebuilds,
     report::{Commands, Injected, Report},
@@ -48,7 +48,7 @@ use self::{
 /// Who acts, in tokens and in the book.
 pub const ACTOR: &str = "nemesis";
 /// How many buyers and staff there are, and how many readers.
-const TRADERS: usize = 6;
+const TRADERS: usize = 9;
 const READERS: usize = 2;
 /// How long the cluster may take to be whole again. A machine that is busy is slow; an engine that hangs never recovers.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -68,6 +68,8 @@ pub struct Plan {
     pub only: Vec<String>,
     /// The binary of the engine.
     pub binary: PathBuf,
+    /// Whether to keep them and the history in any case.
+    pub keep: bool,
     /// Where to keep data and logs.
     pub directory: PathBuf,
 }
@@ -95,7 +97,12 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let shop = Shop::open(client, &mut random.fork()).await?;
     let mut clients = JoinSet::new();
     for nr in 0..TRADERS {
-        clients.spawn(shop.clone().trade(random.fork(), nr == 0));
+        let who = match nr {
+            0 => Trader::First,
+            1..6 => Trader::ByCommands,
+            _ => Trader::ByMutations,
+        };
+        clients.spawn(shop.clone().trade(random.fork(), who));
     }
     for _ in 0..READERS {
         clients.spawn(shop.clone().look(random.fork()));
@@ -127,7 +134,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         ended_by_themselves: std::mem::take(&mut cluster.ended_by_themselves),
         logs: plan.directory.clone(),
     };
-    if report.violations() > 0 {
+    if plan.keep || report.violations() > 0 {
         keep(plan, &cluster, &calls, &reads)?;
     } else if is_foreign {
         // Nothing is left behind on a broker that is not ours.

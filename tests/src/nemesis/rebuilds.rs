@@ -59,7 +59,7 @@ async fn work(begin: Begin, mut random: Random, mut enough: watch::Receiver<bool
         }
         let is_done = ended.is_some_and(|ended| ended.success());
         check.holds(is_done, || format!("{view} was not rebuilt in {TRIES} tries; see rebuild.log"));
-        let pause = Duration::from_millis(random.between(500, 3_000));
+        let pause = Duration::from_millis(random.between(5_000, 15_000));
         // An error means that nobody wants to tell it any more, which is the end as well.
         if !is_done || tokio::time::timeout(pause, enough.wait_for(|enough| *enough)).await.is_ok() {
             break;

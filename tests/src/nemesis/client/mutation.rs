@@ -76,12 +76,16 @@ pub(super) fn understood(status: u16, body: &Value) -> Answer {
     if let Some(wrong) = done["userErrors"].get(0) {
         return Answer::Refused { code: text(wrong, "code"), detail: text(wrong, "message") };
     }
+    // A request that is turned away at the door is a problem, and no GraphQL.
     let error = &body["errors"][0];
-    let code = text(&error["extensions"], "code");
+    let (code, detail) = match body["code"].as_str() {
+        Some(code) => (code.to_owned(), text(body, "detail")),
+        None => (text(&error["extensions"], "code"), text(error, "message")),
+    };
     if status >= 500 || status == 429 || PASSING.contains(&code.as_str()) {
         return Answer::Unknown(format!("{status} {code}"));
     }
-    Answer::Refused { code, detail: text(error, "message") }
+    Answer::Refused { code, detail }
 }
 
 /// What the changed object has shown, which is no older than the token beside it.
@@ -120,5 +124,8 @@ mod tests {
         let failed = |code: &str| json!({ "data": null, "errors": [{ "extensions": { "code": code } }] });
         assert!(matches!(understood(200, &failed("UNAVAILABLE")), Answer::Unknown(_)));
         assert!(matches!(understood(200, &failed("BAD_INPUT")), Answer::Refused { .. }));
+        let turned_away = json!({ "code": "token_expired", "detail": "it has run out" });
+        let wanted = Answer::Refused { code: "token_expired".to_owned(), detail: "it has run out".to_owned() };
+        assert_eq!(understood(401, &turned_away), wanted);
     }
 }
