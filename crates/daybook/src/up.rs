@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use daybook_access::Keys;
 use daybook_command_api::Clock;
 use daybook_domain::Actor;
+use daybook_event_stream::KafkaSettings;
 
 use crate::{
     config::{READY_FILE, Ready, Topics},
@@ -54,7 +55,7 @@ pub struct Args {
 /// The servers that this process has started itself.
 struct Servers {
     postgres: Option<Postgres>,
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
     database_url: String,
     kafka_brokers: String,
 }
@@ -77,7 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         database_url: servers.database_url.clone(),
-        kafka: args.topics.at(&servers.kafka_brokers),
+        kafka: servers.kafka(&args.topics),
         keys: keys.clone(),
         command_url: None,
         introspection: true,
@@ -150,7 +151,14 @@ impl Servers {
                 (Some(broker), brokers)
             }
         };
-        Ok(Self { postgres, _broker: broker, database_url, kafka_brokers })
+        Ok(Self { postgres, broker, database_url, kafka_brokers })
+    }
+
+    fn kafka(&self, topics: &Topics) -> KafkaSettings {
+        match self.broker {
+            Some(_) => topics.at_embedded(&self.kafka_brokers),
+            None => topics.at(&self.kafka_brokers),
+        }
     }
 
     async fn stop(self) -> anyhow::Result<()> {

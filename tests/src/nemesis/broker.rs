@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What names of topics begin with, of a run.
 #[must_use]
 pub fn topics(prefix: &str) -> Topics {
-    Topics { topic_prefix: prefix.to_owned(), partitions: PARTITIONS, replication: 1 }
+    Topics { topic_prefix: prefix.to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None }
 }
 
 /// Which broker.

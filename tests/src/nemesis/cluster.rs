@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use daybook_access::Keys;
 use daybook::embedded::postgres::{Postgres, PostgresSettings};
+use daybook_access::Keys;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls, config::Host};
 
@@ -235,7 +235,7 @@ impl Cluster {
     /// When it cannot be run.
     pub fn launch(&mut self, name: &str) -> anyhow::Result<()> {
         let (is_foreign, mut kafka) = (self.broker.port()?.is_none(), self.kafka().to_owned());
-        let Parts { directory, binary, prefix, .. } = self.parts.clone();
+        let Parts { directory, binary, prefix, broker: kind, .. } = self.parts.clone();
         let log = directory.join(format!("{name}.log"));
         let url = self.postgres.database_url().to_owned();
         let member = self.member(name)?;
@@ -246,6 +246,7 @@ impl Cluster {
             kafka = member.broker.address().to_string();
         }
         let partitions = broker::PARTITIONS.to_string();
+        let fetch_wait = if kind == broker::Kind::Embedded { "20" } else { "500" };
         let flags = [
             ("--roles", role),
             ("--listen", "127.0.0.1:0"),
@@ -255,6 +256,7 @@ impl Cluster {
             ("--command-url", &command_url),
             ("--topic-prefix", &prefix),
             ("--partitions", &partitions),
+            ("--fetch-wait-ms", fetch_wait),
         ];
         let flags = flags.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
         let args: Vec<String> = std::iter::once("serve".to_owned()).chain(flags).collect();

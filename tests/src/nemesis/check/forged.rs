@@ -70,7 +70,15 @@ impl Story {
         let (sent, at) = (self.ticks, time(self.book.head()));
         self.ticks += 2;
         let call = self.calls.last_mut().expect("there is a call");
-        call.attempts.push(Attempt { sent, at, answered: sent + 1, until: at, via: Via::Command(0), expired: false, answer });
+        call.attempts.push(Attempt {
+            sent,
+            at,
+            answered: sent + 1,
+            until: at,
+            via: Via::Command(0),
+            expired: false,
+            answer,
+        });
     }
 
     fn refused(&mut self, name: &'static str, body: Value, detail: &str) {

@@ -72,6 +72,10 @@ fn refused(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("no refused command is in the book");
     for call in calls {
         let Some(refused) = call.refused().filter(|refused| !call.is_open_before(refused.answered)) else { continue };
+        if refused.expired && call.acknowledged().is_some() {
+            // Somebody without a good token has asked once more for what was done before.
+            continue;
+        }
         let wrong = book.commands.contains_key(&call.key);
         check.holds(!wrong, || format!("{} {} was refused and is there: {:?}", call.name, call.key, refused.answer));
     }
@@ -92,7 +96,9 @@ fn open(book: &Book, calls: &[Call]) -> Check {
 fn repeated(calls: &[Call]) -> Check {
     let mut check = Check::new("a repeated command gets the first outcome");
     for call in calls {
-        let Some(first) = call.attempts.iter().position(|attempt| attempt.answer.position().is_some()) else { continue };
+        let Some(first) = call.attempts.iter().position(|attempt| attempt.answer.position().is_some()) else {
+            continue;
+        };
         let told = &call.attempts[first].answer;
         for again in call.attempts[first + 1..].iter().filter(|again| !again.expired) {
             let same = match (told, &again.answer) {
