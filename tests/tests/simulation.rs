@@ -7,7 +7,11 @@ fn the_bus_keeps_its_promises_whatever_happens_in_whatever_order() {
     let test = "the_bus_keeps_its_promises_whatever_happens_in_whatever_order";
     let all = all_hold(test, 2_000, bus::run);
     if std::env::var_os("DAYBOOK_SEED").is_none() {
-        for check in all.checks.iter().filter(|check| check.name != "no query has shown less than the position that was asked for") {
+        for check in all
+            .checks
+            .iter()
+            .filter(|check| check.name != "no query has shown less than the position that was asked for")
+        {
             assert!(check.checked > 0, "nothing was checked: {}", check.name);
         }
     }

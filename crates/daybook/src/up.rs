@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use daybook_access::Keys;
 use daybook_command_api::Clock;
 use daybook_domain::Actor;
+use daybook_event_stream::KafkaSettings;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
@@ -70,7 +71,7 @@ pub struct Args {
 struct Servers {
     postgres: Option<Postgres>,
     archive: Option<Archive>,
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
     database_url: String,
     kafka_brokers: String,
 }
@@ -98,7 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         database_url: servers.database_url.clone(),
-        kafka: args.topics.at(&servers.kafka_brokers),
+        kafka: servers.kafka(&args.topics),
         keys: keys.clone(),
         command_url: None,
         introspection: true,
@@ -174,7 +175,7 @@ impl Servers {
                 (Some(broker), brokers)
             }
         };
-        let mut servers = Self { postgres, archive: None, _broker: broker, database_url, kafka_brokers };
+        let mut servers = Self { postgres, archive: None, broker, database_url, kafka_brokers };
         servers.archive = servers.archive(args).await?;
         Ok(servers)
     }
@@ -212,6 +213,13 @@ impl Servers {
                 ),
             }
         })))
+    }
+
+    fn kafka(&self, topics: &Topics) -> KafkaSettings {
+        match self.broker {
+            Some(_) => topics.at_embedded(&self.kafka_brokers),
+            None => topics.at(&self.kafka_brokers),
+        }
     }
 
     async fn stop(self) -> anyhow::Result<()> {

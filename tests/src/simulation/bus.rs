@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daybook_command_api::{
-    Bus, BusSettings, Clock,
-    bus::Host,
-};
+use daybook_command_api::{Bus, BusSettings, Clock, bus::Host};
 use futures::future::join_all;
 
 use super::{
@@ -163,7 +160,7 @@ fn judge(tables: &Tables, calls: Vec<Call>, told: Told) -> Verdict {
     let mut verdict = Verdict { told, checks, ..Verdict::default() };
     for attempt in attempts {
         match attempt.answer {
-            Answer::Accepted(_) => verdict.accepted += 1,
+            Answer::Accepted(_) | Answer::Shown(_) => verdict.accepted += 1,
             Answer::Refused { .. } => verdict.refused += 1,
             Answer::Unknown(_) => verdict.open += 1,
         }
@@ -209,4 +206,3 @@ fn surely_not(book: &Book, calls: &[Call]) -> check::Check {
     }
     check
 }
-

@@ -72,7 +72,8 @@ impl Tables {
 
     /// Whether the unique keys refuse a unit.
     fn takes(&self, unit: &Unit) -> bool {
-        let taken = |stream: &Arc<str>, version| self.streams.get(stream).is_some_and(|there| there.contains_key(version));
+        let taken =
+            |stream: &Arc<str>, version| self.streams.get(stream).is_some_and(|there| there.contains_key(version));
         self.commands.contains_key(&unit.command_id)
             || unit.events.iter().zip(&unit.versions()).any(|(event, version)| taken(&event.stream_id, version))
     }
@@ -110,7 +111,10 @@ impl Tables {
     }
 
     fn keep(&mut self, stream: Arc<str>, fold_version: i16, snapshot: Snapshot) {
-        let newer = self.snapshots.get(&stream).is_none_or(|(fold, old)| (*fold, old.version) < (fold_version, snapshot.version));
+        let newer = self
+            .snapshots
+            .get(&stream)
+            .is_none_or(|(fold, old)| (*fold, old.version) < (fold_version, snapshot.version));
         if newer {
             self.snapshots.insert(stream, (fold_version, snapshot));
         }
@@ -268,7 +272,8 @@ impl Session for MemorySession {
 
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
         let ids = ids.to_vec();
-        let known = move |tables: &mut Tables, _| ids.iter().filter_map(|id| tables.commands.get(id).cloned()).collect();
+        let known =
+            move |tables: &mut Tables, _| ids.iter().filter_map(|id| tables.commands.get(id).cloned()).collect();
         self.0.ask("ask for commands", known).await
     }
 }
