@@ -7,9 +7,9 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    bench,
+    backup, bench,
     config::{Connection, file::File},
-    events, history, import, relay, schema, serve, telemetry, token, up, verify, views,
+    events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
 };
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
@@ -45,6 +45,10 @@ enum Command {
     Views(views::Args),
     /// The wire: status, republish.
     Relay(relay::Args),
+    /// Back the book up while the shop runs.
+    Backup(backup::Args),
+    /// Restore a book from its back-up, as it was at the end or at a moment before.
+    Restore(restore::Args),
     /// Audit the whole: the book, the views, the wire.
     Verify(verify::Args),
     /// Measure this machine, like pgbench.
@@ -96,6 +100,8 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),
         Command::Schema(args) => schema::run(&args),
@@ -109,4 +115,25 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("daybook: {error:#}");
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Cli, CommandFactory};
+    use crate::config::file;
+
+    fn with_a_variable(command: &clap::Command) -> BTreeSet<String> {
+        let of_environment = |arg: &clap::Arg| arg.get_env().and(arg.get_long()).map(str::to_owned);
+        let own = command.get_arguments().filter_map(of_environment);
+        own.chain(command.get_subcommands().flat_map(with_a_variable)).collect()
+    }
+
+    #[test]
+    fn whatever_the_environment_can_say_a_file_can_say() {
+        let mut by_environment = with_a_variable(&Cli::command());
+        assert!(by_environment.remove("config"), "a file does not name itself");
+        assert_eq!(by_environment, file::flags().map(str::to_owned).collect());
+    }
 }

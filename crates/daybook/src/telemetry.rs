@@ -9,9 +9,10 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// What counts up: a name that ends in `_total`, and what it means.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     ("daybook_conflicts_total", "Decisions that were made anew because another process had changed what they rest on."),
+    ("daybook_connections_refused_total", "Connections that were turned away, by the limit that they met."),
     ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were left aside."),
     ("daybook_streams_unreadable_total", "Loads of a stream that holds an event which this program cannot read."),
     ("daybook_relay_events_total", "Events that were published to Kafka and acknowledged."),
@@ -22,7 +23,8 @@ const COUNTERS: [(&str, &str); 10] = [
     ("daybook_consumer_parked_total", "Events that a consumer could not take in and has set aside."),
 ];
 /// What goes up and down.
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 4] = [
+    ("daybook_connected_addresses", "How many addresses are connected."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
     ("daybook_consumer_lag_events", "How many events the book is ahead of a consumer."),
     ("daybook_consumer_parked_events", "How many events a consumer has set aside."),

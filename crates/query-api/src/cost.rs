@@ -1,8 +1,9 @@
 //! What a query costs, told in `extensions.cost`, and a stable code for every error.
 
+mod expansion;
 mod surcharge;
 
-use async_graphql::{ServerError, ValidationResult, Value, parser::types::ExecutableDocument, value};
+use async_graphql::{ServerError, ServerResult, ValidationResult, Value, parser::types::ExecutableDocument, value};
 
 use crate::viewer::with_code;
 
@@ -11,6 +12,11 @@ pub(crate) const MAX_DEPTH: usize = 15;
 /// How much a query may ask for: every field counts one, and those of a page as often as the page has rows; what takes work of
 /// its own, such as facets, counts more.
 pub(crate) const MAX_COMPLEXITY: usize = 10_000;
+
+/// Refuses a document that cannot be read, or comes to too much, before the library walks it for the first time.
+pub(crate) fn bounded(document: ServerResult<&ExecutableDocument>) -> ServerResult<()> {
+    expansion::check(document.map_err(|error| with_code(error, "GRAPHQL_PARSE_FAILED"))?)
+}
 
 /// A request that passed the library's limits, with what its fields cost beside what the library counts. Only a valid document
 /// can be walked: its fragments end.
@@ -34,13 +40,18 @@ pub(crate) fn told(validated: &ValidationResult) -> Value {
     })
 }
 
-/// An error of a field with its code. Those of ours have one; the library has none when an input is not what its type says.
+/// An error with its code. Those of ours have one; the library has none when an input is not what its type says, and when it
+/// cannot tell which operation is meant.
 pub(crate) fn met_while_running(error: ServerError) -> ServerError {
-    if error.path.is_empty() || error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+    if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return error;
     }
-    let of_input = ["Failed to parse \"", "Expected input type \""];
-    let code = if of_input.iter().any(|text| error.message.starts_with(text)) { "BAD_INPUT" } else { "INTERNAL" };
+    let of_input = ["Failed to parse \"", "Expected input type \"", "Variable "];
+    let code = match error.message.as_str() {
+        message if of_input.iter().any(|text| message.starts_with(text)) => "BAD_INPUT",
+        _ if error.path.is_empty() => "BAD_REQUEST",
+        _ => "INTERNAL",
+    };
     with_code(error, code)
 }
 

@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{
-    Response, ServerError, ServerResult, ValidationResult, Variables,
+    Request, Response, ServerError, ServerResult, ValidationResult, Variables,
     extensions::{
-        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextRequest, NextValidation,
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest, NextRequest,
+        NextValidation,
     },
     parser::types::ExecutableDocument,
 };
@@ -44,6 +45,16 @@ impl Extension for OfRequest {
             Some(validated) => response.extension("cost", cost::told(&validated)),
             None => response,
         }
+    }
+
+    async fn prepare_request(
+        &self,
+        context: &ExtensionContext<'_>,
+        mut request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        cost::bounded(request.parsed_query())?;
+        next.run(context, request).await
     }
 
     async fn parse_query(

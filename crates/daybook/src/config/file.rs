@@ -21,27 +21,49 @@ const VARIABLE: &str = "DAYBOOK_CONFIG";
 const ALIKE: f64 = 0.6;
 
 /// A setting: where it stands in the file, and the flag that it is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Setting {
     section: &'static str,
     key: &'static str,
     flag: &'static str,
 }
 
+const fn setting(section: &'static str, key: &'static str, flag: &'static str) -> Setting {
+    Setting { section, key, flag }
+}
+
 /// Every setting, by section.
-const SETTINGS: [Setting; 11] = [
-    Setting { section: "database", key: "url", flag: "database-url" },
-    Setting { section: "kafka", key: "brokers", flag: "kafka-brokers" },
-    Setting { section: "kafka", key: "topic_prefix", flag: "topic-prefix" },
-    Setting { section: "kafka", key: "partitions", flag: "partitions" },
-    Setting { section: "kafka", key: "replication", flag: "replication" },
-    Setting { section: "http", key: "listen", flag: "listen" },
-    Setting { section: "access", key: "secret", flag: "secret" },
-    Setting { section: "query-api", key: "command_url", flag: "command-url" },
-    Setting { section: "query-api", key: "no_introspection", flag: "no-introspection" },
-    Setting { section: "command-api", key: "storefront_channels", flag: "storefront-channels" },
-    Setting { section: "command-api", key: "storefront_locations", flag: "storefront-locations" },
+const SETTINGS: &[Setting] = &[
+    setting("database", "url", "database-url"),
+    setting("database", "archive", "archive"),
+    setting("kafka", "brokers", "kafka-brokers"),
+    setting("kafka", "topic_prefix", "topic-prefix"),
+    setting("kafka", "partitions", "partitions"),
+    setting("kafka", "replication", "replication"),
+    setting("kafka", "fetch_wait_ms", "fetch-wait-ms"),
+    setting("http", "listen", "listen"),
+    setting("http", "max_connections", "max-connections"),
+    setting("http", "max_connections_per_address", "max-connections-per-address"),
+    setting("http", "head_timeout", "head-timeout"),
+    setting("http", "idle_timeout", "idle-timeout"),
+    setting("http", "request_timeout", "request-timeout"),
+    setting("http", "rate_per_address", "rate-per-address"),
+    setting("http", "rate_per_customer", "rate-per-customer"),
+    setting("http", "rate_per_staff", "rate-per-staff"),
+    setting("http", "trusted_proxies", "trusted-proxies"),
+    setting("access", "secret", "secret"),
+    setting("command-api", "storefront_channels", "storefront-channels"),
+    setting("command-api", "storefront_locations", "storefront-locations"),
+    setting("query-api", "command_url", "command-url"),
+    setting("query-api", "no_introspection", "no-introspection"),
+    setting("query-api", "max_subscriptions", "max-subscriptions"),
+    setting("query-api", "max_subscriptions_per_connection", "max-subscriptions-per-connection"),
 ];
+
+/// The flags that have a place in the file.
+pub fn flags() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.flag)
+}
 
 /// What a configuration file says, by flag.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -105,7 +127,7 @@ impl File {
     pub fn describe(&self, command: &Command) -> String {
         let mut text = String::new();
         let mut section = "";
-        for setting in &SETTINGS {
+        for setting in SETTINGS {
             if setting.section != section {
                 section = setting.section;
                 text += &format!("{}[{section}]\n", if text.is_empty() { "" } else { "\n" });

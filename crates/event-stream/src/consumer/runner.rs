@@ -95,7 +95,8 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts }.run());
+                            let history = book.head().await?.epoch;
+                            running.push(Share { consumer: self, book, topology: &kafka.topology, history, parts }.run());
                         }
                     }
                 }

@@ -8,13 +8,13 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::Keys;
+use daybook_access::{Keys, rates::RateLimits};
 use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
 use daybook_domain::{Actor, Slice, ids::CustomerId};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
-use daybook_query_api::{QuerySettings, StreamLimits};
+use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ pub(crate) struct Special {
     pub(crate) introspection: bool,
     pub(crate) patience: Duration,
     pub(crate) streams: StreamLimits,
+    pub(crate) sockets: SocketLimits,
+    pub(crate) rates: RateLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
 }
@@ -49,12 +51,15 @@ impl Default for Special {
             introspection: true,
             patience: daybook_query_api::PATIENCE,
             streams: StreamLimits::default(),
+            sockets: SocketLimits::default(),
+            rates: RateLimits::default(),
             command_url: None,
         }
     }
 }
 
 pub(crate) struct Shop {
+    book: Daybook,
     router: Router,
     /// Where it is served.
     pub(crate) url: String,
@@ -117,6 +122,8 @@ impl Shop {
             introspection: special.introspection,
             patience: special.patience,
             streams: special.streams,
+            sockets: special.sockets,
+            rates: special.rates,
             now: Arc::new(move || clock.now()),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
@@ -124,8 +131,8 @@ impl Shop {
         let mut tasks = JoinSet::new();
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("it is served") });
-        tasks.spawn(show(book, Arc::clone(&still)));
-        Self { router, url, keys, database, wire, still, _tasks: tasks }
+        tasks.spawn(show(book.clone(), Arc::clone(&still)));
+        Self { book, router, url, keys, database, wire, still, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
@@ -176,6 +183,11 @@ impl Shop {
     /// Asks the back-office.
     pub(crate) async fn office(&self, who: Who, query: &str) -> Answer {
         self.post("/admin/graphql", who, &json!({"query": query})).await
+    }
+
+    /// The position of the last event of the book.
+    pub(crate) async fn head(&self) -> i64 {
+        self.book.head().await.expect("the book answers").position
     }
 
     /// Sends a command as an admin, and returns the position that shows it.
