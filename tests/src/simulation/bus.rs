@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daybook_command_api::{
-    Bus, BusSettings, Clock,
-    bus::Host,
-};
+use daybook_command_api::{Bus, BusSettings, Clock, bus::Host};
 use futures::future::join_all;
 
 use super::{
@@ -209,4 +206,3 @@ fn surely_not(book: &Book, calls: &[Call]) -> check::Check {
     }
     check
 }
-

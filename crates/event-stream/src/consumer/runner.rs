@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ConsumerError, Effect, EffectError, checkpoints,
     group::{Change, Group},
-    share::{Part, Share},
+    here::Here,
+    share::{BATCH, Part, Share},
 };
 use crate::{
     KafkaSettings,
@@ -83,6 +84,7 @@ impl<E: Effect> Consumer<E> {
     /// While that runs, nothing but it and the group is waited for here: it holds a connection in the middle of a query, and
     /// stands still with it when it is not polled.
     async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
+        let around = Here::new(self, book);
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -95,7 +97,8 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts }.run());
+                            let (name, topology, around) = (&self.name, &kafka.topology, &around);
+                            running.push(Share { name, topology, around, parts, batch: BATCH }.run());
                         }
                     }
                 }
