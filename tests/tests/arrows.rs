@@ -25,8 +25,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daybook-query-api",
         ],
     ),
-    // The nemesis starts private servers as `up` does, and decides again what was decided.
-    ("daybook-tests", &["daybook", "daybook-domain"]),
+    // The nemesis starts private servers as `up` does, and decides again what was decided. The simulation runs the bus and the
+    // consumers on contracts of its own.
+    (
+        "daybook-tests",
+        &["daybook", "daybook-command-api", "daybook-domain", "daybook-event-store", "daybook-event-stream"],
+    ),
 ];
 
 /// What the domain may depend on: nothing async, no clock, no randomness, no IO.

@@ -37,13 +37,25 @@ impl Checkpoint {
         (self.offset, self.position) == (offset, position)
     }
 
-    /// Where to begin in a log that holds the offsets from `low` up to and without `high`; none is its beginning. The message at
-    /// the checkpoint is read once more: should the topic have been made anew, with other offsets, what comes then shows a gap, and
-    /// nothing is passed over.
+    /// Where to begin in a log that holds the offsets from `low` up to and without `high`. The message at the checkpoint is read
+    /// once more: should the topic have been made anew, with other offsets, what comes then shows a gap, and nothing is passed over.
     #[must_use]
-    pub fn start(&self, low: i64, high: i64) -> Option<i64> {
-        (low..high).contains(&self.offset).then_some(self.offset)
+    pub fn start(&self, low: i64, high: i64) -> Start {
+        let known = (low..high).contains(&self.offset);
+        Start {
+            offset: known.then_some(self.offset),
+            at_end: if known { self.offset + 1 == high } else { low == high },
+        }
     }
+}
+
+/// Where to begin in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The offset; none is the beginning of the log.
+    pub offset: Option<i64>,
+    /// There is no message that was not taken in. What was published and is not there shows by no gap then.
+    pub at_end: bool,
 }
 
 /// What was published to a partition, as positions.
@@ -130,8 +142,8 @@ pub trait Messages: Send + Sync {
     /// The partition.
     fn partition(&self) -> &Partition;
 
-    /// Whether there was no message when this process got the partition.
-    fn began_empty(&self) -> bool;
+    /// Whether there was no message after the checkpoint when this process got the partition.
+    fn began_at_end(&self) -> bool;
 
     /// Waits for the next message. When the wait is given up, nothing is lost.
     ///
@@ -151,4 +163,24 @@ pub trait Messages: Send + Sync {
 
     /// Tells the broker how far it is, for lag monitors only.
     fn report(&self, offset: i64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_read_from_the_checkpoint_on_or_from_its_beginning() {
+        let start = |offset, low, high| {
+            let start = Checkpoint { offset, position: 7, generation: 1 }.start(low, high);
+            (start.offset, start.at_end)
+        };
+        assert_eq!(start(-1, 0, 0), (None, true), "nothing was ever there");
+        assert_eq!(start(-1, 0, 3), (None, false));
+        assert_eq!(start(1, 0, 3), (Some(1), false));
+        assert_eq!(start(2, 0, 3), (Some(2), true), "what is there was taken in; what has expired is not there");
+        assert_eq!(start(2, 3, 5), (None, false), "the oldest have expired");
+        assert_eq!(start(4, 5, 5), (None, true), "all have expired");
+        assert_eq!(start(4, 0, 2), (None, false), "the topic was made anew");
+    }
 }

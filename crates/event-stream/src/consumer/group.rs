@@ -127,10 +127,10 @@ impl Group {
             for (partition, checkpoint) in partitions.into_iter().zip(starts) {
                 let Partition { topic, nr } = &partition;
                 let (low, high) = consumer.fetch_watermarks(topic, *nr, TIMEOUT)?;
-                let start = checkpoint.start(low, high).map_or(Offset::Beginning, Offset::Offset);
-                list.add_partition_offset(topic, *nr, start)?;
+                let start = checkpoint.start(low, high);
+                list.add_partition_offset(topic, *nr, start.offset.map_or(Offset::Beginning, Offset::Offset))?;
                 let messages = consumer.split_partition_queue(topic, *nr).ok_or(KafkaError::Canceled)?;
-                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition, began_empty: low == high });
+                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition, began_at_end: start.at_end });
             }
             consumer.assign(&list)?;
             Ok::<_, KafkaError>(queues)
@@ -161,7 +161,7 @@ pub(super) struct Queue {
     consumer: Arc<StreamConsumer<Membership>>,
     messages: StreamPartitionQueue<Membership>,
     partition: Partition,
-    began_empty: bool,
+    began_at_end: bool,
 }
 
 impl Messages for Queue {
@@ -169,8 +169,8 @@ impl Messages for Queue {
         &self.partition
     }
 
-    fn began_empty(&self) -> bool {
-        self.began_empty
+    fn began_at_end(&self) -> bool {
+        self.began_at_end
     }
 
     async fn next(&self) -> Result<Received, ConsumerError> {

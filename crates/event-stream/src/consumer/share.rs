@@ -98,10 +98,10 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         Ok(received)
     }
 
-    /// Takes in what was published to logs that have no message any more. None will come that shows such a gap, until something
-    /// happens in one of the partition's streams.
+    /// Takes in what was published to logs that have no message after the checkpoint. None will come that shows such a gap, until
+    /// something happens in one of the partition's streams.
     async fn begin(&mut self) -> Result<(), ConsumerError> {
-        if self.parts.iter().any(|part| part.queue.began_empty()) {
+        if self.parts.iter().any(|part| part.queue.began_at_end()) {
             let mut backoff = Backoff::new();
             while let Err(error) = self.fill_forgotten().await {
                 self.take_again(&mut backoff, error).await?;
@@ -114,7 +114,7 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         let published = self.around.published().await?;
         let gap = |(part, Part { queue, checkpoint }): (usize, &Part<M>)| {
             let up_to = published.get(queue.partition())?.last;
-            (queue.began_empty() && up_to > checkpoint.position).then_some(Gap { part, up_to })
+            (queue.began_at_end() && up_to > checkpoint.position).then_some(Gap { part, up_to })
         };
         let gaps: Vec<Gap> = self.parts.iter().enumerate().filter_map(gap).collect();
         if gaps.is_empty() { Ok(()) } else { self.fill(&gaps).await }

@@ -11,7 +11,7 @@ use daybook_command_api::bus::Host;
 use daybook_event_stream::{
     consumer::{
         ConsumerError,
-        contract::{Messages, Partition, Received},
+        contract::{Messages, Partition, Received, Start},
     },
     envelope::{Delivery, EnvelopeError},
 };
@@ -24,6 +24,8 @@ struct Log {
     /// Offsets begin here: what was before is gone.
     low: i64,
     messages: Vec<Result<Delivery, EnvelopeError>>,
+    /// The last event that came into it, though it may have expired since; 0 before the first.
+    end: i64,
     /// How often it was made anew.
     made: u64,
     grown: watch::Sender<()>,
@@ -55,7 +57,7 @@ impl Topic {
     /// An empty one.
     #[must_use]
     pub(super) fn new(name: String, partitions: usize) -> Self {
-        let log = || Mutex::new(Log { low: 0, messages: Vec::new(), made: 0, grown: watch::Sender::new(()) });
+        let log = || Mutex::new(Log { low: 0, messages: Vec::new(), end: 0, made: 0, grown: watch::Sender::new(()) });
         Self { name, logs: Arc::new((0..partitions).map(|_| log()).collect()) }
     }
 
@@ -72,6 +74,9 @@ impl Topic {
     /// Adds a message.
     pub(super) fn produce(&self, nr: i32, message: Result<Delivery, EnvelopeError>) {
         let mut log = self.log(nr);
+        if let Ok(delivery) = &message {
+            log.end = log.end.max(delivery.event.position);
+        }
         log.messages.push(message);
         log.grown.send_replace(());
     }
@@ -88,37 +93,34 @@ impl Topic {
     pub(super) fn cut(&self, nr: i32, count: usize) {
         let mut log = self.log(nr);
         let left = log.messages.len().saturating_sub(count);
-        log.messages.truncate(left);
+        if left < log.messages.len() {
+            log.messages.truncate(left);
+            let positions = log.messages.iter().filter_map(|message| Some(message.as_ref().ok()?.event.position));
+            log.end = positions.max().unwrap_or(0);
+        }
     }
 
     /// Makes it anew, empty and with other offsets. Who reads it sees nothing any more until it comes back.
     pub(super) fn lose(&self, nr: i32) {
         let mut log = self.log(nr);
-        (log.low, log.made) = (0, log.made + 1);
+        (log.low, log.end, log.made) = (0, 0, log.made + 1);
         log.messages.clear();
     }
 
-    /// The last event that is in the log of a partition; 0 where there is none.
-    #[must_use]
+    /// The last event that came into the log of a partition; 0 where none did.
     pub(super) fn end(&self, nr: i32) -> i64 {
-        let log = self.log(nr);
-        let positions = log.messages.iter().filter_map(|message| Some(message.as_ref().ok()?.event.position));
-        positions.max().unwrap_or(0)
+        self.log(nr).end
     }
 
     /// Begins to read a partition at `start`, given its first offset and its end; without one at its beginning.
     #[must_use]
-    pub(super) fn read(
-        &self,
-        place: Place,
-        partition: Partition,
-        start: impl FnOnce(i64, i64) -> Option<i64>,
-    ) -> Queue {
-        let (cursor, made, began_empty) = {
+    pub(super) fn read(&self, place: Place, partition: Partition, start: impl FnOnce(i64, i64) -> Start) -> Queue {
+        let (cursor, made, began_at_end) = {
             let log = self.log(partition.nr);
-            (start(log.low, log.high()).unwrap_or(log.low), log.made, log.low == log.high())
+            let start = start(log.low, log.high());
+            (start.offset.unwrap_or(log.low), log.made, start.at_end)
         };
-        Queue { topic: self.clone(), place, partition, cursor: Mutex::new(cursor), made, began_empty }
+        Queue { topic: self.clone(), place, partition, cursor: Mutex::new(cursor), made, began_at_end }
     }
 }
 
@@ -129,7 +131,7 @@ pub(super) struct Queue {
     partition: Partition,
     cursor: Mutex<i64>,
     made: u64,
-    began_empty: bool,
+    began_at_end: bool,
 }
 
 impl Queue {
@@ -155,8 +157,8 @@ impl Messages for Queue {
         &self.partition
     }
 
-    fn began_empty(&self) -> bool {
-        self.began_empty
+    fn began_at_end(&self) -> bool {
+        self.began_at_end
     }
 
     async fn next(&self) -> Result<Received, ConsumerError> {
