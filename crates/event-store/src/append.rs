@@ -122,6 +122,11 @@ impl<S: Session> Appender<S> {
         Self { session, wary: 0 }
     }
 
+    /// The session, for whoever asks it without the rounds of a batch.
+    pub fn into_session(self) -> S {
+        self.session
+    }
+
     /// Appends as many of the steps as hold together, and says of each what became of it, in the same order. What is
     /// [`Outcome::Appended`] is durable.
     ///

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, checkpoints,
+    contract::Surroundings,
     group::{Change, Group},
-    share::{Part, Share},
+    here::Here,
+    share::{BATCH, Part, Share},
 };
 use crate::{
     KafkaSettings,
@@ -83,6 +85,7 @@ impl<E: Effect> Consumer<E> {
     /// While that runs, nothing but it and the group is waited for here: it holds a connection in the middle of a query, and
     /// stands still with it when it is not polled.
     async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
+        let around = Here::new(self, book);
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -95,8 +98,9 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            let history = book.head().await?.epoch;
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, history, parts }.run());
+                            let (name, topology, around) = (&self.name, &kafka.topology, &around);
+                            let history = around.history().await?;
+                            running.push(Share { name, topology, around, history, parts, batch: BATCH }.run());
                         }
                     }
                 }
