@@ -9,6 +9,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod edge;
 pub mod embedded;
 pub mod events;
 pub mod history;

@@ -15,13 +15,14 @@ use clap::ValueEnum;
 use daybook_access::Keys;
 use daybook_command_api::Clock;
 use daybook_domain::Actor;
+use daybook_event_stream::KafkaSettings;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use crate::{
     backup::{self, Archive, Source},
-    config::{READY_FILE, Ready, Topics},
-    demo,
+    config::{self, READY_FILE, Ready, Topics},
+    demo, edge,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
@@ -59,14 +60,18 @@ pub struct Args {
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
+    storefront: config::Storefront,
+    #[command(flatten)]
     topics: Topics,
+    #[command(flatten)]
+    limits: edge::Flags,
 }
 
 /// The servers that this process has started itself.
 struct Servers {
     postgres: Option<Postgres>,
     archive: Option<Archive>,
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
     database_url: String,
     kafka_brokers: String,
 }
@@ -94,10 +99,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         database_url: servers.database_url.clone(),
-        kafka: args.topics.at(&servers.kafka_brokers),
+        kafka: servers.kafka(&args.topics),
         keys: keys.clone(),
         command_url: None,
         introspection: true,
+        storefront: args.storefront.clone().into(),
+        limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
     let mut running = serve::start(settings).await?;
@@ -168,7 +175,7 @@ impl Servers {
                 (Some(broker), brokers)
             }
         };
-        let mut servers = Self { postgres, archive: None, _broker: broker, database_url, kafka_brokers };
+        let mut servers = Self { postgres, archive: None, broker, database_url, kafka_brokers };
         servers.archive = servers.archive(args).await?;
         Ok(servers)
     }
@@ -206,6 +213,13 @@ impl Servers {
                 ),
             }
         })))
+    }
+
+    fn kafka(&self, topics: &Topics) -> KafkaSettings {
+        match self.broker {
+            Some(_) => topics.at_embedded(&self.kafka_brokers),
+            None => topics.at(&self.kafka_brokers),
+        }
     }
 
     async fn stop(self) -> anyhow::Result<()> {

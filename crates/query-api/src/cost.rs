@@ -1,12 +1,15 @@
 //! What a query costs, told in `extensions.cost`, and a stable code for every error.
 
+mod expansion;
 mod surcharge;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{
-    Response, ServerError, ServerResult, ValidationResult, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextRequest, NextValidation},
+    Request, Response, ServerError, ServerResult, ValidationResult, Variables,
+    extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextParseQuery, NextPrepareRequest, NextRequest, NextValidation,
+    },
     parser::types::ExecutableDocument,
     value,
 };
@@ -55,6 +58,17 @@ impl Extension for CostOfRequest {
         response.extension("cost", cost)
     }
 
+    /// Before the library walks the document for the first time.
+    async fn prepare_request(
+        &self,
+        context: &ExtensionContext<'_>,
+        mut request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        expansion::check(request.parsed_query().map_err(|error| with_code(error, "GRAPHQL_PARSE_FAILED"))?)?;
+        next.run(context, request).await
+    }
+
     async fn parse_query(
         &self,
         context: &ExtensionContext<'_>,
@@ -83,13 +97,18 @@ impl Extension for CostOfRequest {
     }
 }
 
-/// An error of a field with its code. Those of ours have one; the library has none when an input is not what its type says.
+/// An error with its code. Those of ours have one; the library has none when an input is not what its type says, and when it
+/// cannot tell which operation is meant.
 fn met_while_running(error: ServerError) -> ServerError {
-    if error.path.is_empty() || error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+    if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return error;
     }
-    let of_input = ["Failed to parse \"", "Expected input type \""];
-    let code = if of_input.iter().any(|text| error.message.starts_with(text)) { "BAD_INPUT" } else { "INTERNAL" };
+    let of_input = ["Failed to parse \"", "Expected input type \"", "Variable "];
+    let code = match error.message.as_str() {
+        message if of_input.iter().any(|text| message.starts_with(text)) => "BAD_INPUT",
+        _ if error.path.is_empty() => "BAD_REQUEST",
+        _ => "INTERNAL",
+    };
     with_code(error, code)
 }
 

@@ -28,6 +28,8 @@ use crate::{
     viewer::coded,
 };
 
+/// How many directives a field may have.
+const MAX_DIRECTIVES: usize = 20;
 /// How many SKUs may be watched at once.
 const MAX_WATCHED: usize = 100;
 
@@ -164,6 +166,7 @@ where
         .directive(idempotent)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
+        .limit_directives(MAX_DIRECTIVES)
 }
 
 /// A schema that answers.
@@ -175,7 +178,7 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader { book: settings.book.clone(), patience: settings.patience })
+        .data(Reader::new(settings.book.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{Extensions, HeaderMap, StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::get,
 };
-use daybook_access::Keys;
+use daybook_access::{Keys, rates::Rates};
 use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 
-use super::{Rejection, text};
+use super::{Rejection, address, text};
 use crate::{
     book::follow,
     read::is_bad_value,
@@ -70,19 +70,23 @@ struct Shared {
     book: Daybook,
     keys: Keys,
     streams: Streams,
+    rates: Rates,
 }
 
-pub(super) fn router(book: Daybook, keys: Keys, streams: Streams) -> Router {
-    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, keys, streams }))
+pub(super) fn router(book: Daybook, keys: Keys, streams: Streams, rates: Rates) -> Router {
+    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, keys, streams, rates }))
 }
 
 async fn events(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
+    extensions: Extensions,
     parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, Rejection> {
     let authorization = text(&headers, header::AUTHORIZATION.as_str());
-    let viewer = Viewer { actor: shared.keys.check_header(authorization)?, authorization: None };
+    let (actor, address) = (shared.keys.check_header(authorization), address(&extensions));
+    shared.rates.check(actor.as_ref().ok(), address)?;
+    let viewer = Viewer { actor: actor?, authorization: None, address };
     if !viewer.is_staff() {
         return Err(Rejection::for_staff());
     }
