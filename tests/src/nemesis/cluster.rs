@@ -151,7 +151,9 @@ impl Cluster {
     }
 
     /// The disk under the tables of the book, or why there is none of our own.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Why there is none.
     pub const fn disk(&self) -> Result<&Disk, &String> {
         self.disk.as_ref()
     }
