@@ -13,9 +13,9 @@ use daybook_domain::{
 };
 use daybook_event_store::{NewEvent, Step, Unit};
 
-use super::{shop::sku, stage::Stage};
+use super::stage::Stage;
 
-/// How many products there are.
+/// How many products there are; they come from the past and are not in the history, but their stock is.
 const PRODUCTS: usize = 1_000;
 /// How many orders are placed between an order and its stages: confirmed, shipped, delivered.
 const LATER: [usize; 3] = [50, 500, 5_000];
@@ -31,7 +31,7 @@ pub(super) async fn write(stage: &Stage, events: i64) -> anyhow::Result<i64> {
     let mut versions = HashMap::new();
     let mut batch = Vec::new();
     for number in 0..PRODUCTS {
-        batch.push(unit(&mut versions, vec![received(number)])?);
+        batch.push(unit(&mut versions, vec![received(&warehouse(number))])?);
     }
     let mut waiting = BATCH;
     let mut orders: Vec<OrderPlaced> = Vec::new();
@@ -65,20 +65,25 @@ fn euro(minor_units: i64) -> Money {
     Money::new(minor_units, "EUR".parse::<Currency>().expect("a currency"))
 }
 
+/// A SKU of the history: not one of those that [a shop](super::shop) puts on sale, whose streams are not new.
+fn warehouse(number: usize) -> Sku {
+    format!("history-{number}").parse().expect("a valid SKU")
+}
+
 fn stock(sku: &Sku) -> StreamName {
     StreamName::of("stock", format!("{sku}@{}", LocationId::default()))
 }
 
-fn received(number: usize) -> Fact {
+fn received(sku: &Sku) -> Fact {
     let quantity = Quantity::new(1_000_000).expect("a valid quantity");
-    let event = StockReceived { sku: sku(number), location: LocationId::default(), quantity, reference: None };
-    (stock(&sku(number)), event.into())
+    let event = StockReceived { sku: sku.clone(), location: LocationId::default(), quantity, reference: None };
+    (stock(sku), event.into())
 }
 
 /// An order that was placed, of 1 to 3 lines.
 fn placed(number: usize) -> OrderPlaced {
     let line = |nr: usize| OrderLine {
-        sku: sku((number * 7 + nr * 131) % PRODUCTS),
+        sku: warehouse((number * 7 + nr * 131) % PRODUCTS),
         product_id: ProductId(new_id()),
         name: "A product of the bench".parse().expect("a valid name"),
         quantity: Quantity::ONE,

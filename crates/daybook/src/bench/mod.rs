@@ -9,7 +9,9 @@ mod history;
 mod http;
 mod load;
 mod place_order;
+mod query;
 mod rebuild;
+mod relay;
 mod replay;
 mod report;
 mod shop;
@@ -34,7 +36,7 @@ pub struct Args {
     /// For how long to measure.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// How many events the book has that is replayed or rebuilt from.
+    /// How many events the book has that is replayed, rebuilt from or published.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
     events: i64,
     /// Measure on this PostgreSQL, in a database of its own that is dropped afterwards, instead of a private one.
@@ -59,6 +61,10 @@ enum What {
     Replay,
     /// Building every view from the book.
     Rebuild,
+    /// GraphQL queries over HTTP.
+    Query,
+    /// Publishing the book to Kafka.
+    Relay,
 }
 
 /// Measures.
@@ -82,5 +88,7 @@ async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
         What::EndToEnd => end_to_end::measure(stage, args.clients, time).await,
         What::Replay => replay::measure(stage, args.events).await,
         What::Rebuild => rebuild::measure(stage, args.events).await,
+        What::Query => query::measure(stage, args.clients, time).await,
+        What::Relay => relay::measure(stage, args.events).await,
     }
 }

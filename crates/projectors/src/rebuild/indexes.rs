@@ -16,11 +16,12 @@ impl Indexes {
             .query(
                 "SELECT t.relname::text,
                         coalesce(
-                            format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.oid::regclass, c.conname, pg_get_constraintdef(c.oid)),
+                            'ALTER TABLE ' || t.oid::regclass || ' ADD CONSTRAINT ' || quote_ident(c.conname) || ' '
+                                || pg_get_constraintdef(c.oid),
                             pg_get_indexdef(i.indexrelid)),
                         coalesce(
-                            format('ALTER TABLE %s DROP CONSTRAINT %I', t.oid::regclass, c.conname),
-                            format('DROP INDEX %s', i.indexrelid::regclass))
+                            'ALTER TABLE ' || t.oid::regclass || ' DROP CONSTRAINT ' || quote_ident(c.conname),
+                            'DROP INDEX ' || i.indexrelid::regclass)
                  FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
                  LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = t.oid
                  WHERE t.relnamespace = $1::text::regnamespace

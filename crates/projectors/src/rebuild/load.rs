@@ -1,7 +1,7 @@
 //! Folding the book into tables that nobody sees yet, as fast as the machine can: one task reads and understands events, one folds
 //! them into rows in memory, one writes the rows.
 //!
-//! What is in memory is bounded: a few batches between the reader and the fold, the rows of [`HELD`] bytes of events, and a few
+//! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
 //! chunks of lines between the fold and the writer.
 
 use std::collections::HashSet;
@@ -35,8 +35,6 @@ const SPAN: i64 = 5_000;
 const BATCH: usize = 4 << 20;
 /// How many batches may wait to be folded.
 const WAITING: usize = 2;
-/// How many bytes of events may have gone into the rows that are held.
-const HELD: usize = 64 << 20;
 /// What an event counts beside its JSON.
 const EVENT: usize = 256;
 /// How many positions are few enough to leave them to the swap.
@@ -45,9 +43,14 @@ const FEW: i64 = 5_000;
 const ROUNDS: usize = 5;
 
 /// Loads the book into the empty tables of a version. Returns how far.
-pub(super) async fn load(book: &Daybook, next: &Projection, progress: Progress<'_>) -> Result<i64, ViewError> {
+pub(super) async fn load(
+    book: &Daybook,
+    next: &Projection,
+    held_bytes: usize,
+    progress: Progress<'_>,
+) -> Result<i64, ViewError> {
     let writer = Writer::start(book.connect().await?);
-    let loaded = fold_all(book, next, writer.handle(), progress).await;
+    let loaded = fold_all(book, next, held_bytes, writer.handle(), progress).await;
     // What the writer says comes first: the others notice only that it is gone.
     writer.stop().await?;
     loaded
@@ -56,13 +59,14 @@ pub(super) async fn load(book: &Daybook, next: &Projection, progress: Progress<'
 async fn fold_all(
     book: &Daybook,
     next: &Projection,
+    held_bytes: usize,
     writer: WriterHandle,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
     let reader = book.connect().await?;
     let indexes = Indexes::take_away(&reader, &next.schema).await?;
     let building = Building::new(next.schema.clone(), reader, writer, indexes);
-    let mut loading = Loading { book, next, building, poisoned: HashSet::new(), weight: 0, done: 0 };
+    let mut loading = Loading { book, next, building, poisoned: HashSet::new(), held_bytes, weight: 0, done: 0 };
     for round in 0..ROUNDS {
         let head = book.head().await?.position;
         if round > 0 && head - loading.done <= FEW {
@@ -84,7 +88,9 @@ struct Loading<'l> {
     building: Building,
     /// The streams that are parked.
     poisoned: HashSet<String>,
-    /// How many bytes of events have gone into the rows that are held.
+    /// How many bytes of events may go into the rows that are held.
+    held_bytes: usize,
+    /// How many have.
     weight: usize,
     /// Everything up to this position is folded.
     done: i64,
@@ -118,7 +124,7 @@ impl Loading<'_> {
         }
         (self.next.view.project)(&Store::building(&self.building), &batch.events).await?;
         self.weight += batch.weight;
-        if self.weight >= HELD {
+        if self.weight >= self.held_bytes {
             self.building.let_go().await?;
             self.weight = 0;
         }

@@ -33,6 +33,10 @@ const SWAP_WAIT: &str = "200ms";
 /// How long a swap then leaves the way free.
 const SWAP_PAUSE: Duration = Duration::from_millis(500);
 
+/// How many bytes of events go into the rows that a rebuild holds in memory, unless it is said otherwise. A row takes a few times as
+/// much memory as the JSON of its events.
+pub const HELD_BYTES: usize = 64 << 20;
+
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
 
@@ -44,7 +48,7 @@ pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'stati
     if shown_version(book, view).await?.is_some() {
         return Ok(());
     }
-    match rebuild_from(book, topology, view, None, &|_, _| {}).await? {
+    match rebuild_from(book, topology, view, None, HELD_BYTES, &|_, _| {}).await? {
         Some(version) => tracing::info!(view = view.name, version, "the view is built"),
         None => tracing::debug!(view = view.name, "another process has built the view"),
     }
@@ -61,9 +65,23 @@ pub async fn rebuild(
     view: &'static ViewSpec,
     progress: Progress<'_>,
 ) -> Result<i32, ViewError> {
+    rebuild_within(book, topology, view, HELD_BYTES, progress).await
+}
+
+/// Does the same, and holds rows in memory that come from so many bytes of events, at most and but for one batch.
+///
+/// # Errors
+/// [`ViewError`] when the book or the tables failed; then the view is as it was.
+pub async fn rebuild_within(
+    book: &Daybook,
+    topology: &Topology,
+    view: &'static ViewSpec,
+    held_bytes: usize,
+    progress: Progress<'_>,
+) -> Result<i32, ViewError> {
     loop {
         let shown = shown_version(book, view).await?;
-        if let Some(version) = rebuild_from(book, topology, view, shown, progress).await? {
+        if let Some(version) = rebuild_from(book, topology, view, shown, held_bytes, progress).await? {
             return Ok(version);
         }
     }
@@ -75,6 +93,7 @@ async fn rebuild_from(
     topology: &Topology,
     view: &'static ViewSpec,
     shown: Option<i32>,
+    held_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<Option<i32>, ViewError> {
     // One rebuild of a view at a time; the lock is the connection's.
@@ -86,7 +105,7 @@ async fn rebuild_from(
     let next = Projection::new(view, shown.unwrap_or(0) + 1);
     drop_all_but(&guard, view, shown).await?;
     make_tables(&mut guard, &next).await?;
-    let mut done = match load::load(book, &next, progress).await {
+    let mut done = match load::load(book, &next, held_bytes, progress).await {
         Ok(done) => done,
         Err(error) if is_refused(&error) => {
             // One by one, so that it turns out which event it is.
