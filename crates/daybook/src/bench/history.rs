@@ -74,6 +74,10 @@ fn stock(sku: &Sku) -> StreamName {
     StreamName::of("stock", format!("{sku}@{}", LocationId::default()))
 }
 
+fn owner(order_id: OrderId) -> ReservationOwner {
+    format!("order:{order_id}").parse().expect("a valid owner")
+}
+
 fn received(sku: &Sku) -> Fact {
     let quantity = Quantity::new(1_000_000).expect("a valid quantity");
     let event = StockReceived { sku: sku.clone(), location: LocationId::default(), quantity, reference: None };
@@ -133,7 +137,7 @@ fn placing(order: &OrderPlaced) -> Vec<Fact> {
             sku: line.sku.clone(),
             location: line.location.clone(),
             reservation_id: line.reservation_id,
-            owner: ReservationOwner::Order(order.order_id),
+            owner: owner(order.order_id),
             quantity: line.quantity,
             expires_at: None,
         };
@@ -156,7 +160,7 @@ fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
                     sku: line.sku.clone(),
                     location: line.location.clone(),
                     reservation_id: line.reservation_id,
-                    owner: ReservationOwner::Order(order_id),
+                    owner: owner(order_id),
                     quantity: line.quantity,
                 };
                 (stock(&line.sku), committed.into())
