@@ -6,9 +6,10 @@ mod contract;
 use std::path::PathBuf;
 
 use daybook::embedded::postgres::{Postgres, PostgresSettings};
-use daybook_event_store::{AsOf, Daybook, Filter, Outcome, StoreSettings};
+use daybook_event_store::{AsOf, Daybook, Filter, Outcome, Step, StoreSettings};
 use daybook_tests::{binary, directory};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use self::contract::write;
 
