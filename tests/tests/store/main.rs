@@ -48,7 +48,7 @@ async fn a_value_that_cannot_be_kept_fails_its_unit_and_what_rests_on_it() {
     let book = book().await;
     let mut appender = book.book.appender().await.expect("it connects");
     let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
-        let Step::Write(mut unit) = write(id, reads, writes) else { unreachable!("it writes") };
+        let Step::Write(mut unit) = write(id, reads, writes) else { panic!("it writes") };
         unit.events[0].data = "{".to_owned();
         Step::Write(unit)
     };
