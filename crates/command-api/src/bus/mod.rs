@@ -202,7 +202,6 @@ impl Bus {
 
     /// A bus on a book, and its work, which somebody has to run: where that is dropped, the bus is gone as if its process had
     /// been killed.
-    #[must_use]
     pub fn on<B: Store, H: Host>(
         host: H,
         book: B,
