@@ -25,11 +25,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daybook-query-api",
         ],
     ),
-    // The nemesis starts private servers as `up` does, and decides again what was decided. The simulation runs the bus and the
-    // consumers on contracts of its own.
+    // The nemesis starts private servers as `up` does, signs tokens by a clock that is wrong, and decides again what was decided.
+    // The simulation runs the bus and the consumers on contracts of its own.
     (
         "daybook-tests",
-        &["daybook", "daybook-command-api", "daybook-domain", "daybook-event-store", "daybook-event-stream"],
+        &[
+            "daybook",
+            "daybook-access",
+            "daybook-command-api",
+            "daybook-domain",
+            "daybook-event-store",
+            "daybook-event-stream",
+        ],
     ),
 ];
 

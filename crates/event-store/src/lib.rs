@@ -25,4 +25,4 @@ pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};
 pub use record::RecordedEvent;
 pub use settings::{Daybook, StoreError, StoreSettings, chain};
-pub use snapshot::{LoadedStream, Snapshot};
+pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

@@ -29,6 +29,9 @@ pub struct KafkaSettings {
     pub topology: Topology,
     /// How many copies of each partition a new topic gets.
     pub replication: i32,
+    /// How long the broker may keep a consumer waiting that has read everything; up to a minute. Apache Kafka answers as soon as
+    /// something comes, so a long wait costs no time and saves questions; the embedded broker answers only when it is over.
+    pub fetch_wait: Duration,
 }
 
 /// Why the topics are not as they should be.
@@ -122,6 +125,20 @@ impl KafkaSettings {
             Ok(())
         };
         tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
+    }
+
+    /// Asks the broker whether it is there.
+    ///
+    /// # Errors
+    /// [`TopicError`] when it does not answer in time.
+    pub async fn answers(&self, patience: Duration) -> Result<(), TopicError> {
+        let client = self.client();
+        let ask = move || {
+            let consumer: BaseConsumer = client.create()?;
+            consumer.fetch_metadata(None, patience)?;
+            Ok(())
+        };
+        tokio::task::spawn_blocking(ask).await.map_err(|_| TopicError::Interrupted)?
     }
 
     async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {

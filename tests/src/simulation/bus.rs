@@ -160,7 +160,7 @@ fn judge(tables: &Tables, calls: Vec<Call>, told: Told) -> Verdict {
     let mut verdict = Verdict { told, checks, ..Verdict::default() };
     for attempt in attempts {
         match attempt.answer {
-            Answer::Accepted(_) => verdict.accepted += 1,
+            Answer::Accepted(_) | Answer::Shown(_) => verdict.accepted += 1,
             Answer::Refused { .. } => verdict.refused += 1,
             Answer::Unknown(_) => verdict.open += 1,
         }

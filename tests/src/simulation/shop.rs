@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::scheduler::Place;
 use crate::nemesis::{
     ACTOR,
-    history::{Answer, Attempt, Call, History, Receipt, ReceivedEvent, ReceivedStream},
+    history::{Answer, Attempt, Call, History, Receipt, ReceivedEvent, ReceivedStream, Via},
     load::HOT,
     random::Random,
 };
@@ -174,7 +174,8 @@ impl Shop {
         };
         let answered = self.history.tick();
         self.place.tell(|| format!("{} {} by bus {via}: {}", call.name, call.key, told(&answer)));
-        call.attempts.push(Attempt { sent, at, answered, until: self.place.now(), via, answer: answer.clone() });
+        let (via, until, expired) = (Via::Command(via), self.place.now(), false);
+        call.attempts.push(Attempt { sent, at, answered, until, via, expired, answer: answer.clone() });
         answer
     }
 }
@@ -209,7 +210,9 @@ fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
             | CommandError::Lost
             | CommandError::Stopped),
         ) => Answer::Unknown(unknown.to_string()),
-        Err(wrong @ (CommandError::KeyReused(_) | CommandError::Unreadable(_))) => panic!("{wrong}"),
+        Err(wrong @ (CommandError::KeyReused(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_))) => {
+            panic!("{wrong}")
+        }
     }
 }
 
@@ -232,6 +235,7 @@ fn told(answer: &Answer) -> String {
     match answer {
         Answer::Accepted(receipt) if receipt.replayed => format!("accepted before, up to {}", receipt.position),
         Answer::Accepted(receipt) => format!("accepted, up to {}", receipt.position),
+        Answer::Shown(position) => format!("shown, up to {position}"),
         Answer::Refused { detail, .. } => format!("refused: {detail}"),
         Answer::Unknown(why) => format!("unknown: {why}"),
     }

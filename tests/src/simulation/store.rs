@@ -109,7 +109,7 @@ impl Tables {
         let newer = self
             .snapshots
             .get(&stream)
-            .is_none_or(|(fold, old)| (*fold, old.version) < (fold_version, snapshot.version));
+            .is_none_or(|(fold, old)| (*fold, old.version) <= (fold_version, snapshot.version));
         if newer {
             self.snapshots.insert(stream, (fold_version, snapshot));
         }

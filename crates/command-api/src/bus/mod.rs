@@ -20,7 +20,7 @@ use std::sync::{
 };
 
 use chrono::{DateTime, Utc};
-use daybook_domain::{Actor, Command, Refusal};
+use daybook_domain::{Actor, Command, Refusal, StreamName};
 use daybook_event_store::{Store, StoreError};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
@@ -137,7 +137,7 @@ pub struct Receipt {
 }
 
 /// Why a command was not accepted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
     /// A rule said no. Nothing was written.
     #[error(transparent)]
@@ -158,23 +158,27 @@ pub enum CommandError {
     /// same id tells.
     #[error("the outcome was lost")]
     Lost,
-    /// The book holds something that this program cannot read.
-    #[error("the book cannot be read: {0}")]
-    Unreadable(String),
+    /// A stream that the command needs holds something that this program cannot read. Nothing was written.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableStream),
+    /// What was decided cannot be written down: it holds a value that the store cannot keep. Nothing was written.
+    #[error("it cannot be written down: {0}")]
+    Unwritable(String),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
     Stopped,
 }
 
-impl CommandError {
-    /// The same failure, for another command that met it.
-    fn again(&self) -> Self {
-        match self {
-            Self::Failed(error) => Self::Failed(Arc::clone(error)),
-            Self::Lost => Self::Lost,
-            other => Self::Unreadable(other.to_string()),
-        }
-    }
+/// A stream that this program cannot read: an event is damaged, or was written by a later version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stream} cannot be read at version {version}: {reason}")]
+pub struct UnreadableStream {
+    /// The stream.
+    pub stream: StreamName,
+    /// The version of the event that cannot be read.
+    pub version: i32,
+    /// Why.
+    pub reason: String,
 }
 
 /// A command that waits for its outcome.

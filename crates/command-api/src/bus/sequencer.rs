@@ -19,7 +19,7 @@ use super::{
     BusSettings, CommandError, Host, Job,
     cache::Cache,
     decided::{self, Decided},
-    load::{Loaded, Wanted, load},
+    load::{Folded, Loaded, Waiting, load},
 };
 use crate::Clock;
 
@@ -59,7 +59,7 @@ pub(super) struct Sequencer<B: Store, H: Host> {
     appender: Option<Appender<B::Session>>,
     /// Receipts that are being written for commands that went as decided.
     answers: TaskTracker,
-    wanted: Wanted,
+    wanted: Vec<Waiting>,
     loads: FuturesUnordered<H::Task<Loaded>>,
 }
 
@@ -86,7 +86,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
             commits: FuturesUnordered::new(),
             appender: None,
             answers: TaskTracker::new(),
-            wanted: Wanted::default(),
+            wanted: Vec::new(),
             loads: FuturesUnordered::new(),
         }
     }
@@ -121,7 +121,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
     }
 
-    fn decide_all(&mut self, jobs: Vec<Job>) {
+    fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
         let now = self.clock.now();
         for job in jobs {
             self.decide(job, now);
@@ -135,8 +135,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
             Ok(decision) => decided::write(&job, &view, &decision, now).map(|step| (step, Some(decision), None)),
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &view), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
-                self.wanted.streams.extend(view.missing());
-                self.wanted.jobs.push(job);
+                self.wanted.push(Waiting { job, streams: view.missing() });
                 return;
             }
         };
@@ -161,30 +160,37 @@ impl<B: Store, H: Host> Sequencer<B, H> {
     }
 
     fn start_load(&mut self) {
-        if !self.wanted.jobs.is_empty() && self.loads.len() < MAX_LOADS {
-            let wanted = mem::take(&mut self.wanted);
-            let load = load(self.host.clone(), self.book.clone(), wanted, self.settings.snapshot_after);
+        if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
+            let waiting = mem::take(&mut self.wanted);
+            let load = load(self.host.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
             self.loads.push(self.host.spawn(load));
         }
     }
 
     fn take_in(&mut self, loaded: Option<Loaded>) {
-        let Some(Loaded { jobs, streams }) = loaded else {
-            // The task panicked. Its jobs are gone with it, which tells their senders that the outcome is lost.
+        let Some(Loaded { waiting, streams }) = loaded else {
+            // The task panicked. Its commands are gone with it, which tells their senders that the outcome is lost.
             tracing::error!("a load was lost");
             return;
         };
         match streams {
-            Ok(streams) => {
-                for (stream, entry) in streams {
+            Ok(Folded { entries, unreadable }) => {
+                for (stream, entry) in entries {
                     self.cache.insert(stream, entry);
+                }
+                let mut jobs = Vec::with_capacity(waiting.len());
+                for Waiting { job, streams } in waiting {
+                    match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                        Some(error) => job.answer(Err(error.clone().into())),
+                        None => jobs.push(job),
+                    }
                 }
                 self.decide_all(jobs);
             }
             Err(error) => {
                 tracing::warn!(%error, "streams could not be loaded");
-                for job in jobs {
-                    job.answer(Err(error.again()));
+                for Waiting { job, .. } in waiting {
+                    job.answer(Err(CommandError::Failed(Arc::clone(&error))));
                 }
             }
         }
@@ -234,7 +240,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
             // The repetition of a refused command had nothing to write.
-            Outcome::Duplicate { .. } => !decided.written.is_empty(),
+            Outcome::Duplicate { .. } | Outcome::Unacceptable { .. } => !decided.written.is_empty(),
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
@@ -244,6 +250,10 @@ impl<B: Store, H: Host> Sequencer<B, H> {
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
                     self.forget(&decided.written);
                     self.repeat(decided.job, first_position, events, same_fingerprint);
+                }
+                Outcome::Unacceptable { reason } => {
+                    self.forget(&decided.written);
+                    decided.job.answer(Err(CommandError::Unwritable(reason)));
                 }
                 Outcome::Conflict { actual } => {
                     self.forget(&decided.written);
@@ -279,11 +289,11 @@ impl<B: Store, H: Host> Sequencer<B, H> {
             job.answer(Err(CommandError::Contended));
             return;
         }
-        for (stream, _) in actual {
-            self.cache.forget(&stream);
-            self.wanted.streams.insert(stream.into());
+        for (stream, _) in &actual {
+            self.cache.forget(stream);
         }
-        self.wanted.jobs.push(job);
+        let streams = actual.into_iter().map(|(stream, _)| stream.into()).collect();
+        self.wanted.push(Waiting { job, streams });
     }
 
     /// Takes back what was decided and is not on its way yet.
@@ -300,7 +310,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {
-            job.answer(Err(error.again()));
+            job.answer(Err(error.clone()));
         }
         let again = self.undo_next();
         self.decide_all(again);

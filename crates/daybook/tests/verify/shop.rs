@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daybook::{
-    embedded::broker::{Broker, Topic},
+    embedded::broker::{Broker, FETCH_WAIT, Topic},
     verify::{self, Verdict},
 };
 use daybook_command_api::{Bus, BusSettings, Clock, Submission};
@@ -25,6 +25,7 @@ const TABLES: &[&str] = &[
     "public.commands",
     "public.parked_events",
     "public.views",
+    "public.relay_partitions",
     "stock_v1.stock",
     "order_v1.order_timeline",
     "category_v1.categories",
@@ -39,7 +40,7 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
     let topics = topology().topics().into_iter().map(|name| Topic { name, partitions: 4 });
     let broker = Broker::start(topics.collect()).await.expect("a broker starts");
     let brokers = broker.bootstrap_servers().to_owned();
-    (broker, KafkaSettings { brokers, topology: topology(), replication: 1 })
+    (broker, KafkaSettings { brokers, topology: topology(), replication: 1, fetch_wait: FETCH_WAIT })
 }
 
 /// A shop that has taken a few orders, and stands still.

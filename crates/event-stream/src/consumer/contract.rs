@@ -7,6 +7,7 @@
 use std::{collections::HashMap, future::Future, time::Duration};
 
 use daybook_event_store::RecordedEvent;
+use uuid::Uuid;
 
 use super::{ConsumerError, parked::Poisoned};
 use crate::envelope::{Delivery, EnvelopeError};
@@ -77,6 +78,12 @@ pub trait Surroundings: Sync {
     /// # Errors
     /// [`ConsumerError::Fenced`] where the consumer was removed meanwhile; otherwise the store failed.
     fn take(&self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
+
+    /// Which history of the book this is: another one since it was restored from a back-up.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn history(&self) -> impl Future<Output = Result<Uuid, ConsumerError>> + Send;
 
     /// What was published to each partition.
     ///

@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use daybook_event_store::{Daybook, Filter, RecordedEvent};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     Consumer, ConsumerError, Effect, checkpoints,
@@ -28,6 +29,10 @@ impl<'c, E> Here<'c, E> {
 impl<E: Effect> Surroundings for Here<'_, E> {
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
         checkpoints::take(self.book, &self.consumer.name, partitions).await
+    }
+
+    async fn history(&self) -> Result<Uuid, ConsumerError> {
+        Ok(self.book.head().await?.epoch)
     }
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, checkpoints,
+    contract::Surroundings,
     group::{Change, Group},
     here::Here,
     share::{BATCH, Part, Share},
@@ -98,7 +99,8 @@ impl<E: Effect> Consumer<E> {
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
                             let (name, topology, around) = (&self.name, &kafka.topology, &around);
-                            running.push(Share { name, topology, around, parts, batch: BATCH }.run());
+                            let history = around.history().await?;
+                            running.push(Share { name, topology, around, history, parts, batch: BATCH }.run());
                         }
                     }
                 }
@@ -123,6 +125,6 @@ impl<E: Effect> Consumer<E> {
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
 fn show(progress: &ConsumerProgress) {
     let name = progress.consumer.clone();
-    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
 }

@@ -7,6 +7,7 @@ use std::{pin::pin, time::Duration};
 
 use daybook_event_store::RecordedEvent;
 use futures::future::{Either, select, select_all};
+use uuid::Uuid;
 
 use super::{
     ConsumerError, EffectError,
@@ -37,6 +38,8 @@ pub struct Share<'c, S, M> {
     pub topology: &'c Topology,
     /// What it keeps, reads and waits for.
     pub around: &'c S,
+    /// The history of the book: what is of another one is not taken in.
+    pub history: Uuid,
     /// The partitions; at least one.
     pub parts: Vec<Part<M>>,
     /// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps.
@@ -139,8 +142,11 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition().clone()).collect();
         loop {
             self.around.back_off(backoff.time()).await;
-            match self.around.take(&own).await {
-                Ok(taken) => {
+            // What has failed may be a database that another one has taken the place of, with a book of another history.
+            let anew = async { Ok((self.around.take(&own).await?, self.around.history().await?)) };
+            match anew.await {
+                Ok((taken, history)) => {
+                    self.history = history;
                     for (part, checkpoint) in self.parts.iter_mut().zip(taken) {
                         part.checkpoint = checkpoint;
                     }
@@ -197,6 +203,11 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
                 tracing::error!(topic = queue.partition().topic, message.offset, %error, "a foreign message");
+                self.count("daybook_consumer_foreign_total", 1);
+            }
+            Ok(delivery) if delivery.history != self.history => {
+                // Left behind when the book was restored. The relay removes it, and publishes what is to stand in its place.
+                tracing::debug!(topic = queue.partition().topic, message.offset, "a message of another history");
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.event.position <= *position => {

@@ -20,9 +20,11 @@ use daybook_event_stream::{
     },
 };
 use futures::future::{Either, select};
+use uuid::Uuid;
 
 use super::{
     super::{scheduler::Place, server::Server},
+    HISTORY,
     topic::{Group, Topic},
     views::{OwnedStep, Views},
 };
@@ -54,6 +56,10 @@ impl Surroundings for Around {
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
         let partitions = partitions.to_vec();
         Ok(self.server.ask("take over", move |views, _| views.take(&partitions)).await?)
+    }
+
+    async fn history(&self) -> Result<Uuid, ConsumerError> {
+        Ok(HISTORY)
     }
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
@@ -127,7 +133,7 @@ async fn serve(around: &Around, topic: &Topic, group: &Group, member: u64) -> Co
             match begin(around, topic, &partitions).await {
                 Ok(parts) => {
                     let (topology, batch) = (&*around.topology, around.batch);
-                    Share { name: "view", topology, around, parts, batch }.run().await
+                    Share { name: "view", topology, around, history: HISTORY, parts, batch }.run().await
                 }
                 Err(error) => error,
             }

@@ -37,6 +37,8 @@ const DATABASE: Group = Group(0);
 const WORLD: Group = Group(1);
 /// Each life of a member is a group of its own, from this one on.
 const MEMBERS: u32 = 10;
+/// The history of the book; no book is restored here.
+const HISTORY: Uuid = Uuid::from_u128(1);
 /// How long everybody has at the end, when nothing goes wrong any more.
 const PATIENCE: u64 = 3_000;
 
@@ -221,7 +223,8 @@ impl World {
             let mut last = self.published.get(&partition.nr).copied().unwrap_or(0);
             for event in self.of(&views.book, partition.nr) {
                 if event.position > last {
-                    self.topic.produce(partition.nr, Ok(Delivery { event: event.clone(), prev_sequence: last }));
+                    let delivery = Delivery { event: event.clone(), prev_sequence: last, history: HISTORY };
+                    self.topic.produce(partition.nr, Ok(delivery));
                     last = event.position;
                 }
             }
