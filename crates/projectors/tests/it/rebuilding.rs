@@ -1,8 +1,11 @@
 //! Rebuilding: beside the old version, and nobody who reads or writes meanwhile notices.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use daybook_event_store::Daybook;
@@ -12,7 +15,6 @@ use daybook_projectors::{
     views,
 };
 use daybook_test_postgres::TestDatabase;
-use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::{sync::Notify, task::JoinSet};
 
@@ -88,11 +90,6 @@ fn read_all_the_time(database: &TestDatabase, queries: &Arc<AtomicUsize>) -> Run
     })
 }
 
-/// Waits until a view has passed a position. Boxed, since the compiler does not see otherwise that the wait may be sent.
-fn passes<'w>(book: &'w Daybook, view: &'w str, position: i64) -> BoxFuture<'w, ()> {
-    Box::pin(async move { until("the view has passed it", async || has_passed(book, view, position).await).await })
-}
-
 /// Reads what it has seen written, by its position, again and again: once a view says that it has passed a position, it shows all
 /// orders up to there, whichever version it is.
 fn read_with_tokens(database: &TestDatabase, book: &Daybook, queries: &Arc<AtomicUsize>) -> Running {
@@ -107,7 +104,9 @@ fn read_with_tokens(database: &TestDatabase, book: &Daybook, queries: &Arc<Atomi
             for (view, table) in
                 [("order", "orders"), ("customer_orders", "customer_orders"), ("sales_by_day", "sales_orders")]
             {
-                passes(&book, view, position).await;
+                while !has_passed(&book, view, position).await {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
                 let sql = format!("SELECT count(*) FROM read.{table}");
                 let shown: i64 = client.query_one(&sql, &[]).await.expect("no query fails").get(0);
                 assert!(shown >= orders, "{view} shows {shown} of {orders} orders up to position {position}");
