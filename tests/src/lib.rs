@@ -3,6 +3,7 @@
 //! The journeys see nothing of the engine but its binary, its HTTP and GraphQL APIs, and Kafka.
 
 pub mod nemesis;
+pub mod simulation;
 
 use std::{
     fs::{self, File},

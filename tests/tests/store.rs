@@ -97,6 +97,41 @@ async fn units_are_whole_and_conflicts_and_duplicates_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_kept_fails_its_unit_and_what_rests_on_it() {
+    let book = book().await;
+    let mut appender = book.book.appender().await.expect("it connects");
+    let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
+        let Step::Write(mut unit) = write(id, reads, writes) else { unreachable!("it writes") };
+        unit.events[0].data = "{".to_owned();
+        Step::Write(unit)
+    };
+    let mut steps: Vec<_> =
+        (0..20).map(|id| write(id, &[(&format!("own-{id}"), 0)], &[&format!("own-{id}")])).collect();
+    steps.extend([
+        write(20, &[("a-1", 0)], &["a-1"]),
+        spoilt(21, &[("a-1", 1)], &["a-1"]),
+        write(22, &[("a-1", 2)], &["a-1"]),
+        Step::Check { command_id: Uuid::from_u128(23), fingerprint: vec![], reads: vec![("own-3".into(), 1)] },
+        spoilt(24, &[("b-1", 0)], &["b-1"]),
+        write(25, &[("c-1", 0)], &["c-1"]),
+    ]);
+    let outcomes = appender.append(&steps).await.expect("it appends the rest");
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let as_it_should = match index {
+            21 | 24 => matches!(outcome, Outcome::Unacceptable { reason } if reason.starts_with("22P02")),
+            22 => matches!(outcome, Outcome::Conflict { .. }),
+            23 => *outcome == Outcome::Confirmed,
+            _ => matches!(outcome, Outcome::Appended { .. }),
+        };
+        assert!(as_it_should, "{index}: {outcome:?}");
+    }
+    let events = book.book.read_after(0, 100, &Filter::default()).await.expect("it reads");
+    assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
+    let again = appender.append(&[write(26, &[("a-1", 1)], &["a-1"])]).await.expect("the appender goes on");
+    assert!(matches!(again[..], [Outcome::Appended { first_position: 23, .. }]), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
     const WRITERS: u128 = 8;
     const UNITS: u128 = 60;

@@ -1,5 +1,7 @@
-//! Configuration: where the servers are. Every value is a flag and an environment variable; what neither says is found in the
-//! `ready.json` of a running `daybook up`.
+//! Configuration: where the servers are. Every value is a flag and an environment variable, and may stand in a [`file`]; what none
+//! of them says is found in the `ready.json` of a running `daybook up`.
+
+pub mod file;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use daybook_domain::ids::{Channel, LocationId};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::KafkaSettings;
 use serde::{Deserialize, Serialize};
@@ -91,6 +94,24 @@ impl Topics {
             replication: self.replication,
             fetch_wait: self.fetch_wait_ms.map_or(wait, Duration::from_millis),
         }
+    }
+}
+
+/// What guests and customers may buy.
+#[derive(Debug, Clone, Args)]
+pub struct Storefront {
+    /// The channels that guests and customers may open carts in; staff may name any.
+    #[arg(long, env = "DAYBOOK_STOREFRONT_CHANNELS", value_delimiter = ',', default_value = "web")]
+    pub storefront_channels: Vec<Channel>,
+    /// The locations that guests and customers may have goods sent from; any when left out.
+    #[arg(long, env = "DAYBOOK_STOREFRONT_LOCATIONS", value_delimiter = ',')]
+    pub storefront_locations: Vec<LocationId>,
+}
+
+impl From<Storefront> for daybook_command_api::http::Storefront {
+    fn from(flags: Storefront) -> Self {
+        let locations = (!flags.storefront_locations.is_empty()).then_some(flags.storefront_locations);
+        Self { channels: flags.storefront_channels, locations }
     }
 }
 

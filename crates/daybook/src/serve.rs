@@ -1,29 +1,32 @@
 //! `daybook serve`: the engine, in one process or in several, by roles.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use axum::{
     Json, Router,
-    http::{StatusCode, Uri, header},
+    http::{StatusCode, Uri},
     response::IntoResponse,
     routing::get,
-    serve::{Listener, ListenerExt},
 };
 use clap::ValueEnum;
-use daybook_access::Keys;
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_access::{Keys, rates::RateLimits};
+use daybook_command_api::{
+    Bus, BusSettings, Clock,
+    http::{CommandApi, Storefront},
+};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{asyncapi, config::Topics};
-
-/// How long requests that are under way may take when the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+use crate::{
+    asyncapi,
+    config::{self, Topics},
+    edge::{self, EdgeLimits, problem},
+    health::Health,
+    telemetry,
+};
 
 /// A part of the engine that can run in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -63,7 +66,11 @@ pub struct Args {
     #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
     no_introspection: bool,
     #[command(flatten)]
+    storefront: config::Storefront,
+    #[command(flatten)]
     topics: Topics,
+    #[command(flatten)]
+    limits: edge::Flags,
 }
 
 /// What a process of the engine is made of.
@@ -82,8 +89,29 @@ pub struct Settings {
     pub command_url: Option<String>,
     /// Whether GraphQL schemas may be asked for by introspection.
     pub introspection: bool,
+    /// What guests and customers may buy.
+    pub storefront: Storefront,
+    /// What clients may take.
+    pub limits: Limits,
     /// How much of the book topics are filled with after they were lost; all of it when absent.
     pub refill_bytes: Option<i64>,
+}
+
+/// What clients may take.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Of connections.
+    pub edge: EdgeLimits,
+    /// How often they may ask.
+    pub rates: RateLimits,
+    /// How many subscriptions they may have.
+    pub streams: daybook_query_api::StreamLimits,
+}
+
+impl From<&edge::Flags> for Limits {
+    fn from(flags: &edge::Flags) -> Self {
+        Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams() }
+    }
 }
 
 /// A running process of the engine.
@@ -109,6 +137,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
         introspection: !args.no_introspection,
+        storefront: args.storefront.into(),
+        limits: (&args.limits).into(),
         refill_bytes: None,
     };
     let mut running = start(settings).await?;
@@ -154,7 +184,8 @@ pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
     migrate(&book).await?;
-    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let metrics = Arc::new(telemetry::measure()?);
+    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone()).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", settings.listen))?;
@@ -163,7 +194,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let mut tasks = JoinSet::new();
     let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
     let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
-    let mut router = health(&book, metrics).route("/asyncapi.json", asyncapi);
+    let metrics = get(move || std::future::ready(metrics.render()));
+    let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
@@ -181,7 +213,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     if settings.roles.contains(&Role::CommandApi) {
         let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        router = router.merge(CommandApi::new(bus, settings.keys.clone()).router());
+        let api = CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront);
+        router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }
     if settings.roles.contains(&Role::QueryApi) {
@@ -192,60 +225,32 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
             patience: daybook_query_api::PATIENCE,
-            streams: daybook_query_api::StreamLimits::default(),
+            streams: settings.limits.streams,
+            rates: settings.limits.rates.clone(),
+            sockets: daybook_query_api::SocketLimits::default(),
             now: Arc::new(move || clock.now()),
         }));
     }
-    let router = router.fallback(not_found);
+    let router = router.fallback(not_found).method_not_allowed_fallback(async || no_such_method());
+    let mut limits = settings.limits.edge;
+    limits.connections = edge::make_room(limits.connections);
     let shutdown = stop.clone();
     tasks.spawn(async move {
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection waits for full packets");
-            }
-        });
-        serve_http(listener, router, shutdown).await
+        edge::serve(listener, router, limits, shutdown).await;
+        Ok(())
     });
     Ok(Running { address, book, stop, tasks })
 }
 
-async fn serve_http<L>(listener: L, router: Router, stop: CancellationToken) -> anyhow::Result<()>
-where
-    L: Listener<Addr = SocketAddr>,
-{
-    let stopped = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    tokio::select! {
-        served = serving.into_future() => Ok(served?),
-        () = async { stopped.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
-}
-
 /// What is not served here.
 async fn not_found(uri: Uri) -> impl IntoResponse {
-    let problem = json!({
-        "type": "/problems/not_found", "title": "There is nothing here", "status": 404, "code": "not_found",
-        "detail": format!("{} is no address of this server", uri.path()),
-    });
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string())
+    let detail = format!("{} is no address of this server", uri.path());
+    problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here", &detail)
 }
 
-fn health(book: &Daybook, metrics: PrometheusHandle) -> Router {
-    let book = book.clone();
-    let metrics = Arc::new(metrics);
-    let ready = move || {
-        let book = book.clone();
-        async move {
-            match book.head().await {
-                Ok(head) => (StatusCode::OK, format!("ready at position {}\n", head.position)),
-                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
-            }
-        }
-    };
-    Router::new()
-        .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
+fn no_such_method() -> impl IntoResponse {
+    let title = "The path knows no such method";
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, "the header Allow lists those that it knows")
 }
 
 impl Running {

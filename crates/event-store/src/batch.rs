@@ -5,6 +5,8 @@ use std::{borrow::Cow, sync::Arc};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::resolve::versions;
+
 /// An event that has yet to be written. Its version follows from the stream's, its position from the book's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -44,6 +46,14 @@ pub struct Unit {
     pub actor: String,
     /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
+}
+
+impl Unit {
+    /// The versions that its events get, given what it read.
+    #[must_use]
+    pub fn versions(&self) -> Vec<i32> {
+        versions(self)
+    }
 }
 
 /// One step of a batch. Steps stand in the order in which they were decided: a later one may rest on what an earlier
@@ -103,6 +113,11 @@ pub enum Outcome {
         events: i32,
         /// Whether that command said the same.
         same_fingerprint: bool,
+    },
+    /// It holds a value that the store cannot keep, such as a text with a NUL. Nothing was written.
+    Unacceptable {
+        /// What the store said.
+        reason: String,
     },
     /// Something it read has changed, or rests on a step before it that was not written. Nothing was written.
     Conflict {

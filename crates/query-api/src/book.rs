@@ -125,7 +125,13 @@ impl BookSubscription {
         staff_only(context)?;
         plain_filter(types.as_deref(), None)?;
         let filter = Filter { types, stream: None };
-        let events = follow(reader(context)?.book.clone(), after, filter);
+        let book = reader(context)?.book.clone();
+        let head = book.head().await.map_err(|error| failed(&error))?.position;
+        if after > head {
+            // It was given in another history of the book: waiting for it would pass over what stands there now.
+            return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {after}")));
+        }
+        let events = follow(book, after, filter);
         Ok(events.map(|event| event.map(Event::from).map_err(|error| failed(&error))))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::Error;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::Keys;
+use daybook_access::{Keys, rates::ClientAddress};
 use daybook_domain::Actor;
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
@@ -16,7 +16,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::viewer::{Viewer, coded};
+use crate::{
+    streams::RATE_LIMITED,
+    viewer::{Viewer, coded},
+};
 
 /// For how long the token of a guest holds that is made for one mutation.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
@@ -74,7 +77,11 @@ impl Commands {
                 format!("Bearer {token}")
             }
         };
-        let request = hyper::Request::post(format!("{}/commands/{name}", self.url))
+        let mut request = hyper::Request::post(format!("{}/commands/{name}", self.url));
+        if let Some(ClientAddress(address)) = viewer.address {
+            request = request.header("x-forwarded-for", address.to_string());
+        }
+        let request = request
             .header("content-type", "application/json")
             .header("authorization", authorization)
             .header("idempotency-key", key.to_string())
@@ -89,6 +96,7 @@ impl Commands {
         let problem: Problem = serde_json::from_slice(&body).map_err(|error| unavailable(&error))?;
         match problem.status {
             401 => Err(coded("UNAUTHENTICATED", problem.detail)),
+            429 => Err(coded(RATE_LIMITED, problem.detail)),
             500.. => Err(coded("UNAVAILABLE", problem.detail)),
             _ => Ok(Err(problem)),
         }

@@ -11,6 +11,7 @@ mod catalog;
 mod commands;
 mod connection;
 mod cost;
+mod finishing;
 mod http;
 mod inventory;
 mod mutation;
@@ -29,9 +30,10 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use daybook_access::Keys;
+use daybook_access::{Keys, rates::RateLimits};
 use daybook_event_store::Daybook;
 
+pub use http::SocketLimits;
 pub use read::PATIENCE;
 pub use schema::{admin_sdl, storefront_sdl};
 pub use streams::StreamLimits;
@@ -51,6 +53,10 @@ pub struct QuerySettings {
     pub patience: Duration,
     /// How many subscriptions and other streams may be open at once.
     pub streams: StreamLimits,
+    /// How long WebSockets may keep silent.
+    pub sockets: SocketLimits,
+    /// How often who may ask. Each operation on a WebSocket counts.
+    pub rates: RateLimits,
     /// Tells the time.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

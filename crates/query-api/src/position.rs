@@ -21,7 +21,8 @@ pub(crate) struct AtPosition<Q>(Q);
 
 impl<Q: ObjectType> ContainerType for AtPosition<Q> {
     async fn resolve_field(&self, context: &Context<'_>) -> ServerResult<Option<Value>> {
-        let (at, position) = context.param_value::<Option<Long>>(ARGUMENT, None)?;
+        let position = context.param_value::<Option<Long>>(ARGUMENT, None);
+        let (at, position) = position.map_err(|error| context.set_error_path(error))?;
         if let Some(Long(position)) = position {
             let waiting = async { reader(context)?.show(position).await };
             waiting.await.map_err(|error| context.set_error_path(error.into_server_error(at)))?;

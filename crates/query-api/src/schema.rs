@@ -17,17 +17,19 @@ use crate::{
     cart::{CartMutation, CartQuery},
     catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
-    cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
+    cost::{MAX_COMPLEXITY, MAX_DEPTH},
+    finishing::Finishing,
     inventory::{self, InventoryMutation, InventoryQuery, StockLevel},
     mutation::idempotent,
     order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
     position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
-    shape::Shape,
     viewer::coded,
 };
 
+/// How many directives a field may have.
+const MAX_DIRECTIVES: usize = 20;
 /// How many SKUs may be watched at once.
 const MAX_WATCHED: usize = 100;
 
@@ -164,6 +166,7 @@ where
         .directive(idempotent)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
+        .limit_directives(MAX_DIRECTIVES)
 }
 
 /// A schema that answers.
@@ -175,12 +178,11 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader { book: settings.book.clone(), patience: settings.patience })
+        .data(Reader::new(settings.book.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(Cost)
-        .extension(Shape);
+        .extension(Finishing);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 

@@ -1,18 +1,22 @@
 //! How many streams may be open at once: subscriptions, and those who follow the book. Each keeps the database busy.
 
-use std::sync::Arc;
+use std::{any::TypeId, sync::Arc};
 
 use async_graphql::{
     Data, Executor, Request, Response, ServerError,
     parser::types::{DocumentOperations, OperationType},
 };
+use daybook_access::rates::{Rates, TooOften};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::viewer::with_code;
+use crate::viewer::{Viewer, with_code};
+
+/// The code of what is asked too often.
+pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";
 
 /// How many streams may be open at once.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +59,9 @@ impl Streams {
     }
 
     /// The executor of a connection that may have some of them.
-    pub(crate) fn of_connection<E>(&self, schema: E) -> Connection<E> {
+    pub(crate) fn of_connection<E>(&self, schema: E, rates: Rates) -> Connection<E> {
         let own = Arc::new(Semaphore::new(self.limits.per_connection));
-        Connection { schema, own, streams: self.clone() }
+        Connection { schema, own, streams: self.clone(), rates }
     }
 }
 
@@ -65,12 +69,13 @@ fn room_in(semaphore: &Arc<Semaphore>) -> Result<Room, TooMany> {
     Arc::clone(semaphore).try_acquire_owned().map_err(|_| TooMany)
 }
 
-/// An executor whose subscriptions are counted.
+/// An executor whose operations are counted, and whose subscriptions have room.
 #[derive(Clone)]
 pub(crate) struct Connection<E> {
     schema: E,
     own: Arc<Semaphore>,
     streams: Streams,
+    rates: Rates,
 }
 
 impl<E: Executor> Executor for Connection<E> {
@@ -79,6 +84,10 @@ impl<E: Executor> Executor for Connection<E> {
     }
 
     fn execute_stream(&self, mut request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        if let Err(error) = count(&self.rates, session.as_deref()) {
+            let refused = with_code(ServerError::new(error.to_string(), None), RATE_LIMITED);
+            return stream::iter([Response::from_errors(vec![refused])]).boxed();
+        }
         if !runs(&mut request, OperationType::Subscription) {
             return self.schema.execute_stream(request, session);
         }
@@ -107,4 +116,10 @@ pub(crate) fn runs(request: &mut Request, kind: OperationType) -> bool {
             .filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == name.as_str()))
             .any(|(_, operation)| operation.node.ty == kind),
     }
+}
+
+/// Counts an operation of the viewer whose session it is.
+fn count(rates: &Rates, session: Option<&Data>) -> Result<(), TooOften> {
+    let viewer = session.and_then(|data| data.get(&TypeId::of::<Viewer>())).and_then(|viewer| viewer.downcast_ref());
+    viewer.map_or(Ok(()), |Viewer { actor, address, .. }| rates.check(Some(actor), *address))
 }

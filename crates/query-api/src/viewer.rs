@@ -1,6 +1,7 @@
 //! Who is looking.
 
 use async_graphql::{Context, Error, ErrorExtensions, ServerError, Value};
+use daybook_access::rates::ClientAddress;
 use daybook_domain::{Actor, ids::CustomerId};
 
 /// Who is looking, and with which token they came.
@@ -9,6 +10,8 @@ pub(crate) struct Viewer {
     pub(crate) actor: Actor,
     /// The value of their `Authorization` header; a guest may have none.
     pub(crate) authorization: Option<String>,
+    /// The address that they are counted by.
+    pub(crate) address: Option<ClientAddress>,
 }
 
 impl Viewer {

@@ -1,6 +1,9 @@
 //! Reading the body of a command, so that what is wrong with it is named.
 
-use axum::body::Body;
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
 use daybook_domain::Command;
 use futures::StreamExt;
 use serde_json::value::RawValue;
@@ -13,6 +16,24 @@ pub(super) const MAX_BODY: usize = 1 << 20;
 /// How much of a body that is too large is read and thrown away, so that its sender, who is still writing, gets the answer
 /// and not a broken connection.
 const MAX_DRAINED: usize = 32 << 20;
+
+/// Refuses a body that says that it is something else than JSON, or that it is compressed. One that says nothing is taken for
+/// what it has to be.
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let named = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
+    let kind = named(header::CONTENT_TYPE);
+    let essence = kind.as_deref().and_then(|kind| kind.split(';').next()).map(str::trim_end);
+    if essence.is_some_and(|essence| essence != "application/json" && !essence.ends_with("+json")) {
+        return Err(Problem::unsupported("the body of a command is application/json"));
+    }
+    if kind.is_some_and(|kind| kind.contains("charset=") && !kind.contains("utf-8")) {
+        return Err(Problem::unsupported("JSON is written in UTF-8"));
+    }
+    if named(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(Problem::unsupported("the body of a command is not compressed"));
+    }
+    Ok(())
+}
 
 /// Reads a body up to its limit.
 pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
@@ -54,7 +75,8 @@ fn reason(error: &serde_json::Error) -> String {
     message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
-/// The JSON pointer (RFC 6901) to what is wrong. A field that is missing or unknown is named as if it were there.
+/// The JSON pointer (RFC 6901) to what is wrong. A field that is missing, unknown or given twice is named
+/// whether or not the reader has come to it.
 fn pointer(path: &Path, error: &serde_json::Error) -> String {
     let mut pointer = String::new();
     for segment in path {
@@ -65,7 +87,9 @@ fn pointer(path: &Path, error: &serde_json::Error) -> String {
         }
     }
     let message = error.to_string();
-    let named = ["missing field `", "unknown field `"].iter().find_map(|start| message.strip_prefix(start));
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start));
     match named.and_then(|rest| rest.split_once('`')) {
         Some((field, _)) if !pointer.ends_with(&format!("/{}", escaped(field))) => pointer + "/" + &escaped(field),
         _ => pointer,
@@ -94,6 +118,7 @@ mod tests {
         assert_eq!(pointer_of("AddLines", &format!(r#"{{"cart_id":"{cart}"}}"#)), "/lines");
         assert_eq!(pointer_of("AbandonCart", &format!(r#"{{"cart_id":"{cart}","a/b":1}}"#)), "/a~1b");
         assert_eq!(pointer_of("AbandonCart", r#"{"cart_id":"x"}"#), "/cart_id");
+        assert_eq!(pointer_of("AbandonCart", &format!(r#"{{"cart_id":"{cart}","cart_id":"{cart}"}}"#)), "/cart_id");
         assert_eq!(
             pointer_of("SetPrice", r#"{"sku":"a","price":{"minor_units":1,"currency":"EURO"}}"#),
             "/price/currency"

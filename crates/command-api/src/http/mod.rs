@@ -5,22 +5,27 @@
 
 mod body;
 mod problem;
+mod storefront;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use daybook_access::Keys;
+use daybook_access::{
+    Keys,
+    rates::{ClientAddress, RateLimits, Rates},
+};
 use daybook_domain::{Actor, Command};
 use uuid::Uuid;
 
 pub use problem::{Problem, ProblemCode};
+pub use storefront::Storefront;
 
 use crate::{Bus, Submission, clock::new_id, openapi};
 
@@ -32,13 +37,28 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
+    storefront: Arc<Storefront>,
+    rates: Rates,
 }
 
 impl CommandApi {
-    /// The face of a bus, for those whose tokens these keys accept.
+    /// The face of a bus, for those whose tokens these keys accept; they may ask as often as they like.
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
-        Self { bus, keys: Arc::new(keys) }
+        let rates = Rates::new(&RateLimits::OFF);
+        Self { bus, keys: Arc::new(keys), storefront: Arc::default(), rates }
+    }
+
+    /// The same face, for a storefront that serves these channels from these locations.
+    #[must_use]
+    pub fn serving(self, storefront: Storefront) -> Self {
+        Self { storefront: Arc::new(storefront), ..self }
+    }
+
+    /// The same, for those who do not ask too often.
+    #[must_use]
+    pub fn limited(self, limits: &RateLimits) -> Self {
+        Self { rates: Rates::new(limits), ..self }
     }
 
     /// Its routes.
@@ -46,6 +66,7 @@ impl CommandApi {
         Router::new()
             .route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+            .method_not_allowed_fallback(async || Problem::method_not_allowed())
             .with_state(self)
     }
 }
@@ -53,15 +74,21 @@ impl CommandApi {
 /// Takes a command in: who asks, may they, what do they want, and has it been asked before.
 async fn submit(
     State(api): State<CommandApi>,
-    Path(name): Path<String>,
+    address: Option<Extension<ClientAddress>>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()))?;
+    let Path(name) = name.map_err(|error| Problem::unreadable_path(&error))?;
+    let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()));
+    api.rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
+    let actor = actor?;
     authorise(&name, &actor)?;
+    body::is_json(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
+    api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
     let receipt = api.bus.execute(submission).await?;

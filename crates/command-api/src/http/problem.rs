@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use axum::{
+    extract::rejection::PathRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use daybook_access::TokenError;
+use daybook_access::{TokenError, rates::TooOften};
 use daybook_domain::{Refusal, Role, refusal::RefusalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::CommandError;
+use crate::{CommandError, bus::UnreadableStream};
 
 /// A stable, documented name of a problem. Codes of refused rules come from the domain; these are the others.
 pub type ProblemCode = Cow<'static, str>;
@@ -31,9 +32,12 @@ pub struct Problem {
     /// Which part of the body is wrong, as a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// What the rule looked at.
+    /// What the rule looked at. In a box, since a problem is passed up from everywhere.
     #[serde(flatten)]
-    pub data: Map<String, Value>,
+    pub data: Box<Map<String, Value>>,
+    /// After how many seconds it may be tried again.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
 }
 
 /// A problem as it is sent: its type follows from its code.
@@ -51,7 +55,15 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, code: impl Into<ProblemCode>, detail: &impl ToString) -> Self {
-        Self { title, status, code: code.into(), detail: detail.to_string(), pointer: None, data: Map::new() }
+        Self {
+            title,
+            status,
+            code: code.into(),
+            detail: detail.to_string(),
+            pointer: None,
+            data: Box::default(),
+            retry_after: None,
+        }
     }
 
     pub(super) fn malformed(error: &serde_json::Error) -> Self {
@@ -80,6 +92,29 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "This role may not do that", "forbidden", &detail)
     }
 
+    pub(super) fn not_served(what: &str, named: &str, served: Vec<&str>, pointer: String) -> Self {
+        let detail = format!("the storefront does not serve the {what} `{named}`, but {}", served.join(", "));
+        let code = format!("{what}_not_served");
+        let problem = Self::new(StatusCode::FORBIDDEN, "The storefront does not serve that", code, &detail);
+        let data = [(what.to_owned(), named.into()), ("served".to_owned(), served.into())];
+        Self { pointer: Some(pointer), data: Box::new(data.into_iter().collect()), ..problem }
+    }
+
+    pub(super) fn unreadable_path(error: &PathRejection) -> Self {
+        let detail = error.body_text();
+        Self::new(StatusCode::BAD_REQUEST, "The path cannot be read", "unreadable_path", &detail)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let detail = "a command is sent by POST, a document is read by GET";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "The path knows no such method", "method_not_allowed", &detail)
+    }
+
+    pub(super) fn unsupported(detail: &str) -> Self {
+        let title = "The body is written in another way than it can be read";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, title, "unsupported_media_type", &detail)
+    }
+
     pub(super) fn too_large() -> Self {
         let detail = format!("a command has at most {} bytes", super::body::MAX_BODY);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "body_too_large", &detail)
@@ -101,6 +136,13 @@ impl From<TokenError> for Problem {
     }
 }
 
+impl From<TooOften> for Problem {
+    fn from(error: TooOften) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "That is too often", "rate_limited", &error);
+        Self { retry_after: Some(error.retry_after_seconds()), ..problem }
+    }
+}
+
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
         let (status, title) = match refusal.kind() {
@@ -109,7 +151,7 @@ impl From<&Refusal> for Problem {
             RefusalKind::Rule => (StatusCode::UNPROCESSABLE_ENTITY, "A rule says no"),
         };
         let problem = Self::new(status, title, refusal.code(), refusal);
-        Self { pointer: refusal.pointer(), data: refusal.data(), ..problem }
+        Self { pointer: refusal.pointer(), data: Box::new(refusal.data()), ..problem }
     }
 }
 
@@ -128,17 +170,27 @@ impl From<CommandError> for Problem {
                 "The outcome is unknown; send it again with the same key",
                 "unknown_outcome",
             ),
-            CommandError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "The book cannot be read", "unreadable"),
+            CommandError::Unreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
+            }
+            CommandError::Unwritable(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "It holds a value that the book cannot keep", "unwritable")
+            }
         };
         // What broke inside is for the log, not for the caller.
         let detail = match &error {
-            CommandError::Failed(_) | CommandError::Unreadable(_) => {
+            CommandError::Failed(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_) => {
                 tracing::error!(%error, "a command failed");
                 title.to_owned()
             }
             other => other.to_string(),
         };
-        Self::new(status, title, code, &detail)
+        let mut problem = Self::new(status, title, code, &detail);
+        if let CommandError::Unreadable(UnreadableStream { stream, version, .. }) = &error {
+            problem.data.insert("stream".to_owned(), stream.as_str().into());
+            problem.data.insert("version".to_owned(), (*version).into());
+        }
+        problem
     }
 }
 
@@ -149,8 +201,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let unavailable = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after.or(unavailable) {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

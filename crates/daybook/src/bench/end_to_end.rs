@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::ensure;
+use daybook_access::rates::RateLimits;
 use daybook_command_api::{Bus, BusSettings, Clock, clock::new_id};
 use daybook_domain::ids::CartId;
 use tokio::{
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     config::Topics,
     embedded::broker::Broker,
-    serve::{self, Role, Running, Settings},
+    serve::{self, Limits, Role, Running, Settings},
 };
 
 const PRODUCTS: usize = 1_000;
@@ -75,6 +76,8 @@ fn settings(stage: &Stage, topics: &Topics, brokers: &str) -> anyhow::Result<Set
         keys: keys()?,
         command_url: None,
         introspection: false,
+        storefront: daybook_command_api::http::Storefront::default(),
+        limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
         refill_bytes: None,
     })
 }

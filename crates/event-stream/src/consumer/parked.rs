@@ -87,10 +87,18 @@ pub async fn take_in(
         match attempt(&part, consumer, effect, events, &poisoned).await {
             Ok(()) => return Ok(part.commit().await?),
             Err(error) => {
-                part.rollback().await?;
-                let mut trial = transaction.transaction().await?;
-                let error = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
-                trial.rollback().await?;
+                // On a broken connection nothing can be rolled back, and what broke it is what there is to tell.
+                if part.rollback().await.is_err() {
+                    return Err(error);
+                }
+                let error = if is_data_error(&error) {
+                    let mut trial = transaction.transaction().await?;
+                    let blamed = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
+                    trial.rollback().await?;
+                    blamed
+                } else {
+                    error
+                };
                 poisoned.note(consumer, events, error)?;
             }
         }

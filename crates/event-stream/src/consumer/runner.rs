@@ -95,7 +95,8 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts }.run());
+                            let history = book.head().await?.epoch;
+                            running.push(Share { consumer: self, book, topology: &kafka.topology, history, parts }.run());
                         }
                     }
                 }
@@ -120,6 +121,6 @@ impl<E: Effect> Consumer<E> {
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
 fn show(progress: &ConsumerProgress) {
     let name = progress.consumer.clone();
-    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
 }

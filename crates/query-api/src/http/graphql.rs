@@ -9,7 +9,7 @@ use axum::{
         Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -18,7 +18,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Rejection, graphiql, text};
+use super::{Endpoint, Rejection, address, graphiql, text};
 use crate::{
     streams::{Room, runs},
     viewer::{Viewer, code},
@@ -129,13 +129,14 @@ impl TryFrom<Parameters> for Request {
 pub(super) async fn get<E: Executor>(
     State(endpoint): State<Arc<Endpoint<E>>>,
     headers: HeaderMap,
+    extensions: Extensions,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Response, Rejection> {
     if graphiql::is_wanted(&headers) {
         return Ok(graphiql::page());
     }
     let answer = Answer::wanted(&headers)?;
-    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()))?;
+    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
     let Query(parameters) = parameters.map_err(|error| bad_request(error.body_text()))?;
     let mut request = Request::try_from(parameters).map_err(|error| bad_request(error.to_string()))?;
     if let Err(error) = prepare(&endpoint, &mut request)? {
@@ -153,10 +154,11 @@ pub(super) async fn get<E: Executor>(
 pub(super) async fn post<E: Executor>(
     State(endpoint): State<Arc<Endpoint<E>>>,
     headers: HeaderMap,
+    extensions: Extensions,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Rejection> {
     let answer = Answer::wanted(&headers)?;
-    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()))?;
+    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
     let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != JSON {
         return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "a request is application/json"));

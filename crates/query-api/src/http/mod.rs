@@ -12,16 +12,20 @@ use async_graphql::Executor;
 use axum::{
     Json, Router,
     extract::DefaultBodyLimit,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
-use daybook_access::{Keys, TokenError};
+use daybook_access::{
+    Keys, TokenError,
+    rates::{ClientAddress, Rates, TooOften},
+};
 use daybook_domain::Actor;
 use serde_json::json;
 
 use self::documents::Documents;
+pub use self::websocket::SocketLimits;
 use crate::{
     QuerySettings,
     batches::Loading,
@@ -34,7 +38,7 @@ use crate::{
 /// The largest request, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// After how many seconds one may ask again for a stream that there was no room for.
-const RETRY_AFTER: &str = "10";
+const RETRY_AFTER: u64 = 10;
 
 /// An endpoint: a schema, and who may use it.
 struct Endpoint<E> {
@@ -44,16 +48,19 @@ struct Endpoint<E> {
     keys: Keys,
     staff_only: bool,
     streams: Streams,
+    sockets: SocketLimits,
+    rates: Rates,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
     let streams = Streams::new(settings.streams);
+    let rates = Rates::new(&settings.rates);
     let storefront: Storefront = build(settings);
     let admin: Admin = build(settings);
     Router::new()
-        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, &streams, false)))
-        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, &streams, true)))
-        .merge(events::router(settings.book.clone(), settings.keys.clone(), streams))
+        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, &streams, &rates, false)))
+        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, &streams, &rates, true)))
+        .merge(events::router(settings.book.clone(), settings.keys.clone(), streams, rates))
         .merge(graphiql::router())
         .method_not_allowed_fallback(async || {
             Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path knows no such method")
@@ -72,8 +79,8 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 }
 
 impl<E> Endpoint<Loading<E>> {
-    fn new(schema: E, settings: &QuerySettings, streams: &Streams, staff_only: bool) -> Self {
-        let reader = Reader { book: settings.book.clone(), patience: settings.patience };
+    fn new(schema: E, settings: &QuerySettings, streams: &Streams, rates: &Rates, staff_only: bool) -> Self {
+        let reader = Reader::new(settings.book.clone(), settings.patience);
         let schema = Loading::new(schema, reader.clone());
         Self {
             schema,
@@ -82,18 +89,21 @@ impl<E> Endpoint<Loading<E>> {
             keys: settings.keys.clone(),
             staff_only,
             streams: streams.clone(),
+            sockets: settings.sockets,
+            rates: rates.clone(),
         }
     }
 }
 
 impl<E> Endpoint<E> {
     /// Who is asking, if they may use this endpoint.
-    fn viewer(&self, authorization: Option<&str>) -> Result<Viewer, Rejection> {
+    fn viewer(&self, authorization: Option<&str>, address: Option<ClientAddress>) -> Result<Viewer, Rejection> {
         let actor = match authorization {
-            None if !self.staff_only => Actor::Guest,
-            given => self.keys.check_header(given)?,
+            None if !self.staff_only => Ok(Actor::Guest),
+            given => self.keys.check_header(given),
         };
-        let viewer = Viewer { actor, authorization: authorization.map(str::to_owned) };
+        self.rates.check(actor.as_ref().ok(), address)?;
+        let viewer = Viewer { actor: actor?, authorization: authorization.map(str::to_owned), address };
         if self.staff_only && !viewer.is_staff() {
             return Err(Rejection::for_staff());
         }
@@ -109,11 +119,13 @@ struct Rejection {
     detail: String,
     /// The parameter that is at fault.
     parameter: Option<String>,
+    /// After how many seconds one may ask again.
+    retry_after: Option<u64>,
 }
 
 impl Rejection {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None }
+        Self { status, code, detail: detail.into(), parameter: None, retry_after: None }
     }
 
     fn for_staff() -> Self {
@@ -129,7 +141,15 @@ impl Rejection {
 
 impl From<TooMany> for Rejection {
     fn from(error: TooMany) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", error.to_string())
+        let rejection = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", error.to_string());
+        Self { retry_after: Some(RETRY_AFTER), ..rejection }
+    }
+}
+
+impl From<TooOften> for Rejection {
+    fn from(error: TooOften) -> Self {
+        let rejection = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string());
+        Self { retry_after: Some(error.retry_after_seconds()), ..rejection }
     }
 }
 
@@ -146,7 +166,7 @@ impl From<TokenError> for Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        let Self { status, code, detail, parameter } = self;
+        let Self { status, code, detail, parameter, retry_after } = self;
         let title = status.canonical_reason().unwrap_or("Rejected");
         let mut problem = json!({
             "type": format!("/problems/{code}"), "title": title, "status": status.as_u16(), "code": code, "detail": detail,
@@ -155,8 +175,12 @@ impl IntoResponse for Rejection {
             problem["parameter"] = parameter.into();
         }
         let mut response = (status, Json(problem)).into_response();
-        if code == "too_many_subscriptions" {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = retry_after.or(unavailable) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -166,4 +190,9 @@ impl IntoResponse for Rejection {
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The address that a request is counted by.
+fn address(extensions: &Extensions) -> Option<ClientAddress> {
+    extensions.get().copied()
 }

@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod consistency;
 mod database;
+mod fuzz;
 mod graphiql;
 mod limits;
 mod live;

@@ -8,13 +8,14 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::Keys;
+use daybook_access::{Keys, rates::RateLimits};
 use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
 use daybook_domain::{Actor, Slice, ids::CustomerId};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
-use daybook_query_api::{QuerySettings, StreamLimits};
+use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
+use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
@@ -38,6 +39,8 @@ pub(crate) struct Special {
     pub(crate) introspection: bool,
     pub(crate) patience: Duration,
     pub(crate) streams: StreamLimits,
+    pub(crate) sockets: SocketLimits,
+    pub(crate) rates: RateLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
 }
@@ -48,16 +51,20 @@ impl Default for Special {
             introspection: true,
             patience: daybook_query_api::PATIENCE,
             streams: StreamLimits::default(),
+            sockets: SocketLimits::default(),
+            rates: RateLimits::default(),
             command_url: None,
         }
     }
 }
 
 pub(crate) struct Shop {
+    book: Daybook,
     router: Router,
     /// Where it is served.
     pub(crate) url: String,
     keys: Keys,
+    database: TestDatabase,
     /// Between the query API and the database.
     pub(crate) wire: Wire,
     /// Whoever holds it holds the views still.
@@ -115,6 +122,8 @@ impl Shop {
             introspection: special.introspection,
             patience: special.patience,
             streams: special.streams,
+            sockets: special.sockets,
+            rates: special.rates,
             now: Arc::new(move || clock.now()),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
@@ -122,8 +131,8 @@ impl Shop {
         let mut tasks = JoinSet::new();
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("it is served") });
-        tasks.spawn(show(book, Arc::clone(&still)));
-        Self { router, url, keys, wire, still, _tasks: tasks }
+        tasks.spawn(show(book.clone(), Arc::clone(&still)));
+        Self { book, router, url, keys, database, wire, still, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
@@ -176,6 +185,11 @@ impl Shop {
         self.post("/admin/graphql", who, &json!({"query": query})).await
     }
 
+    /// The position of the last event of the book.
+    pub(crate) async fn head(&self) -> i64 {
+        self.book.head().await.expect("the book answers").position
+    }
+
     /// Sends a command as an admin, and returns the position that shows it.
     pub(crate) async fn command(&self, name: &str, body: Value) -> i64 {
         let answer = self.post(&format!("/commands/{name}"), Who::Admin, &body).await;
@@ -190,6 +204,16 @@ impl Shop {
         self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("it is a request"))
             .await
             .data();
+    }
+
+    /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
+    pub(crate) async fn stand_still(&self, slice: Slice) {
+        let topic = topology("test", 1).topic(slice.name());
+        let client = self.database.connect().await;
+        let more = "INSERT INTO relay_partitions (topic, partition, last_position, last_offset, log_position)
+                    VALUES ($1, 0, 9223372036854775807, 0, 0)
+                    ON CONFLICT (topic, partition) DO UPDATE SET last_position = excluded.last_position";
+        client.execute(more, &[&topic]).await.expect("the relay has said so");
     }
 
     /// Creates a published product with a variant for each SKU, each for 2.50 EUR, and 1,000 of each.
