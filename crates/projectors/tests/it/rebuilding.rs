@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use daybook_event_store::Daybook;
@@ -20,7 +20,7 @@ use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     facts::{claim, day, order},
-    world::{PARTITIONS, Running, Writer, assert_views_equal, book, has_passed, topology, until, world},
+    world::{PARTITIONS, PATIENCE, Running, Writer, assert_views_equal, book, has_passed, topology, until, world},
 };
 
 /// The most events that a rebuild may fold at once.
@@ -104,8 +104,10 @@ fn read_with_tokens(database: &TestDatabase, book: &Daybook, queries: &Arc<Atomi
             for (view, table) in
                 [("order", "orders"), ("customer_orders", "customer_orders"), ("sales_by_day", "sales_orders")]
             {
+                let began = Instant::now();
                 while !has_passed(&book, view, position).await {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    assert!(began.elapsed() < PATIENCE, "{view} has not passed {position}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 let sql = format!("SELECT count(*) FROM read.{table}");
                 let shown: i64 = client.query_one(&sql, &[]).await.expect("no query fails").get(0);
