@@ -2,6 +2,7 @@
 //!
 //! The journeys see nothing of the engine but its binary, its HTTP and GraphQL APIs, and Kafka.
 
+pub mod idle_sockets;
 pub mod nemesis;
 
 use std::{
@@ -228,6 +229,17 @@ impl Shop {
         self.send("POST", path, &headers, json!({ "query": query, "variables": variables }).to_string()).await
     }
 
+    /// How many kilobytes of memory it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn resident_kb(&self) -> std::io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kb.ok_or_else(|| std::io::Error::other("the memory is not told"))
+    }
+
     /// Where it keeps everything.
     #[must_use]
     pub fn data(&self) -> &Path {
@@ -240,6 +252,20 @@ impl Drop for Shop {
         // A test that failed leaves no shop behind; one that has stopped is gone already, and the error says so.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
+    }
+}
+
+/// Puts a product on sale, with the SKU `oat`.
+///
+/// # Panics
+/// When it is refused.
+pub async fn sell(shop: &Shop) {
+    let id = Uuid::from_u128(1);
+    let product = json!({ "product_id": id, "name": "Oat milk", "variants": [{ "sku": "oat" }], "publish": true });
+    let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
+    for (name, body) in [("CreateProduct", product), ("SetPrice", price)] {
+        let answer = shop.command(name, &body).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.body);
     }
 }
 
