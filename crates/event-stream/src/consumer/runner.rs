@@ -95,7 +95,7 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts }.run());
+                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts, book_end: 0 }.run());
                         }
                     }
                 }

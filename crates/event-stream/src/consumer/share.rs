@@ -36,6 +36,8 @@ pub(super) struct Share<'c, E> {
     pub(super) book: &'c Daybook,
     pub(super) topology: &'c Topology,
     pub(super) parts: Vec<Part>,
+    /// The last position that the book is known to have.
+    pub(super) book_end: i64,
 }
 
 /// What goes into one transaction: events, and where each partition is after them, as offset and position.
@@ -149,6 +151,7 @@ impl<E: Effect> Share<'_, E> {
     }
 
     async fn attempt(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        self.measure_book(received).await?;
         let mut taken = vec![0; received.len()];
         loop {
             let (batch, gaps) = self.read(received, &mut taken);
@@ -162,6 +165,16 @@ impl<E: Effect> Share<'_, E> {
             if !messages.is_empty() {
                 part.queue.report(part.checkpoint.offset);
             }
+        }
+        Ok(())
+    }
+
+    /// Asks how far the book goes, when a message says that it goes on. What the book does not have, the relay has not published:
+    /// believed, it would move the checkpoint on, and what is really published there would be taken for a duplicate.
+    async fn measure_book(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        let deliveries = received.iter().flatten().filter_map(|message| message.delivery.as_ref().ok());
+        if deliveries.map(|delivery| delivery.event.position).any(|position| position > self.book_end) {
+            self.book_end = self.book.head().await?.position;
         }
         Ok(())
     }
@@ -191,6 +204,16 @@ impl<E: Effect> Share<'_, E> {
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
                 tracing::error!(topic = queue.partition.topic, message.offset, %error, "a foreign message");
+                self.count("daybook_consumer_foreign_total", 1);
+            }
+            Ok(delivery) if delivery.event.position > self.book_end => {
+                let claimed = delivery.event.position;
+                tracing::error!(
+                    topic = queue.partition.topic,
+                    message.offset,
+                    claimed,
+                    "a message from beyond the book"
+                );
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.event.position <= *position => {
