@@ -30,11 +30,12 @@ use uuid::Uuid;
 /// How long a shop may take to be ready, and to stop. A machine that is busy is slow; a shop that hangs never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The binary, as `cargo build` has left it beside the tests.
+/// The binary, as `cargo build` has left it beside the tests and the binaries of this crate.
 #[must_use]
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.ancestors().nth(2).expect("tests are in target/<profile>/deps");
+    let profile = test.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let profile = profile.expect("tests are in target/<profile>/deps");
     let binary = profile.join("daybook");
     assert!(binary.exists(), "{} is missing; run `cargo build --workspace` first", binary.display());
     binary

@@ -7,7 +7,7 @@ use daybook_tests::{Shop, directory};
 
 /// What the script says when Python or Schemathesis cannot be had.
 const UNAVAILABLE: i32 = 69;
-/// How many seconds each of the three documents is tried.
+/// How many seconds each GraphQL schema is tried, and a quarter of those that the commands are.
 const SECONDS: &str = "5";
 /// What is tried is the same in every run.
 const SEED: &str = "20261121";

@@ -1,4 +1,5 @@
-//! `idle_sockets`: 10,000 WebSockets on one shop, what they cost, and how it answers meanwhile. docs/reliability.md has the figures.
+//! `idle_sockets`: 10,000 WebSockets on one shop, what they cost, and how it answers meanwhile. docs/limits.md has the figures.
+//! It runs the engine that was built last.
 
 use std::{process::ExitCode, time::Duration};
 
