@@ -4,6 +4,7 @@
 
 pub mod idle_sockets;
 pub mod nemesis;
+pub mod simulation;
 
 use std::{
     fs::{self, File},

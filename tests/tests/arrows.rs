@@ -25,8 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daybook-query-api",
         ],
     ),
-    // The nemesis starts private servers as `up` does, and decides again what was decided.
-    ("daybook-tests", &["daybook", "daybook-domain"]),
+    // The nemesis starts private servers as `up` does, signs tokens by a clock that is wrong, and decides again what was decided.
+    ("daybook-tests", &["daybook", "daybook-access", "daybook-domain"]),
 ];
 
 /// What the domain may depend on: nothing async, no clock, no randomness, no IO.

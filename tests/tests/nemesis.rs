@@ -21,7 +21,7 @@ fn every_promise_is_kept_while_every_fault_is_injected_once() {
     assert_eq!(report["violations"], 0, "{said}\n{log}");
     assert!(output.status.success(), "{said}\n{log}");
     let faults = report["faults"].as_array().expect("it lists the faults");
-    assert_eq!(faults.len(), 18, "each was injected: {faults:?}");
+    assert_eq!(faults.len(), 24, "each was injected: {faults:?}");
     assert!(report["acknowledged"].as_u64() > Some(100), "something was going on: {report}");
     assert!(report["recovery_p99_ms"].is_u64(), "it has recovered: {report}");
 }

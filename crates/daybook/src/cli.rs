@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Connection, events, history, import, relay, schema, serve, telemetry, token, up, verify, views,
+    backup, bench, config::Connection, events, history, import, relay, restore, schema, serve, telemetry, token, up,
+    verify, views,
 };
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
@@ -36,6 +37,10 @@ enum Command {
     Views(views::Args),
     /// The wire: status, republish.
     Relay(relay::Args),
+    /// Back the book up while the shop runs.
+    Backup(backup::Args),
+    /// Restore a book from its back-up, as it was at the end or at a moment before.
+    Restore(restore::Args),
     /// Audit the whole: the book, the views, the wire.
     Verify(verify::Args),
     /// Measure this machine, like pgbench.
@@ -75,6 +80,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
+        Command::Backup(args) => backup::run(args).await,
+        Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),
         Command::Schema(args) => schema::run(&args),

@@ -1,15 +1,19 @@
 //! Configuration: where the servers are. Every value is a flag and an environment variable; what neither says is found in the
 //! `ready.json` of a running `daybook up`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
+use daybook_domain::ids::{Channel, LocationId};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::embedded::broker::Topic;
+use crate::embedded::broker::{self, Topic};
 
 /// The file in the data directory that holds [`Ready`] while `daybook up` is ready.
 pub const READY_FILE: &str = "ready.json";
@@ -53,7 +57,13 @@ pub struct Topics {
     /// How many copies of each partition a new topic gets.
     #[arg(long, env = "DAYBOOK_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=9))]
     pub replication: i32,
+    /// How long a broker may keep a consumer waiting that has read everything, in milliseconds: 500, or 20 with the embedded one.
+    #[arg(long, env = "DAYBOOK_FETCH_WAIT_MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub fetch_wait_ms: Option<u64>,
 }
+
+/// What librdkafka waits as well, unless told otherwise.
+const FETCH_WAIT: Duration = Duration::from_millis(500);
 
 impl Topics {
     /// The topics as the embedded broker makes them.
@@ -66,11 +76,40 @@ impl Topics {
     /// The broker at an address, with these topics.
     #[must_use]
     pub fn at(&self, brokers: &str) -> KafkaSettings {
+        self.waiting_at_most(FETCH_WAIT, brokers)
+    }
+
+    /// The embedded broker at an address, with these topics.
+    #[must_use]
+    pub fn at_embedded(&self, brokers: &str) -> KafkaSettings {
+        self.waiting_at_most(broker::FETCH_WAIT, brokers)
+    }
+
+    fn waiting_at_most(&self, wait: Duration, brokers: &str) -> KafkaSettings {
         KafkaSettings {
             brokers: brokers.to_owned(),
             topology: daybook_projectors::topology(&self.topic_prefix, self.partitions),
             replication: self.replication,
+            fetch_wait: self.fetch_wait_ms.map_or(wait, Duration::from_millis),
         }
+    }
+}
+
+/// What guests and customers may buy.
+#[derive(Debug, Clone, Args)]
+pub struct Storefront {
+    /// The channels that guests and customers may open carts in; staff may name any.
+    #[arg(long, env = "DAYBOOK_STOREFRONT_CHANNELS", value_delimiter = ',', default_value = "web")]
+    pub storefront_channels: Vec<Channel>,
+    /// The locations that guests and customers may have goods sent from; any when left out.
+    #[arg(long, env = "DAYBOOK_STOREFRONT_LOCATIONS", value_delimiter = ',')]
+    pub storefront_locations: Vec<LocationId>,
+}
+
+impl From<Storefront> for daybook_command_api::http::Storefront {
+    fn from(flags: Storefront) -> Self {
+        let locations = (!flags.storefront_locations.is_empty()).then_some(flags.storefront_locations);
+        Self { channels: flags.storefront_channels, locations }
     }
 }
 

@@ -4,6 +4,7 @@
 //! private servers that `daybook up` starts. What does not: commerce, storage, streams, queries; those are crates.
 
 pub mod asyncapi;
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod history;
 pub mod import;
 pub mod progress;
 pub mod relay;
+pub mod restore;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;

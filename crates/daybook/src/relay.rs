@@ -26,6 +26,9 @@ enum What {
     Status,
     /// Publish the whole book again; consumers skip what they have taken in.
     Republish,
+    /// Make the topics this book's: whatever is in them is removed, and the whole book published again. For a book that was
+    /// restored, if the topics were left to another one then.
+    Adopt,
 }
 
 /// Does it.
@@ -40,6 +43,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Republish => {
             relay::republish(&book).await?;
             println!("the leader will publish the whole book again");
+        }
+        What::Adopt => {
+            relay::adopt(&book).await?;
+            println!("the leader will empty the topics, and publish the whole book again");
         }
     }
     Ok(ExitCode::SUCCESS)

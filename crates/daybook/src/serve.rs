@@ -11,7 +11,10 @@ use axum::{
 };
 use clap::ValueEnum;
 use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_command_api::{
+    Bus, BusSettings, Clock,
+    http::{CommandApi, Storefront},
+};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -20,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     asyncapi,
-    config::Topics,
+    config::{self, Topics},
     edge::{self, EdgeLimits, problem},
 };
 
@@ -62,6 +65,8 @@ pub struct Args {
     #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
     no_introspection: bool,
     #[command(flatten)]
+    storefront: config::Storefront,
+    #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
     limits: edge::Flags,
@@ -83,6 +88,8 @@ pub struct Settings {
     pub command_url: Option<String>,
     /// Whether GraphQL schemas may be asked for by introspection.
     pub introspection: bool,
+    /// What guests and customers may buy.
+    pub storefront: Storefront,
     /// What clients may take.
     pub limits: Limits,
     /// How much of the book topics are filled with after they were lost; all of it when absent.
@@ -129,6 +136,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
         introspection: !args.no_introspection,
+        storefront: args.storefront.into(),
         limits: (&args.limits).into(),
         refill_bytes: None,
     };
@@ -202,7 +210,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     if settings.roles.contains(&Role::CommandApi) {
         let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        router = router.merge(CommandApi::new(bus, settings.keys.clone()).limited(&settings.limits.rates).router());
+        let api = CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront);
+        router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }
     if settings.roles.contains(&Role::QueryApi) {

@@ -15,16 +15,24 @@ use clap::ValueEnum;
 use daybook_access::Keys;
 use daybook_command_api::Clock;
 use daybook_domain::Actor;
+use daybook_event_stream::KafkaSettings;
+use indicatif::ProgressBar;
+use tokio::task::JoinHandle;
 
 use crate::{
-    config::{READY_FILE, Ready, Topics},
+    backup::{self, Archive, Source},
+    config::{self, READY_FILE, Ready, Topics},
     demo, edge,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
     },
+    restore::RESTORING,
     serve::{self, Role, Settings},
 };
+
+/// The file in the data directory that is locked by whoever uses it.
+pub(crate) const LOCK_FILE: &str = "up.lock";
 
 /// For how long the printed token holds.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
@@ -44,9 +52,15 @@ pub struct Args {
     /// Kafka brokers to use instead of the embedded one.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: Option<String>,
+    /// A directory of back-ups to archive the write-ahead log into, so that the book can be restored as it was at any moment.
+    /// What it needs to begin with, a base back-up, is made at once.
+    #[arg(long, value_name = "DIR", env = "DAYBOOK_ARCHIVE")]
+    archive: Option<PathBuf>,
     /// Load a small shop, to look around in; a shop that is there already is left as it is.
     #[arg(long)]
     demo: bool,
+    #[command(flatten)]
+    storefront: config::Storefront,
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
@@ -56,7 +70,8 @@ pub struct Args {
 /// The servers that this process has started itself.
 struct Servers {
     postgres: Option<Postgres>,
-    _broker: Option<Broker>,
+    archive: Option<Archive>,
+    broker: Option<Broker>,
     database_url: String,
     kafka_brokers: String,
 }
@@ -73,16 +88,22 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Left by a process that was killed: it is not ready any more.
         fs::remove_file(&ready_file)?;
     }
+    anyhow::ensure!(
+        !args.data.join(RESTORING).exists(),
+        "{} holds a restore that was not finished; run `daybook restore` again",
+        args.data.display()
+    );
     let servers = Servers::start(&args).await?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
     let settings = Settings {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         database_url: servers.database_url.clone(),
-        kafka: args.topics.at(&servers.kafka_brokers),
+        kafka: servers.kafka(&args.topics),
         keys: keys.clone(),
         command_url: None,
         introspection: true,
+        storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
     };
@@ -99,6 +120,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     write_private(&ready_file, &serde_json::to_string_pretty(&ready)?)?;
     announce(&ready);
+    let _base = servers.first_base(&args);
     let ended = tokio::select! {
         () = serve::asked_to_stop() => Ok(()),
         failed = running.failed() => Err(failed),
@@ -114,8 +136,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Takes the data directory for this process, for as long as the file is held.
-fn own(data: &Path) -> anyhow::Result<fs::File> {
-    let lock = data.join("up.lock");
+pub(crate) fn own(data: &Path) -> anyhow::Result<fs::File> {
+    let lock = data.join(LOCK_FILE);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
     let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
     match file.try_lock() {
@@ -153,14 +175,71 @@ impl Servers {
                 (Some(broker), brokers)
             }
         };
-        Ok(Self { postgres, _broker: broker, database_url, kafka_brokers })
+        let mut servers = Self { postgres, archive: None, broker, database_url, kafka_brokers };
+        servers.archive = servers.archive(args).await?;
+        Ok(servers)
+    }
+
+    /// Archives the log if it is wanted; otherwise the private server need not keep it any longer.
+    async fn archive(&self, args: &Args) -> anyhow::Result<Option<Archive>> {
+        let source = self.source(args)?;
+        if let Some(to) = &args.archive {
+            let archive = Archive::start(&source, to).await;
+            return Ok(Some(archive.with_context(|| format!("nothing can be archived in {}", to.display()))?));
+        }
+        if self.postgres.is_some() && backup::forget(&source).await? {
+            tracing::warn!("the write-ahead log is not archived any more; with --archive it would be");
+        }
+        Ok(None)
+    }
+
+    /// The database, as what is backed up.
+    fn source(&self, args: &Args) -> anyhow::Result<Source> {
+        Ok(Source::new(&self.database_url, self.postgres.is_some().then(|| args.data.clone()))?)
+    }
+
+    /// Makes the base back-up that the archive needs to begin with, if it does, while the shop runs.
+    fn first_base(&self, args: &Args) -> Option<AbortOnDrop> {
+        let to = args.archive.clone()?;
+        self.archive.as_ref().filter(|archive| archive.needs_base())?;
+        let source = self.source(args);
+        Some(AbortOnDrop(tokio::spawn(async move {
+            let made = async { Ok::<_, anyhow::Error>(backup::take(&source?, &to, &ProgressBar::hidden()).await?) };
+            match made.await {
+                Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "there is no base back-up yet: make one with `daybook backup`"
+                ),
+            }
+        })))
+    }
+
+    fn kafka(&self, topics: &Topics) -> KafkaSettings {
+        match self.broker {
+            Some(_) => topics.at_embedded(&self.kafka_brokers),
+            None => topics.at(&self.kafka_brokers),
+        }
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         if let Some(postgres) = self.postgres {
             postgres.stop().await?;
         }
+        // After the server, which has sent the last of its log then.
+        if let Some(archive) = self.archive {
+            archive.stop().await;
+        }
         Ok(())
+    }
+}
+
+/// A task that ends when nobody is there for it any more.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Daybook, StoreError,
     batch::{Outcome, Step, Unit},
+    contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
     resolve::{plan, versions},
     sql::JsonRef,
@@ -32,13 +33,8 @@ const COMMANDS: &str =
 
 /// Appends to the book over a connection of its own. One at a time per appender: appending in parallel gains nothing,
 /// since positions are given out one batch after the other.
-pub struct Appender {
-    book: Daybook,
-    client: Client,
-    driver: Driver,
-    append: Statement,
-    versions: Statement,
-    commands: Statement,
+pub struct Appender<S = PostgresSession> {
+    session: S,
     /// For how many rounds to look everything up before writing. The unique keys of the book refuse what is taken, so
     /// normally only what is read and not written is looked up; a round that they refused is asked again with everything.
     wary: u8,
@@ -66,11 +62,62 @@ impl Daybook {
         let append = driver.run(client.prepare(APPEND)).await?;
         let versions = driver.run(client.prepare(VERSIONS)).await?;
         let commands = driver.run(client.prepare(COMMANDS)).await?;
-        Ok(Appender { book: self.clone(), client, driver, append, versions, commands, wary: 0 })
+        Ok(Appender::over(PostgresSession { book: self.clone(), client, driver, append, versions, commands }))
     }
 }
 
-impl Appender {
+/// A connection to PostgreSQL to append over.
+pub struct PostgresSession {
+    book: Daybook,
+    client: Client,
+    driver: Driver,
+    append: Statement,
+    versions: Statement,
+    commands: Statement,
+}
+
+impl Session for PostgresSession {
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
+        let mut columns = Columns::of(writing.units);
+        (columns.base_streams, columns.base_versions) =
+            writing.streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
+        columns.checked_ids.clone_from(&writing.commands);
+        let row = match self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await {
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::Taken),
+            answer => answer?,
+        };
+        let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
+            let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
+            return Ok(Written::Refused { actual: row.try_get(2)?, duplicates: duplicates.unwrap_or_default() });
+        };
+        let events = writing.units.iter().map(|unit| unit.events.len()).sum::<usize>();
+        let events = i64::try_from(events).unwrap_or(i64::MAX);
+        self.book.announce(first_position + events - 1);
+        Ok(Written::Committed { first_position, recorded_at: row.try_get(1)? })
+    }
+
+    async fn versions(&mut self, streams: &[&str]) -> Result<Vec<i32>, StoreError> {
+        let rows = self.driver.run(self.client.query(&self.versions, &[&streams])).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
+        let rows = self.driver.run(self.client.query(&self.commands, &[&ids])).await?;
+        let command = |row: &Row| {
+            let (command_id, fingerprint) = (row.try_get(0)?, row.try_get(1)?);
+            let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
+            Ok(KnownCommand { command_id, fingerprint, first_position, events })
+        };
+        rows.iter().map(command).collect()
+    }
+}
+
+impl<S: Session> Appender<S> {
+    /// An appender over a session of its own.
+    pub const fn over(session: S) -> Self {
+        Self { session, wary: 0 }
+    }
+
     /// Appends as many of the steps as hold together, and says of each what became of it, in the same order. What is
     /// [`Outcome::Appended`] is durable.
     ///
@@ -118,24 +165,21 @@ impl Appender {
         }
         let mut everything = self.wary > 0;
         self.wary = self.wary.saturating_sub(1);
-        let mut written = self.write(base, accepted, &units, everything).await;
-        if !everything && written.as_ref().is_err_and(|error| error.code() == Some(&SqlState::UNIQUE_VIOLATION)) {
+        let mut written = self.session.write(&writing(base, accepted, &units, everything)).await?;
+        if !everything && written == Written::Taken {
             everything = true;
             self.wary = WARY_ROUNDS;
-            written = self.write(base, accepted, &units, everything).await;
+            written = self.session.write(&writing(base, accepted, &units, everything)).await?;
         }
-        let row = written?;
-        let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
-            let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
-            let versions: Vec<i32> = row.try_get(2)?;
-            let looked_up = looked_up(base, &units, everything);
-            let actual = looked_up.map(|(stream, _)| Arc::clone(stream)).zip(versions).collect();
-            return Ok(Round::Refused { actual, duplicates: duplicates.unwrap_or_default() });
-        };
-        let events = units.iter().map(|unit| unit.events.len()).sum::<usize>();
-        let events = i64::try_from(events).unwrap_or(i64::MAX);
-        self.book.announce(first_position + events - 1);
-        Ok(Round::Committed { first_position, recorded_at: row.try_get(1)? })
+        match written {
+            Written::Committed { first_position, recorded_at } => Ok(Round::Committed { first_position, recorded_at }),
+            Written::Refused { actual: versions, duplicates } => {
+                let looked_up = looked_up(base, &units, everything);
+                let actual = looked_up.map(|(stream, _)| Arc::clone(stream)).zip(versions).collect();
+                Ok(Round::Refused { actual, duplicates })
+            }
+            Written::Taken => Err(StoreError::Taken),
+        }
     }
 
     /// Nothing to write: reading is enough, and no lock is taken. The commands are looked up after the versions: a command
@@ -143,30 +187,14 @@ impl Appender {
     async fn check_only(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
         let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
         let command_ids: Vec<Uuid> = accepted.iter().map(|step| step.command().0).collect();
-        let versions = self.driver.run(self.client.query(&self.versions, &[&streams])).await?;
-        let actual = versions.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i32>, _>>()?;
-        let known = self.driver.run(self.client.query(&self.commands, &[&command_ids])).await?;
-        let duplicates = known.iter().map(|row| row.try_get(0)).collect::<Result<Vec<Uuid>, _>>()?;
+        let actual = self.session.versions(&streams).await?;
+        let known = self.session.commands(&command_ids).await?;
+        let duplicates: Vec<Uuid> = known.into_iter().map(|command| command.command_id).collect();
         if duplicates.is_empty() && actual.iter().eq(base.iter().map(|(_, version)| version)) {
             return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
         }
         let actual = base.iter().map(|(stream, _)| Arc::clone(stream)).zip(actual).collect();
         Ok(Round::Refused { actual, duplicates })
-    }
-
-    async fn write(
-        &mut self,
-        base: &[(Arc<str>, i32)],
-        accepted: &[&Step],
-        units: &[&Unit],
-        everything: bool,
-    ) -> Result<Row, tokio_postgres::Error> {
-        let mut columns = Columns::of(units);
-        (columns.base_streams, columns.base_versions) =
-            looked_up(base, units, everything).map(|(stream, version)| (&**stream, *version)).unzip();
-        let asked = accepted.iter().filter(|step| everything || matches!(step, Step::Check { .. }));
-        columns.checked_ids = asked.map(|step| step.command().0).collect();
-        self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await
     }
 
     async fn fill_duplicates(
@@ -178,9 +206,8 @@ impl Appender {
         if duplicates.is_empty() {
             return Ok(());
         }
-        for row in self.driver.run(self.client.query(&self.commands, &[&duplicates])).await? {
-            let (command_id, fingerprint): (Uuid, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-            let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
+        for command in self.session.commands(duplicates).await? {
+            let KnownCommand { command_id, fingerprint, first_position, events } = command;
             for (outcome, step) in outcomes.iter_mut().zip(steps) {
                 let (own_id, own_fingerprint) = step.command();
                 if outcome.is_none() && own_id == command_id {
@@ -191,6 +218,18 @@ impl Appender {
         }
         Ok(())
     }
+}
+
+/// What a round asks the store to write.
+fn writing<'a>(
+    base: &'a [(Arc<str>, i32)],
+    accepted: &[&Step],
+    units: &'a [&'a Unit],
+    everything: bool,
+) -> Writing<'a> {
+    let asked = accepted.iter().filter(|step| everything || matches!(step, Step::Check { .. }));
+    let commands = asked.map(|step| step.command().0).collect();
+    Writing { streams: looked_up(base, units, everything).collect(), commands, units }
 }
 
 /// The streams of the base that are looked up before writing: all of them, or those that no unit writes to.

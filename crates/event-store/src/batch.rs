@@ -5,6 +5,8 @@ use std::{borrow::Cow, sync::Arc};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::resolve::versions;
+
 /// An event that has yet to be written. Its version follows from the stream's, its position from the book's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -44,6 +46,14 @@ pub struct Unit {
     pub actor: String,
     /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
+}
+
+impl Unit {
+    /// The versions that its events get, given what it read.
+    #[must_use]
+    pub fn versions(&self) -> Vec<i32> {
+        versions(self)
+    }
 }
 
 /// One step of a batch. Steps stand in the order in which they were decided: a later one may rest on what an earlier

@@ -8,6 +8,7 @@
 
 mod append;
 mod batch;
+mod contract;
 mod driver;
 mod follow;
 mod read;
@@ -17,10 +18,11 @@ mod settings;
 mod snapshot;
 mod sql;
 
-pub use append::Appender;
+pub use append::{Appender, PostgresSession};
 pub use batch::{NewEvent, Outcome, Step, Unit};
+pub use contract::{KnownCommand, Session, Store, Writing, Written};
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};
 pub use record::RecordedEvent;
 pub use settings::{Daybook, StoreError, StoreSettings, chain};
-pub use snapshot::{LoadedStream, Snapshot};
+pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

@@ -53,6 +53,18 @@ impl Daybook {
         Ok(Head { position: row.try_get(0)?, epoch: row.try_get(1)? })
     }
 
+    /// Begins another history: what comes after the head is not what came after it before. To be called once on a book that
+    /// was restored, before anybody uses it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn begin_history(&self) -> Result<Head, StoreError> {
+        let client = self.pool.get().await?;
+        let sql = "UPDATE head SET epoch = gen_random_uuid() RETURNING position, epoch";
+        let row = client.query_one(sql, &[]).await?;
+        Ok(Head { position: row.try_get(0)?, epoch: row.try_get(1)? })
+    }
+
     /// The events after a position, in order, at most `limit`. Fewer than `limit` means that the end was reached.
     ///
     /// # Errors

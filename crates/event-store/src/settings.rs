@@ -39,6 +39,13 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migration(#[from] refinery::Error),
+    /// Another store than PostgreSQL did not answer, or refused.
+    #[error("the store failed: {0}")]
+    Unavailable(String),
+    /// A version or a command is taken although a look-up in the same transaction has found it free: somebody writes to the book
+    /// past the lock of its head.
+    #[error("the book was written to by somebody who does not hold its head")]
+    Taken,
     /// A unit without events is a mistake of the caller.
     #[error("command {0} has no events to append")]
     EmptyUnit(uuid::Uuid),

@@ -8,6 +8,9 @@ use crate::{
     sql::{JsonRef, JsonText},
 };
 
+/// The fold version that no snapshot has.
+pub const FROM_THE_BEGINNING: i16 = i16::MIN;
+
 /// A state at a version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -30,7 +33,7 @@ pub struct LoadedStream {
 
 impl Daybook {
     /// Loads many streams in one go, each from its snapshot of this `fold_version` on if there is one. A stream that does
-    /// not exist is loaded as an empty one.
+    /// not exist is loaded as an empty one. [`FROM_THE_BEGINNING`] leaves all snapshots aside.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -72,7 +75,8 @@ impl Daybook {
         Ok(streams.iter().filter_map(|stream| loaded.remove(&**stream)).collect())
     }
 
-    /// Keeps a state, unless a later one is kept already.
+    /// Keeps a state, unless a later one is kept already. One of the same version is replaced: it ought to be the same, and
+    /// where it is not, it is damaged.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed; nothing is lost by it.
@@ -88,7 +92,7 @@ impl Daybook {
                 "INSERT INTO snapshots AS s (stream_id, version, fold_version, state) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (stream_id) DO UPDATE
                  SET version = excluded.version, fold_version = excluded.fold_version, state = excluded.state
-                 WHERE (s.fold_version, s.version) < (excluded.fold_version, excluded.version)",
+                 WHERE (s.fold_version, s.version) <= (excluded.fold_version, excluded.version)",
                 &[&stream_id, &snapshot.version, &fold_version, &JsonRef(&snapshot.state)],
             )
             .await?;

@@ -25,6 +25,8 @@ pub struct Delivery {
     pub event: RecordedEvent,
     /// No event of the same partition stands between this position and the event's own.
     pub prev_sequence: i64,
+    /// Of which history of the book it is: another one since the book was restored.
+    pub history: Uuid,
 }
 
 /// Why a message is not an event of ours.
@@ -57,6 +59,7 @@ struct Attributes<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
     prevsequence: String,
+    history: String,
 }
 
 /// What `_meta` holds: every header, and what is no attribute of a CloudEvent.
@@ -80,7 +83,7 @@ struct ReadMeta {
 }
 
 impl<'a> Attributes<'a> {
-    fn of(event: &'a RecordedEvent, slice: &str, prev_sequence: i64) -> Self {
+    fn of(event: &'a RecordedEvent, slice: &str, prev_sequence: i64, history: Uuid) -> Self {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
         Self {
             id: event.event_id.to_string(),
@@ -98,6 +101,7 @@ impl<'a> Attributes<'a> {
             recordedtime: time(event.recorded_at),
             traceparent: event.trace.as_deref(),
             prevsequence: format!("{prev_sequence:020}"),
+            history: history.to_string(),
         }
     }
 
@@ -118,20 +122,27 @@ impl<'a> Attributes<'a> {
             ("ce_causationid", &self.causationid),
             ("ce_recordedtime", &self.recordedtime),
             ("ce_prevsequence", &self.prevsequence),
+            ("ce_history", &self.history),
         ];
         let trace = self.traceparent.map(|trace| ("ce_traceparent", trace));
-        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(16), |headers, (key, value)| {
+        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(17), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         })
     }
 }
 
-/// An event as headers and value.
+/// An event as headers and value: of which slice it is, which one of its partition was before it, and of which history of the
+/// book both are.
 ///
 /// # Errors
 /// [`EnvelopeError::Value`] when the stored data is not a JSON object.
-pub fn encode(event: &RecordedEvent, slice: &str, prev_sequence: i64) -> Result<(OwnedHeaders, String), EnvelopeError> {
-    let attributes = Attributes::of(event, slice, prev_sequence);
+pub fn encode(
+    event: &RecordedEvent,
+    slice: &str,
+    prev_sequence: i64,
+    history: Uuid,
+) -> Result<(OwnedHeaders, String), EnvelopeError> {
+    let attributes = Attributes::of(event, slice, prev_sequence, history);
     let (actor, key_id) = (event.actor.as_str(), event.key_id);
     let (event_id, schema_version) = (event.event_id, event.schema_version);
     let meta = Meta { attributes: &attributes, event_id, schema_version, actor, key_id };
@@ -180,13 +191,26 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
             data,
         },
         prev_sequence,
+        history: headers.parsed("ce_history")?,
     })
 }
 
-/// The position and the identity that a message carries, without the rest of it.
-pub(crate) fn identity(message: &impl Message) -> Result<(i64, Uuid), EnvelopeError> {
+/// Which event of which history a message carries, without the rest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) position: i64,
+    pub(crate) event_id: Uuid,
+    pub(crate) history: Uuid,
+}
+
+/// What a message carries.
+pub(crate) fn identity(message: &impl Message) -> Result<Identity, EnvelopeError> {
     let headers = Read(message);
-    Ok((headers.parsed("ce_sequence")?, headers.parsed("ce_id")?))
+    Ok(Identity {
+        position: headers.parsed("ce_sequence")?,
+        event_id: headers.parsed("ce_id")?,
+        history: headers.parsed("ce_history")?,
+    })
 }
 
 /// The data as it was written, and what `_meta` said.
@@ -220,6 +244,8 @@ mod tests {
 
     use super::*;
 
+    const HISTORY: Uuid = Uuid::from_u128(7);
+
     fn event(data: &str) -> RecordedEvent {
         let time = |text: &str| text.parse().expect("a time");
         RecordedEvent {
@@ -252,7 +278,7 @@ mod tests {
         ];
         for (data, key_id) in odd.into_iter().zip([None, Some(Uuid::from_u128(9))].into_iter().cycle()) {
             let event = RecordedEvent { key_id, ..event(data) };
-            let (headers, value) = encode(&event, "order", 40).expect("it is an object");
+            let (headers, value) = encode(&event, "order", 40, HISTORY).expect("it is an object");
             serde_json::from_str::<serde::de::IgnoredAny>(&value).expect("it is JSON");
             let message = OwnedMessage::new(
                 Some(value.into_bytes()),
@@ -263,13 +289,13 @@ mod tests {
                 0,
                 Some(headers),
             );
-            assert_eq!(decode(&message), Ok(Delivery { event, prev_sequence: 40 }));
+            assert_eq!(decode(&message), Ok(Delivery { event, prev_sequence: 40, history: HISTORY }));
         }
     }
 
     #[test]
     fn the_names_on_the_wire_are_pinned() {
-        let (headers, value) = encode(&event(r#"{"order_id":"1"}"#), "order", 40).expect("it is an object");
+        let (headers, value) = encode(&event(r#"{"order_id":"1"}"#), "order", 40, HISTORY).expect("it is an object");
         let shown: Vec<_> = headers
             .iter()
             .map(|header| format!("{}: {}", header.key, String::from_utf8_lossy(header.value.unwrap_or_default())))
@@ -292,6 +318,7 @@ mod tests {
                 "ce_causationid: 00000000-0000-0000-0000-000000000003",
                 "ce_recordedtime: 2026-11-21T10:00:00.123456Z",
                 "ce_prevsequence: 00000000000000000040",
+                "ce_history: 00000000-0000-0000-0000-000000000007",
                 "ce_traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             ]
         );
@@ -306,7 +333,7 @@ mod tests {
                 r#""causationid":"00000000-0000-0000-0000-000000000003","#,
                 r#""recordedtime":"2026-11-21T10:00:00.123456Z","#,
                 r#""traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","#,
-                r#""prevsequence":"00000000000000000040","event_id":"00000000-0000-0000-0000-000000000001","#,
+                r#""prevsequence":"00000000000000000040","history":"00000000-0000-0000-0000-000000000007","event_id":"00000000-0000-0000-0000-000000000001","#,
                 r#""schema_version":1,"actor":"support:\"sam\",\"_meta\":{"}}"#,
             )
         );
@@ -315,11 +342,11 @@ mod tests {
     #[test]
     fn what_the_relay_did_not_write_is_refused() {
         for data in ["", "[1]", "7", "\"}\"", "null"] {
-            assert_eq!(encode(&event(data), "order", 40).err(), Some(EnvelopeError::Value), "{data}");
+            assert_eq!(encode(&event(data), "order", 40, HISTORY).err(), Some(EnvelopeError::Value), "{data}");
         }
         let bare = OwnedMessage::new(Some(b"{}".to_vec()), None, "t".into(), Timestamp::NotAvailable, 0, 0, None);
         assert_eq!(decode(&bare), Err(EnvelopeError::Header("ce_dataschema")));
-        let (headers, _) = encode(&event("{}"), "order", 40).expect("it is an object");
+        let (headers, _) = encode(&event("{}"), "order", 40, HISTORY).expect("it is an object");
         for value in [None, Some(b"{}".to_vec()), Some(br#"{"_meta":{}}"#.to_vec()), Some(vec![0xff])] {
             let spoiled =
                 OwnedMessage::new(value, None, "t".into(), Timestamp::NotAvailable, 0, 0, Some(headers.clone()));

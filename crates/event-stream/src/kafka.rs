@@ -29,6 +29,9 @@ pub struct KafkaSettings {
     pub topology: Topology,
     /// How many copies of each partition a new topic gets.
     pub replication: i32,
+    /// How long the broker may keep a consumer waiting that has read everything; up to a minute. Apache Kafka answers as soon as
+    /// something comes, so a long wait costs no time and saves questions; the embedded broker answers only when it is over.
+    pub fetch_wait: Duration,
 }
 
 /// Why the topics are not as they should be.

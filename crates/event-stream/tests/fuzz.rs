@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// How many messages are tried when nobody says.
 const CASES: u32 = 2_000;
 
+/// The history that the messages are of.
+const HISTORY: Uuid = Uuid::from_u128(7);
+
 fn config() -> Config {
     let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     Config { cases: given.unwrap_or(CASES), failure_persistence: None, ..Config::default() }
@@ -80,9 +83,9 @@ proptest! {
     #[test]
     fn what_goes_out_comes_back(written in event()) {
         let (event, prev_sequence) = written;
-        let (headers, value) = encode(&event, "order", prev_sequence).expect("it is an object");
+        let (headers, value) = encode(&event, "order", prev_sequence, HISTORY).expect("it is an object");
         let read = decode(&message(Some(value.into_bytes()), Some(headers)));
-        prop_assert_eq!(read, Ok(Delivery { event, prev_sequence }));
+        prop_assert_eq!(read, Ok(Delivery { event, prev_sequence, history: HISTORY }));
     }
 
     #[test]
@@ -96,7 +99,7 @@ proptest! {
         value in prop::option::of((any::<Index>(), prop::collection::vec(any::<u8>(), 0..6), any::<bool>())),
     ) {
         let (event, prev_sequence) = written;
-        let (headers, text) = encode(&event, "order", prev_sequence).expect("it is an object");
+        let (headers, text) = encode(&event, "order", prev_sequence, HISTORY).expect("it is an object");
         let (at, with, kept) = header;
         let headers = spoiled(&headers, at, with.as_deref(), kept);
         let mut bytes = text.into_bytes();
@@ -113,7 +116,7 @@ proptest! {
 
     #[test]
     fn what_is_no_event_is_refused(
-        headers in prop::option::of(prop::collection::vec(("(ce_(sequence|id|subject|time|dataschema)|.{0,8})", any::<Vec<u8>>()), 0..6)),
+        headers in prop::option::of(prop::collection::vec(("(ce_(sequence|id|subject|time|dataschema|history)|.{0,8})", any::<Vec<u8>>()), 0..6)),
         value in prop::option::of(prop_oneof![
             any::<Vec<u8>>(),
             (1_usize..2_000).prop_map(|depth| [b"\"_meta\":".as_slice(), "[".repeat(depth).as_bytes()].concat()),

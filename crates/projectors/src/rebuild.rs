@@ -29,19 +29,31 @@ const SWAP_PAUSE: Duration = Duration::from_millis(500);
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
 
-/// Builds the first version of a view, if there is none.
+/// Builds the first version of a view, if there is none, and the next one of a view that shows what the book does not have: then
+/// the book was set back, and the view was not.
 ///
 /// # Errors
 /// [`ViewError`] when the book or the tables failed.
 pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<(), ViewError> {
-    if shown_version(book, view).await?.is_some() {
-        return Ok(());
+    let shown = shown_version(book, view).await?;
+    if let Some(version) = shown {
+        if !is_ahead(book, &view.versioned(version)).await? {
+            return Ok(());
+        }
+        tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built anew");
     }
-    match rebuild_from(book, topology, view, None, &|_, _| {}).await? {
+    match rebuild_from(book, topology, view, shown, &|_, _| {}).await? {
         Some(version) => tracing::info!(view = view.name, version, "the view is built"),
         None => tracing::debug!(view = view.name, "another process has built the view"),
     }
     Ok(())
+}
+
+/// Whether a consumer has taken in more than the book has.
+async fn is_ahead(book: &Daybook, consumer: &str) -> Result<bool, ViewError> {
+    let client = book.pool().get().await?;
+    let sql = "SELECT coalesce(max(c.position), 0) > (SELECT position FROM head) FROM consumer_checkpoints c WHERE c.consumer = $1";
+    Ok(client.query_one(sql, &[&consumer]).await?.try_get(0)?)
 }
 
 /// Builds the next version of a view and shows it. Returns the version.

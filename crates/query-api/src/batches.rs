@@ -25,8 +25,8 @@ use tokio::sync::mpsc;
 
 use crate::{catalog::Loader, cost::MAX_COMPLEXITY, read::Reader};
 
-/// An executor that gives each operation loaders of its own, and runs their batches: what was loaded for one operation is not
-/// kept for another.
+/// An executor that gives each operation a reader and loaders of its own, and runs their batches: what was loaded for one
+/// operation is not kept for another, and what one has written is not waited for by another.
 #[derive(Clone)]
 pub(crate) struct Loading<E> {
     schema: E,
@@ -44,9 +44,10 @@ impl<E> Loading<E> {
             // Whoever does not run the batches any more has no use for them.
             drop(sender.send(batch));
         };
-        let loaders = DataLoader::new(Loader(self.reader.clone()), start);
+        let reader = self.reader.of_operation();
+        let loaders = DataLoader::new(Loader(reader.clone()), start);
         let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY);
-        (request.data(loaders), Batches { asked: batches, loading: FuturesUnordered::new() })
+        (request.data(loaders).data(reader), Batches { asked: batches, loading: FuturesUnordered::new() })
     }
 }
 

@@ -22,6 +22,7 @@ mod scalars;
 mod schema;
 mod shape;
 mod streams;
+mod tail;
 mod user_error;
 mod viewer;
 

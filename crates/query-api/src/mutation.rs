@@ -78,6 +78,8 @@ pub(crate) use inputs;
 pub(crate) trait Payload: Sized {
     /// The changed object.
     type Subject;
+    /// The field that holds it.
+    const SUBJECT: &'static str;
 
     /// Reads the changed object by its id.
     fn find(context: &Context<'_>, id: &str) -> impl Future<Output = Done<Option<Self::Subject>>> + Send;
@@ -102,6 +104,7 @@ macro_rules! payloads {
 
             impl crate::mutation::Payload for $name {
                 type Subject = $type;
+                const SUBJECT: &'static str = stringify!($field);
 
                 async fn find(context: &async_graphql::Context<'_>, id: &str) -> crate::mutation::Done<Option<$type>> {
                     $find(context, id).await
@@ -156,7 +159,8 @@ impl<'c> Intent<'c> {
         Ok(self)
     }
 
-    /// Sends the command, waits until the views show what it did, and reads the object whose id is in `field`.
+    /// Sends the command, and reads the object whose id is in `field`, if it is asked for. Whatever is read from now on waits
+    /// until the views that it is read from show what the command did; the others are not waited for.
     pub(crate) async fn carry_out<P: Payload>(self, field: &str) -> Carried<P> {
         let Self { context, command, body, key } = self;
         let id = body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -164,10 +168,9 @@ impl<'c> Intent<'c> {
         match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
             Ok(Receipt { position }) => {
                 // What is done is done, even if it cannot be shown yet: the caller gets the token, and an error beside it.
-                let found = match reader(context)?.wait_until_passed(position).await {
-                    Ok(()) => P::find(context, &id).await,
-                    Err(error) => Err(error),
-                };
+                reader(context)?.has_written(position);
+                let asked = context.look_ahead().field(P::SUBJECT).exists();
+                let found = if asked { P::find(context, &id).await } else { Ok(None) };
                 let subject = found.unwrap_or_else(|error| {
                     context.add_error(context.set_error_path(error.into_server_error(context.item.pos)));
                     None

@@ -1,13 +1,17 @@
 //! Reading: SQL on the read tables, and waiting until they show what the reader has written.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_graphql::{Context, Error};
 use daybook_event_store::Daybook;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::viewer::coded;
+use crate::{tail::Tail, viewer::coded};
 
 /// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,12 +24,43 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(30),
 ];
 
+/// Which view each read table belongs to.
+const TABLES: [(&str, &str); 14] = [
+    ("carts", "cart"),
+    ("categories", "category"),
+    ("customer_orders", "customer_orders"),
+    ("orders", "order"),
+    ("order_timeline", "order"),
+    ("products", "product"),
+    ("product_variants", "product"),
+    ("sku_prices", "product"),
+    ("sales_by_day", "sales_by_day"),
+    ("sales_orders", "sales_by_day"),
+    ("stock", "stock"),
+    ("reservations", "stock"),
+    ("product_sales", "top_products"),
+    ("product_sales_orders", "top_products"),
+];
+
 /// Reads the read tables.
 #[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) book: Daybook,
+    /// The end of the book.
+    pub(crate) tail: Tail,
     /// How long it waits for the views to pass a position.
-    pub(crate) patience: Duration,
+    patience: Duration,
+    /// What its operation has written.
+    written: Arc<Mutex<Written>>,
+}
+
+/// What an operation has written, which it must see in whatever it reads afterwards.
+#[derive(Default)]
+struct Written {
+    /// The position of its last event; 0 when it has written nothing.
+    position: i64,
+    /// The views that are known to have passed that.
+    passed_by: BTreeSet<&'static str>,
 }
 
 /// Parameters of a statement.
@@ -37,12 +72,56 @@ pub(crate) fn reader<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Rea
 }
 
 impl Reader {
+    pub(crate) fn new(book: Daybook, tail: Tail, patience: Duration) -> Self {
+        Self { book, tail, patience, written: Arc::default() }
+    }
+
+    /// A reader for one operation, which sees what this operation writes.
+    pub(crate) fn of_operation(&self) -> Self {
+        Self::new(self.book.clone(), self.patience)
+    }
+
+    /// From now on, whatever this operation reads shows this position. Only the views that it reads are waited for, and only
+    /// when it reads them.
+    pub(crate) fn has_written(&self, position: i64) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if position > written.position {
+            *written = Written { position, passed_by: BTreeSet::new() };
+        }
+    }
+
+    /// Waits until the views that a statement reads show what this operation has written.
+    async fn catch_up(&self, sql: &str) -> Result<(), Error> {
+        let (position, awaited) = {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.position == 0 {
+                return Ok(());
+            }
+            let awaited: Vec<_> = views(sql).filter(|view| !written.passed_by.contains(view)).collect();
+            (written.position, awaited)
+        };
+        if awaited.is_empty() {
+            return Ok(());
+        }
+        self.wait(position, Some(&awaited)).await?;
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.position == position {
+            written.passed_by.extend(awaited);
+        }
+        Ok(())
+    }
+
     /// The rows of a statement that selects one JSON column.
     pub(crate) async fn rows<T: DeserializeOwned>(
         &self,
         sql: &str,
         parameters: Parameters<'_>,
     ) -> Result<Vec<T>, Error> {
+        self.catch_up(sql).await?;
+        self.select(sql, parameters).await
+    }
+
+    async fn select<T: DeserializeOwned>(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<T>, Error> {
         let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
         let statement = client.prepare_cached(sql).await.map_err(|error| failed(&error))?;
         let rows = client.query(&statement, parameters).await.map_err(|error| failed(&error))?;
@@ -70,13 +149,18 @@ impl Reader {
 
     /// Waits until every view has passed a position, so that what was written up to it is shown.
     pub(crate) async fn wait_until_passed(&self, position: i64) -> Result<(), Error> {
+        self.wait(position, None).await
+    }
+
+    /// Waits until these views, or all, have passed a position.
+    async fn wait(&self, position: i64, views: Option<&[&str]>) -> Result<(), Error> {
+        const BEHIND: &str = "SELECT to_json(name) FROM read.view_status
+                              WHERE position < $1 AND ($2::text[] IS NULL OR name = ANY ($2)) LIMIT 1";
         let begin = Instant::now();
         let mut pauses = PAUSES.into_iter();
         loop {
-            let behind: Option<String> = self
-                .row("SELECT to_json(name) FROM read.view_status WHERE position < $1 LIMIT 1", &[&position])
-                .await?;
-            let Some(view) = behind else { return Ok(()) };
+            let behind: Vec<String> = self.select(BEHIND, &[&position, &views]).await?;
+            let Some(view) = behind.first() else { return Ok(()) };
             if begin.elapsed() > self.patience {
                 let message = format!("the view {view} has not passed position {position} yet; try again");
                 return Err(coded("CONSISTENCY_TIMEOUT", message));
@@ -84,6 +168,16 @@ impl Reader {
             tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(50))).await;
         }
     }
+}
+
+/// The views whose tables a statement reads.
+fn views(sql: &str) -> impl Iterator<Item = &'static str> + '_ {
+    let tables = sql.split("read.").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    });
+    let of = |table: &str| TABLES.iter().find(|(name, _)| *name == table).map(|(_, view)| *view);
+    tables.filter_map(of)
 }
 
 /// What broke inside is for the log, not for the reader. What the database could not take as a value came from the reader.
@@ -110,5 +204,29 @@ pub(crate) fn plain(name: &str, text: Option<&str>) -> Result<(), Error> {
     match text {
         Some(text) if text.contains('\0') => Err(coded("BAD_INPUT", format!("{name} must not contain NUL"))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{TABLES, views};
+
+    #[test]
+    fn the_views_of_a_statement_are_those_of_its_tables() {
+        let of = |sql| views(sql).collect::<BTreeSet<_>>();
+        assert_eq!(of("SELECT to_json(c) FROM read.carts c WHERE cart_id = $1"), ["cart"].into());
+        let joined = "SELECT 1 FROM read.product_variants v LEFT JOIN read.products p USING (product_id), read.stock";
+        assert_eq!(of(joined), ["product", "stock"].into());
+        assert_eq!(of("SELECT position FROM head"), BTreeSet::new());
+    }
+
+    #[test]
+    fn every_read_table_is_known_to_belong_to_its_view() {
+        let known: BTreeSet<_> = TABLES.into_iter().collect();
+        let all = daybook_projectors::views::ALL.iter();
+        let there = all.flat_map(|view| view.tables.iter().map(|table| (*table, view.name))).collect();
+        assert_eq!(known, there);
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
-use daybook_tests::nemesis::{self, Plan, broker, report::Report};
+use daybook_tests::nemesis::{self, Plan, broker, database, disk::Storage, report::Report};
 
 /// Which broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kafka {
-    /// Our own, which can be killed.
+    /// librdkafka's own.
     Embedded,
-    /// The one at `KAFKA_BROKERS`.
+    /// Apache Kafka, fetched and started by `.ci/kafka`; or, when `KAFKA_BROKERS` says where one is, that one, which is not harmed.
     Real,
 }
 
@@ -34,6 +34,9 @@ struct Args {
     /// Only faults whose name contains this; may be said more than once.
     #[arg(long)]
     only: Vec<String>,
+    /// Keep logs, data and history even when no promise was broken.
+    #[arg(long)]
+    keep: bool,
     /// End with one JSON object.
     #[arg(long)]
     json: bool,
@@ -45,7 +48,12 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let done = match (words.next().as_deref(), words.next()) {
         (Some(broker::SUBCOMMAND), Some(prefix)) => broker::run(&prefix).map(|()| true),
-        _ => run(&Args::parse()),
+        (Some(database::LIMIT), Some(bytes)) => database::limit_files_here(&bytes).map(|()| true),
+        _ => {
+            let args = Args::parse();
+            // This, too, wants one thread.
+            run(&args, Storage::isolate())
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -57,17 +65,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<bool> {
+fn run(args: &Args, storage: Storage) -> anyhow::Result<bool> {
     ensure!(args.minutes.is_finite() && args.minutes >= 0.0, "minutes are a number");
     let directory = tempfile::Builder::new().prefix("daybook-nemesis-").tempdir()?;
-    let kafka = match args.kafka {
-        Kafka::Embedded => None,
-        Kafka::Real => Some(std::env::var("KAFKA_BROKERS").context("KAFKA_BROKERS says where the real Kafka is")?),
-    };
     let plan = Plan {
         seed: args.seed,
         time: Duration::from_secs_f64(args.minutes * 60.0),
-        kafka,
+        broker: kind(args.kafka),
+        storage,
+        keep: args.keep,
         only: args.only.clone(),
         binary: engine()?,
         directory: directory.path().to_owned(),
@@ -80,12 +86,20 @@ fn run(args: &Args) -> anyhow::Result<bool> {
             () = daybook::serve::asked_to_stop() => Err(anyhow::anyhow!("told to stop")),
         }
     });
-    if !ended.as_ref().is_ok_and(|report| report.violations() == 0) {
+    if args.keep || !ended.as_ref().is_ok_and(|report| report.violations() == 0) {
         eprintln!("logs and data are kept in {}", directory.keep().display());
     }
     let report = ended?;
     tell(&report, args.json);
     Ok(report.violations() == 0)
+}
+
+fn kind(kafka: Kafka) -> broker::Kind {
+    match (kafka, std::env::var("KAFKA_BROKERS")) {
+        (Kafka::Embedded, _) => broker::Kind::Embedded,
+        (Kafka::Real, Ok(address)) => broker::Kind::Foreign(address),
+        (Kafka::Real, Err(_)) => broker::Kind::Apache(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/kafka")),
+    }
 }
 
 fn tell(report: &Report, json: bool) {

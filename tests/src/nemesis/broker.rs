@@ -1,12 +1,18 @@
-//! The embedded broker as a process of its own, so that it can be killed: `nemesis __broker`.
-//!
-//! It prints its address and then obeys lines of its standard input: `down` and `up` take it off the network and back. It ends with
-//! its input.
+//! The broker, as a process that can be killed: the embedded one (this very executable, as `nemesis __broker`), which forgets
+//! everything with its process, or Apache Kafka, which keeps its log; or somebody else's, which is left alone.
 
-use std::io::{BufRead, Write};
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
+use anyhow::{Context, ensure};
 use daybook::config::Topics;
 use rdkafka::mocking::MockCluster;
+
+use super::process::Process;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__broker";
@@ -14,13 +20,119 @@ pub const SUBCOMMAND: &str = "__broker";
 /// How many partitions each topic has.
 pub const PARTITIONS: i32 = 4;
 
-/// What the names of topics begin with, of a run.
+/// How long a broker may take to answer. A machine that is busy is slow; a broker that hangs never answers.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What names of topics begin with, of a run.
 #[must_use]
 pub fn topics(prefix: &str) -> Topics {
-    Topics { topic_prefix: prefix.to_owned(), partitions: PARTITIONS, replication: 1 }
+    Topics { topic_prefix: prefix.to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None }
 }
 
-/// Is the broker until nobody wants it any more.
+/// Which broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// librdkafka's own cluster, which begins with nothing whenever it is started.
+    Embedded,
+    /// Apache Kafka, fetched and run by this script (`.ci/kafka`).
+    Apache(PathBuf),
+    /// One at this address that is not the nemesis's to harm.
+    Foreign(String),
+}
+
+/// A broker that runs.
+pub struct Broker {
+    kind: Kind,
+    directory: PathBuf,
+    prefix: String,
+    process: Option<Process>,
+    address: String,
+}
+
+impl Broker {
+    /// Starts one, with its log and its data in a directory, and returns when it answers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(kind: &Kind, directory: &Path, prefix: &str) -> anyhow::Result<Self> {
+        let address = if let Kind::Foreign(address) = kind { address.clone() } else { String::new() };
+        let (directory, prefix) = (directory.to_owned(), prefix.to_owned());
+        let mut broker = Self { kind: kind.clone(), directory, prefix, process: None, address };
+        broker.launch().await?;
+        Ok(broker)
+    }
+
+    /// Starts it again; on what it had, if it keeps anything.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn launch(&mut self) -> anyhow::Result<()> {
+        let log = self.directory.join("broker.log");
+        let (process, sign) = match &self.kind {
+            Kind::Foreign(_) => return Ok(()),
+            Kind::Embedded => {
+                let args = [SUBCOMMAND.to_owned(), self.prefix.clone()];
+                (Process::start(&std::env::current_exe()?, &args, &log)?, "broker at ")
+            }
+            Kind::Apache(script) => {
+                let args = ["serve".to_owned(), self.data().to_string_lossy().into_owned()];
+                (Process::start(script, &args, &log)?, "Kafka Server started")
+            }
+        };
+        let process = self.process.insert(process);
+        let begin = Instant::now();
+        let rest = loop {
+            if let Some(rest) = after(&process.said(), sign) {
+                break rest;
+            }
+            let gone = process.ended()?.is_some();
+            ensure!(!gone && begin.elapsed() < PATIENCE, "the broker does not start: {}", process.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        self.address = match self.kind {
+            Kind::Apache(_) => std::fs::read_to_string(self.data().join("address"))?.trim().to_owned(),
+            _ => rest,
+        };
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.join("kafka")
+    }
+
+    /// Kills it, as a power cut does.
+    ///
+    /// # Errors
+    /// When it is not ours, or does not run.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.process.take().context("the broker is not ours, or does not run")?.kill()?)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its port, where a proxy can stand before it.
+    ///
+    /// # Errors
+    /// When its address is not one.
+    pub fn port(&self) -> anyhow::Result<Option<SocketAddr>> {
+        match self.kind {
+            Kind::Foreign(_) => Ok(None),
+            _ => Ok(Some(self.address.parse()?)),
+        }
+    }
+
+    /// Which it is.
+    #[must_use]
+    pub const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+}
+
+/// Is the embedded broker until nobody wants it any more.
 ///
 /// # Errors
 /// When librdkafka refuses.
@@ -31,12 +143,15 @@ pub fn run(prefix: &str) -> anyhow::Result<()> {
     }
     println!("broker at {}", cluster.bootstrap_servers());
     std::io::stdout().flush()?;
-    for line in std::io::stdin().lock().lines() {
-        match line?.as_str() {
-            "down" => cluster.broker_down(1)?,
-            "up" => cluster.broker_up(1)?,
-            other => anyhow::bail!("the broker was told {other:?}"),
-        }
-    }
+    // It ends with its input.
+    std::io::stdin().lock().read_to_end(&mut Vec::new())?;
     Ok(())
+}
+
+/// The rest of the line that begins like this, once it is whole.
+#[must_use]
+pub fn after(text: &str, begin: &str) -> Option<String> {
+    let (_, rest) = text.split_once(begin)?;
+    let (line, _) = rest.split_once('\n')?;
+    Some(line.trim().to_owned())
 }

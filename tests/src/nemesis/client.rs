@@ -1,9 +1,13 @@
 //! A client that speaks HTTP, gives up in time, and writes down what it saw.
 
+mod mutation;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use daybook_access::Keys;
+use daybook_domain::Actor;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::{
@@ -14,7 +18,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    history::{Answer, Attempt, Call, History, Read, Receipt, Seen},
+    ACTOR,
+    history::{Answer, Attempt, Call, History, Read, Receipt, Seen, Via},
     random::Random,
 };
 
@@ -27,6 +32,9 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a command is sent at most before its outcome is left open.
 const ATTEMPTS: usize = 40;
 
+/// For how long the token of a client holds that signs its own.
+const TOKEN: TimeDelta = TimeDelta::hours(1);
+
 /// Who acts, and where.
 #[derive(Clone)]
 pub struct Client {
@@ -35,19 +43,57 @@ pub struct Client {
     apis: Vec<SocketAddr>,
     /// The query-api.
     queries: SocketAddr,
-    authorization: String,
+    keys: Keys,
+    /// By how many seconds the clock of this client is wrong.
+    skew: i64,
+    /// How many of a hundred attempts are mutations, where there is one.
+    mutations: u64,
+    /// Nothing is left to chance.
+    is_plain: bool,
     history: Arc<History>,
 }
 
 impl Client {
-    /// A client of a cluster.
+    /// A client of a cluster, whose tokens are signed by these keys.
     #[must_use]
-    pub fn new(apis: Vec<SocketAddr>, queries: SocketAddr, token: &str, history: Arc<History>) -> Self {
+    pub fn new(apis: Vec<SocketAddr>, queries: SocketAddr, keys: Keys, history: Arc<History>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         // What is sent again is sent again by us, who write it down.
         let http = Http::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
-        Self { http, apis, queries, authorization: format!("Bearer {token}"), history }
+        Self { http, apis, queries, keys, skew: 0, mutations: 0, is_plain: false, history }
+    }
+
+    /// The same client, whose clock is wrong by so many seconds.
+    #[must_use]
+    pub fn with_skew(mut self, seconds: i64) -> Self {
+        self.skew = seconds;
+        self
+    }
+
+    /// The same client, so many of whose attempts in a hundred are mutations, which wait until the views show what they did.
+    #[must_use]
+    pub fn by_mutations(mut self, percent: u64) -> Self {
+        self.mutations = percent;
+        self
+    }
+
+    /// The same client, who sends commands only, with a good token, and waits for every answer.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.is_plain = true;
+        self
+    }
+
+    /// What the clock of this client shows.
+    #[must_use]
+    pub fn clock(&self) -> DateTime<Utc> {
+        now() + TimeDelta::seconds(self.skew)
+    }
+
+    /// A token that was signed when this clock showed the time.
+    fn token(&self, clock: DateTime<Utc>) -> anyhow::Result<String> {
+        Ok(format!("Bearer {}", self.keys.sign(&Actor::Admin(ACTOR.to_owned()), clock, TOKEN)?))
     }
 
     /// Sends a command until it is answered, or until it is given up, and returns the receipt if it was accepted. Now and then an
@@ -56,25 +102,24 @@ impl Client {
         let mut call = Call { key: random.id(), name, body, attempts: Vec::new() };
         // Some have no patience: what becomes of their command stays open.
         let (attempts, timeout) = match random.between(0, 100) {
+            _ if self.is_plain => (ATTEMPTS, COMMAND_TIMEOUT),
             0 => (1, GLIMPSE),
             1..4 => (1, COMMAND_TIMEOUT),
             _ => (ATTEMPTS, COMMAND_TIMEOUT),
         };
         let again = random.percent(8);
         while call.attempts.len() < attempts {
-            let via = usize::from(random.percent(50)) % self.apis.len();
-            let answer = self.attempt(&mut call, via, timeout).await;
+            let answer = self.attempt(&mut call, random, timeout).await;
             if !matches!(answer, Answer::Unknown(_)) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(random.between(50, 400))).await;
         }
-        if again && call.receipt().is_some() {
-            let via = usize::from(random.percent(50)) % self.apis.len();
-            self.attempt(&mut call, via, COMMAND_TIMEOUT).await;
+        if again && call.acknowledged().is_some() {
+            self.attempt(&mut call, random, COMMAND_TIMEOUT).await;
         }
-        let outcome = match (call.receipt(), call.refused()) {
-            (Some(receipt), _) => Outcome::Accepted(receipt.position),
+        let outcome = match (call.acknowledged(), call.refused()) {
+            (Some(position), _) => Outcome::Accepted(position),
             (None, Some(_)) => Outcome::Refused,
             (None, None) => Outcome::Open,
         };
@@ -82,20 +127,52 @@ impl Client {
         outcome
     }
 
-    async fn attempt(&self, call: &mut Call, via: usize, timeout: Duration) -> Answer {
+    async fn attempt(&self, call: &mut Call, random: &mut Random, timeout: Duration) -> Answer {
+        let wants_mutation = random.percent(self.mutations) && !self.is_plain;
+        let mutation = mutation::request(call.name, call.key, &call.body).filter(|_| wants_mutation);
+        // Some sign by the clock that they have, and some have had their token for too long.
+        let clock = match random.between(0, 100) {
+            _ if self.is_plain => now(),
+            0 => now() - TOKEN * 2,
+            1..30 => self.clock(),
+            _ => now(),
+        };
+        let command = usize::from(random.percent(50)) % self.apis.len();
         let (sent, at) = (self.history.tick(), now());
-        let key = call.key.to_string();
-        let headers = [("idempotency-key", key.as_str())];
-        let url = format!("http://{}/commands/{}", self.apis[via], call.name);
-        let sending = self.post(&url, &headers, call.body.to_string());
+        let sending = async {
+            let token = self.token(clock)?;
+            match &mutation {
+                Some(request) => self.mutate(call, request, &token).await,
+                None => self.send(call, command, &token).await,
+            }
+        };
         let answer = match tokio::time::timeout(timeout, sending).await {
-            Ok(Ok((status, body))) => understood(status, body),
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Answer::Unknown(format!("{error:#}")),
             Err(_) => Answer::Unknown("timeout".to_owned()),
         };
-        let answered = self.history.tick();
-        call.attempts.push(Attempt { sent, at, answered, until: now(), via, answer: answer.clone() });
+        let via = if mutation.is_some() { Via::Mutation } else { Via::Command(command) };
+        let (answered, until, expired) = (self.history.tick(), now(), clock + TOKEN < at);
+        call.attempts.push(Attempt { sent, at, answered, until, via, expired, answer: answer.clone() });
         answer
+    }
+
+    async fn send(&self, call: &Call, api: usize, token: &str) -> anyhow::Result<Answer> {
+        let key = call.key.to_string();
+        let headers = [("authorization", token), ("idempotency-key", key.as_str())];
+        let url = format!("http://{}/commands/{}", self.apis[api], call.name);
+        let (status, body) = self.post(&url, &headers, call.body.to_string()).await?;
+        Ok(understood(status, body))
+    }
+
+    async fn mutate(&self, call: &Call, request: &Value, token: &str) -> anyhow::Result<Answer> {
+        let url = format!("http://{}/admin/graphql", self.queries);
+        let (status, body) = self.post(&url, &[("authorization", token)], request.to_string()).await?;
+        let answer = mutation::understood(status, &body);
+        if let (Answer::Shown(position), Some(seen)) = (&answer, mutation::seen(call.name, &call.body, &body)) {
+            self.saw(*position, seen);
+        }
+        Ok(answer)
     }
 
     /// Asks for the stock of a SKU at a position or later.
@@ -122,8 +199,8 @@ impl Client {
 
     /// The data of a query; none when it failed, which is no answer.
     async fn query(&self, query: &str, min_position: i64) -> Option<Value> {
-        let position = min_position.to_string();
-        let headers = [("x-min-position", position.as_str())];
+        let (position, token) = (min_position.to_string(), self.token(now()).ok()?);
+        let headers = [("authorization", token.as_str()), ("x-min-position", position.as_str())];
         let url = format!("http://{}/admin/graphql", self.queries);
         let asking = self.post(&url, &headers, json!({ "query": query }).to_string());
         let (status, mut body) = tokio::time::timeout(QUERY_TIMEOUT, asking).await.ok()?.ok()?;
@@ -132,8 +209,7 @@ impl Client {
     }
 
     async fn post(&self, url: &str, headers: &[(&str, &str)], body: String) -> anyhow::Result<(u16, Value)> {
-        let mut request =
-            Request::post(url).header("content-type", "application/json").header("authorization", &self.authorization);
+        let mut request = Request::post(url).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -180,7 +256,8 @@ fn understood(status: u16, body: Value) -> Answer {
             Ok(receipt) => Answer::Accepted(receipt),
             Err(error) => Answer::Unknown(format!("a receipt that cannot be read: {error}")),
         },
-        503 => Answer::Unknown(text("code")),
+        // Not now.
+        429 | 503 => Answer::Unknown(text("code")),
         // Anything else is an answer. One that no rule has given is found by the checker.
         status => Answer::Refused {
             code: if text("code").is_empty() { status.to_string() } else { text("code") },

@@ -9,16 +9,16 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use daybook::embedded::postgres::{Postgres, PostgresSettings};
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
+use daybook_access::Keys;
+use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls, config::Host};
 
 use super::{
-    broker,
+    broker::{self, Broker, after},
+    database,
+    disk::{Disk, Storage},
     process::Process,
-    proxy::{Network, Proxy, Target},
+    proxy::{Network, Proxy, Speech, Target},
 };
 
 /// How long a process may take to be ready. A machine that is busy is slow; a process that hangs never ends.
@@ -37,54 +37,81 @@ struct Member {
     ready: bool,
     /// Between it and PostgreSQL.
     postgres: Proxy,
-    /// Between others and it.
+    /// Between it and the broker.
+    broker: Proxy,
+    /// Between it and the command-api that it sends mutations to.
+    commands: Proxy,
+    /// Between clients and it.
     front: Proxy,
 }
 
-/// The broker: our own process, or somebody else's.
-enum Broker {
-    Own { process: Process, address: String },
-    Real { address: String },
+/// What a process is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// PostgreSQL.
+    Postgres,
+    /// The broker.
+    Broker,
+    /// Its clients.
+    Clients,
+    /// The command-api that it sends mutations to.
+    Commands,
+}
+
+/// What the cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where to keep data and logs.
+    pub directory: PathBuf,
+    /// The binary of the engine.
+    pub binary: PathBuf,
+    /// Which broker.
+    pub broker: broker::Kind,
+    /// What the names of topics begin with.
+    pub prefix: String,
+    /// Whether the book can be on a disk of its own.
+    pub storage: Storage,
 }
 
 /// All of it.
 pub struct Cluster {
-    directory: PathBuf,
-    binary: PathBuf,
+    parts: Parts,
     postgres: Postgres,
+    /// What the tables of the book are on, or why it is no disk of our own.
+    disk: Result<Disk, String>,
     broker: Broker,
     members: Vec<Member>,
-    prefix: String,
     /// Roles that ended though nobody had killed them.
     pub ended_by_themselves: Vec<String>,
 }
 
 impl Cluster {
-    /// Starts everything, with logs and data in a directory, and returns when it is ready.
+    /// Starts everything, and returns when it is ready.
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn start(directory: &Path, binary: &Path, kafka: Option<String>, prefix: &str) -> anyhow::Result<Self> {
-        let postgres = Postgres::start(&PostgresSettings::durable(directory.join("postgres"))).await?;
-        let broker = match kafka {
-            Some(address) => Broker::Real { address },
-            None => Broker::start(directory, prefix).await?,
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let postgres = Postgres::start(&PostgresSettings::durable(parts.directory.join("postgres"))).await?;
+        let disk = match &parts.storage {
+            Storage::Own => Ok(with_disk(&parts.directory, postgres.database_url()).await?),
+            Storage::Refused(reason) => Err(reason.clone()),
         };
-        let target = target(postgres.database_url())?;
+        let broker = Broker::start(&parts.broker, &parts.directory, &parts.prefix).await?;
+        let server = target(postgres.database_url())?;
         let mut members = Vec::new();
         for name in ROLES {
-            let (postgres, front) = (Proxy::open(target.clone()).await?, Proxy::open(Target::Nowhere).await?);
-            members.push(Member { name, process: None, ready: false, postgres, front });
+            members.push(Member {
+                name,
+                process: None,
+                ready: false,
+                postgres: Proxy::open(server.clone(), Speech::Any).await?,
+                broker: Proxy::open(Target::Nowhere, Speech::Kafka).await?,
+                commands: Proxy::open(Target::Nowhere, Speech::Any).await?,
+                front: Proxy::open(Target::Nowhere, Speech::Any).await?,
+            });
         }
-        let mut cluster = Self {
-            directory: directory.to_owned(),
-            binary: binary.to_owned(),
-            postgres,
-            broker,
-            members,
-            prefix: prefix.to_owned(),
-            ended_by_themselves: Vec::new(),
-        };
+        let mut cluster = Self { parts, postgres, disk, broker, members, ended_by_themselves: Vec::new() };
+        cluster.lead_to_broker()?;
         let (code, said) = cluster.run(&["migrate"])?;
         ensure!(code == 0, "the schema cannot be made: {said}");
         for name in ROLES {
@@ -111,24 +138,28 @@ impl Cluster {
         api.expect("it is in the list of roles").front.address()
     }
 
-    /// The broker's address.
+    /// The broker's address, which no proxy disturbs.
     #[must_use]
     pub fn kafka(&self) -> &str {
-        match &self.broker {
-            Broker::Own { address, .. } | Broker::Real { address } => address,
-        }
+        self.broker.address()
     }
 
-    /// Whether the broker is somebody else's, and not ours to kill.
+    /// Which broker it is.
     #[must_use]
-    pub const fn has_real_kafka(&self) -> bool {
-        matches!(self.broker, Broker::Real { .. })
+    pub const fn broker(&self) -> &broker::Kind {
+        self.broker.kind()
+    }
+
+    /// The disk under the tables of the book, or why there is none of our own.
+    #[must_use]
+    pub const fn disk(&self) -> Result<&Disk, &String> {
+        self.disk.as_ref()
     }
 
     /// The topics.
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
-        broker::topics(&self.prefix).at("").topology.topics()
+        broker::topics(&self.parts.prefix).at("").topology.topics()
     }
 
     /// A connection to PostgreSQL that no proxy disturbs.
@@ -161,16 +192,9 @@ impl Cluster {
     /// # Errors
     /// When it cannot be run.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
-        let output = Command::new(&self.binary)
-            .args(args)
-            .env("DATABASE_URL", self.postgres.database_url())
-            .env("KAFKA_BROKERS", self.kafka())
-            .env("DAYBOOK_SECRET", SECRET)
-            .env("DAYBOOK_TOPIC_PREFIX", &self.prefix)
-            .env("DAYBOOK_PARTITIONS", broker::PARTITIONS.to_string())
-            .current_dir(&self.directory)
-            .stdin(Stdio::null())
-            .output()?;
+        let Begin { binary, directory, surroundings } = self.commands();
+        let mut command = Command::new(binary);
+        let output = command.args(args).envs(surroundings).current_dir(directory).stdin(Stdio::null()).output()?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let code = output.status.code().unwrap_or(-1);
         if printed.is_empty() {
@@ -179,14 +203,26 @@ impl Cluster {
         Ok((code, printed))
     }
 
-    /// A token for everything.
+    /// How to run commands of the binary beside the cluster.
+    #[must_use]
+    pub fn commands(&self) -> Begin {
+        let Parts { binary, directory, prefix, .. } = self.parts.clone();
+        let surroundings = [
+            ("DATABASE_URL", self.postgres.database_url().to_owned()),
+            ("KAFKA_BROKERS", self.kafka().to_owned()),
+            ("DAYBOOK_SECRET", SECRET.to_owned()),
+            ("DAYBOOK_TOPIC_PREFIX", prefix),
+            ("DAYBOOK_PARTITIONS", broker::PARTITIONS.to_string()),
+        ];
+        Begin { binary, directory, surroundings }
+    }
+
+    /// The keys that sign tokens.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn token(&self) -> anyhow::Result<String> {
-        let (code, token) = self.run(&["token", "--role", "admin", "--name", super::ACTOR])?;
-        ensure!(code == 0, "there is no token: {token}");
-        Ok(token.trim().to_owned())
+    /// When there are none.
+    pub fn keys(&self) -> anyhow::Result<Keys> {
+        Ok(Keys::new(SECRET.as_bytes())?)
     }
 
     fn member(&mut self, name: &str) -> anyhow::Result<&mut Member> {
@@ -198,13 +234,19 @@ impl Cluster {
     /// # Errors
     /// When it cannot be run.
     pub fn launch(&mut self, name: &str) -> anyhow::Result<()> {
-        let (kafka, api, prefix) = (self.kafka().to_owned(), self.apis()[0], self.prefix.clone());
-        let (binary, log) = (self.binary.clone(), self.directory.join(format!("{name}.log")));
+        let (is_foreign, mut kafka) = (self.broker.port()?.is_none(), self.kafka().to_owned());
+        let Parts { directory, binary, prefix, broker: kind, .. } = self.parts.clone();
+        let log = directory.join(format!("{name}.log"));
         let url = self.postgres.database_url().to_owned();
         let member = self.member(name)?;
         let role = name.rsplit_once('-').map_or(name, |(role, _)| role);
-        let (database_url, command_url) = (through(&url, &member.postgres, name)?, format!("http://{api}"));
+        let database_url = through(&url, &member.postgres, name)?;
+        let command_url = format!("http://{}", member.commands.address());
+        if !is_foreign {
+            kafka = member.broker.address().to_string();
+        }
         let partitions = broker::PARTITIONS.to_string();
+        let fetch_wait = if kind == broker::Kind::Embedded { "20" } else { "500" };
         let flags = [
             ("--roles", role),
             ("--listen", "127.0.0.1:0"),
@@ -214,6 +256,7 @@ impl Cluster {
             ("--command-url", &command_url),
             ("--topic-prefix", &prefix),
             ("--partitions", &partitions),
+            ("--fetch-wait-ms", fetch_wait),
         ];
         let flags = flags.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
         let args: Vec<String> = std::iter::once("serve".to_owned()).chain(flags).collect();
@@ -242,61 +285,69 @@ impl Cluster {
         member.process.as_ref().with_context(|| format!("{name} does not run"))?.signal(signal)
     }
 
-    /// Disturbs the network between a role and PostgreSQL.
+    /// Disturbs the network between a role and what it is connected to.
     ///
     /// # Errors
     /// When there is no such role.
-    pub fn disturb_postgres(&mut self, name: &str, network: Network) -> anyhow::Result<()> {
-        self.member(name)?.postgres.set(network);
+    pub fn disturb(&mut self, name: &str, link: Link, network: Network) -> anyhow::Result<()> {
+        let member = self.member(name)?;
+        let proxy = match link {
+            Link::Postgres => &member.postgres,
+            Link::Broker => &member.broker,
+            Link::Clients => &member.front,
+            Link::Commands => &member.commands,
+        };
+        proxy.set(network);
         Ok(())
     }
 
-    /// Disturbs the network between clients and a role.
-    ///
-    /// # Errors
-    /// When there is no such role.
-    pub fn disturb_clients(&mut self, name: &str, network: Network) -> anyhow::Result<()> {
-        self.member(name)?.front.set(network);
-        Ok(())
-    }
-
-    /// Takes the broker off the network, or puts it back.
+    /// Kills the broker.
     ///
     /// # Errors
     /// When it is not ours.
-    pub fn disturb_broker(&mut self, is_up: bool) -> anyhow::Result<()> {
-        use std::io::Write;
-        let Broker::Own { process, .. } = &mut self.broker else { bail!("the broker is not ours") };
-        let stdin = process.stdin().context("the broker listens")?;
-        Ok(writeln!(stdin, "{}", if is_up { "up" } else { "down" })?)
+    pub fn kill_broker(&mut self) -> anyhow::Result<()> {
+        self.broker.kill()
     }
 
-    /// Kills the broker, and starts another one, which knows nothing; whoever talks to it is started anew with its address.
+    /// Starts the broker again. Whoever talks to it finds it where the other one was.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn lose_broker(&mut self) -> anyhow::Result<()> {
-        if let Broker::Own { process, .. } = &mut self.broker {
-            process.kill()?;
-        }
-        self.broker = Broker::start(&self.directory, &self.prefix).await?;
-        for name in ROLES.iter().filter(|name| name.starts_with("relay") || name.starts_with("projectors")) {
-            self.kill(name)?;
-            self.launch(name)?;
+    pub async fn launch_broker(&mut self) -> anyhow::Result<()> {
+        self.broker.launch().await?;
+        self.lead_to_broker()
+    }
+
+    fn lead_to_broker(&self) -> anyhow::Result<()> {
+        if let Some(port) = self.broker.port()? {
+            self.members.iter().for_each(|member| member.broker.lead_to(Target::Port(port)));
         }
         Ok(())
     }
 
-    /// Kills every process of PostgreSQL at once. Its keeper brings it back.
+    /// Kills every process of PostgreSQL; returns how many. Its keeper brings it back.
     ///
     /// # Errors
     /// When it is not running.
-    pub fn crash_postgres(&self) -> anyhow::Result<()> {
-        let file = self.directory.join("postgres/cluster/postmaster.pid");
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-        let pid = text.lines().next().context("the file begins with a process id")?.trim().parse()?;
-        // It was started as the leader of a group of its own.
-        Ok(killpg(Pid::from_raw(pid), Signal::SIGKILL)?)
+    pub fn crash_postgres(&self) -> anyhow::Result<usize> {
+        database::crash(&self.postgres_directory().join("cluster"))
+    }
+
+    /// Where PostgreSQL keeps its data, below which its log is as well.
+    #[must_use]
+    pub fn postgres_directory(&self) -> PathBuf {
+        self.parts.directory.join("postgres")
+    }
+
+    /// Copies what ends with this process to where it stays.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn keep(&self) -> anyhow::Result<()> {
+        match &self.disk {
+            Ok(disk) => disk.keep(&self.parts.directory.join("postgres/tablespace-kept")),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Starts what has ended by itself, and finds the port of what has become ready.
@@ -304,7 +355,7 @@ impl Cluster {
     /// # Errors
     /// When the system fails.
     pub fn tend(&mut self) -> anyhow::Result<()> {
-        let mut ended = Vec::new();
+        let (mut ended, mut commands) = (Vec::new(), None);
         for member in &mut self.members {
             let Some(process) = &mut member.process else { continue };
             if let Some(status) = process.ended()? {
@@ -315,8 +366,15 @@ impl Cluster {
                 && let Some(address) = after(&process.said(), "daybook is ready on http://")
             {
                 member.ready = true;
-                member.front.lead_to(Target::Port(address.parse()?));
+                let port = Target::Port(address.parse()?);
+                member.front.lead_to(port.clone());
+                if member.name == "command-api-0" {
+                    commands = Some(port);
+                }
             }
+        }
+        if let Some(port) = commands {
+            self.members.iter().for_each(|member| member.commands.lead_to(port.clone()));
         }
         for (name, how) in ended {
             self.ended_by_themselves.push(how);
@@ -328,7 +386,7 @@ impl Cluster {
     async fn until_ready(&mut self) -> anyhow::Result<()> {
         let begin = Instant::now();
         while self.members.iter().any(|member| !member.ready) {
-            ensure!(begin.elapsed() < PATIENCE, "not every role is ready; see {}", self.directory.display());
+            ensure!(begin.elapsed() < PATIENCE, "not every role is ready; see {}", self.parts.directory.display());
             self.tend()?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -345,26 +403,34 @@ impl Cluster {
     }
 }
 
-impl Broker {
-    async fn start(directory: &Path, prefix: &str) -> anyhow::Result<Self> {
-        let args = [broker::SUBCOMMAND.to_owned(), prefix.to_owned()];
-        let process = Process::start(&std::env::current_exe()?, &args, &directory.join("broker.log"))?;
-        let begin = Instant::now();
-        loop {
-            if let Some(address) = after(&process.said(), "broker at ") {
-                return Ok(Self::Own { process, address });
-            }
-            ensure!(begin.elapsed() < PATIENCE, "the broker does not start: {}", process.said());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+/// How to run commands of the binary beside a cluster, in processes of their own.
+pub struct Begin {
+    binary: PathBuf,
+    directory: PathBuf,
+    surroundings: [(&'static str, String); 5],
+}
+
+impl Begin {
+    /// Starts one, with its log in a file.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn command(&self, args: &[&str], log: &str) -> anyhow::Result<Process> {
+        let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
+        Process::start_with(&self.binary, &args, &self.directory.join(log), &self.surroundings)
     }
 }
 
-/// The rest of the line that begins like this, once it is whole.
-fn after(text: &str, begin: &str) -> Option<String> {
-    let (_, rest) = text.split_once(begin)?;
-    let (line, _) = rest.split_once('\n')?;
-    Some(line.trim().to_owned())
+/// Puts the database on a disk of its own.
+async fn with_disk(directory: &Path, url: &str) -> anyhow::Result<Disk> {
+    let cluster = directory.join("postgres/cluster");
+    let disk = Disk::mount(directory.join("postgres/tablespace"), &cluster)?;
+    let mut config: tokio_postgres::Config = url.parse()?;
+    let database = config.get_dbname().context("there is a database")?.to_owned();
+    let (sql, connection) = config.dbname("postgres").connect(NoTls).await?;
+    tokio::spawn(connection);
+    disk.carry(&sql, &database).await?;
+    Ok(disk)
 }
 
 /// Where a proxy in front of PostgreSQL leads.

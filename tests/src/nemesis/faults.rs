@@ -1,21 +1,21 @@
 //! What is done to the cluster. Every fault has a beginning, a while, and an end; then the cluster has to be whole again.
 
+mod broker;
+mod postgres;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions},
-    client::DefaultClientContext,
-};
 
 use super::{
-    cluster::{Cluster, ROLES},
+    broker::Kind,
+    cluster::{Cluster, Link, ROLES},
     load::Shop,
     proxy::Network,
     random::Random,
 };
+pub use broker::delete_topics;
 
 /// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +32,18 @@ pub enum Fault {
     KillQueryApi,
     /// `kill -9` of every process of PostgreSQL.
     KillPostgres,
-    /// `kill -9` of the broker; a new one with empty topics takes its place.
+    /// `kill -9` of the embedded broker; the one that takes its place has empty topics.
     LoseBroker,
+    /// `kill -9` of Apache Kafka, which comes back with what it had.
+    KillBroker,
     /// Every topic is deleted.
     DeleteTopics,
-    /// The broker is off the network for a while.
+    /// The broker is off the network of everybody for a while.
+    LoneBroker,
+    /// Connections between one role and the broker are cut.
     CutBroker,
+    /// Everything between all roles and the broker is late.
+    SlowBroker,
     /// The relay that leads is stopped (SIGSTOP), and goes on later.
     PauseRelay,
     /// The same, and PostgreSQL loses its connections meanwhile, so that the other one leads when it wakes up.
@@ -48,14 +54,22 @@ pub enum Fault {
     CutPostgres,
     /// Everything between all roles and PostgreSQL is late.
     SlowPostgres,
-    /// Connections between clients and a command-api are cut.
+    /// Nothing arrives between one role and PostgreSQL, and nobody is told; some of these connections never go on.
+    SilentPostgres,
+    /// Connections between clients and one of the APIs are cut.
     CutClients,
-    /// Everything between clients and both command-apis is late.
+    /// Everything between clients and the APIs is late.
     SlowClients,
+    /// Connections between the query-api and the command-api are cut.
+    CutCommands,
+    /// Everything between the query-api and the command-api is late.
+    SlowCommands,
     /// PostgreSQL refuses to write: `default_transaction_read_only`.
     ReadOnly,
-    /// PostgreSQL says that the disk is full (53100) to whoever appends or checkpoints.
+    /// No table of the book or the views finds room to grow (53100).
     DiskFull,
+    /// PostgreSQL cannot write its log, and falls (PANIC).
+    LogFull,
     /// The clock of a client jumps by a day, forth or back.
     ClockJump,
 }
@@ -63,7 +77,7 @@ pub enum Fault {
 impl Fault {
     /// All that can be done to a cluster on this broker.
     #[must_use]
-    pub fn all(has_real_kafka: bool) -> Vec<Self> {
+    pub fn all(broker: &Kind) -> Vec<Self> {
         let everywhere = [
             Self::KillCommandApi,
             Self::KillRelayLeader,
@@ -76,13 +90,23 @@ impl Fault {
             Self::PauseProjectors,
             Self::CutPostgres,
             Self::SlowPostgres,
+            Self::SilentPostgres,
             Self::CutClients,
             Self::SlowClients,
+            Self::CutCommands,
+            Self::SlowCommands,
             Self::ReadOnly,
             Self::DiskFull,
+            Self::LogFull,
             Self::ClockJump,
         ];
-        let here: &[Self] = if has_real_kafka { &[Self::DeleteTopics] } else { &[Self::LoseBroker, Self::CutBroker] };
+        let here: &[Self] = match broker {
+            Kind::Embedded => &[Self::LoseBroker, Self::LoneBroker, Self::CutBroker, Self::SlowBroker],
+            Kind::Apache(_) => {
+                &[Self::KillBroker, Self::DeleteTopics, Self::LoneBroker, Self::CutBroker, Self::SlowBroker]
+            }
+            Kind::Foreign(_) => &[Self::DeleteTopics],
+        };
         everywhere.into_iter().chain(here.iter().copied()).collect()
     }
 
@@ -97,17 +121,24 @@ impl Fault {
             Self::KillQueryApi => "kill -9 query-api",
             Self::KillPostgres => "kill -9 PostgreSQL",
             Self::LoseBroker => "kill -9 broker, topics lost",
+            Self::KillBroker => "kill -9 broker",
             Self::DeleteTopics => "topics deleted",
-            Self::CutBroker => "broker unreachable",
+            Self::LoneBroker => "broker unreachable",
+            Self::CutBroker => "connections to the broker cut",
+            Self::SlowBroker => "connections to the broker slow",
             Self::PauseRelay => "SIGSTOP relay (leader)",
             Self::PauseAndFenceRelay => "SIGSTOP relay (leader), superseded",
             Self::PauseProjectors => "SIGSTOP projectors",
             Self::CutPostgres => "connections to PostgreSQL cut",
             Self::SlowPostgres => "connections to PostgreSQL slow",
-            Self::CutClients => "connections to command-api cut",
-            Self::SlowClients => "connections to command-api slow",
+            Self::SilentPostgres => "connections to PostgreSQL silent",
+            Self::CutClients => "connections of clients cut",
+            Self::SlowClients => "connections of clients slow",
+            Self::CutCommands => "query-api to command-api cut",
+            Self::SlowCommands => "query-api to command-api slow",
             Self::ReadOnly => "PostgreSQL read-only",
             Self::DiskFull => "PostgreSQL disk full",
+            Self::LogFull => "PostgreSQL cannot write its log",
             Self::ClockJump => "clock of a client jumps",
         }
     }
@@ -124,8 +155,6 @@ impl Fault {
         long: bool,
     ) -> anyhow::Result<(Instant, String)> {
         let pause = Duration::from_millis(if long { random.between(500, 5_000) } else { random.between(300, 1_200) });
-        // Longer than the session of a consumer at the broker holds, which is six seconds.
-        let asleep = Duration::from_secs(if long { 10 } else { 8 });
         match self {
             Self::KillCommandApi => killed(cluster, random, &["command-api-0", "command-api-1"], pause).await,
             Self::KillProjectors => killed(cluster, random, &["projectors-0", "projectors-1"], pause).await,
@@ -139,49 +168,24 @@ impl Fault {
                 killed(cluster, random, &[standby], pause).await
             }
             Self::KillPostgres => {
-                cluster.crash_postgres()?;
-                Ok((Instant::now(), "every process of the server".to_owned()))
+                let count = cluster.crash_postgres()?;
+                Ok((Instant::now(), format!("{count} processes")))
             }
-            Self::LoseBroker => {
-                let begin = Instant::now();
-                cluster.lose_broker().await?;
-                Ok((begin, format!("the new one is at {}", cluster.kafka())))
-            }
+            Self::LoseBroker | Self::KillBroker => broker::killed(cluster, pause).await,
             Self::DeleteTopics => {
                 delete_topics(cluster).await?;
                 Ok((Instant::now(), cluster.topics().join(", ")))
             }
-            Self::CutBroker => {
-                cluster.disturb_broker(false)?;
-                wait(cluster, pause).await?;
-                cluster.disturb_broker(true)?;
-                Ok((Instant::now(), format!("for {pause:?}")))
-            }
-            Self::PauseRelay => paused(cluster, leader(cluster).await?, asleep, false).await,
-            Self::PauseAndFenceRelay => paused(cluster, leader(cluster).await?, asleep, true).await,
+            Self::PauseRelay => paused(cluster, leader(cluster).await?, asleep(long), false).await,
+            Self::PauseAndFenceRelay => paused(cluster, leader(cluster).await?, asleep(long), true).await,
             Self::PauseProjectors => {
                 let name = random.pick(&["projectors-0", "projectors-1"]).copied().context("one of two")?;
-                paused(cluster, name, asleep, false).await
+                // Longer than the session of a consumer at the broker holds, which is six seconds.
+                paused(cluster, name, asleep(long).max(Duration::from_secs(8)), false).await
             }
-            Self::CutPostgres => {
-                let name = random.pick(&ROLES).copied().context("one of them")?;
-                disturbed(cluster, &[name], Cluster::disturb_postgres, Network::Cut, pause).await
-            }
-            Self::SlowPostgres => {
-                let slow = Network::Slow(Duration::from_millis(random.between(5, 60)));
-                disturbed(cluster, &ROLES, Cluster::disturb_postgres, slow, pause * 2).await
-            }
-            Self::CutClients => {
-                let name = random.pick(&ROLES[..2]).copied().context("one of two")?;
-                disturbed(cluster, &[name], Cluster::disturb_clients, Network::Cut, pause).await
-            }
-            Self::SlowClients => {
-                // Sometimes later than a client waits.
-                let slow = Network::Slow(Duration::from_millis(random.between(50, 2_500)));
-                disturbed(cluster, &ROLES[..2], Cluster::disturb_clients, slow, pause * 2).await
-            }
-            Self::ReadOnly => read_only(cluster, pause).await,
-            Self::DiskFull => disk_full(cluster, pause).await,
+            Self::ReadOnly => postgres::read_only(cluster, pause).await,
+            Self::DiskFull => postgres::disk_full(cluster, pause).await,
+            Self::LogFull => postgres::log_full(cluster).await,
             Self::ClockJump => {
                 let seconds = if random.percent(50) { 86_400 } else { -86_400 };
                 shop.skew(seconds);
@@ -189,8 +193,56 @@ impl Fault {
                 shop.skew(0);
                 Ok((Instant::now(), format!("by {seconds} s, for {:?}", pause * 2)))
             }
+            _ => self.disturb(cluster, random, pause).await,
         }
     }
+
+    /// The faults of the network.
+    async fn disturb(
+        self,
+        cluster: &mut Cluster,
+        random: &mut Random,
+        pause: Duration,
+    ) -> anyhow::Result<(Instant, String)> {
+        let apis = ["command-api-0", "command-api-1", "query-api-0"];
+        let mut one = |among: &[&'static str]| random.pick(among).copied().context("one of them");
+        let streaming = &ROLES[2..6];
+        let cut = Network::Cut;
+        match self {
+            Self::LoneBroker => disturbed(cluster, streaming, Link::Broker, cut, pause).await,
+            Self::CutBroker => disturbed(cluster, &[one(streaming)?], Link::Broker, cut, pause).await,
+            Self::CutPostgres => disturbed(cluster, &[one(&ROLES)?], Link::Postgres, cut, pause).await,
+            Self::CutClients => disturbed(cluster, &[one(&apis)?], Link::Clients, cut, pause).await,
+            Self::CutCommands => disturbed(cluster, &["query-api-0"], Link::Commands, cut, pause).await,
+            Self::SilentPostgres => {
+                let name = one(&ROLES)?;
+                let begun = disturbed(cluster, &[name], Link::Postgres, Network::Silent, pause * 2).await?;
+                if random.percent(50) {
+                    return Ok(begun);
+                }
+                // What has been passed on late is one thing; what never will be is another.
+                cluster.disturb(name, Link::Postgres, Network::Silent)?;
+                wait(cluster, pause).await?;
+                disturbed(cluster, &[name], Link::Postgres, cut, pause).await
+            }
+            _ => {
+                // Sometimes later than a client waits.
+                let (names, link, longest): (&[_], _, _) = match self {
+                    Self::SlowPostgres => (&ROLES, Link::Postgres, 60),
+                    Self::SlowBroker => (streaming, Link::Broker, 400),
+                    Self::SlowCommands => (&apis[2..], Link::Commands, 2_500),
+                    _ => (&apis, Link::Clients, 2_500),
+                };
+                let slow = Network::Slow(Duration::from_millis(random.between(5, longest)));
+                disturbed(cluster, names, link, slow, pause * 2).await
+            }
+        }
+    }
+}
+
+/// How long somebody is stopped.
+const fn asleep(long: bool) -> Duration {
+    Duration::from_secs(if long { 10 } else { 3 })
 }
 
 /// Waits, and keeps an eye on the processes meanwhile.
@@ -228,9 +280,9 @@ async fn paused(
 ) -> anyhow::Result<(Instant, String)> {
     cluster.signal(name, Signal::SIGSTOP)?;
     if superseded {
-        cluster.disturb_postgres(name, Network::Cut)?;
+        cluster.disturb(name, Link::Postgres, Network::Cut)?;
         wait(cluster, Duration::from_millis(200)).await?;
-        cluster.disturb_postgres(name, Network::Whole)?;
+        cluster.disturb(name, Link::Postgres, Network::Whole)?;
     }
     wait(cluster, asleep).await?;
     cluster.signal(name, Signal::SIGCONT)?;
@@ -240,71 +292,18 @@ async fn paused(
 async fn disturbed(
     cluster: &mut Cluster,
     names: &[&'static str],
-    disturb: impl Fn(&mut Cluster, &str, Network) -> anyhow::Result<()>,
+    link: Link,
     network: Network,
     time: Duration,
 ) -> anyhow::Result<(Instant, String)> {
     for name in names {
-        disturb(cluster, name, network)?;
+        cluster.disturb(name, link, network)?;
     }
     wait(cluster, time).await?;
     for name in names {
-        disturb(cluster, name, Network::Whole)?;
+        cluster.disturb(name, link, Network::Whole)?;
     }
     Ok((Instant::now(), format!("{}: {network:?}, for {time:?}", names.join(", "))))
-}
-
-async fn read_only(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
-    let sql = cluster.sql_patiently().await?;
-    sql.execute("ALTER SYSTEM SET default_transaction_read_only = on", &[]).await?;
-    sql.execute("SELECT pg_reload_conf()", &[]).await?;
-    wait(cluster, time).await?;
-    sql.execute("ALTER SYSTEM RESET default_transaction_read_only", &[]).await?;
-    sql.execute("SELECT pg_reload_conf()", &[]).await?;
-    Ok((Instant::now(), format!("for {time:?}")))
-}
-
-/// The tables whose writers are told that the disk is full.
-const FILLED: [&str; 3] = ["events", "relay_partitions", "consumer_checkpoints"];
-
-async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
-    let mut sql = cluster.sql_patiently().await?;
-    sql.batch_execute(
-        "CREATE OR REPLACE FUNCTION nemesis_disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$",
-    )
-    .await?;
-    for table in FILLED {
-        let trigger = format!(
-            "CREATE TRIGGER nemesis_disk_full BEFORE INSERT OR UPDATE ON {table}
-             FOR EACH STATEMENT EXECUTE FUNCTION nemesis_disk_full()"
-        );
-        sql.batch_execute(&trigger).await?;
-    }
-    wait(cluster, time).await?;
-    let all = sql.transaction().await?;
-    for table in FILLED {
-        all.batch_execute(&format!("DROP TRIGGER nemesis_disk_full ON {table}")).await?;
-    }
-    all.commit().await?;
-    Ok((Instant::now(), format!("for {time:?}")))
-}
-
-/// Deletes the topics of the run from a broker that can.
-///
-/// # Errors
-/// When it refuses.
-pub async fn delete_topics(cluster: &Cluster) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", cluster.kafka()).create()?;
-    let topics = cluster.topics();
-    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-    for deleted in admin.delete_topics(&names, &AdminOptions::new()).await? {
-        if let Err((topic, code)) = deleted {
-            anyhow::bail!("{topic} cannot be deleted: {code}");
-        }
-    }
-    Ok(())
 }
 
 /// The relay that leads, as soon as one does.

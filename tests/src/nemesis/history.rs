@@ -58,6 +58,8 @@ pub struct Receipt {
 pub enum Answer {
     /// The command is in the book.
     Accepted(Receipt),
+    /// The command is in the book, up to this position: what a mutation tells.
+    Shown(i64),
     /// A rule said no.
     Refused {
         /// The stable code.
@@ -67,6 +69,27 @@ pub enum Answer {
     },
     /// There was none, or one that leaves it open.
     Unknown(String),
+}
+
+impl Answer {
+    /// The position that it tells, if the command was accepted.
+    #[must_use]
+    pub const fn position(&self) -> Option<i64> {
+        match self {
+            Self::Accepted(receipt) => Some(receipt.position),
+            Self::Shown(position) => Some(*position),
+            Self::Refused { .. } | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Via {
+    /// One of the command-apis.
+    Command(usize),
+    /// The query-api, by a mutation.
+    Mutation,
 }
 
 /// One sending of a command.
@@ -80,8 +103,10 @@ pub struct Attempt {
     pub answered: u64,
     /// When it was answered, by the clock of the machine.
     pub until: DateTime<Utc>,
-    /// Which command-api was asked.
-    pub via: usize,
+    /// Who was asked.
+    pub via: Via,
+    /// Whether the token that was shown had run out, by the clock of the machine.
+    pub expired: bool,
     /// What it said.
     pub answer: Answer,
 }
@@ -112,6 +137,12 @@ impl Call {
             Answer::Accepted(receipt) => Some(receipt),
             _ => None,
         })
+    }
+
+    /// The position of its last event, by the first attempt that was accepted.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<i64> {
+        self.attempts.iter().find_map(|attempt| attempt.answer.position())
     }
 
     /// The attempt that was refused.
@@ -190,12 +221,6 @@ impl History {
     /// Takes in what was read.
     pub fn read(&self, read: Read) {
         lock(&self.reads).push(read);
-    }
-
-    /// How many calls were accepted so far.
-    #[must_use]
-    pub fn acknowledged(&self) -> usize {
-        lock(&self.calls).iter().filter(|call| call.receipt().is_some()).count()
     }
 
     /// Everything, in the order in which it was first sent.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    client::{Client, Outcome, now},
+    client::{Client, Outcome},
     random::Random,
 };
 
@@ -25,6 +25,17 @@ pub const PROBE: &str = "probe";
 const ITEMS: u64 = 8;
 /// How many carts, orders and reservations are remembered, each.
 const REMEMBERED: usize = 40;
+
+/// Who trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trader {
+    /// The one whose clock jumps.
+    First,
+    /// One who sends commands.
+    ByCommands,
+    /// One who mostly sends mutations.
+    ByMutations,
+}
 
 /// What the clients know of the shop together.
 #[derive(Default)]
@@ -138,9 +149,17 @@ impl Shop {
     }
 
     /// Buys and sells until the shop closes.
-    pub async fn trade(self, mut random: Random, is_first: bool) {
+    pub async fn trade(self, mut random: Random, who: Trader) {
+        let is_first = who == Trader::First;
+        let client = self.client.clone().by_mutations(if who == Trader::ByMutations { 60 } else { 3 });
+        let me = Self { client, ..self };
+        me.trade_on(&mut random, is_first).await;
+    }
+
+    async fn trade_on(&self, random: &mut Random, is_first: bool) {
         let all = DEEDS.iter().map(|(weight, _)| weight).sum();
         while self.is_open() {
+            let me = Self { client: self.client(is_first), ..self.clone() };
             let mut left = random.between(0, all);
             let deed = DEEDS.iter().find(|(weight, _)| {
                 let here = left < *weight;
@@ -148,7 +167,7 @@ impl Shop {
                 here
             });
             if let Some((_, deed)) = deed {
-                self.act(*deed, &mut random, is_first).await;
+                me.act(*deed, random).await;
             }
             tokio::time::sleep(Duration::from_millis(random.between(5, 60))).await;
         }
@@ -172,19 +191,20 @@ impl Shop {
     /// One command more and one query that shows it; says whether both were answered.
     pub async fn is_whole(&self, random: &mut Random) -> bool {
         let body = json!({ "sku": PROBE, "quantity": 1 });
-        match self.client.command(random, "ReceiveStock", body).await {
-            Outcome::Accepted(position) => self.client.stock(PROBE, position).await.is_some(),
+        let client = self.client.clone().plain();
+        match client.command(random, "ReceiveStock", body).await {
+            Outcome::Accepted(position) => client.stock(PROBE, position).await.is_some(),
             _ => false,
         }
     }
 
-    async fn act(&self, deed: Deed, random: &mut Random, is_first: bool) {
+    async fn act(&self, deed: Deed, random: &mut Random) {
         match deed {
             Deed::SetPrice | Deed::CreateProduct | Deed::ImportOrder => {
-                self.mind_the_catalog(deed, random, is_first).await;
+                self.mind_the_catalog(deed, random).await;
             }
             Deed::Reserve | Deed::Release | Deed::Commit | Deed::Restock => {
-                self.fight_for_stock(deed, random, is_first).await;
+                self.fight_for_stock(deed, random).await;
             }
             Deed::OpenCart | Deed::AddLine | Deed::ChangeQuantity | Deed::MergeCarts => {
                 self.fill_carts(deed, random).await;
@@ -193,7 +213,7 @@ impl Shop {
         }
     }
 
-    async fn mind_the_catalog(&self, deed: Deed, random: &mut Random, is_first: bool) {
+    async fn mind_the_catalog(&self, deed: Deed, random: &mut Random) {
         let (name, body) = match deed {
             Deed::SetPrice => {
                 let price = json!({ "minor_units": random.between(100, 1_000), "currency": "EUR" });
@@ -206,7 +226,7 @@ impl Shop {
             }
             _ => {
                 // Now and then the same order comes twice, and now and then it comes from the future.
-                let placed_at = self.clock(is_first) - TimeDelta::seconds(30);
+                let placed_at = self.client.clock() - TimeDelta::seconds(30);
                 let line = json!({ "sku": any_sku(random), "quantity": random.between(1, 4), "line_total": 1_000,
                                    "discount": random.between(0, 100) });
                 let number = random.between(0, 5_000);
@@ -218,12 +238,13 @@ impl Shop {
         self.client.command(random, name, body).await;
     }
 
-    fn clock(&self, is_first: bool) -> chrono::DateTime<chrono::Utc> {
+    /// A client, with the clock that it has.
+    fn client(&self, is_first: bool) -> Client {
         let skew = if is_first { self.skew.load(Ordering::Relaxed) } else { 0 };
-        now() + TimeDelta::seconds(skew)
+        self.client.clone().with_skew(skew)
     }
 
-    async fn fight_for_stock(&self, deed: Deed, random: &mut Random, is_first: bool) {
+    async fn fight_for_stock(&self, deed: Deed, random: &mut Random) {
         let reservation = random.pick(&self.known().reservations).copied().unwrap_or_default();
         let id = random.id();
         let (name, body) = match deed {
@@ -234,7 +255,7 @@ impl Shop {
                 let mut body = json!({ "sku": HOT, "reservation_id": id, "owner": format!("buyer:{id}"),
                                        "quantity": random.between(1, 3) });
                 if random.percent(20) {
-                    let until = self.clock(is_first) + TimeDelta::seconds(5);
+                    let until = self.client.clock() + TimeDelta::seconds(5);
                     body["expires_at"] = json!(until);
                 }
                 ("ReserveStock", body)
@@ -257,7 +278,8 @@ impl Shop {
         let id = random.id();
         let (name, body): (_, Value) = match (deed, cart, other) {
             (Deed::AddLine, Some(cart), _) => {
-                ("AddLine", json!({ "cart_id": cart, "sku": any_sku(random), "quantity": random.between(1, 4) }))
+                let line = json!({ "sku": any_sku(random), "quantity": random.between(1, 4) });
+                ("AddLines", json!({ "cart_id": cart, "lines": [line] }))
             }
             (Deed::ChangeQuantity, Some(cart), _) => {
                 ("ChangeQuantity", json!({ "cart_id": cart, "sku": any_sku(random), "quantity": random.between(1, 9) }))

@@ -1,8 +1,8 @@
 //! The nemesis: a black-box run against the engine in separate processes, under load, while it is killed, paused, cut off and denied
 //! its disk; and afterwards the question whether every promise was kept.
 //!
-//! [`cluster`] runs the processes, [`proxy`] the network between them, [`load`] the clients, whose [`history`] is the evidence;
-//! [`faults`] does the harm, by a seed; [`check`] is the judge. What a seed decides is what is done and in which order; how the
+//! [`cluster`] runs the processes, [`proxy`] the network between them, [`rebuilds`] an operator who rebuilds views, [`load`] the clients,
+//! whose [`history`] is the evidence; [`faults`] does the harm, by a seed; [`check`] is the judge. What a seed decides is what is done and in which order; how the
 //! processes interleave is up to the machine, so the same seed makes the same attempt, not the same instant.
 
 pub mod book;
@@ -10,12 +10,15 @@ pub mod broker;
 pub mod check;
 pub mod client;
 pub mod cluster;
+pub mod database;
+pub mod disk;
 pub mod faults;
 pub mod history;
 pub mod load;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod rebuilds;
 pub mod report;
 
 use std::{
@@ -32,18 +35,20 @@ use self::{
     book::Book,
     check::Check,
     client::Client,
-    cluster::Cluster,
+    cluster::{Cluster, Parts},
+    disk::Storage,
     faults::{Fault, wait},
     history::{Call, History, Read},
-    load::Shop,
+    load::{Shop, Trader},
     random::Random,
+    rebuilds::Rebuilds,
     report::{Commands, Injected, Report},
 };
 
 /// Who acts, in tokens and in the book.
 pub const ACTOR: &str = "nemesis";
 /// How many buyers and staff there are, and how many readers.
-const TRADERS: usize = 6;
+const TRADERS: usize = 9;
 const READERS: usize = 2;
 /// How long the cluster may take to be whole again. A machine that is busy is slow; an engine that hangs never recovers.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,12 +60,16 @@ pub struct Plan {
     pub seed: u64,
     /// How long faults are injected at least. Every fault comes once at least.
     pub time: Duration,
-    /// A Kafka to use instead of our own broker.
-    pub kafka: Option<String>,
+    /// Which broker.
+    pub broker: broker::Kind,
+    /// Whether the book can be on a disk that can be full.
+    pub storage: Storage,
     /// Which faults; all when empty.
     pub only: Vec<String>,
     /// The binary of the engine.
     pub binary: PathBuf,
+    /// Whether to keep them and the history in any case.
+    pub keep: bool,
     /// Where to keep data and logs.
     pub directory: PathBuf,
 }
@@ -72,23 +81,37 @@ pub struct Plan {
 pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let begin = Instant::now();
     let mut random = Random::new(plan.seed);
+    let is_foreign = matches!(plan.broker, broker::Kind::Foreign(_));
     // A broker that is not ours may hold the topics of other runs.
-    let prefix =
-        if plan.kafka.is_some() { format!("nemesis-{}", client::now().timestamp_millis()) } else { ACTOR.to_owned() };
-    let mut cluster = Cluster::start(&plan.directory, &plan.binary, plan.kafka.clone(), &prefix).await?;
+    let prefix = if is_foreign { format!("nemesis-{}", client::now().timestamp_millis()) } else { ACTOR.to_owned() };
+    let parts = Parts {
+        directory: plan.directory.clone(),
+        binary: plan.binary.clone(),
+        broker: plan.broker.clone(),
+        prefix,
+        storage: plan.storage.clone(),
+    };
+    let mut cluster = Cluster::start(parts).await?;
     let history = Arc::new(History::default());
-    let client = Client::new(cluster.apis(), cluster.queries(), &cluster.token()?, Arc::clone(&history));
+    let client = Client::new(cluster.apis(), cluster.queries(), cluster.keys()?, Arc::clone(&history));
     let shop = Shop::open(client, &mut random.fork()).await?;
     let mut clients = JoinSet::new();
     for nr in 0..TRADERS {
-        clients.spawn(shop.clone().trade(random.fork(), nr == 0));
+        let who = match nr {
+            0 => Trader::First,
+            1..6 => Trader::ByCommands,
+            _ => Trader::ByMutations,
+        };
+        clients.spawn(shop.clone().trade(random.fork(), who));
     }
     for _ in 0..READERS {
         clients.spawn(shop.clone().look(random.fork()));
     }
     // What is not whole yet would be laid to the first fault.
     anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster never was whole");
+    let rebuilds = Rebuilds::begin(&cluster, random.fork());
     let (injected, mut healed) = torment(plan, &mut cluster, &shop, &mut random, begin).await?;
+    let rebuilds = rebuilds.end().await?;
     shop.close();
     while let Some(ended) = clients.join_next().await {
         ended.context("a client panicked")?;
@@ -98,7 +121,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     healed.holds(whole, || "after the last fault it was never whole again".to_owned());
     let (calls, reads) = history.taken();
     let book = Book::read(&cluster.sql().await?).await?;
-    let mut checks = vec![healed.done()];
+    let mut checks = vec![healed.done(), rebuilds.done()];
     checks.extend(check::all(&book, &calls, &reads));
     checks.extend(wire(&cluster, &book).await?);
     checks.extend(verify(&cluster)?);
@@ -111,12 +134,21 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         ended_by_themselves: std::mem::take(&mut cluster.ended_by_themselves),
         logs: plan.directory.clone(),
     };
-    if cluster.has_real_kafka() && report.violations() == 0 {
+    if plan.keep || report.violations() > 0 {
+        keep(plan, &cluster, &calls, &reads)?;
+    } else if is_foreign {
         // Nothing is left behind on a broker that is not ours.
         faults::delete_topics(&cluster).await?;
     }
     cluster.stop().await?;
     Ok(report)
+}
+
+/// Keeps the evidence beside the logs.
+fn keep(plan: &Plan, cluster: &Cluster, calls: &[Call], reads: &[Read]) -> anyhow::Result<()> {
+    std::fs::write(plan.directory.join("calls.json"), serde_json::to_vec(calls)?)?;
+    std::fs::write(plan.directory.join("reads.json"), serde_json::to_vec(reads)?)?;
+    cluster.keep()
 }
 
 /// Injects faults, in rounds: each round every one of them once, in another order.
@@ -136,7 +168,7 @@ async fn torment(
     let mut rounds = 0;
     while rounds == 0 || !round.is_empty() && rounds == 1 || begin.elapsed() < plan.time {
         if round.is_empty() {
-            round = Fault::all(cluster.has_real_kafka());
+            round = Fault::all(cluster.broker());
             round.retain(|fault| plan.only.is_empty() || plan.only.iter().any(|name| fault.name().contains(name)));
             anyhow::ensure!(!round.is_empty(), "there is no such fault");
             random.shuffle(&mut round);
@@ -203,8 +235,8 @@ fn verify(cluster: &Cluster) -> anyhow::Result<Vec<Check>> {
 }
 
 fn count(book: &Book, calls: &[Call], reads: &[Read]) -> Commands {
-    let acknowledged = calls.iter().filter(|call| call.receipt().is_some()).count();
-    let refused = calls.iter().filter(|call| call.receipt().is_none() && call.refused().is_some());
+    let acknowledged = calls.iter().filter(|call| call.acknowledged().is_some()).count();
+    let refused = calls.iter().filter(|call| call.acknowledged().is_none() && call.refused().is_some());
     let late = refused.clone().filter(|call| book.commands.contains_key(&call.key)).count();
     let refused = refused.count();
     Commands {

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
 };
 
 use anyhow::Context;
@@ -31,6 +31,19 @@ impl Process {
     /// # Errors
     /// When it cannot be run.
     pub fn start(program: &Path, args: &[String], log: &Path) -> anyhow::Result<Self> {
+        Self::start_with(program, args, log, &[])
+    }
+
+    /// Starts a program with more variables in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn start_with(
+        program: &Path,
+        args: &[String],
+        log: &Path,
+        variables: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let directory = log.parent().context("a log is in a directory")?.to_owned();
         let executable = Supervisor::this_executable()?;
         let file = File::options().create(true).append(true).open(log)?;
@@ -38,17 +51,15 @@ impl Process {
         let child = Supervisor { executable, identity: Identity::Own, directory }
             .command(program)
             .args(args)
+            // Where programs of the user keep what they have fetched.
+            .envs(["HOME", "XDG_CACHE_HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
             .with_context(|| format!("{} cannot be run", program.display()))?;
         Ok(Self { child, log: log.to_owned(), begins })
-    }
-
-    /// What it reads.
-    pub fn stdin(&mut self) -> Option<&mut ChildStdin> {
-        self.child.stdin.as_mut()
     }
 
     /// What it has written so far.

@@ -29,7 +29,7 @@ pub(super) fn write(job: &Job, view: &View<'_>, decision: &Decision, now: DateTi
             event_id: new_id(),
             effective_at: Some(at),
             key_id: None,
-            data: event.encode().map_err(|error| CommandError::Unreadable(error.to_string()))?,
+            data: event.encode().map_err(|error| CommandError::Unwritable(error.to_string()))?,
         })
     });
     Ok(Step::Write(Unit {

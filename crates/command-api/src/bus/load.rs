@@ -1,86 +1,137 @@
 //! Loading streams: reads them from the book and folds them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    mem::discriminant,
+    sync::Arc,
+};
 
 use daybook_domain::{Event, State, StreamName};
-use daybook_event_store::{Daybook, LoadedStream, Snapshot};
+use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
 
-use super::{CommandError, Job, cache::Entry};
-
-/// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
-const SNAPSHOT_AFTER: usize = 500;
+use super::{Host, Job, UnreadableStream, cache::Entry};
 
 /// The fold version, as the store has it.
 #[expect(clippy::cast_possible_wrap, reason = "a small constant")]
 const FOLD_VERSION: i16 = State::FOLD_VERSION as i16;
 
-/// Commands that wait for streams, which are loaded together.
-#[derive(Default)]
-pub(super) struct Wanted {
-    pub(super) streams: BTreeSet<StreamName>,
-    pub(super) jobs: Vec<Job>,
+/// A command that cannot be decided before these streams are loaded.
+pub(super) struct Waiting {
+    pub(super) job: Job,
+    pub(super) streams: Vec<StreamName>,
 }
 
-/// What came of it.
+/// What came of a load.
 pub(super) struct Loaded {
-    pub(super) jobs: Vec<Job>,
-    pub(super) streams: Result<Vec<(StreamName, Entry)>, CommandError>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) streams: Result<Folded, Arc<StoreError>>,
 }
 
-/// Loads all that is wanted.
-pub(super) async fn load(book: Daybook, wanted: Wanted) -> Loaded {
-    let names: Vec<Arc<str>> = wanted.streams.iter().map(|stream| Arc::from(stream.as_str())).collect();
-    let streams = match book.load_streams(&names, FOLD_VERSION).await {
-        Ok(streams) => fold_all(&book, streams),
-        Err(error) => Err(CommandError::Failed(Arc::new(error))),
-    };
-    Loaded { jobs: wanted.jobs, streams }
+/// Loaded streams: those that could be folded, and those that hold something that this program cannot read.
+#[derive(Default)]
+pub(super) struct Folded {
+    pub(super) entries: Vec<(StreamName, Entry)>,
+    pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
 }
 
-fn fold_all(book: &Daybook, streams: Vec<LoadedStream>) -> Result<Vec<(StreamName, Entry)>, CommandError> {
-    streams
-        .into_iter()
-        .map(|stream| {
-            let name = StreamName::from(&*stream.stream_id);
-            let folded = stream.events.len();
-            let entry = fold(&name, stream)?;
-            if folded > SNAPSHOT_AFTER {
-                keep_snapshot(book.clone(), &name, &entry);
+/// Loads all that is waited for. Long streams get snapshots.
+pub(super) async fn load<B: Store, H: Host>(host: H, book: B, waiting: Vec<Waiting>, snapshot_after: usize) -> Loaded {
+    let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
+    let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
+    let streams = fold_all(&host, &book, &names, snapshot_after).await.map_err(Arc::new);
+    Loaded { waiting, streams }
+}
+
+async fn fold_all<B: Store, H: Host>(
+    host: &H,
+    book: &B,
+    names: &[Arc<str>],
+    snapshot_after: usize,
+) -> Result<Folded, StoreError> {
+    let mut folded = Folded::default();
+    let mut damaged = Vec::new();
+    for stream in book.load_streams(names, FOLD_VERSION).await? {
+        let (name, id) = (StreamName::from(&*stream.stream_id), Arc::clone(&stream.stream_id));
+        let events = stream.events.len();
+        match begin(&name, stream.snapshot.as_ref()) {
+            Ok(start) => folded.take_in(name, fold(start, stream), |name, entry| {
+                if events > snapshot_after {
+                    keep_snapshot(host, book.clone(), name, entry);
+                }
+            }),
+            Err(error) => {
+                tracing::warn!(stream = %name, error, "a snapshot is damaged; the stream is folded from its beginning");
+                metrics::counter!("daybook_snapshots_damaged_total").increment(1);
+                damaged.push(id);
             }
-            Ok((name, entry))
-        })
-        .collect()
+        }
+    }
+    if !damaged.is_empty() {
+        for stream in book.load_streams(&damaged, FROM_THE_BEGINNING).await? {
+            let name = StreamName::from(&*stream.stream_id);
+            // However short it is, the damaged snapshot has to be replaced.
+            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(host, book.clone(), name, entry));
+        }
+    }
+    Ok(folded)
 }
 
-fn fold(name: &StreamName, stream: LoadedStream) -> Result<Entry, CommandError> {
-    let (mut state, mut version) = match stream.snapshot {
-        Some(snapshot) => {
-            let state = serde_json::from_str(&snapshot.state);
-            (state.map_err(|error| unreadable(name, snapshot.version, &error))?, snapshot.version)
+impl Folded {
+    fn take_in(
+        &mut self,
+        name: StreamName,
+        folded: Result<Entry, UnreadableStream>,
+        keep: impl FnOnce(&StreamName, &Entry),
+    ) {
+        match folded {
+            Ok(entry) => {
+                keep(&name, &entry);
+                self.entries.push((name, entry));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a stream cannot be read; commands that need it fail");
+                metrics::counter!("daybook_streams_unreadable_total").increment(1);
+                self.unreadable.insert(name, error);
+            }
         }
-        None => (State::empty(name).ok_or_else(|| unreadable(name, 0, &"no slice has such a stream"))?, 0),
-    };
+    }
+}
+
+/// Where folding begins: at the state of the snapshot, or at nothing. A snapshot is only a cache, so it is no fact that must
+/// be readable: one that cannot be decoded, or is the state of another kind of stream, is an error only here.
+fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State, i32)>, String> {
+    let Some(snapshot) = snapshot else { return Ok(None) };
+    let state: State = serde_json::from_str(&snapshot.state).map_err(|error| error.to_string())?;
+    if State::empty(name).is_some_and(|empty| discriminant(&empty) != discriminant(&state)) {
+        return Err("it is the state of another kind of stream".to_owned());
+    }
+    Ok(Some((state, snapshot.version)))
+}
+
+fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, UnreadableStream> {
+    let name = StreamName::from(&*stream.stream_id);
+    let unreadable =
+        |version, error: &dyn Display| UnreadableStream { stream: name.clone(), version, reason: error.to_string() };
+    let begin = start.or_else(|| Some((State::empty(&name)?, 0)));
+    let (mut state, mut version) = begin.ok_or_else(|| unreadable(0, &"no slice has such a stream"))?;
     for recorded in stream.events {
         let schema_version = u16::try_from(recorded.schema_version).unwrap_or(0);
         let event = Event::decode(&recorded.event_type, schema_version, recorded.data.as_bytes())
-            .map_err(|error| unreadable(name, recorded.version, &error))?;
+            .map_err(|error| unreadable(recorded.version, &error))?;
         state.evolve(&event, recorded.effective_at);
         version = recorded.version;
     }
     Ok(Entry::new(state, version))
 }
 
-fn unreadable(stream: &StreamName, version: i32, error: &dyn std::fmt::Display) -> CommandError {
-    CommandError::Unreadable(format!("{stream} at version {version}: {error}"))
-}
-
 /// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
-fn keep_snapshot(book: Daybook, name: &StreamName, entry: &Entry) {
+fn keep_snapshot(host: &impl Host, book: impl Store, name: &StreamName, entry: &Entry) {
     let Ok(state) = serde_json::to_string(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
-    tokio::spawn(async move {
+    drop(host.spawn(async move {
         if let Err(error) = book.save_snapshot(name.as_str(), FOLD_VERSION, &snapshot).await {
             tracing::warn!(%error, stream = %name, "a snapshot was not kept");
         }
-    });
+    }));
 }

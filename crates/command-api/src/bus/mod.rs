@@ -10,6 +10,7 @@
 
 mod cache;
 mod decided;
+mod host;
 mod load;
 mod sequencer;
 
@@ -19,14 +20,15 @@ use std::sync::{
 };
 
 use chrono::{DateTime, Utc};
-use daybook_domain::{Actor, Command, Refusal};
-use daybook_event_store::{Daybook, StoreError};
+use daybook_domain::{Actor, Command, Refusal, StreamName};
+use daybook_event_store::{Store, StoreError};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 
+pub use self::host::{Host, Tokio};
 use crate::Clock;
 
 /// How the bus is sized.
@@ -40,11 +42,13 @@ pub struct BusSettings {
     pub cache_bytes: usize,
     /// How often a command is decided anew because others were faster, before it is given up.
     pub attempts: u32,
+    /// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
+    pub snapshot_after: usize,
 }
 
 impl Default for BusSettings {
     fn default() -> Self {
-        Self { queue: 8_192, batch: 1_000, cache_bytes: 512 << 20, attempts: 100 }
+        Self { queue: 8_192, batch: 1_000, cache_bytes: 512 << 20, attempts: 100, snapshot_after: 500 }
     }
 }
 
@@ -133,7 +137,7 @@ pub struct Receipt {
 }
 
 /// Why a command was not accepted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
     /// A rule said no. Nothing was written.
     #[error(transparent)]
@@ -154,23 +158,27 @@ pub enum CommandError {
     /// same id tells.
     #[error("the outcome was lost")]
     Lost,
-    /// The book holds something that this program cannot read.
-    #[error("the book cannot be read: {0}")]
-    Unreadable(String),
+    /// A stream that the command needs holds something that this program cannot read. Nothing was written.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableStream),
+    /// What was decided cannot be written down. Nothing was written.
+    #[error("an event cannot be encoded: {0}")]
+    Unwritable(String),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
     Stopped,
 }
 
-impl CommandError {
-    /// The same failure, for another command that met it.
-    fn again(&self) -> Self {
-        match self {
-            Self::Failed(error) => Self::Failed(Arc::clone(error)),
-            Self::Lost => Self::Lost,
-            other => Self::Unreadable(other.to_string()),
-        }
-    }
+/// A stream that this program cannot read: an event is damaged, or was written by a later version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stream} cannot be read at version {version}: {reason}")]
+pub struct UnreadableStream {
+    /// The stream.
+    pub stream: StreamName,
+    /// The version of the event that cannot be read.
+    pub version: i32,
+    /// Why.
+    pub reason: String,
 }
 
 /// A command that waits for its outcome.
@@ -191,11 +199,24 @@ pub struct Bus {
 impl Bus {
     /// Starts the bus on a book. The handle ends when the bus has stopped.
     #[must_use]
-    pub fn start(book: Daybook, clock: Clock, settings: &BusSettings) -> (Self, JoinHandle<()>) {
+    pub fn start(book: impl Store, clock: Clock, settings: &BusSettings) -> (Self, JoinHandle<()>) {
+        let (bus, work) = Self::on(Tokio, book, clock, settings);
+        (bus, tokio::spawn(work))
+    }
+
+    /// A bus on a book, and its work, which somebody has to run: where that is dropped, the bus is gone as if its process had
+    /// been killed.
+    #[must_use]
+    pub fn on<B: Store, H: Host>(
+        host: H,
+        book: B,
+        clock: Clock,
+        settings: &BusSettings,
+    ) -> (Self, impl Future<Output = ()> + Send + use<B, H>) {
         let (queue, jobs) = mpsc::channel(settings.queue.max(1));
         let conflicts = Arc::default();
-        let sequencer = sequencer::Sequencer::new(book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
-        (Self { queue, conflicts }, tokio::spawn(sequencer.run()))
+        let sequencer = sequencer::Sequencer::new(host, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
+        (Self { queue, conflicts }, sequencer.run())
     }
 
     /// How many decisions the book has refused so far because another process had changed what they rest on. They were made

@@ -10,18 +10,16 @@ use std::{
 };
 
 use daybook_domain::{Decide, Rejection, State, View};
-use daybook_event_store::{Appender, Daybook, Filter, Outcome, Step, StoreError};
-use tokio::{
-    sync::mpsc,
-    task::{JoinError, JoinSet},
-};
+use daybook_event_store::{Appender, Filter, Outcome, Step, Store, StoreError};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    BusSettings, CommandError, Job,
+    BusSettings, CommandError, Host, Job,
     cache::Cache,
     decided::{self, Decided},
-    load::{Loaded, Wanted, load},
+    load::{Folded, Loaded, Waiting, load},
 };
 use crate::Clock;
 
@@ -31,8 +29,8 @@ const MAX_LOADS: usize = 4;
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
 /// A batch that came back from the store.
-struct Committed {
-    appender: Option<Appender>,
+struct Committed<S> {
+    appender: Option<Appender<S>>,
     steps: Vec<Step>,
     outcomes: Result<Vec<Outcome>, StoreError>,
 }
@@ -44,8 +42,9 @@ struct Batch {
     steps: Vec<Step>,
 }
 
-pub(super) struct Sequencer {
-    book: Daybook,
+pub(super) struct Sequencer<B: Store, H: Host> {
+    host: H,
+    book: B,
     clock: Clock,
     settings: BusSettings,
     queue: mpsc::Receiver<Job>,
@@ -55,18 +54,19 @@ pub(super) struct Sequencer {
     next: Batch,
     /// On its way to the store, without its steps; empty when nothing is.
     in_flight: Vec<Decided>,
-    commits: JoinSet<Committed>,
+    commits: FuturesUnordered<H::Task<Committed<B::Session>>>,
     /// The connection to append over; with the commit while one is under way.
-    appender: Option<Appender>,
+    appender: Option<Appender<B::Session>>,
     /// Receipts that are being written for commands that went as decided.
     answers: TaskTracker,
-    wanted: Wanted,
-    loads: JoinSet<Loaded>,
+    wanted: Vec<Waiting>,
+    loads: FuturesUnordered<H::Task<Loaded>>,
 }
 
-impl Sequencer {
+impl<B: Store, H: Host> Sequencer<B, H> {
     pub(super) fn new(
-        book: Daybook,
+        host: H,
+        book: B,
         clock: Clock,
         settings: BusSettings,
         queue: mpsc::Receiver<Job>,
@@ -74,6 +74,7 @@ impl Sequencer {
     ) -> Self {
         let cache = Cache::new(settings.cache_bytes);
         Self {
+            host,
             book,
             clock,
             settings,
@@ -82,11 +83,11 @@ impl Sequencer {
             cache,
             next: Batch::default(),
             in_flight: Vec::new(),
-            commits: JoinSet::new(),
+            commits: FuturesUnordered::new(),
             appender: None,
             answers: TaskTracker::new(),
-            wanted: Wanted::default(),
-            loads: JoinSet::new(),
+            wanted: Vec::new(),
+            loads: FuturesUnordered::new(),
         }
     }
 
@@ -99,8 +100,8 @@ impl Sequencer {
             tokio::select! {
                 // A commit that came back first: the store is idle until the next one is on its way.
                 biased;
-                Some(committed) = self.commits.join_next() => self.settle(committed),
-                Some(loaded) = self.loads.join_next() => self.take_in(loaded),
+                Some(committed) = self.commits.next() => self.settle(committed),
+                Some(loaded) = self.loads.next() => self.take_in(loaded),
                 count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
                     open = count > 0;
                     self.decide_all(mem::take(&mut arrived));
@@ -120,7 +121,7 @@ impl Sequencer {
         self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
     }
 
-    fn decide_all(&mut self, jobs: Vec<Job>) {
+    fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
         let now = self.clock.now();
         for job in jobs {
             self.decide(job, now);
@@ -134,8 +135,7 @@ impl Sequencer {
             Ok(decision) => decided::write(&job, &view, &decision, now).map(|step| (step, Some(decision), None)),
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &view), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
-                self.wanted.streams.extend(view.missing());
-                self.wanted.jobs.push(job);
+                self.wanted.push(Waiting { job, streams: view.missing() });
                 return;
             }
         };
@@ -160,28 +160,37 @@ impl Sequencer {
     }
 
     fn start_load(&mut self) {
-        if !self.wanted.jobs.is_empty() && self.loads.len() < MAX_LOADS {
-            self.loads.spawn(load(self.book.clone(), mem::take(&mut self.wanted)));
+        if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
+            let waiting = mem::take(&mut self.wanted);
+            let load = load(self.host.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
+            self.loads.push(self.host.spawn(load));
         }
     }
 
-    fn take_in(&mut self, loaded: Result<Loaded, JoinError>) {
-        let Ok(Loaded { jobs, streams }) = loaded else {
-            // The task panicked. Its jobs are gone with it, which tells their senders that the outcome is lost.
+    fn take_in(&mut self, loaded: Option<Loaded>) {
+        let Some(Loaded { waiting, streams }) = loaded else {
+            // The task panicked. Its commands are gone with it, which tells their senders that the outcome is lost.
             tracing::error!("a load was lost");
             return;
         };
         match streams {
-            Ok(streams) => {
-                for (stream, entry) in streams {
+            Ok(Folded { entries, unreadable }) => {
+                for (stream, entry) in entries {
                     self.cache.insert(stream, entry);
+                }
+                let mut jobs = Vec::with_capacity(waiting.len());
+                for Waiting { job, streams } in waiting {
+                    match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                        Some(error) => job.answer(Err(error.clone().into())),
+                        None => jobs.push(job),
+                    }
                 }
                 self.decide_all(jobs);
             }
             Err(error) => {
                 tracing::warn!(%error, "streams could not be loaded");
-                for job in jobs {
-                    job.answer(Err(error.again()));
+                for Waiting { job, .. } in waiting {
+                    job.answer(Err(CommandError::Failed(Arc::clone(&error))));
                 }
             }
         }
@@ -196,16 +205,16 @@ impl Sequencer {
             .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
         let Batch { decided, steps } = mem::take(&mut self.next);
         self.in_flight = decided;
-        let (book, appender) = (self.book.clone(), self.appender.take());
-        self.commits.spawn(commit(book, appender, steps));
+        let commit = commit(self.host.clone(), self.book.clone(), self.appender.take(), steps);
+        self.commits.push(self.host.spawn(commit));
         true
     }
 
     /// Answers the commands of a batch that came back. Whatever did not go as decided is decided again, and so is everything
     /// that was decided since, because it may rest on it.
-    fn settle(&mut self, committed: Result<Committed, JoinError>) {
+    fn settle(&mut self, committed: Option<Committed<B::Session>>) {
         let in_flight = mem::take(&mut self.in_flight);
-        let Ok(Committed { appender, steps, outcomes }) = committed else {
+        let Some(Committed { appender, steps, outcomes }) = committed else {
             tracing::error!("a commit was lost");
             return self.start_over(in_flight, &CommandError::Lost);
         };
@@ -219,7 +228,7 @@ impl Sequencer {
         self.appender = appender;
         if outcomes.iter().all(as_decided) {
             // The receipts are written beside the decisions that come next.
-            self.answers.spawn(async { all(in_flight, steps, outcomes).for_each(answer) });
+            self.beside(async { all(in_flight, steps, outcomes).for_each(answer) });
         } else {
             self.reconsider(in_flight, steps, outcomes);
         }
@@ -251,10 +260,15 @@ impl Sequencer {
         self.decide_all(undone);
     }
 
+    /// Has an answer written beside the decisions that come next. The bus does not stop before that is done.
+    fn beside(&self, answer: impl Future<Output = ()> + Send + 'static) {
+        drop(self.host.spawn(self.answers.track_future(answer)));
+    }
+
     /// Answers a command whose id is in the book already.
     fn repeat(&self, job: Job, first_position: i64, events: i32, same_fingerprint: bool) {
         if same_fingerprint {
-            self.answers.spawn(replay(self.book.clone(), job, first_position, events));
+            self.beside(replay(self.book.clone(), job, first_position, events));
         } else {
             let command_id = job.submission.command_id;
             job.answer(Err(CommandError::KeyReused(command_id)));
@@ -271,11 +285,11 @@ impl Sequencer {
             job.answer(Err(CommandError::Contended));
             return;
         }
-        for (stream, _) in actual {
-            self.cache.forget(&stream);
-            self.wanted.streams.insert(stream.into());
+        for (stream, _) in &actual {
+            self.cache.forget(stream);
         }
-        self.wanted.jobs.push(job);
+        let streams = actual.into_iter().map(|(stream, _)| stream.into()).collect();
+        self.wanted.push(Waiting { job, streams });
     }
 
     /// Takes back what was decided and is not on its way yet.
@@ -292,7 +306,7 @@ impl Sequencer {
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {
-            job.answer(Err(error.again()));
+            job.answer(Err(error.clone()));
         }
         let again = self.undo_next();
         self.decide_all(again);
@@ -331,7 +345,12 @@ fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
     });
 }
 
-async fn commit(book: Daybook, appender: Option<Appender>, steps: Vec<Step>) -> Committed {
+async fn commit<B: Store>(
+    host: impl Host,
+    book: B,
+    appender: Option<Appender<B::Session>>,
+    steps: Vec<Step>,
+) -> Committed<B::Session> {
     let connected = match appender {
         Some(appender) => Ok(appender),
         None => book.appender().await,
@@ -343,14 +362,14 @@ async fn commit(book: Daybook, appender: Option<Appender>, steps: Vec<Step>) -> 
             Committed { appender, steps, outcomes }
         }
         Err(error) => {
-            tokio::time::sleep(RECONNECT_AFTER).await;
+            host.sleep(RECONNECT_AFTER).await;
             Committed { appender: None, steps, outcomes: Err(error) }
         }
     }
 }
 
 /// Answers a repeated command with the outcome of the first one.
-async fn replay(book: Daybook, job: Job, first_position: i64, events: i32) {
+async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
     let limit = usize::try_from(events).unwrap_or(0);
     let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
     job.answer(match recorded {

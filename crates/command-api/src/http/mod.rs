@@ -5,6 +5,7 @@
 
 mod body;
 mod problem;
+mod storefront;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use daybook_domain::{Actor, Command};
 use uuid::Uuid;
 
 pub use problem::{Problem, ProblemCode};
+pub use storefront::Storefront;
 
 use crate::{Bus, Submission, clock::new_id, openapi};
 
@@ -35,6 +37,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
+    storefront: Arc<Storefront>,
     rates: Rates,
 }
 
@@ -42,7 +45,14 @@ impl CommandApi {
     /// The face of a bus, for those whose tokens these keys accept; they may ask as often as they like.
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
-        Self { bus, keys: Arc::new(keys), rates: Rates::new(&RateLimits::OFF) }
+        let rates = Rates::new(&RateLimits::OFF);
+        Self { bus, keys: Arc::new(keys), storefront: Arc::default(), rates }
+    }
+
+    /// The same face, for a storefront that serves these channels from these locations.
+    #[must_use]
+    pub fn serving(self, storefront: Storefront) -> Self {
+        Self { storefront: Arc::new(storefront), ..self }
     }
 
     /// The same, for those who do not ask too often.
@@ -78,6 +88,7 @@ async fn submit(
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
+    api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
     let receipt = api.bus.execute(submission).await?;

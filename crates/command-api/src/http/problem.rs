@@ -12,7 +12,7 @@ use daybook_domain::{Refusal, Role, refusal::RefusalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::CommandError;
+use crate::{CommandError, bus::UnreadableStream};
 
 /// A stable, documented name of a problem. Codes of refused rules come from the domain; these are the others.
 pub type ProblemCode = Cow<'static, str>;
@@ -37,7 +37,7 @@ pub struct Problem {
     pub data: Map<String, Value>,
     /// After how many seconds it may be tried again.
     #[serde(skip)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u16>,
 }
 
 /// A problem as it is sent: its type follows from its code.
@@ -90,6 +90,14 @@ impl Problem {
         let allowed: Vec<_> = roles.iter().map(|role| role.name()).collect();
         let detail = format!("{name} is not for the role {role}, but for {}", allowed.join(", "));
         Self::new(StatusCode::FORBIDDEN, "This role may not do that", "forbidden", &detail)
+    }
+
+    pub(super) fn not_served(what: &str, named: &str, served: Vec<&str>, pointer: String) -> Self {
+        let detail = format!("the storefront does not serve the {what} `{named}`, but {}", served.join(", "));
+        let code = format!("{what}_not_served");
+        let problem = Self::new(StatusCode::FORBIDDEN, "The storefront does not serve that", code, &detail);
+        let data = [(what.to_owned(), named.into()), ("served".to_owned(), served.into())];
+        Self { pointer: Some(pointer), data: data.into_iter().collect(), ..problem }
     }
 
     pub(super) fn unreadable_path(error: &PathRejection) -> Self {
@@ -162,17 +170,27 @@ impl From<CommandError> for Problem {
                 "The outcome is unknown; send it again with the same key",
                 "unknown_outcome",
             ),
-            CommandError::Unreadable(_) => (StatusCode::INTERNAL_SERVER_ERROR, "The book cannot be read", "unreadable"),
+            CommandError::Unreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
+            }
+            CommandError::Unwritable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "The decision cannot be written down", "unwritable")
+            }
         };
         // What broke inside is for the log, not for the caller.
         let detail = match &error {
-            CommandError::Failed(_) | CommandError::Unreadable(_) => {
+            CommandError::Failed(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_) => {
                 tracing::error!(%error, "a command failed");
                 title.to_owned()
             }
             other => other.to_string(),
         };
-        Self::new(status, title, code, &detail)
+        let mut problem = Self::new(status, title, code, &detail);
+        if let CommandError::Unreadable(UnreadableStream { stream, version, .. }) = &error {
+            problem.data.insert("stream".to_owned(), stream.as_str().into());
+            problem.data.insert("version".to_owned(), (*version).into());
+        }
+        problem
     }
 }
 

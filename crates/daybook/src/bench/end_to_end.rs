@@ -45,7 +45,8 @@ type Answered = (Uuid, Instant);
 
 pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
     let ceiling = ceiling::batches(stage, EVENT_BYTES, Duration::from_secs(3)).await?;
-    let topics = Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1 };
+    let topics =
+        Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None };
     let broker = Broker::start(topics.embedded()).await?;
     let running = serve::start(settings(stage, &topics, broker.bootstrap_servers())?).await?;
     let carts = set_up(stage, usize::try_from(time.as_secs() * RATE)?).await?;
@@ -71,10 +72,11 @@ fn settings(stage: &Stage, topics: &Topics, brokers: &str) -> anyhow::Result<Set
         roles: [Role::CommandApi, Role::Relay, Role::Projectors].into(),
         listen: ([127, 0, 0, 1], 0).into(),
         database_url: stage.database_url.clone(),
-        kafka: topics.at(brokers),
+        kafka: topics.at_embedded(brokers),
         keys: keys()?,
         command_url: None,
         introspection: false,
+        storefront: daybook_command_api::http::Storefront::default(),
         limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
         refill_bytes: None,
     })

@@ -14,6 +14,10 @@ use tokio::sync::oneshot;
 /// and a consumer that asks for them is told that its offset is out of range.
 pub const RETAINED_BYTES_PER_PARTITION: usize = 5 * 1024 * 1024;
 
+/// How long a consumer that has read everything should let it wait. It answers a question for more only after that time, even when
+/// something comes meanwhile.
+pub const FETCH_WAIT: Duration = Duration::from_millis(20);
+
 /// What the broker keeps of each partition, in record batches, whichever limit is met first.
 pub const RETAINED_BATCHES_PER_PARTITION: usize = 100_000;
 

@@ -50,10 +50,17 @@ impl Postgres {
     /// Starts the server, making its cluster and its database the first time (a few seconds), and returns when it
     /// answers. From then on it is restarted whenever it ends by itself, at the same address.
     pub async fn start(settings: &PostgresSettings) -> Result<Self, PostgresError> {
-        let (keeper, url) = Keeper::start(settings.clone()).await?;
+        let (keeper, url) = Keeper::start(settings.clone(), Vec::new()).await?;
         let postgres = Self { keeper, url };
         postgres.ensure_database().await?;
         Ok(postgres)
+    }
+
+    /// Starts the server on a cluster that was put into the directory, with more settings, which have the last word; what
+    /// databases there are is left as it is. Returns when it takes writes: a recovery is waited for.
+    pub async fn recover(settings: &PostgresSettings, more: Vec<String>) -> Result<Self, PostgresError> {
+        let (keeper, url) = Keeper::start(settings.clone(), more).await?;
+        Ok(Self { keeper, url })
     }
 
     /// The URL of its database, for every PostgreSQL client on this machine. It may hold a password.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daybook::{
-    embedded::broker::{Broker, Topic},
+    embedded::broker::{Broker, FETCH_WAIT, Topic},
     verify::{self, Verdict},
 };
 use daybook_command_api::{Bus, BusSettings, Clock, Submission};
@@ -39,7 +39,7 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
     let topics = topology().topics().into_iter().map(|name| Topic { name, partitions: 4 });
     let broker = Broker::start(topics.collect()).await.expect("a broker starts");
     let brokers = broker.bootstrap_servers().to_owned();
-    (broker, KafkaSettings { brokers, topology: topology(), replication: 1 })
+    (broker, KafkaSettings { brokers, topology: topology(), replication: 1, fetch_wait: FETCH_WAIT })
 }
 
 /// A shop that has taken a few orders, and stands still.

@@ -14,6 +14,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::shop::{PATIENCE, Shop, WIRE, assert_failures, broker, failures, shop, topology};
 
@@ -27,6 +28,8 @@ struct Letter {
     prev: i64,
     /// What is sent instead of the event.
     instead: Option<String>,
+    /// The history that it is of, when it is not the book's.
+    history: Option<Uuid>,
 }
 
 /// Every event as the relay publishes it.
@@ -36,20 +39,28 @@ fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
         let topic = topology.topic(topology.slice_of(&event.stream_id).expect("a slice"));
         let partition = topology.partition_of(&event.stream_id);
         let prev = last.insert((topic.clone(), partition), event.position).unwrap_or(0);
-        Letter { topic, partition, key: event.stream_id.clone(), event: event.clone(), prev, instead: None }
+        Letter {
+            topic,
+            partition,
+            key: event.stream_id.clone(),
+            event: event.clone(),
+            prev,
+            instead: None,
+            history: None,
+        }
     };
     events.iter().map(letter).collect()
 }
 
-async fn send(kafka: &KafkaSettings, letters: &[Letter]) {
+async fn send(kafka: &KafkaSettings, letters: &[Letter], own: Uuid) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &kafka.brokers)
         .set("linger.ms", "0")
         .create()
         .expect("a producer");
-    for Letter { topic, partition, key, event, prev, instead } in letters {
+    for Letter { topic, partition, key, event, prev, instead, history } in letters {
         let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
-        let (headers, value) = envelope::encode(event, slice, *prev).expect("it is an object");
+        let (headers, value) = envelope::encode(event, slice, *prev, history.unwrap_or(own)).expect("it is an object");
         let value = instead.as_ref().unwrap_or(&value);
         let record = FutureRecord::to(topic).partition(*partition).key(key).payload(value).headers(headers);
         producer.send(record, PATIENCE).await.expect("the broker takes it");
@@ -60,7 +71,7 @@ impl Shop {
     /// On a broker with these messages, the wire is what fails, and what is said begins so.
     async fn assert_wire(&self, letters: &[Letter], expected: Option<&str>) {
         let (_broker, kafka) = broker().await;
-        send(&kafka, letters).await;
+        send(&kafka, letters, self.book.head().await.expect("the database answers").epoch).await;
         let verdict = verify::audit(&self.book, &kafka).await.expect("everything can be read");
         let expected: Vec<_> = expected.map(|first| (WIRE, first)).into_iter().collect();
         assert_failures("the wire", &verdict, &expected);
@@ -123,6 +134,9 @@ async fn every_corruption_of_the_wire_is_named() {
 
     let foreign = spoilt(&|letters| letters[second].instead = Some("not an event".into()));
     shop.assert_wire(&foreign, Some(&format!("{place} at offset 1 is no event: "))).await;
+    let left_behind = spoilt(&|letters| letters[second].history = Some(Uuid::nil()));
+    let says = format!("position {two} in {place} is of the history {}, which is not the book's", Uuid::nil());
+    shop.assert_wire(&left_behind, Some(&says)).await;
     let invented = spoilt(&|letters| {
         let mut other = letters[end].clone();
         (other.prev, other.event.position) = (position(end), 9_999);

@@ -86,8 +86,7 @@ impl Group {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "range")
-            // The embedded broker answers a fetch that found nothing only after this time, even when something comes meanwhile.
-            .set("fetch.wait.max.ms", "20")
+            .set("fetch.wait.max.ms", kafka.fetch_wait.as_millis().to_string())
             .set("fetch.queue.backoff.ms", "50")
             .set("queued.max.messages.kbytes", "16384")
             .set("session.timeout.ms", "6000")

@@ -95,7 +95,9 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            running.push(Share { consumer: self, book, topology: &kafka.topology, parts, book_end: 0 }.run());
+                            let (history, topology) = (book.head().await?.epoch, &kafka.topology);
+                            let share = Share { consumer: self, book, topology, history, parts, book_end: 0 };
+                            running.push(share.run());
                         }
                     }
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use daybook_event_store::{Daybook, Filter, RecordedEvent};
 use futures::future::select_all;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
 
 use super::{
     Consumer, ConsumerError, Effect, EffectError,
@@ -35,6 +36,8 @@ pub(super) struct Share<'c, E> {
     pub(super) consumer: &'c Consumer<E>,
     pub(super) book: &'c Daybook,
     pub(super) topology: &'c Topology,
+    /// The history of the book: what is of another one is not taken in.
+    pub(super) history: Uuid,
     pub(super) parts: Vec<Part>,
     /// The last position that the book is known to have.
     pub(super) book_end: i64,
@@ -135,8 +138,14 @@ impl<E: Effect> Share<'_, E> {
         let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition.clone()).collect();
         loop {
             backoff.wait().await;
-            match checkpoints::take(self.book, &self.consumer.name, &own).await {
-                Ok(taken) => {
+            let anew = async {
+                let taken = checkpoints::take(self.book, &self.consumer.name, &own).await?;
+                // What has failed may be a database that another one has taken the place of.
+                Ok((taken, self.book.head().await?.epoch))
+            };
+            match anew.await {
+                Ok((taken, history)) => {
+                    self.history = history;
                     for (part, checkpoint) in self.parts.iter_mut().zip(taken) {
                         part.checkpoint = checkpoint;
                     }
@@ -173,7 +182,8 @@ impl<E: Effect> Share<'_, E> {
     /// believed, it would move the checkpoint on, and what is really published there would be taken for a duplicate.
     async fn measure_book(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
         let deliveries = received.iter().flatten().filter_map(|message| message.delivery.as_ref().ok());
-        if deliveries.map(|delivery| delivery.event.position).any(|position| position > self.book_end) {
+        let mut own = deliveries.filter(|delivery| delivery.history == self.history);
+        if own.any(|delivery| delivery.event.position > self.book_end) {
             self.book_end = self.book.head().await?.position;
         }
         Ok(())
@@ -204,6 +214,11 @@ impl<E: Effect> Share<'_, E> {
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
                 tracing::error!(topic = queue.partition.topic, message.offset, %error, "a foreign message");
+                self.count("daybook_consumer_foreign_total", 1);
+            }
+            Ok(delivery) if delivery.history != self.history => {
+                // Left behind when the book was restored. The relay removes it, and publishes what is to stand in its place.
+                tracing::debug!(topic = queue.partition.topic, message.offset, "a message of another history");
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.event.position > self.book_end => {

@@ -15,9 +15,9 @@ const SAVE: &str = "
     WITH moved AS (
         UPDATE relay
         SET cursor = $1, position = CASE WHEN $8 THEN position ELSE greatest(position, $1) END,
-            republish = republish AND NOT $8
+            republish = republish AND NOT $8, adopt = adopt AND NOT $8
         WHERE epoch = $2
-        RETURNING republish
+        RETURNING republish OR adopt AS again
     ), written AS (
         INSERT INTO relay_partitions AS p (topic, partition, last_position, log_position, last_offset, topic_identity)
         SELECT n.topic, n.partition, CASE WHEN $8 THEN 0 ELSE n.log_position END, n.log_position, n.last_offset,
@@ -29,7 +29,7 @@ const SAVE: &str = "
         SET last_position = greatest(p.last_position, excluded.last_position), log_position = excluded.log_position,
             last_offset = excluded.last_offset, topic_identity = excluded.topic_identity
     )
-    SELECT republish FROM moved";
+    SELECT again FROM moved";
 
 /// The end of a partition's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(super) struct Checkpoint {
     pub(super) lasts: Vec<Option<Last>>,
     /// On which cluster each shard's log was.
     pub(super) clusters: Vec<Option<String>>,
+    /// Whether the topics are to be made anew before anything is published.
+    pub(super) adopt: bool,
     save: Statement,
 }
 
@@ -58,7 +60,7 @@ impl Checkpoint {
     pub(super) async fn take_over(client: &Client, shards: &[Shard]) -> Result<Self, RelayError> {
         client.batch_execute("SET synchronous_commit = off").await?;
         let save = client.prepare(SAVE).await?;
-        let row = client.query_one("UPDATE relay SET epoch = epoch + 1 RETURNING epoch, cursor", &[]).await?;
+        let row = client.query_one("UPDATE relay SET epoch = epoch + 1 RETURNING epoch, cursor, adopt", &[]).await?;
         let rows = client
             .query("SELECT topic, partition, log_position, last_offset, topic_identity FROM relay_partitions", &[])
             .await?;
@@ -72,7 +74,7 @@ impl Checkpoint {
             .iter()
             .map(|shard| find(shard).map_or((None, None), |(last, cluster)| (Some(last), cluster)))
             .unzip();
-        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, lasts, clusters, save })
+        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, lasts, clusters, adopt: row.try_get(2)?, save })
     }
 
     /// Remembers how far it is, and the shards that have moved. Returns whether somebody has asked to publish everything again.
@@ -93,7 +95,13 @@ impl Checkpoint {
 
     /// Whether this is still the leader's epoch, and whether somebody has asked to publish everything again.
     pub(super) async fn asked_to_republish(&self, client: &Client) -> Result<bool, RelayError> {
-        let row = client.query_opt("SELECT republish FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
+        let row = client.query_opt("SELECT republish OR adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
+        Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
+    }
+
+    /// Whether what is there is to be removed before everything is published again.
+    pub(super) async fn asked_to_adopt(&self, client: &Client) -> Result<bool, RelayError> {
+        let row = client.query_opt("SELECT adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 

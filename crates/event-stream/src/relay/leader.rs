@@ -7,7 +7,7 @@ use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{RelayError, RelaySettings, checkpoint::Checkpoint, lookout::Lookout, publish::Publisher, refill};
+use super::{RelayError, RelaySettings, adopt, checkpoint::Checkpoint, lookout::Lookout, publish::Publisher, refill};
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
@@ -32,9 +32,14 @@ pub(super) async fn lead(
     settings.kafka.ensure_topics().await?;
     let shards = settings.kafka.topology.shards();
     let mut checkpoint = Checkpoint::take_over(client, &shards).await?;
-    refill::resume(book, settings, client, &shards, &mut checkpoint).await?;
+    let history = book.head().await?.epoch;
+    if checkpoint.adopt {
+        adopt::adopt(book, settings, client, &shards, &mut checkpoint).await?;
+    } else {
+        refill::resume(book, settings, client, &shards, &mut checkpoint, history).await?;
+    }
     tracing::info!(epoch = checkpoint.epoch, position = checkpoint.cursor, "the relay leads");
-    let publisher = Publisher::new(&settings.kafka)?;
+    let publisher = Publisher::new(&settings.kafka, history)?;
     let mut follower = book.follow();
     let mut events = Vec::new();
     let mut lookout = Lookout::new();
@@ -62,7 +67,11 @@ pub(super) async fn lead(
             },
         };
         if again {
-            refill::begin_again(book, settings, client, &shards, &mut checkpoint).await?;
+            if checkpoint.asked_to_adopt(client).await? {
+                adopt::adopt(book, settings, client, &shards, &mut checkpoint).await?;
+            } else {
+                refill::begin_again(book, settings, client, &shards, &mut checkpoint).await?;
+            }
             events = read(book, checkpoint.cursor, BATCH).await?;
         }
     }

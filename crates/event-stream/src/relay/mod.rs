@@ -5,6 +5,7 @@
 //! there, so a restart repeats nothing. A partition that was lost or made anew is filled from the book again; the others go on
 //! where they are. After any failure the leader starts anew in the same way, so it never guesses what a broken connection did.
 
+mod adopt;
 mod checkpoint;
 mod leader;
 mod lookout;
@@ -84,7 +85,9 @@ pub enum RelayError {
         partition: i32,
     },
     /// A topic belongs to another book, or the book was set back to an older state than what was published from it.
-    #[error("topic {topic} holds an event at position {position} that is not this book's; use another topic prefix")]
+    #[error(
+        "topic {topic} holds an event at position {position} that is not of this book, or of a history that it has left          behind; use another topic prefix, or make the topics this book's with `daybook relay adopt`"
+    )]
     AnotherBook {
         /// The topic.
         topic: String,
@@ -237,6 +240,17 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
         lag: (head - cursor).max(0),
         partitions: partitions.collect::<Result<_, tokio_postgres::Error>>()?,
     })
+}
+
+/// Makes the topics this book's: the leader removes whatever is in them, and publishes the whole book again. For a book that was
+/// restored, whose topics hold events that it has left behind.
+///
+/// # Errors
+/// [`StoreError`] when the database failed.
+pub async fn adopt(book: &Daybook) -> Result<(), StoreError> {
+    let client = book.pool().get().await?;
+    client.execute("UPDATE relay SET adopt = true", &[]).await?;
+    Ok(())
 }
 
 /// Asks the leader to publish the whole book again. Consumers skip what they have taken in.

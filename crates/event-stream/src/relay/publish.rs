@@ -12,6 +12,7 @@ use rdkafka::{
     producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer},
 };
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::{RelayError, checkpoint::Last};
 use crate::{
@@ -75,10 +76,12 @@ pub(super) struct Publisher {
     shards: Vec<Shard>,
     producer: Option<Arc<ThreadedProducer<Acks>>>,
     acks: Acks,
+    /// The history of the book that is published.
+    history: Uuid,
 }
 
 impl Publisher {
-    pub(super) fn new(kafka: &KafkaSettings) -> Result<Self, RelayError> {
+    pub(super) fn new(kafka: &KafkaSettings, history: Uuid) -> Result<Self, RelayError> {
         let acks = Acks::default();
         let producer = kafka
             .client()
@@ -93,7 +96,7 @@ impl Publisher {
             .set("message.timeout.ms", "30000")
             .create_with_context(acks.clone())?;
         let shards = kafka.topology.shards();
-        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(Arc::new(producer)), acks })
+        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(Arc::new(producer)), acks, history })
     }
 
     /// The client of the broker.
@@ -125,8 +128,8 @@ impl Publisher {
 
     async fn send(&self, event: &RecordedEvent, shard: usize, prev: i64) -> Result<(), RelayError> {
         let (position, place) = (event.position, &self.shards[shard]);
-        let (headers, value) =
-            envelope::encode(event, &place.slice, prev).map_err(|source| RelayError::Envelope { position, source })?;
+        let (headers, value) = envelope::encode(event, &place.slice, prev, self.history)
+            .map_err(|source| RelayError::Envelope { position, source })?;
         let nr = {
             let mut batch = self.acks.lock();
             batch.sent.push((shard, position));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use daybook_event_store::{Daybook, StoreError};
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::{
     RelayError, RelaySettings,
@@ -20,9 +21,10 @@ pub(super) async fn resume(
     client: &mut Client,
     shards: &[Shard],
     checkpoint: &mut Checkpoint,
+    history: Uuid,
 ) -> Result<(), RelayError> {
     let found = tails::read(&settings.kafka, shards, &checkpoint.lasts).await?;
-    refuse_another_book(book, shards, &found).await?;
+    refuse_another_book(book, shards, &found, history).await?;
     let (mut lost, mut ahead, mut fitting) = (Vec::new(), Vec::new(), 0);
     for (index, tail) in found.tails.iter().enumerate() {
         let known_cluster = checkpoint.clusters[index].as_ref();
@@ -105,9 +107,10 @@ async fn start(book: &Daybook, settings: &RelaySettings) -> Result<i64, RelayErr
     Ok(row.try_get(0)?)
 }
 
-/// Makes sure that the last event of every partition is one of this book. In the topics of another one, "already there" would
-/// mean nothing, and consumers would mix the two up.
-async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails) -> Result<(), RelayError> {
+/// Makes sure that the last event of every partition is one of this book, and of its history: since a book was restored, a
+/// position may be another event's. In the topics of another one, "already there" would mean nothing, and consumers would mix the
+/// two up.
+async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails, history: Uuid) -> Result<(), RelayError> {
     let positions: Vec<i64> = found.tails.iter().filter_map(|tail| Some(tail.published?.last.position)).collect();
     let client = book.pool().get().await.map_err(StoreError::from)?;
     let rows = client.query("SELECT position, event_id FROM events WHERE position = ANY ($1)", &[&positions]).await?;
@@ -117,7 +120,7 @@ async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails) ->
     }
     for (shard, tail) in shards.iter().zip(&found.tails) {
         if let Some(event) = tail.published
-            && own.get(&event.last.position) != Some(&event.event_id)
+            && (event.identity.history != history || own.get(&event.last.position) != Some(&event.identity.event_id))
         {
             return Err(RelayError::AnotherBook { topic: shard.topic.clone(), position: event.last.position });
         }

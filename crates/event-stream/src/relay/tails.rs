@@ -10,11 +10,10 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
-use uuid::Uuid;
 
 use super::{RelayError, checkpoint::Last};
 use crate::{
-    envelope,
+    envelope::{self, Identity},
     kafka::{KafkaSettings, TIMEOUT},
     topology::Shard,
 };
@@ -23,7 +22,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) last: Last,
-    pub(super) event_id: Uuid,
+    pub(super) identity: Identity,
 }
 
 /// The end of a partition's log, from the checkpoint on.
@@ -44,6 +43,28 @@ pub(super) struct Tail {
 pub(super) struct Tails {
     pub(super) cluster: Option<String>,
     pub(super) tails: Vec<Tail>,
+}
+
+/// Where the logs begin and end.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) cluster: Option<String>,
+    /// By shard: the first offset that is there, and the one after the last.
+    pub(super) watermarks: Vec<(i64, i64)>,
+}
+
+/// Asks where the logs begin and end.
+pub(super) async fn ends(kafka: &KafkaSettings, shards: &[Shard]) -> Result<Ends, RelayError> {
+    let (kafka, shards) = (kafka.clone(), shards.to_vec());
+    let ask = move || {
+        let consumer: BaseConsumer = kafka.client().create()?;
+        let mut watermarks = Vec::with_capacity(shards.len());
+        for shard in &shards {
+            watermarks.push(consumer.fetch_watermarks(&shard.topic, shard.partition, TIMEOUT)?);
+        }
+        Ok(Ends { cluster: consumer.client().fetch_cluster_id(TIMEOUT), watermarks })
+    };
+    tokio::task::spawn_blocking(ask).await.map_err(|_| RelayError::Interrupted)?
 }
 
 /// Reads every partition from its checkpoint on; of those without one, the last message.
@@ -95,8 +116,9 @@ fn read_blocking(kafka: &KafkaSettings, shards: &[Shard], lasts: &[Option<Last>]
 fn take_note(tail: &mut Tail, checkpoint: Option<Last>, message: &impl Message) {
     let offset = message.offset();
     match envelope::identity(message) {
-        Ok((position, event_id)) => {
-            tail.published = Some(Published { last: Last { position, offset }, event_id });
+        Ok(identity) => {
+            let position = identity.position;
+            tail.published = Some(Published { last: Last { position, offset }, identity });
             if checkpoint.is_some_and(|last| last.offset == offset) {
                 tail.at_checkpoint = Some(position);
             }
@@ -123,10 +145,13 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn tail(low: i64, at_checkpoint: Option<i64>, position: i64, offset: i64) -> Tail {
-        let published = Published { last: Last { position, offset }, event_id: Uuid::nil() };
+        let identity = Identity { position, event_id: Uuid::nil(), history: Uuid::nil() };
+        let published = Published { last: Last { position, offset }, identity };
         Tail { low, high: offset + 1, at_checkpoint, published: Some(published) }
     }
 

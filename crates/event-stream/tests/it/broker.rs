@@ -4,6 +4,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     process,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use daybook_event_stream::{KafkaSettings, SliceTopic, Topology};
@@ -27,6 +28,11 @@ static PREFIXES: AtomicU64 = AtomicU64::new(1);
 /// Where the real broker is, if there is one.
 pub(crate) fn real() -> Option<String> {
     std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty())
+}
+
+/// What the engine lets a consumer wait that has read everything; less where the broker answers only when that is over.
+pub(crate) fn fetch_wait() -> Duration {
+    Duration::from_millis(if real().is_some() { 500 } else { 20 })
 }
 
 /// Says why a test that only a real broker can run has not run. Shown with `--nocapture`.
@@ -78,12 +84,17 @@ impl Topics {
         let topology = topology(prefix(), partitions);
         let cluster = real().is_none().then(|| embedded(&topology));
         let brokers = cluster.as_ref().map(MockCluster::bootstrap_servers).or_else(real).expect("one of the two");
-        Self { settings: KafkaSettings { brokers, topology, replication: 1 }, cluster }
+        Self { settings: KafkaSettings { brokers, topology, replication: 1, fetch_wait: fetch_wait() }, cluster }
     }
 
     /// New topics on a broker of the test's own.
     pub(crate) async fn at(brokers: String) -> Self {
-        let settings = KafkaSettings { brokers, topology: topology(prefix(), PARTITIONS), replication: 1 };
+        let settings = KafkaSettings {
+            brokers,
+            topology: topology(prefix(), PARTITIONS),
+            replication: 1,
+            fetch_wait: fetch_wait(),
+        };
         settings.ensure_topics().await.expect("the topics can be made");
         Self { settings, cluster: None }
     }

@@ -5,6 +5,7 @@
 mod broker;
 mod consumer;
 mod foreign;
+mod histories;
 mod ledger;
 mod losses;
 mod rebalance;

@@ -12,7 +12,7 @@ use daybook_event_stream::{Consumer, KafkaSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{PARTITIONS, topology},
+    broker::{PARTITIONS, fetch_wait, topology},
     ledger::Ledger,
     world::{World, until, world},
 };
@@ -35,7 +35,8 @@ async fn a_process_that_consumes() {
         std::process::exit(0);
     });
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 4 }).expect("the URL is one");
-    let kafka = KafkaSettings { brokers, topology: topology(prefix, PARTITIONS), replication: 1 };
+    let kafka =
+        KafkaSettings { brokers, topology: topology(prefix, PARTITIONS), replication: 1, fetch_wait: fetch_wait() };
     let effect = Ledger { writer: "the process", ..Ledger::default() };
     let consumer = Consumer { name: "ledger_v1".into(), topics: kafka.topology.topics(), effect };
     consumer.run(&book, &kafka, &CancellationToken::new()).await;

@@ -213,6 +213,12 @@ impl World {
 
     /// Publishes events by hand, as the relay would, but for those left out, which are sorted.
     pub(crate) async fn publish_by_hand(&self, events: &[RecordedEvent], left_out: &[i64]) {
+        let history = self.book.head().await.expect("the database answers").epoch;
+        self.publish_by_hand_as(events, left_out, history).await;
+    }
+
+    /// The same, as the relay of another history would.
+    pub(crate) async fn publish_by_hand_as(&self, events: &[RecordedEvent], left_out: &[i64], history: Uuid) {
         let (producer, mut prev) = (self.producer(), HashMap::new());
         for event in events {
             let topology = &self.kafka.topology;
@@ -220,7 +226,7 @@ impl World {
             let place = (topology.topic(slice), topology.partition_of(&event.stream_id));
             let prev = prev.entry(place.clone()).or_insert(0);
             if left_out.binary_search(&event.position).is_err() {
-                let (headers, value) = envelope::encode(event, slice, *prev).expect("it is an object");
+                let (headers, value) = envelope::encode(event, slice, *prev, history).expect("it is an object");
                 let record = FutureRecord::to(&place.0).partition(place.1).key(&event.stream_id);
                 let sent = producer.send(record.payload(&value).headers(headers), PATIENCE).await;
                 sent.expect("the broker takes it");

@@ -176,6 +176,24 @@ async fn two_processes_that_start_at_once_build_each_view_once_and_take_its_plac
 }
 
 #[tokio::test]
+async fn a_view_that_shows_more_than_the_book_has_is_built_anew_at_the_start() {
+    let (database, book, _writer) = long_book().await;
+    build_all(&book).await;
+    // As when the book was set back, and the tables of this view were not.
+    let client = database.connect().await;
+    client
+        .batch_execute(
+            "UPDATE consumer_checkpoints SET position = position + 7 WHERE consumer = 'stock_v1' AND partition = 0;
+             UPDATE stock_v1.stock SET on_hand = on_hand + 1",
+        )
+        .await
+        .expect("an answer");
+    build_all(&book).await;
+    assert_eq!((version(&book, "stock").await, version(&book, "order").await), (Some(2), Some(1)));
+    assert_views_equal(&book).await;
+}
+
+#[tokio::test]
 async fn two_rebuilds_of_one_view_take_turns() {
     let (database, book, _writer) = long_book().await;
     build_all(&book).await;

@@ -119,7 +119,12 @@ pub(crate) async fn world() -> World {
     for topic in topology().topics() {
         cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic is made");
     }
-    let kafka = KafkaSettings { brokers: cluster.bootstrap_servers(), topology: topology(), replication: 1 };
+    let kafka = KafkaSettings {
+        brokers: cluster.bootstrap_servers(),
+        topology: topology(),
+        replication: 1,
+        fetch_wait: Duration::from_millis(20),
+    };
     let (database, book) = book().await;
     let writer = Writer::of(&book).await;
     World { database, book, kafka, writer, _cluster: cluster }

@@ -13,14 +13,16 @@ use axum::{
     routing::get,
 };
 use daybook_access::{Keys, rates::Rates};
-use daybook_event_store::{Daybook, Filter, StoreError};
+use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 
 use super::{Rejection, address, text};
 use crate::{
+    QuerySettings,
     book::follow,
     read::is_bad_value,
     streams::{Room, Streams},
+    tail::Tail,
     viewer::Viewer,
 };
 
@@ -28,6 +30,8 @@ use crate::{
 const MAX_LIMIT: usize = 10_000;
 /// The header of a client that goes on after the last event that it saw.
 const LAST_EVENT_ID: &str = "last-event-id";
+/// The header that says of which history the positions are: another one since the book was restored.
+const HISTORY: &str = "x-daybook-history";
 
 /// What is asked for.
 #[derive(Default)]
@@ -66,13 +70,15 @@ fn position(text: &str) -> Option<i64> {
 /// What requests share.
 struct Shared {
     book: Daybook,
+    tail: Tail,
     keys: Keys,
     streams: Streams,
     rates: Rates,
 }
 
-pub(super) fn router(book: Daybook, keys: Keys, streams: Streams, rates: Rates) -> Router {
-    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, keys, streams, rates }))
+pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: Streams, rates: Rates) -> Router {
+    let (book, keys) = (settings.book.clone(), settings.keys.clone());
+    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, tail, keys, streams, rates }))
 }
 
 async fn events(
@@ -93,17 +99,31 @@ async fn events(
     let Wanted { after, types, stream, limit } = Wanted::of(parameters)?;
     let filter = Filter { types, stream };
     if text(&headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream")) {
-        let after = headers.get(LAST_EVENT_ID).map_or(Ok(after), |id| {
-            let resumed = id.to_str().ok().and_then(position);
-            resumed.ok_or_else(|| Rejection::of_parameter("Last-Event-ID", "Last-Event-ID is a position of the book"))
-        })?;
-        return Ok(stream_of(shared.book.clone(), after, filter, shared.streams.room()?));
+        let (name, after) = match headers.get(LAST_EVENT_ID) {
+            None => ("after", Some(after)),
+            Some(id) => ("Last-Event-ID", id.to_str().ok().and_then(position)),
+        };
+        let after = after.ok_or_else(|| Rejection::of_parameter(name, format!("{name} is a position of the book")))?;
+        let history = begins_in(&shared.book, name, after).await?;
+        let stream = stream_of(&shared, after, filter, shared.streams.room()?);
+        return Ok(([(HISTORY, history)], stream).into_response());
     }
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
     let events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
     let lines: Vec<_> = events.iter().filter_map(|event| serde_json::to_string(event).ok()).collect();
     let body = lines.into_iter().map(|line| line + "\n").collect::<String>();
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// The history of the book, when it has the position that a reader goes on after. One that it does not have was given in another
+/// history: waiting for it would pass over what stands there now.
+async fn begins_in(book: &Daybook, name: &str, after: i64) -> Result<String, Rejection> {
+    let Head { position, epoch } = book.head().await.map_err(|error| unreadable(&error))?;
+    if after > position {
+        let detail = format!("the book ends at position {position}, before {after}; was it restored from a back-up?");
+        return Err(Rejection::of_parameter(name, detail));
+    }
+    Ok(epoch.to_string())
 }
 
 fn unreadable(error: &StoreError) -> Rejection {
@@ -118,8 +138,8 @@ fn unreadable(error: &StoreError) -> Rejection {
     Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again")
 }
 
-fn stream_of(book: Daybook, after: i64, filter: Filter, room: Room) -> Response {
-    let events = follow(book, after, filter).map(move |event| {
+fn stream_of(shared: &Shared, after: i64, filter: Filter, room: Room) -> Response {
+    let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
         // There is room for it for as long as it lives.
         _ = &room;
         let event = event?;

@@ -92,6 +92,15 @@ async fn events_go_from_the_past_to_live_without_a_gap_while_writers_append() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_another_history_is_not_waited_for() {
+    let shop = Shop::open().await;
+    let query = "subscription { eventAppended(after: 1000000) { position } }";
+    let mut socket = subscribe(&shop, "/admin/graphql", Who::Admin, query).await;
+    let refused = receive(&mut socket).await.expect("there is an answer");
+    assert!(refused.to_string().contains("BAD_INPUT"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_of_some_types_come_without_the_others() {
     let shop = Shop::open().await;
     let query = r#"subscription { eventAppended(types: ["PriceSet"]) { position type } }"#;
@@ -246,7 +255,10 @@ async fn the_book_is_read_over_http_by_staff_and_resumed_after_the_last_event_se
         .header(header::ACCEPT, "text/event-stream")
         .header("last-event-id", head - 1);
     let response = shop.router().oneshot(request.body(Body::empty()).expect("it is a request")).await;
-    let mut body = response.expect("a router always answers").into_body();
+    let response = response.expect("a router always answers");
+    let history = response.headers()["x-daybook-history"].to_str().expect("it is text");
+    history.parse::<uuid::Uuid>().expect("the history has an identity");
+    let mut body = response.into_body();
     let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
     let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
     assert!(String::from_utf8_lossy(&bytes).contains(&format!("id: {head}\n")), "{bytes:?}");
@@ -271,6 +283,8 @@ async fn a_bad_parameter_of_the_book_is_named() {
         ("?colour=red", None, "colour"),
         ("", Some("soon"), "Last-Event-ID"),
         ("", Some("-1"), "Last-Event-ID"),
+        // Of another history of the book, before it was restored.
+        ("", Some("1000000"), "Last-Event-ID"),
     ] {
         let answer = get(query, last).await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_parameter"), "{query}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use daybook_domain::Slice;
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, Special, Who, id, skus};
@@ -37,6 +38,18 @@ async fn a_guest_shops_and_each_payload_is_the_whole_changed_object() {
     assert_eq!((&placed["order"]["phase"], &placed["userErrors"]), (&json!("PLACED"), &json!([])));
     assert_eq!(placed["order"]["net"]["formatted"], "10.00 EUR");
     assert!(placed["consistencyToken"].as_i64() > opened["consistencyToken"].as_i64());
+}
+
+#[tokio::test]
+async fn a_guest_does_not_choose_another_price_list() {
+    let shop = Shop::open().await;
+    let open = r#"cartOpen(input: {currency: "EUR", channel: "b2b"}) { cart { channel } userErrors { code path } }"#;
+    for who in [Who::Guest, Who::Customer("ann")] {
+        let refused = mutate(&shop, who, open).await;
+        let errors = json!([{"code": "channel_not_served", "path": ["channel"]}]);
+        assert_eq!((&refused["cart"], &refused["userErrors"]), (&Value::Null, &errors));
+    }
+    assert_eq!(mutate(&shop, Who::Support, open).await["cart"]["channel"], "b2b");
 }
 
 #[tokio::test]
@@ -237,6 +250,40 @@ async fn what_was_done_but_cannot_be_shown_yet_is_told_with_its_token() {
     };
     assert!(opened["data"]["cartOpen"]["cart"]["id"].is_string(), "{opened}");
     assert_eq!(opened["data"]["cartOpen"]["consistencyToken"], 1, "it was done once");
+}
+
+#[tokio::test]
+async fn a_mutation_waits_for_the_views_that_its_payload_reads_and_for_no_others() {
+    let shop = Shop::with(Special { patience: Duration::from_millis(500), ..Special::default() }).await;
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
+    shop.stand_still(Slice::Inventory).await;
+    let cart = |payload: &str| {
+        let open = format!("cartOpen(input: {{currency: \"EUR\"}}) {{ {payload} }}");
+        let reserve = "stockReserve(input: {sku: \"S-000\", quantity: 1, owner: \"me\"}) { userErrors { code } consistencyToken }";
+        json!({"query": format!("mutation {{ reserve: {reserve} open: {open} }}")})
+    };
+    let shown =
+        shop.post("/admin/graphql", Who::Admin, &cart("cart { status lines { product { name } } }")).await.data();
+    assert_eq!(shown["open"]["cart"]["status"], "open", "the cart's view and the products' are up to date");
+    assert!(shown["reserve"]["consistencyToken"].is_i64(), "of which nothing is shown, nothing is waited for");
+
+    let reads_stock = "stockAdjust(input: {sku: \"S-000\", delta: -1, reason: \"broken\"}) \
+                       { stock { onHand } userErrors { code } consistencyToken }";
+    let behind = shop.office(Who::Admin, &format!("mutation {{ it: {reads_stock} }}")).await;
+    assert_eq!(behind.code(), "CONSISTENCY_TIMEOUT");
+    let payload = behind.json()["data"]["it"].take();
+    assert_eq!((&payload["stock"], payload["consistencyToken"].is_i64()), (&Value::Null, true));
+
+    shop.stand_still(Slice::Cart).await;
+    let id = id("cart");
+    let nested = format!(
+        "mutation {{ cartOpen(input: {{cartId: \"{id}\", currency: \"EUR\"}}) {{ consistencyToken }} \
+         productRevise(input: {{productId: \"{}\", brand: \"Foam\"}}) {{ product {{ brand variants {{ available }} }} consistencyToken }} }}",
+        crate::shop::id("Soap")
+    );
+    let nested = shop.office(Who::Admin, &nested).await;
+    assert_eq!(nested.code(), "CONSISTENCY_TIMEOUT", "what is nested in the payload is read from its view, too");
+    assert!(nested.text.contains("the view stock has not passed"), "{}", nested.text);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
 use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
+use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
@@ -63,6 +64,7 @@ pub(crate) struct Shop {
     /// Where it is served.
     pub(crate) url: String,
     keys: Keys,
+    database: TestDatabase,
     /// Between the query API and the database.
     pub(crate) wire: Wire,
     /// Whoever holds it holds the views still.
@@ -130,7 +132,7 @@ impl Shop {
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("it is served") });
         tasks.spawn(show(book.clone(), Arc::clone(&still)));
-        Self { book, router, url, keys, wire, still, _tasks: tasks }
+        Self { book, router, url, keys, database, wire, still, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
@@ -202,6 +204,16 @@ impl Shop {
         self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("it is a request"))
             .await
             .data();
+    }
+
+    /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
+    pub(crate) async fn stand_still(&self, slice: Slice) {
+        let topic = topology("test", 1).topic(slice.name());
+        let client = self.database.connect().await;
+        let more = "INSERT INTO relay_partitions (topic, partition, last_position, last_offset, log_position)
+                    VALUES ($1, 0, 9223372036854775807, 0, 0)
+                    ON CONFLICT (topic, partition) DO UPDATE SET last_position = excluded.last_position";
+        client.execute(more, &[&topic]).await.expect("the relay has said so");
     }
 
     /// Creates a published product with a variant for each SKU, each for 2.50 EUR, and 1,000 of each.

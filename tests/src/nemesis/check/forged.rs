@@ -8,7 +8,7 @@ use super::{all, wire};
 use crate::nemesis::{
     ACTOR,
     book::{Book, Command, Event},
-    history::{Answer, Attempt, Call, Read, Receipt, ReceivedEvent, ReceivedStream, Seen},
+    history::{Answer, Attempt, Call, Read, Receipt, ReceivedEvent, ReceivedStream, Seen, Via},
 };
 
 /// A shop as it was, and what its clients say of it.
@@ -47,6 +47,12 @@ impl Story {
         story.answered(Answer::Accepted(Receipt { replayed: true, ..again }));
         story.refused("ReserveStock", reservation(5), "1 of hot were asked for at main; 0 are available");
         story.refused("ReserveStock", reservation(8), "1 of hot were asked for at main; 0 are available");
+        story.accepted("OpenCart", json!({ "cart_id": id(20), "currency": "EUR" }));
+        let shown = story.book.head();
+        story.calls.last_mut().expect("it was accepted").attempts[0].answer = Answer::Shown(shown);
+        let denied = Answer::Refused { code: "token_expired".to_owned(), detail: "it has run out".to_owned() };
+        story.sent("OpenCart", json!({ "cart_id": id(21), "currency": "EUR" }), denied);
+        story.calls.last_mut().expect("it was sent").attempts[0].expired = true;
         story.sent("ReserveStock", reservation(6), Answer::Unknown("timeout".to_owned()));
         story.read(placed, Seen::Order { id: id(3), phase: Some("PLACED".to_owned()) });
         story.read(story.book.head(), Seen::Stock { sku: SKU.to_owned(), levels: Some((2, 2)) });
@@ -64,7 +70,15 @@ impl Story {
         let (sent, at) = (self.ticks, time(self.book.head()));
         self.ticks += 2;
         let call = self.calls.last_mut().expect("there is a call");
-        call.attempts.push(Attempt { sent, at, answered: sent + 1, until: at, via: 0, answer });
+        call.attempts.push(Attempt {
+            sent,
+            at,
+            answered: sent + 1,
+            until: at,
+            via: Via::Command(0),
+            expired: false,
+            answer,
+        });
     }
 
     fn refused(&mut self, name: &'static str, body: Value, detail: &str) {
@@ -355,4 +369,32 @@ fn a_refusal_may_be_of_the_moment_in_which_a_claim_has_run_out() {
     let attempt = &mut story.calls.last_mut().expect("it was refused").attempts[0];
     (attempt.at, attempt.until) = (begin, run_out + TimeDelta::seconds(1));
     assert_eq!(story.found(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_mutation_tells_is_compared_as_well() {
+    let shown = |story: &mut Story, position| {
+        let told = |attempt: &Attempt| matches!(attempt.answer, Answer::Shown(_));
+        let call = story.calls.iter_mut().find(|call| call.attempts.iter().any(told)).expect("one was a mutation");
+        call.attempts[0].answer = Answer::Shown(position);
+        call.key
+    };
+    let mut story = Story::true_one();
+    shown(&mut story, 1);
+    story.assert_found("every acknowledged command is in the book");
+    let mut story = Story::true_one();
+    let key = shown(&mut story, 1);
+    story.book.commands.remove(&key);
+    story.assert_found("every acknowledged command is in the book");
+}
+
+#[test]
+fn a_token_that_has_run_out_and_opened_something_is_found() {
+    let mut story = Story::true_one();
+    story.call("PlaceOrder").attempts[0].expired = true;
+    story.assert_found("a token that has run out");
+    let mut story = Story::true_one();
+    let expired = story.calls.iter_mut().flat_map(|call| &mut call.attempts).find(|attempt| attempt.expired);
+    expired.expect("one had run out").expired = false;
+    story.assert_found("every refusal was right");
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::Check;
 use crate::nemesis::{
-    book::Book,
-    history::{Call, Receipt, ReceivedEvent},
+    book::{Book, Command},
+    history::{Answer, Call, Receipt, ReceivedEvent},
 };
 
 pub(super) fn checks(book: &Book, calls: &[Call]) -> Vec<Check> {
@@ -17,6 +17,7 @@ pub(super) fn checks(book: &Book, calls: &[Call]) -> Vec<Check> {
         refused(book, calls),
         open(book, calls),
         repeated(calls),
+        expired(calls),
         once(book),
         asked_for(book, calls),
     ]
@@ -25,10 +26,15 @@ pub(super) fn checks(book: &Book, calls: &[Call]) -> Vec<Check> {
 fn acknowledged(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("every acknowledged command is in the book, as its receipt says");
     for call in calls {
-        let Some(receipt) = call.receipt() else { continue };
-        let wrong = match book.commands.get(&call.key) {
-            None => Some("is not there".to_owned()),
-            Some(command) => difference(book, receipt, command.first, command.events),
+        let Some(position) = call.acknowledged() else { continue };
+        let wrong = match (book.commands.get(&call.key), call.receipt()) {
+            (None, _) => Some("is not there".to_owned()),
+            (Some(command), Some(receipt)) => difference(book, receipt, *command),
+            // A mutation tells the position only.
+            (Some(command), None) => {
+                let end = book.of(*command).last().map(|event| event.position);
+                (end != Some(position)).then(|| format!("says position {position}, its events end elsewhere"))
+            }
         };
         check.holds(wrong.is_none(), || format!("{} {} {}", call.name, call.key, wrong.unwrap_or_default()));
     }
@@ -36,9 +42,9 @@ fn acknowledged(book: &Book, calls: &[Call]) -> Check {
 }
 
 /// In what a receipt and the book differ.
-fn difference(book: &Book, receipt: &Receipt, first: i64, events: usize) -> Option<String> {
+fn difference(book: &Book, receipt: &Receipt, command: Command) -> Option<String> {
     let written: Vec<_> = book
-        .of(crate::nemesis::book::Command { first, events })
+        .of(command)
         .iter()
         .map(|event| ReceivedEvent {
             position: event.position,
@@ -50,7 +56,7 @@ fn difference(book: &Book, receipt: &Receipt, first: i64, events: usize) -> Opti
         })
         .collect();
     if written != receipt.events {
-        return Some(format!("has other events in the book, from position {first} on"));
+        return Some(format!("has other events in the book, from position {} on", command.first));
     }
     if written.last().map(|event| event.position) != Some(receipt.position) {
         return Some(format!("says position {}, its events end elsewhere", receipt.position));
@@ -66,6 +72,10 @@ fn refused(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("no refused command is in the book");
     for call in calls {
         let Some(refused) = call.refused().filter(|refused| !call.is_open_before(refused.answered)) else { continue };
+        if refused.expired && call.acknowledged().is_some() {
+            // Somebody without a good token has asked once more for what was done before.
+            continue;
+        }
         let wrong = book.commands.contains_key(&call.key);
         check.holds(!wrong, || format!("{} {} was refused and is there: {:?}", call.name, call.key, refused.answer));
     }
@@ -75,7 +85,7 @@ fn refused(book: &Book, calls: &[Call]) -> Check {
 fn open(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("every command left open is in the book at most once");
     let written = written(book);
-    let open = calls.iter().filter(|call| call.receipt().is_none() && call.is_open_before(u64::MAX));
+    let open = calls.iter().filter(|call| call.acknowledged().is_none() && call.is_open_before(u64::MAX));
     for call in open {
         let times = written.get(&call.key).copied().unwrap_or(0);
         check.holds(times <= 1, || format!("{} {} is there {times} times", call.name, call.key));
@@ -86,20 +96,40 @@ fn open(book: &Book, calls: &[Call]) -> Check {
 fn repeated(calls: &[Call]) -> Check {
     let mut check = Check::new("a repeated command gets the first outcome");
     for call in calls {
-        let mut receipts = call.receipts();
-        let Some(first) = receipts.next() else { continue };
-        for again in receipts {
-            let same = (again.position, &again.streams, &again.events, again.replayed)
-                == (first.position, &first.streams, &first.events, true);
+        let Some(first) = call.attempts.iter().position(|attempt| attempt.answer.position().is_some()) else {
+            continue;
+        };
+        let told = &call.attempts[first].answer;
+        for again in call.attempts[first + 1..].iter().filter(|again| !again.expired) {
+            let same = match (told, &again.answer) {
+                // It was not answered.
+                (_, Answer::Unknown(_)) => continue,
+                (Answer::Accepted(told), Answer::Accepted(again)) => {
+                    (again.position, &again.streams, &again.events, again.replayed)
+                        == (told.position, &told.streams, &told.events, true)
+                }
+                (_, Answer::Accepted(again)) => told.position() == Some(again.position) && again.replayed,
+                (_, again) => told.position() == again.position(),
+            };
             check.holds(same, || format!("{} {} got another outcome the second time", call.name, call.key));
         }
-        let late = call.refused().is_some_and(|refused| call.attempts[0].sent < refused.sent);
-        let accepted_before = call
-            .attempts
-            .first()
-            .is_some_and(|attempt| matches!(attempt.answer, crate::nemesis::history::Answer::Accepted(_)));
-        if late && accepted_before {
-            check.violates(|| format!("{} {} was accepted, and refused the second time", call.name, call.key));
+    }
+    check
+}
+
+/// The code of every refusal of a token that has run out, by the command-api and by the query-api.
+pub(super) const EXPIRED: [&str; 2] = ["token_expired", "UNAUTHENTICATED"];
+
+fn expired(calls: &[Call]) -> Check {
+    let mut check = Check::new("a token that has run out opens nothing");
+    for call in calls {
+        for attempt in call.attempts.iter().filter(|attempt| attempt.expired) {
+            let wrong = match &attempt.answer {
+                Answer::Unknown(_) => continue,
+                Answer::Refused { code, .. } => !EXPIRED.contains(&code.as_str()),
+                Answer::Accepted(_) | Answer::Shown(_) => true,
+            };
+            check.holds(!wrong, || format!("{} {} was answered {:?}", call.name, call.key, attempt.answer));
         }
     }
     check

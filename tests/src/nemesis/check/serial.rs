@@ -257,7 +257,8 @@ impl Window<'_> {
 fn windows<'h>(book: &Book, calls: &'h [Call], reads: &'h [Read]) -> BTreeMap<i64, Vec<Window<'h>>> {
     let bounds = Bounds::new(book, calls);
     let refusals = calls.iter().filter_map(|call| {
-        let attempt = call.refused()?;
+        // What has no valid token is refused by no rule.
+        let attempt = call.refused().filter(|attempt| !attempt.expired)?;
         let (low, high) = (bounds.known_before(attempt.sent), bounds.possible_before(attempt.answered));
         Some(Window { low, high, claim: Claim::Refusal(call, attempt) })
     });
@@ -287,8 +288,8 @@ impl Bounds {
         let (mut known, mut possible) = (BTreeMap::new(), BTreeMap::new());
         for call in calls {
             for attempt in &call.attempts {
-                if let Answer::Accepted(receipt) = &attempt.answer {
-                    known.insert(attempt.answered, receipt.position);
+                if let Some(position) = attempt.answer.position() {
+                    known.insert(attempt.answered, position);
                 }
             }
             if let Some(command) = book.commands.get(&call.key) {

@@ -73,9 +73,12 @@ impl Address {
     fn admission(&self) -> &'static str {
         match self {
             Self::Socket(_) => {
-                "# The socket's directory is 0700: whoever reaches it is its owner, or root.\nlocal all all trust\n"
+                "# The socket's directory is 0700: whoever reaches it is its owner, or root.\n\
+                 local all all trust\nlocal replication all trust\n"
             }
-            Self::Port(_) => "host all all 127.0.0.1/32 scram-sha-256\n",
+            Self::Port(_) => {
+                "host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n"
+            }
         }
     }
 }
@@ -132,6 +135,8 @@ max_wal_size = 1GB";
 
 const COMMON: &str = "\
 wal_level = replica
+# An archive that nobody fills any more must not fill the disk.
+max_slot_wal_keep_size = 16GB
 max_connections = 200
 
 effective_cache_size = 4GB

@@ -40,14 +40,14 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the thread, and returns when the server takes connections, with its URL.
-    pub(super) async fn start(settings: PostgresSettings) -> Result<(Self, String), PostgresError> {
+    pub(super) async fn start(settings: PostgresSettings, more: Vec<String>) -> Result<(Self, String), PostgresError> {
         let (hold, wanted) = mpsc::channel();
         let (tell_ready, ready) = oneshot::channel();
         let (tell_end, ended) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("postgres-keeper".to_owned())
             .spawn(move || {
-                let end = keep(&settings, &wanted, tell_ready);
+                let end = keep(&settings, more, &wanted, tell_ready);
                 // Nobody listens when the keeper was dropped.
                 tell_end.send(end).ok();
             })
@@ -86,8 +86,13 @@ impl Drop for Keeper {
     }
 }
 
-fn keep(settings: &PostgresSettings, wanted: &Wanted, ready: oneshot::Sender<String>) -> Result<(), PostgresError> {
-    let mut server = Server::prepare(settings, wanted)?;
+fn keep(
+    settings: &PostgresSettings,
+    more: Vec<String>,
+    wanted: &Wanted,
+    ready: oneshot::Sender<String>,
+) -> Result<(), PostgresError> {
+    let mut server = Server::prepare(settings, more, wanted)?;
     let mut child = server.launch_first(wanted)?;
     if ready.send(server.url()).is_err() {
         return shut_down(&mut child);

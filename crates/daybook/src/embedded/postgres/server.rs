@@ -57,13 +57,19 @@ pub(super) struct Server {
     address: Address,
     password: String,
     durable: bool,
+    /// Settings that have the last word, as `name=value`.
+    more: Vec<String>,
     /// Held for as long as this lives.
     _lock: File,
 }
 
 impl Server {
     /// Takes the data directory, finds the programs, and makes the cluster when there is none.
-    pub(super) fn prepare(settings: &PostgresSettings, wanted: &Wanted) -> Result<Self, PostgresError> {
+    pub(super) fn prepare(
+        settings: &PostgresSettings,
+        more: Vec<String>,
+        wanted: &Wanted,
+    ) -> Result<Self, PostgresError> {
         let directory = DataDirectory::open(&settings.data_dir)?;
         let lock = directory.lock()?;
         let (cluster, version) = (directory.cluster(), directory.cluster_version()?);
@@ -77,7 +83,7 @@ impl Server {
         let password = configuration::password(&directory.password(), owner)?;
         let address = Address::choose(&directory)?;
         let server =
-            Self { directory, binaries, supervisor, address, password, durable: settings.durable, _lock: lock };
+            Self { directory, binaries, supervisor, address, password, durable: settings.durable, more, _lock: lock };
         if version.is_none() {
             server.initialise(wanted)?;
         }
@@ -109,7 +115,9 @@ impl Server {
         configuration::write(&self.directory, &self.address, &self.binaries, self.durable, owner)?;
         let log = self.directory.open_log()?;
         let said_before = log.metadata().map_err(PostgresError::io("measure the log"))?.len();
-        let mut child = self.spawn("postgres", &["-D".into(), self.directory.cluster()], log)?;
+        let mut arguments = vec!["-D".into(), self.directory.cluster()];
+        arguments.extend(self.more.iter().flat_map(|setting| ["-c".into(), setting.into()]));
+        let mut child = self.spawn("postgres", &arguments, log)?;
         match self.until_ready(&mut child, wanted) {
             Ok(None) => Ok(child),
             Ok(Some(status)) => Err(PostgresError::Start {

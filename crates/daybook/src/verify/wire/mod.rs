@@ -14,6 +14,7 @@ use daybook_event_stream::{KafkaSettings, Topology, envelope::Delivery};
 use daybook_projectors::audit::short;
 use futures::{TryStreamExt, pin_mut};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use self::logs::{Arrived, Place};
 use super::Check;
@@ -27,6 +28,7 @@ pub(super) async fn check(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Resu
     let mut audit = Audit {
         check: Check::new("Kafka equals the book"),
         topology,
+        history: book.head().await?.epoch,
         logs: logs(book, topology).await?,
         seen: Vec::new(),
     };
@@ -74,6 +76,8 @@ async fn logs(book: &Daybook, topology: &Topology) -> anyhow::Result<BTreeMap<Pl
 struct Audit<'t> {
     check: Check,
     topology: &'t Topology,
+    /// Of which history every message must be.
+    history: Uuid,
     logs: BTreeMap<Place, Log>,
     /// Which positions have come where they belong.
     seen: Vec<bool>,
@@ -92,6 +96,7 @@ impl Audit<'_> {
                 Ok(delivery) => {
                     self.is_in_place(&place, key.as_deref(), &delivery.event);
                     self.is_in_chain(&place, &delivery);
+                    self.is_of_this_history(&place, &delivery);
                     self.is_as_in_book(&delivery.event, events.get(&delivery.event.position));
                 }
                 Err(error) => self.check.found(|| format!("{place} at offset {offset} is no event: {error}")),
@@ -116,8 +121,18 @@ impl Audit<'_> {
         }
     }
 
+    /// Positions mean other events in another history.
+    fn is_of_this_history(&mut self, place: &Place, Delivery { event, history, .. }: &Delivery) {
+        if *history != self.history {
+            let position = event.position;
+            self.check.found(|| {
+                format!("position {position} in {place} is of the history {history}, which is not the book's")
+            });
+        }
+    }
+
     /// A message must name the one before it. Where the log begins, or was filled once more, it names what it goes on from.
-    fn is_in_chain(&mut self, place: &Place, Delivery { event, prev_sequence }: &Delivery) {
+    fn is_in_chain(&mut self, place: &Place, Delivery { event, prev_sequence, .. }: &Delivery) {
         let (log, position, prev) = (self.logs.entry(place.clone()).or_default(), event.position, *prev_sequence);
         let follows = match log.start {
             None => prev < position,

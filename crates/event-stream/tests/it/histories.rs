@@ -1,0 +1,85 @@
+//! A book that was restored: positions after the restored one are given again, and topics hold what they meant before.
+
+use daybook_event_stream::relay;
+use uuid::Uuid;
+
+use crate::{
+    broker::real,
+    ledger::Ledger,
+    world::{until, world},
+};
+
+#[tokio::test]
+async fn messages_of_another_history_are_not_taken_in() {
+    let world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(60).await;
+    let events = world.events().await;
+    world.publish_by_hand(&events[..40], &[]).await;
+    let consumer = world.consume(&Ledger::default());
+    world.ledger_has(40).await;
+
+    // What was published before the book was set back to position 40.
+    let mut left_behind = events[..20].to_vec();
+    for (event, position) in left_behind.iter_mut().zip(41..) {
+        (event.position, event.version, event.event_id) = (position, event.version + 1_000, Uuid::from_u128(1 << 90));
+    }
+    world.publish_by_hand_as(&left_behind, &[], Uuid::from_u128(1)).await;
+    let published: Vec<i64> = (1..=40).collect();
+    world.publish_by_hand(&events, &published).await;
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.assert_ledger_is_whole().await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted() {
+    let mut world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(90).await;
+    let relay = world.relay();
+    world.published().await;
+    relay.stop().await;
+
+    world.book.begin_history().await.expect("the database answers");
+    let before = world.status().await.epoch;
+    let relay = world.relay();
+    let consumer = world.consume(&Ledger::default());
+    until("it has tried twice", async || world.status().await.epoch >= before + 2).await;
+    assert_eq!((world.messages(), world.ledger().await.len()), (head, 0), "they are nobody's");
+    if real().is_none() {
+        // The embedded broker cannot delete records; its topics are empty whenever a book was restored.
+        relay.stop().await;
+        consumer.stop().await;
+        world.lose_topics().await;
+        relay::adopt(&world.book).await.expect("the database answers");
+        let (relay, consumer) = (world.relay(), world.consume(&Ledger::default()));
+        world.ledger_has(usize::try_from(head).expect("few")).await;
+        until("the topics are full", async || world.messages() == head).await;
+        world.assert_published_once().await;
+        world.assert_ledger_is_whole().await;
+        relay.stop().await;
+        consumer.stop().await;
+        return;
+    }
+    relay::adopt(&world.book).await.expect("the database answers");
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    until("the topics are full", async || world.messages() == head).await;
+    let head = world.append_many(30).await;
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.published().await;
+    world.assert_published_once().await;
+    world.assert_ledger_is_whole().await;
+
+    // Once more, with a leader that has no reason to.
+    relay::adopt(&world.book).await.expect("the database answers");
+    let client = world.database.connect().await;
+    until("it is done", async || {
+        !client.query_one("SELECT adopt FROM relay", &[]).await.expect("an answer").get::<_, bool>(0)
+    })
+    .await;
+    world.published().await;
+    world.assert_published_once().await;
+    consumer.stop().await;
+    relay.stop().await;
+}

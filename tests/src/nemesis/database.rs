@@ -1,0 +1,145 @@
+//! PostgreSQL as somebody who means it harm sees it: its processes, what it may write, and whether it finds room.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, ensure};
+use daybook::embedded::supervisor::{Identity, Supervisor};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::{Pid, geteuid},
+};
+use tokio_postgres::{Client, error::SqlState};
+
+/// A table that grows when it is asked whether the disk is full.
+const BALLAST: &str = "nemesis_ballast";
+
+/// Makes the ballast, which takes the last room.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prepare_ballast(sql: &Client) -> anyhow::Result<()> {
+    Ok(sql.batch_execute(&format!("CREATE UNLOGGED TABLE IF NOT EXISTS {BALLAST} (filling text)")).await?)
+}
+
+/// Makes sure that PostgreSQL finds no room, by what the system tells it.
+///
+/// # Errors
+/// When it finds some.
+pub async fn is_full(sql: &Client) -> anyhow::Result<()> {
+    let grow = format!("INSERT INTO {BALLAST} SELECT repeat(md5(n::text), 50) FROM generate_series(1, 2000) n");
+    match sql.batch_execute(&grow).await {
+        Err(error) if error.code() == Some(&SqlState::DISK_FULL) => Ok(()),
+        Err(error) => Err(error).context("the full disk told something else"),
+        Ok(()) => anyhow::bail!("the disk was not full"),
+    }
+}
+
+/// Gives away what the ballast holds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn drop_ballast(sql: &Client) -> anyhow::Result<()> {
+    Ok(sql.batch_execute(&format!("DROP TABLE IF EXISTS {BALLAST}")).await?)
+}
+
+/// The processes of the server whose data is in a directory, its first one first. Each has a session of its own, so that they are
+/// no group that could be signalled.
+///
+/// # Errors
+/// When it does not run.
+pub fn processes(cluster: &Path) -> anyhow::Result<Vec<Pid>> {
+    let first = first_process(cluster)?;
+    let mut processes = vec![first];
+    let table = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().context("ps cannot be run")?;
+    for line in String::from_utf8_lossy(&table.stdout).lines() {
+        let mut numbers = line.split_whitespace().map(str::parse::<i32>);
+        if let (Some(Ok(process)), Some(Ok(parent))) = (numbers.next(), numbers.next())
+            && parent == first.as_raw()
+        {
+            processes.push(Pid::from_raw(process));
+        }
+    }
+    Ok(processes)
+}
+
+fn first_process(cluster: &Path) -> anyhow::Result<Pid> {
+    let file = cluster.join("postmaster.pid");
+    let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+    let number = text.lines().next().context("the file begins with a process id")?.trim().parse()?;
+    Ok(Pid::from_raw(number))
+}
+
+/// Kills every process of the server; returns how many.
+///
+/// # Errors
+/// When it does not run.
+pub fn crash(cluster: &Path) -> anyhow::Result<usize> {
+    let processes = processes(cluster)?;
+    for process in &processes {
+        match kill(*process, Signal::SIGKILL) {
+            // It has ended meanwhile.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(processes.len())
+}
+
+/// The hidden subcommand that does what [`limit_files`] says, as the user of the server.
+pub const LIMIT: &str = "__limit-files";
+
+/// Lets no process of the server write to any file beyond a size, or lets it write again. What it writes beyond fails, as on a disk
+/// that is full, and as there it cannot go on when that is its log.
+///
+/// # Errors
+/// When it does not run, or the system cannot do that.
+pub fn limit_files(cluster: &Path, bytes: Option<u64>) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = fs::metadata(cluster)?;
+    // Whoever runs a process may limit it; root may not everywhere.
+    let identity = if owner.uid() == geteuid().as_raw() {
+        Identity::Own
+    } else {
+        Identity::User { uid: owner.uid(), gid: owner.gid() }
+    };
+    let executable = Supervisor::this_executable()?;
+    let done = Supervisor { executable: executable.clone(), identity, directory: cluster.to_owned() }
+        .command(&executable)
+        .arg(LIMIT)
+        .arg(bytes.map_or_else(String::new, |bytes| bytes.to_string()))
+        .output()?;
+    ensure!(done.status.success(), "files cannot be limited: {}", String::from_utf8_lossy(&done.stderr).trim());
+    Ok(())
+}
+
+/// Limits the files of the server whose data is in the directory that this process is in.
+///
+/// # Errors
+/// When it does not run, or the system cannot do that.
+#[cfg(target_os = "linux")]
+pub fn limit_files_here(bytes: &str) -> anyhow::Result<()> {
+    use rustix::process::{Pid as Process, Resource, Rlimit, prlimit};
+
+    let (cluster, current) = (Path::new("."), if bytes.is_empty() { None } else { Some(bytes.parse()?) });
+    let limit = |process: Pid| -> anyhow::Result<()> {
+        let process = Process::from_raw(process.as_raw()).context("a process has a number")?;
+        match prlimit(Some(process), Resource::Fsize, Rlimit { current, maximum: None }) {
+            // It has ended meanwhile.
+            Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    };
+    // Whoever is born after that inherits it; the others are listed only then.
+    limit(first_process(cluster)?)?;
+    processes(cluster)?.into_iter().try_for_each(limit)
+}
+
+/// Limits the files of a server.
+///
+/// # Errors
+/// Always: to change the limits of others is a thing of Linux.
+#[cfg(not(target_os = "linux"))]
+pub fn limit_files_here(_: &str) -> anyhow::Result<()> {
+    anyhow::bail!("to change the limits of others is a thing of Linux")
+}

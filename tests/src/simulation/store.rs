@@ -1,0 +1,279 @@
+//! The book in memory, behind the contract of the real one, and the network to it, which fails by a seed.
+//!
+//! Whoever asks sends a request to a process of its own, the database. So what was asked for may happen after the one who asked has
+//! given up, was cut off or is dead.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use daybook_command_api::bus::Host;
+use daybook_event_store::{
+    Appender, Filter, KnownCommand, LoadedStream, RecordedEvent, Session, Snapshot, Store, StoreError, Unit, Writing,
+    Written,
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{network::Network, scheduler::Place};
+
+/// What is in the book.
+#[derive(Default)]
+pub struct Tables {
+    events: Vec<RecordedEvent>,
+    /// By stream and version: the place among the events.
+    streams: HashMap<Arc<str>, BTreeMap<i32, usize>>,
+    commands: BTreeMap<Uuid, KnownCommand>,
+    snapshots: HashMap<Arc<str>, (i16, Snapshot)>,
+    recorded_at: DateTime<Utc>,
+}
+
+impl Tables {
+    /// The events, by position.
+    #[must_use]
+    pub fn events(&self) -> &[RecordedEvent] {
+        &self.events
+    }
+
+    /// The log of commands.
+    #[must_use]
+    pub const fn commands(&self) -> &BTreeMap<Uuid, KnownCommand> {
+        &self.commands
+    }
+
+    fn version(&self, stream: &str) -> i32 {
+        self.streams.get(stream).and_then(|versions| versions.last_key_value()).map_or(0, |(version, _)| *version)
+    }
+
+    /// What `append_batch` does (`crates/event-store/migrations`).
+    fn write(&mut self, now: DateTime<Utc>, asked: &Asked) -> Written {
+        let actual: Vec<i32> = asked.streams.iter().map(|(stream, _)| self.version(stream)).collect();
+        let duplicates: Vec<Uuid> =
+            asked.commands.iter().filter(|id| self.commands.contains_key(id)).copied().collect();
+        if !duplicates.is_empty() || !actual.iter().eq(asked.streams.iter().map(|(_, version)| version)) {
+            return Written::Refused { actual, duplicates };
+        }
+        if asked.units.iter().any(|unit| self.takes(unit)) {
+            return Written::Taken;
+        }
+        let first_position = self.next_position();
+        self.recorded_at = self.recorded_at.max(now);
+        for unit in &asked.units {
+            self.add(unit);
+        }
+        Written::Committed { first_position, recorded_at: self.recorded_at }
+    }
+
+    fn next_position(&self) -> i64 {
+        i64::try_from(self.events.len()).unwrap_or(i64::MAX) + 1
+    }
+
+    /// Whether the unique keys refuse a unit.
+    fn takes(&self, unit: &Unit) -> bool {
+        let taken =
+            |stream: &Arc<str>, version| self.streams.get(stream).is_some_and(|there| there.contains_key(version));
+        self.commands.contains_key(&unit.command_id)
+            || unit.events.iter().zip(&unit.versions()).any(|(event, version)| taken(&event.stream_id, version))
+    }
+
+    fn add(&mut self, unit: &Unit) {
+        let (command_id, fingerprint) = (unit.command_id, unit.fingerprint.clone());
+        let events = i32::try_from(unit.events.len()).unwrap_or(i32::MAX);
+        let first_position = self.next_position();
+        self.commands.insert(command_id, KnownCommand { command_id, fingerprint, first_position, events });
+        for (event, version) in unit.events.iter().zip(unit.versions()) {
+            let position = self.next_position();
+            self.streams.entry(Arc::clone(&event.stream_id)).or_default().insert(version, self.events.len());
+            self.events.push(RecordedEvent {
+                position,
+                stream_id: event.stream_id.to_string(),
+                version,
+                event_type: event.event_type.to_string(),
+                schema_version: event.schema_version,
+                event_id: event.event_id,
+                recorded_at: self.recorded_at,
+                effective_at: event.effective_at.unwrap_or(self.recorded_at),
+                correlation_id: unit.correlation_id,
+                causation_id: unit.causation_id,
+                actor: unit.actor.clone(),
+                trace: unit.trace.clone(),
+                key_id: event.key_id,
+                data: event.data.clone(),
+            });
+        }
+    }
+
+    fn events_after(&self, stream: &str, version: i32) -> Vec<RecordedEvent> {
+        let Some(there) = self.streams.get(stream) else { return Vec::new() };
+        there.range(version + 1..).map(|(_, place)| self.events[*place].clone()).collect()
+    }
+
+    fn keep(&mut self, stream: Arc<str>, fold_version: i16, snapshot: Snapshot) {
+        let newer = self
+            .snapshots
+            .get(&stream)
+            .is_none_or(|(fold, old)| (*fold, old.version) < (fold_version, snapshot.version));
+        if newer {
+            self.snapshots.insert(stream, (fold_version, snapshot));
+        }
+    }
+}
+
+/// What a [`Writing`] says, on its way to the database.
+struct Asked {
+    streams: Vec<(Arc<str>, i32)>,
+    commands: Vec<Uuid>,
+    units: Vec<Unit>,
+}
+
+/// The book in memory, as one process sees it.
+#[derive(Clone)]
+pub struct MemoryBook {
+    tables: Arc<Mutex<Tables>>,
+    network: Arc<Network>,
+    /// Where whoever asks is.
+    place: Place,
+}
+
+impl MemoryBook {
+    /// An empty book, seen from `place`.
+    #[must_use]
+    pub fn new(network: Arc<Network>, place: Place) -> Self {
+        Self { tables: Arc::default(), network, place }
+    }
+
+    /// The same book, seen from another process.
+    #[must_use]
+    pub fn from(&self, place: Place) -> Self {
+        Self { place, ..self.clone() }
+    }
+
+    /// The network to it.
+    #[must_use]
+    pub const fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// What is in it.
+    pub fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the database do something in one transaction, as far as the network allows.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Tables, DateTime<Utc>) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(way) = self.network.way() else {
+            self.place.tell(|| format!("{what}: no connection"));
+            return Err(StoreError::Unavailable("no connection".to_owned()));
+        };
+        let (answer, answered) = oneshot::channel();
+        let (book, place) = (self.clone(), self.place.elsewhere(self.network.group()));
+        drop(self.place.elsewhere(self.network.group()).spawn(async move {
+            place.sleep(way.there).await;
+            if !way.arrives {
+                return place.tell(|| format!("{what}: got lost on the way"));
+            }
+            let done = work(&mut book.tables(), place.now());
+            place.tell(|| format!("{what} is done for {:?}", book.place));
+            place.sleep(way.back).await;
+            if way.answers {
+                // Whoever asked may be dead.
+                answer.send(done).ok();
+            } else {
+                place.tell(|| format!("{what}: the answer got lost"));
+            }
+        }));
+        let broken = || StoreError::Unavailable("the connection broke".to_owned());
+        match way.cut {
+            None => answered.await.map_err(|_| broken()),
+            Some(time) => match self.place.within(time, answered).await {
+                Some(answer) => answer.map_err(|_| broken()),
+                None => {
+                    self.place.tell(|| format!("{what}: cut off"));
+                    Err(broken())
+                }
+            },
+        }
+    }
+}
+
+impl Store for MemoryBook {
+    type Session = MemorySession;
+
+    async fn appender(&self) -> Result<Appender<MemorySession>, StoreError> {
+        self.ask("connect", |_, _| ()).await?;
+        Ok(Appender::over(MemorySession(self.clone())))
+    }
+
+    async fn load_streams(&self, streams: &[Arc<str>], fold_version: i16) -> Result<Vec<LoadedStream>, StoreError> {
+        let streams = streams.to_vec();
+        // Two statements, as PostgreSQL is asked: somebody may write in between.
+        let snapshots = self.ask("load snapshots", move |tables, _| {
+            let of = |stream: Arc<str>| {
+                let kept = tables.snapshots.get(&stream).filter(|(fold, _)| *fold == fold_version);
+                let snapshot = kept.map(|(_, snapshot)| snapshot.clone());
+                LoadedStream { stream_id: stream, snapshot, events: Vec::new() }
+            };
+            streams.into_iter().map(of).collect::<Vec<_>>()
+        });
+        let mut loaded = snapshots.await?;
+        self.ask("load events", move |tables, _| {
+            for stream in &mut loaded {
+                let after = stream.snapshot.as_ref().map_or(0, |snapshot| snapshot.version);
+                stream.events = tables.events_after(&stream.stream_id, after);
+            }
+            loaded
+        })
+        .await
+    }
+
+    async fn save_snapshot(&self, stream: &str, fold_version: i16, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let (stream, snapshot) = (Arc::from(stream), snapshot.clone());
+        self.ask("save a snapshot", move |tables, _| tables.keep(stream, fold_version, snapshot)).await
+    }
+
+    async fn read_after(&self, after: i64, limit: usize, filter: &Filter) -> Result<Vec<RecordedEvent>, StoreError> {
+        let filter = filter.clone();
+        let read = move |tables: &mut Tables, _| {
+            let wanted = |event: &&RecordedEvent| {
+                filter.types.as_ref().is_none_or(|types| types.contains(&event.event_type))
+                    && filter.stream.as_ref().is_none_or(|stream| *stream == event.stream_id)
+            };
+            let after = usize::try_from(after.max(0)).unwrap_or(usize::MAX);
+            tables.events.iter().skip(after).filter(wanted).take(limit).cloned().collect()
+        };
+        self.ask("read", read).await
+    }
+}
+
+/// A connection to it.
+pub struct MemorySession(MemoryBook);
+
+impl Session for MemorySession {
+    async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
+        let asked = Asked {
+            streams: writing.streams.iter().map(|one| (*one).clone()).collect(),
+            commands: writing.commands.clone(),
+            units: writing.units.iter().map(|unit| (*unit).clone()).collect(),
+        };
+        self.0.ask("write", move |tables, now| tables.write(now, &asked)).await
+    }
+
+    async fn versions(&mut self, streams: &[&str]) -> Result<Vec<i32>, StoreError> {
+        let streams: Vec<String> = streams.iter().map(|stream| (*stream).to_owned()).collect();
+        let versions = move |tables: &mut Tables, _| streams.iter().map(|stream| tables.version(stream)).collect();
+        self.0.ask("ask for versions", versions).await
+    }
+
+    async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
+        let ids = ids.to_vec();
+        let known =
+            move |tables: &mut Tables, _| ids.iter().filter_map(|id| tables.commands.get(id).cloned()).collect();
+        self.0.ask("ask for commands", known).await
+    }
+}

@@ -1,0 +1,434 @@
+//! Back-up and restore: everything is destroyed but the back-up, and the shop goes on from it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use daybook_tests::{Shop, binary, directory};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    consumer::{BaseConsumer, Consumer},
+    message::Headers,
+};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
+
+/// An order that was acknowledged.
+#[derive(Debug, Clone)]
+struct Acknowledged {
+    order: Uuid,
+    key: Uuid,
+    body: Value,
+    position: i64,
+}
+
+/// Runs the binary to its end; its exit code, what it printed as JSON, and what it complained of.
+async fn daybook(args: &[&str]) -> (i32, Value, String) {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let run = move || Command::new(binary()).args(args).env_remove("DATABASE_URL").output().expect("it can be run");
+    let output = tokio::task::spawn_blocking(run).await.expect("no panic");
+    let printed = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code().unwrap_or(-1), printed, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("the path is text")
+}
+
+async fn accepted(shop: &Shop, name: &str, key: Uuid, body: &Value) -> Value {
+    let answer = shop.command_as(shop.ready("admin_token"), name, key, body).await;
+    assert_eq!(answer.status, 200, "{name}: {}", answer.body);
+    answer.body
+}
+
+async fn stock_up(shop: &Shop) {
+    let product = json!({ "product_id": PRODUCT, "name": "Oat milk", "slug": "oat-milk",
+                          "variants": [{ "sku": "oat" }], "publish": true });
+    accepted(shop, "CreateProduct", Uuid::nil(), &product).await;
+    let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
+    accepted(shop, "SetPrice", Uuid::nil(), &price).await;
+    accepted(shop, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 100_000 })).await;
+}
+
+async fn place_order(shop: &Shop, number: u128) -> Acknowledged {
+    let (cart, order, key) =
+        (Uuid::from_u128(0x1000_0000 + number), Uuid::from_u128(0x2000_0000 + number), Uuid::from_u128(number));
+    accepted(shop, "OpenCart", Uuid::nil(), &json!({ "cart_id": cart, "currency": "EUR" })).await;
+    accepted(shop, "AddLine", Uuid::nil(), &json!({ "cart_id": cart, "sku": "oat", "quantity": 1 })).await;
+    let body = json!({ "cart_id": cart, "order_id": order });
+    let receipt = accepted(shop, "PlaceOrder", key, &body).await;
+    Acknowledged { order, key, body, position: receipt["position"].as_i64().expect("a position") }
+}
+
+/// Places orders until told to stop.
+async fn keep_ordering(shop: &Shop, from: u128, enough: &AtomicBool) -> Vec<Acknowledged> {
+    let mut orders = Vec::new();
+    for number in from.. {
+        orders.push(place_order(shop, number).await);
+        if enough.load(Ordering::SeqCst) {
+            break;
+        }
+    }
+    orders
+}
+
+async fn database(shop: &Shop) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
+    tokio::spawn(connection);
+    client
+}
+
+async fn epoch(shop: &Shop) -> Uuid {
+    database(shop).await.query_one("SELECT epoch FROM head", &[]).await.expect("an answer").get(0)
+}
+
+/// Waits until all that is written by now is in the archive.
+async fn archived(shop: &Shop) {
+    let database = database(shop).await;
+    let now: String = database.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.expect("an answer").get(0);
+    let received = "SELECT count(*) FROM pg_stat_replication
+                    WHERE application_name = 'daybook_backup' AND flush_lsn >= $1::text::pg_lsn";
+    let begun = Instant::now();
+    while database.query_one(received, &[&now]).await.expect("an answer").get::<_, i64>(0) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the log is not archived");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until there are so many base back-ups.
+async fn bases(backups: &Path, count: usize) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let (code, listed, _) = daybook(&["backup", "list", text(backups), "--json"]).await;
+        let listed = listed.as_array().cloned().unwrap_or_default();
+        if code == 0 && listed.len() >= count {
+            return listed;
+        }
+        assert!(begun.elapsed() < PATIENCE, "there are only {listed:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The processes of the shop's PostgreSQL.
+fn servers(data: &Path) -> Vec<Pid> {
+    let cluster = data.join("postgres/cluster");
+    let processes = fs::read_dir("/proc").expect("there are processes").flatten();
+    let own = processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == cluster));
+    own.filter_map(|process| process.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+}
+
+/// Kills everything in the middle of what it does, and removes all that it has written.
+fn destroy(shop: Shop) {
+    let data = fs::canonicalize(shop.data()).expect("it is there");
+    // So that nothing of PostgreSQL sees its parent die, and ends with a clean shutdown.
+    let running = servers(&data);
+    assert!(!running.is_empty());
+    for server in &running {
+        kill(*server, Signal::SIGSTOP).expect("it can be stopped");
+    }
+    shop.kill();
+    for server in &running {
+        kill(*server, Signal::SIGKILL).expect("it can be killed");
+    }
+    let begun = Instant::now();
+    while !servers(&data).is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "PostgreSQL outlives SIGKILL");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::remove_dir_all(&data).expect("it can be removed");
+}
+
+/// The positions that a plain consumer finds in each partition, in its order; all must be of one history.
+fn consumed(shop: &Shop, prefix: &str, history: Uuid) -> BTreeMap<(String, i32), Vec<i64>> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", shop.ready("kafka_brokers"))
+        .set("group.id", "plain")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    let (mut wanted, mut unread) = (TopicPartitionList::new(), BTreeMap::new());
+    for slice in ["catalog", "inventory", "cart", "order"] {
+        for partition in 0..4 {
+            let topic = format!("{prefix}.{slice}.events.v1");
+            let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
+            if low < high {
+                wanted.add_partition_offset(&topic, partition, Offset::Beginning).expect("a place");
+                unread.insert((topic, partition), high);
+            }
+        }
+    }
+    consumer.assign(&wanted).expect("it can be read");
+    let mut found: BTreeMap<_, Vec<i64>> = BTreeMap::new();
+    while !unread.is_empty() {
+        let message = consumer.poll(PATIENCE).expect("a message").expect("no error");
+        let place = (message.topic().to_owned(), message.partition());
+        let header = |key: &str| {
+            let value = message.headers()?.iter().find(|header| header.key == key)?.value?;
+            std::str::from_utf8(value).ok().map(str::to_owned)
+        };
+        assert_eq!(header("ce_history"), Some(history.to_string()));
+        let position = header("ce_sequence").and_then(|text| text.parse().ok()).expect("a position");
+        found.entry(place.clone()).or_default().push(position);
+        if unread.get(&place).is_some_and(|high| message.offset() + 1 >= *high) {
+            unread.remove(&place);
+        }
+    }
+    found
+}
+
+async fn published(shop: &Shop, head: i64) {
+    let begun = Instant::now();
+    loop {
+        let (_, status) = shop.cli(&["relay", "status", "--json"]);
+        let status: Value = serde_json::from_str(&status).unwrap_or_default();
+        if status["cursor"].as_i64().is_some_and(|cursor| cursor >= head) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the relay is not there: {status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The orders of the book, each as often as it was placed.
+fn orders(shop: &Shop) -> Vec<Uuid> {
+    let (code, events) = shop.cli(&["events", "--type", "OrderPlaced"]);
+    assert_eq!(code, 0);
+    let placed = events.lines().map(|line| {
+        let event: Value = serde_json::from_str(line).expect("an event");
+        let stream = event["stream_id"].as_str().expect("a stream");
+        stream.strip_prefix("order-").expect("an order").parse().expect("an id")
+    });
+    placed.collect()
+}
+
+/// Every event of the book must be on Kafka, once and in order.
+fn assert_published_once(shop: &Shop, prefix: &str, history: Uuid, head: i64) {
+    let found = consumed(shop, prefix, history);
+    assert!(found.values().all(|positions| positions.is_sorted_by(|a, b| a < b)), "in order, and none twice");
+    let all: BTreeSet<i64> = found.into_values().flatten().collect();
+    assert_eq!(all, (1..=head).collect(), "Kafka holds every event");
+}
+
+/// Spoils the largest of the tables of a base back-up.
+fn spoil(backups: &Path, label: &str) -> PathBuf {
+    let base = backups.join("base").join(label).join("data/base");
+    let databases = fs::read_dir(&base).expect("there are databases").flatten();
+    let tables = databases.flat_map(|database| fs::read_dir(database.path()).expect("there are tables").flatten());
+    let largest = tables.max_by_key(|table| table.metadata().expect("it is there").len()).expect("a table").path();
+    let mut file = fs::File::options().write(true).open(&largest).expect("it can be written");
+    file.seek(SeekFrom::Start(4_000)).expect("it is longer");
+    file.write_all(b"spoiled").expect("it can be written");
+    largest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
+    let directory = directory();
+    let backups = directory.path().join("backups");
+    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
+    stock_up(&shop).await;
+    let (old_token, old_epoch) = (shop.ready("admin_token").to_owned(), epoch(&shop).await);
+
+    // A base back-up is made at the start; another one is made while orders come in.
+    let enough = AtomicBool::new(false);
+    let data = shop.data().to_owned();
+    let backing_up = async {
+        bases(&backups, 1).await;
+        let made = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
+        enough.store(true, Ordering::SeqCst);
+        made
+    };
+    let (mut acknowledged, (code, made, said)) = tokio::join!(keep_ordering(&shop, 1, &enough), backing_up);
+    assert_eq!(code, 0, "{said}");
+    let in_base = made["ended"]["position"].as_i64().expect("a position");
+
+    // Two orders with a moment between them, and more.
+    let first = place_order(&shop, 100_001).await;
+    let between = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let second = place_order(&shop, 100_002).await;
+    acknowledged.extend([first.clone(), second.clone()]);
+    archived(&shop).await;
+    let safe = acknowledged.len();
+    // Those of the last instant may be lost with the machine, but only from the end on.
+    acknowledged.extend(keep_ordering(&shop, 200_001, &AtomicBool::new(true)).await);
+    destroy(shop);
+
+    let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data), "--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    println!("{} orders acknowledged, {safe} of them archived for sure; restored: {restored}", acknowledged.len());
+    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
+    let head = restored["position"].as_i64().expect("a position");
+    let there = orders(&shop);
+    let unique: BTreeSet<_> = there.iter().collect();
+    assert_eq!(unique.len(), there.len(), "none is there twice");
+    assert!(head >= second.position && second.position > in_base, "the archive leads on from the base back-up");
+    for (number, Acknowledged { order, position, .. }) in acknowledged.iter().enumerate() {
+        assert_eq!(unique.contains(order), *position <= head, "{order} at {position}, the book ends at {head}");
+        assert!(number >= safe || unique.contains(order), "{order} was archived");
+    }
+
+    // Another history, which the topics hold from its beginning, and the tokens of before are good.
+    let history = epoch(&shop).await;
+    assert_ne!(history, old_epoch);
+    assert_eq!(restored["epoch"], json!(history));
+    published(&shop, head).await;
+    assert_published_once(&shop, "daybook", history, head);
+    let (code, verdict) = shop.cli(&["verify", "--json"]);
+    assert_eq!(code, 0, "{verdict}");
+    let again = shop.command_as(&old_token, "PlaceOrder", first.key, &first.body).await;
+    assert_eq!((again.status, &again.body["replayed"]), (200, &json!(true)), "{}", again.body);
+    assert_eq!(again.body["position"], json!(first.position), "an old key gets the old receipt");
+
+    // What a client was shown of the time that is gone is refused, and does not wait.
+    let beyond = (head + 1).to_string();
+    let headers = [("content-type", "application/json"), ("x-min-position", beyond.as_str())];
+    let query = json!({ "query": "{ product(sku: \"oat\") { slug } }" }).to_string();
+    let refused = shop.send("POST", "/graphql", &headers, query.clone()).await;
+    assert_eq!((refused.status, &refused.body["code"]), (400, &json!("bad_position")));
+
+    // And it goes on: the base back-up that the other timeline needs is made by itself.
+    let next = place_order(&shop, 300_001).await;
+    let position = next.position.to_string();
+    let headers = [("content-type", "application/json"), ("x-min-position", position.as_str())];
+    let shown = shop.send("POST", "/graphql", &headers, query).await;
+    assert_eq!(shown.body["data"]["product"]["slug"], "oat-milk", "{}", shown.body);
+    assert_eq!(bases(&backups, 3).await[2]["server"]["timeline"], 2);
+    assert!(shop.stop().success());
+
+    // To a moment between two orders, by position and by time: on the timeline before the restore.
+    let (by_position, by_time) = (directory.path().join("by-position"), directory.path().join("by-time"));
+    let target = (second.position - 1).to_string();
+    let (code, restored, said) = daybook(&[
+        "restore",
+        "--from",
+        text(&backups),
+        "--data",
+        text(&by_position),
+        "--to-position",
+        &target,
+        "--json",
+    ])
+    .await;
+    assert_eq!(code, 0, "{said}");
+    let there = restored["position"].as_i64().expect("a position");
+    assert!((first.position..second.position).contains(&there), "{there}");
+    let (code, restored, said) = daybook(&[
+        "restore",
+        "--from",
+        text(&backups),
+        "--data",
+        text(&by_time),
+        "--to-time",
+        &between.to_rfc3339(),
+        "--json",
+    ])
+    .await;
+    assert_eq!((code, &restored["position"]), (0, &json!(first.position)), "{said}");
+    let shop = Shop::up_with(directory.path(), "by-position", &[]).await;
+    let there = orders(&shop);
+    assert!(there.contains(&first.order) && !there.contains(&second.order), "{there:?}");
+    assert_eq!(shop.cli(&["verify", "--json"]).0, 0);
+    assert!(shop.stop().success());
+}
+
+/// With `KAFKA_BROKERS` only: the embedded broker is gone with its shop, and forgets everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself() {
+    let Some(brokers) = std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty()) else {
+        eprintln!("SKIPPED: only a real broker keeps what the book has lost (set KAFKA_BROKERS, or see .ci/kafka)");
+        return;
+    };
+    let directory = directory();
+    let backups = directory.path().join("backups");
+    let prefix = format!("daybook-test-restored-{}", std::process::id());
+    let flags = ["--kafka-brokers", &brokers, "--topic-prefix", &prefix];
+    let shop = Shop::up_with(directory.path(), "shop", &flags).await;
+    stock_up(&shop).await;
+    let kept = place_order(&shop, 1).await;
+    let (code, _, said) = daybook(&["backup", "--to", text(&backups), "--data", text(shop.data())]).await;
+    assert_eq!(code, 0, "{said}");
+    let mut lost = place_order(&shop, 2).await;
+    for number in 3..20 {
+        lost = place_order(&shop, number).await;
+    }
+    published(&shop, lost.position).await;
+    destroy(shop);
+
+    let data = directory.path().join("shop");
+    let (code, _, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data)]).await;
+    assert_eq!(code, 0, "{said}");
+    let shop = Shop::up_with(directory.path(), "shop", &flags).await;
+    // Positions that the topics held for other events are given again.
+    let next = place_order(&shop, 1_000).await;
+    assert!(kept.position < next.position && next.position < lost.position);
+    published(&shop, next.position).await;
+    assert_published_once(&shop, &prefix, epoch(&shop).await, next.position);
+    let there = orders(&shop);
+    assert_eq!(there, [kept.order, next.order]);
+    let (code, verdict) = shop.cli(&["verify", "--json", "--topic-prefix", &prefix]);
+    assert_eq!(code, 0, "{verdict}");
+    assert!(shop.stop().success());
+
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", &brokers).create().expect("a client");
+    let topics = ["catalog", "inventory", "cart", "order"].map(|slice| format!("{prefix}.{slice}.events.v1"));
+    admin.delete_topics(&topics.each_ref().map(String::as_str), &AdminOptions::new()).await.expect("an answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() {
+    let directory = directory();
+    let (backups, data, new) =
+        (directory.path().join("backups"), directory.path().join("shop"), directory.path().join("new"));
+    let shop = Shop::up(directory.path()).await;
+    stock_up(&shop).await;
+
+    let (code, _, said) = daybook(&["backup", "--to", text(directory.path()), "--data", text(&data)]).await;
+    assert_eq!((code, said.contains("is not empty")), (2, true), "{said}");
+    let (code, _, said) = daybook(&["restore", "--from", text(directory.path()), "--data", text(&new)]).await;
+    assert_eq!((code, said.contains("holds no back-up")), (2, true), "{said}");
+    let (code, made, said) = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(shop.stop().success());
+
+    let refused = |code: i32, what: &'static str, flags: &[&str]| {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let (backups, new) = (backups.clone(), new.clone());
+        async move {
+            let mut args = vec!["restore", "--from", text(&backups), "--data", text(&new)];
+            args.extend(flags.iter().map(String::as_str));
+            let (found, _, said) = daybook(&args).await;
+            assert_eq!((found, said.contains(what)), (code, true), "{flags:?}: {said}");
+            assert!(!new.exists(), "nothing is left behind");
+        }
+    };
+    let (code, _, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data)]).await;
+    assert_eq!((code, said.contains("is not empty")), (2, true), "{said}");
+    refused(2, "there is no base back-up yesterday", &["--base", "yesterday"]).await;
+    refused(2, "is before the back-up", &["--to-time", "2020-01-01T00:00:00Z"]).await;
+    refused(2, "is before the back-up", &["--to-position", "1"]).await;
+    refused(2, "is after the end of the back-up", &["--to-time", "2100-01-01T00:00:00Z"]).await;
+    refused(2, "is after the end of the back-up: it ends at position", &["--to-position", "1000000"]).await;
+    refused(2, "invalid value", &["--to-time", "yesterday"]).await;
+
+    let table = spoil(&backups, made["label"].as_str().expect("a label"));
+    let name = table.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+    let (code, _, said) = daybook(&["backup", "verify", text(&backups)]).await;
+    assert!(code == 1 && said.contains(&name) && said.contains("is damaged"), "{said}");
+    refused(1, "is damaged", &[]).await;
+}

@@ -1,0 +1,28 @@
+//! Deterministic simulation: thousands of seeds, each a story of its own. docs/reliability.md tells what they have found.
+
+use daybook_tests::simulation::{bus, seeds::all_hold};
+
+#[test]
+fn the_bus_keeps_its_promises_whatever_happens_in_whatever_order() {
+    let test = "the_bus_keeps_its_promises_whatever_happens_in_whatever_order";
+    let all = all_hold(test, 2_000, bus::run);
+    if std::env::var_os("DAYBOOK_SEED").is_none() {
+        for check in all
+            .checks
+            .iter()
+            .filter(|check| check.name != "no query has shown less than the position that was asked for")
+        {
+            assert!(check.checked > 0, "nothing was checked: {}", check.name);
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in 0..20 {
+        let (one, other) = (bus::run(seed, true), bus::run(seed, true));
+        assert_eq!((one.told.trace, one.told.steps), (other.told.trace, other.told.steps));
+        assert_eq!(one.told.story, other.told.story);
+        assert_ne!(one.told.trace, bus::run(seed + 1, false).told.trace);
+    }
+}
