@@ -26,7 +26,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // The nemesis starts private servers as `up` does, signs tokens by a clock that is wrong, and decides again what was decided.
-    ("daybook-tests", &["daybook", "daybook-access", "daybook-domain"]),
+    // The simulation runs the bus and the consumers on contracts of its own.
+    (
+        "daybook-tests",
+        &[
+            "daybook",
+            "daybook-access",
+            "daybook-command-api",
+            "daybook-domain",
+            "daybook-event-store",
+            "daybook-event-stream",
+        ],
+    ),
 ];
 
 /// What the domain may depend on: nothing async, no clock, no randomness, no IO.

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daybook::embedded::postgres::{Postgres, PostgresSettings};
 use daybook_tests::{Shop, binary, directory};
 use nix::{
     sys::signal::{Signal, kill},
@@ -391,6 +392,35 @@ async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_ones_own_is_backed_up_and_gets_a_data_directory_back() {
+    let directory = directory();
+    let (backups, new) = (directory.path().join("backups"), directory.path().join("new"));
+    let supervisor = Some(binary());
+    let settings = PostgresSettings { data_dir: directory.path().join("own"), durable: false, supervisor };
+    let server = Postgres::start(&settings).await.expect("it starts");
+    let (admin, connection) = tokio_postgres::connect(server.database_url(), NoTls).await.expect("it answers");
+    tokio::spawn(connection);
+    for statement in ["CREATE ROLE merchant LOGIN REPLICATION", "CREATE DATABASE bookshop OWNER merchant"] {
+        admin.batch_execute(statement).await.expect("an answer");
+    }
+    let url = server.database_url().replacen("daybook@/daybook", "merchant@/bookshop", 1);
+    let (code, _, said) = daybook(&["migrate", "--database-url", &url]).await;
+    assert_eq!(code, 0, "{said}");
+    let (code, made, said) = daybook(&["backup", "--to", text(&backups), "--database-url", &url, "--json"]).await;
+    assert_eq!((code, &made["server"]["embedded"]), (0, &json!(false)), "{said}");
+    server.stop().await.expect("it stops");
+
+    let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&new), "--json"]).await;
+    assert_eq!((code, &restored["embedded"]), (0, &json!(false)), "{said}");
+    let own = backups.join("base").join(made["label"].as_str().expect("a label")).join("data");
+    for name in ["postgresql.conf", "pg_hba.conf"] {
+        let read = |directory: &Path| fs::read_to_string(directory.join(name)).expect("it is there");
+        assert_eq!(read(&own), read(&new.join("postgres/cluster")), "its own configuration");
+    }
+    assert_ne!(restored["epoch"], made["ended"]["epoch"], "another history begins");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() {
     let directory = directory();
     let (backups, data, new) =
@@ -402,9 +432,17 @@ async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() 
     assert_eq!((code, said.contains("is not empty")), (2, true), "{said}");
     let (code, _, said) = daybook(&["restore", "--from", text(directory.path()), "--data", text(&new)]).await;
     assert_eq!((code, said.contains("holds no back-up")), (2, true), "{said}");
-    let (code, made, said) = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
-    assert_eq!(code, 0, "{said}");
+    let mut made = Value::Null;
+    for _ in 0..2 {
+        let (code, next, said) = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
+        assert_eq!(code, 0, "{said}");
+        made = next;
+    }
     assert!(shop.stop().success());
+    let (code, pruned, said) = daybook(&["backup", "prune", text(&backups), "--keep", "1", "--json"]).await;
+    assert_eq!((code, &pruned["removed"]), (0, &json!(1)), "{said}");
+    let (_, left, _) = daybook(&["backup", "list", text(&backups), "--json"]).await;
+    assert_eq!((&left[0]["label"], left.as_array().map(Vec::len)), (&made["label"], Some(1)));
 
     let refused = |code: i32, what: &'static str, flags: &[&str]| {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -425,6 +463,14 @@ async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() 
     refused(2, "is after the end of the back-up", &["--to-time", "2100-01-01T00:00:00Z"]).await;
     refused(2, "is after the end of the back-up: it ends at position", &["--to-position", "1000000"]).await;
     refused(2, "invalid value", &["--to-time", "yesterday"]).await;
+
+    // What a restore that was killed has left is no shop, and the next restore begins anew.
+    fs::create_dir_all(new.join("restoring/cluster")).expect("a directory");
+    let (code, _, said) = daybook(&["up", "--data", text(&new), "--listen", "127.0.0.1:0"]).await;
+    assert_eq!((code, said.contains("a restore that was not finished")), (1, true), "{said}");
+    let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&new), "--json"]).await;
+    assert_eq!((code, &restored["position"]), (0, &made["ended"]["position"]), "{said}");
+    fs::remove_dir_all(&new).expect("it can be removed");
 
     let table = spoil(&backups, made["label"].as_str().expect("a label"));
     let name = table.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();

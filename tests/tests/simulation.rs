@@ -1,6 +1,6 @@
 //! Deterministic simulation: thousands of seeds, each a story of its own. docs/reliability.md tells what they have found.
 
-use daybook_tests::simulation::{bus, seeds::all_hold};
+use daybook_tests::simulation::{bus, consumer, seeds::all_hold};
 
 #[test]
 fn the_bus_keeps_its_promises_whatever_happens_in_whatever_order() {
@@ -24,5 +24,16 @@ fn the_same_seed_is_the_same_story() {
         assert_eq!((one.told.trace, one.told.steps), (other.told.trace, other.told.steps));
         assert_eq!(one.told.story, other.told.story);
         assert_ne!(one.told.trace, bus::run(seed + 1, false).told.trace);
+    }
+}
+
+#[test]
+fn a_consumer_takes_everything_in_once_whatever_happens_in_whatever_order() {
+    let test = "a_consumer_takes_everything_in_once_whatever_happens_in_whatever_order";
+    let all = all_hold(test, 1_000, consumer::run);
+    if std::env::var_os("DAYBOOK_SEED").is_none() {
+        for check in &all.checks {
+            assert!(check.checked > 0, "nothing was checked: {}", check.name);
+        }
     }
 }

@@ -350,6 +350,29 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
     assert_eq!(world.events().await, events + 2, "of those that failed nothing was written");
 }
 
+#[tokio::test]
+async fn a_value_that_the_book_cannot_keep_fails_its_own_command_only() {
+    let world = world().await;
+    let bus = world.bus();
+    stock_up(&bus, 5).await;
+    let spoilt =
+        Submission { actor: Actor::Admin("no\0body".to_owned()), ..submission("ReserveStock", reservation(2)) };
+    // All of them are decided one on the other, and go out in one batch.
+    let (before, spoilt, after) = tokio::join!(
+        send(&bus, "ReserveStock", reservation(1)),
+        bus.execute(spoilt),
+        send(&bus, "ReserveStock", reservation(3)),
+    );
+    before.expect("it does not rest on what cannot be kept");
+    after.expect("it is decided again without what cannot be kept");
+    let error = spoilt.expect_err("a text cannot hold a NUL");
+    assert!(matches!(error, CommandError::Unwritable(_)), "{error}");
+    let problem = Problem::from(error);
+    assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));
+    let rest = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(4), "owner": "buyer:4", "quantity": 3 });
+    send(&bus, "ReserveStock", rest).await.expect("what was not reserved is free");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_holds_next_to_nothing_changes_no_outcome() {
     let world = world().await;

@@ -2,19 +2,27 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    backup, bench, config::Connection, events, history, import, relay, restore, schema, serve, telemetry, token, up,
-    verify, views,
+    backup, bench,
+    config::{Connection, file::File},
+    events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
 };
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
 #[derive(Debug, Parser)]
 #[command(name = "daybook", version)]
 struct Cli {
+    /// A configuration file; `daybook config` prints one with everything that can be said in it.
+    #[arg(long, env = "DAYBOOK_CONFIG", global = true, value_name = "FILE")]
+    #[expect(
+        dead_code,
+        reason = "it was read before, since the defaults of all flags are in it; here it is described"
+    )]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,24 +57,36 @@ enum Command {
     Token(token::Args),
     /// Write the contracts, or check them.
     Schema(schema::Args),
+    /// Print every setting, what it is and where that comes from, as a configuration file.
+    Config,
 }
+
+/// What was asked for cannot be, though it is well-formed: there is no such version, or no such view. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
 
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let file = match File::named(std::env::args_os()) {
+        Ok(file) => file,
+        Err(error) => return failed(&error),
+    };
+    let matches = file.apply(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     telemetry::init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(cli.command)) {
+    match runtime.block_on(run(cli.command, &file)) {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
+async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Serve(args) => serve::run(args).await,
@@ -85,10 +105,35 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),
         Command::Schema(args) => schema::run(&args),
+        Command::Config => {
+            print!("{}", file.describe(&Cli::command()));
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("daybook: {error:#}");
-    ExitCode::FAILURE
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Cli, CommandFactory};
+    use crate::config::file;
+
+    fn with_a_variable(command: &clap::Command) -> BTreeSet<String> {
+        let of_environment = |arg: &clap::Arg| arg.get_env().and(arg.get_long()).map(str::to_owned);
+        let own = command.get_arguments().filter_map(of_environment);
+        own.chain(command.get_subcommands().flat_map(with_a_variable)).collect()
+    }
+
+    #[test]
+    fn whatever_the_environment_can_say_a_file_can_say() {
+        let mut by_environment = with_a_variable(&Cli::command());
+        assert!(by_environment.remove("config"), "a file does not name itself");
+        assert_eq!(by_environment, file::flags().map(str::to_owned).collect());
+    }
 }

@@ -1,5 +1,7 @@
-//! Configuration: where the servers are. Every value is a flag and an environment variable; what neither says is found in the
-//! `ready.json` of a running `daybook up`.
+//! Configuration: where the servers are. Every value is a flag and an environment variable, and may stand in a [`file`]; what none
+//! of them says is found in the `ready.json` of a running `daybook up`.
+
+pub mod file;
 
 use std::{
     path::{Path, PathBuf},

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use chrono::SecondsFormat;
 use clap::ValueEnum;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_store::{Filter, RecordedEvent};
@@ -89,7 +90,7 @@ fn print(events: &[RecordedEvent], format: Format) -> io::Result<()> {
                     event.stream_id.clone(),
                     event.version.to_string(),
                     event.event_type.clone(),
-                    event.effective_at.to_rfc3339(),
+                    event.effective_at.to_rfc3339_opts(SecondsFormat::Secs, true),
                     event.actor.clone(),
                 ]);
             }

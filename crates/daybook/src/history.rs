@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_domain::{Event, Fold, ids::OrderId, order::Order};
 use daybook_event_store::{AsOf, RecordedEvent};
 use serde_json::{Value, json};
 
-use crate::config::Connection;
+use crate::{cli::Usage, config::Connection};
 
 /// The flags of `daybook history`.
 #[derive(Debug, Clone, Parser)]
@@ -31,10 +31,11 @@ enum What {
         #[arg(long, conflicts_with = "version")]
         at: Option<DateTime<Utc>>,
         /// As it was at this version.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
         version: Option<i32>,
-        /// What changed between two versions.
-        #[arg(long, num_args = 2, value_names = ["FROM", "TO"])]
+        /// What changed between two versions; before the first one is version 0.
+        #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "version"],
+              value_parser = clap::value_parser!(i32).range(0..))]
         diff: Option<Vec<i32>>,
         /// Print JSON.
         #[arg(long)]
@@ -59,6 +60,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if events.is_empty() {
         bail!("there was no order {id} then");
     }
+    let last = events.last().map_or(0, |event| event.version);
+    let asked = version.iter().chain(diff.iter().flatten());
+    if let Some(beyond) = asked.copied().find(|version| *version > last) {
+        return Err(Usage(format!("order {id} has versions 1 to {last}, and not {beyond}")).into());
+    }
     if let Some([from, to]) = diff.as_deref() {
         return print_diff(&state(&events, *from)?, &state(&events, *to)?, json);
     }
@@ -73,7 +79,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         table.add_row([
             event.version.to_string(),
             event.event_type.clone(),
-            event.effective_at.to_rfc3339(),
+            event.effective_at.to_rfc3339_opts(SecondsFormat::Secs, true),
             event.actor.clone(),
             event.position.to_string(),
         ]);

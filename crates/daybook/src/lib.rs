@@ -12,6 +12,7 @@ pub mod demo;
 pub mod edge;
 pub mod embedded;
 pub mod events;
+mod health;
 pub mod history;
 pub mod import;
 pub mod progress;

@@ -17,7 +17,6 @@ use daybook_command_api::{
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +24,8 @@ use crate::{
     asyncapi,
     config::{self, Topics},
     edge::{self, EdgeLimits, problem},
+    health::Health,
+    telemetry,
 };
 
 /// A part of the engine that can run in a process of its own.
@@ -183,7 +184,8 @@ pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
     migrate(&book).await?;
-    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let metrics = Arc::new(telemetry::measure()?);
+    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone()).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", settings.listen))?;
@@ -192,7 +194,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let mut tasks = JoinSet::new();
     let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
     let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
-    let mut router = health(&book, metrics).route("/asyncapi.json", asyncapi);
+    let metrics = get(move || std::future::ready(metrics.render()));
+    let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
@@ -248,24 +251,6 @@ async fn not_found(uri: Uri) -> impl IntoResponse {
 fn no_such_method() -> impl IntoResponse {
     let title = "The path knows no such method";
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, "the header Allow lists those that it knows")
-}
-
-fn health(book: &Daybook, metrics: PrometheusHandle) -> Router {
-    let book = book.clone();
-    let metrics = Arc::new(metrics);
-    let ready = move || {
-        let book = book.clone();
-        async move {
-            match book.head().await {
-                Ok(head) => (StatusCode::OK, format!("ready at position {}\n", head.position)),
-                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
-            }
-        }
-    };
-    Router::new()
-        .route("/livez", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
 }
 
 impl Running {

@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long)]
     role: Role,
     /// Which customer, for the role customer.
-    #[arg(long)]
+    #[arg(long, required_if_eq("role", "customer"))]
     customer: Option<CustomerId>,
     /// Whose token it is, as it will stand beside their events.
     #[arg(long, default_value = "cli")]

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
-use daybook_projectors::{audit, rebuild, runner, views};
+use daybook_projectors::{audit, rebuild, runner, view::ViewSpec, views};
 
 use crate::{
+    cli::Usage,
     config::{Connection, Topics},
     progress,
 };
@@ -65,7 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         What::Rebuild { name } => {
             let bar = progress::bar(&format!("rebuilding {name}"), 0);
-            let version = rebuild::rebuild(&book, &topology, views::named(&name)?, &|done, of| {
+            let version = rebuild::rebuild(&book, &topology, named(&name)?, &|done, of| {
                 bar.set_length(u64::try_from(of).unwrap_or(0));
                 bar.set_position(u64::try_from(done).unwrap_or(0));
             })
@@ -74,7 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             println!("{name} is shown in version {version}");
         }
         What::Verify { name } => {
-            let audit = audit::verify(&book, &topology, views::named(&name)?).await?;
+            let audit = audit::verify(&book, &topology, named(&name)?).await?;
             print(args.json, &[&audit], &["checked", "violations", "first"])?;
             return Ok(if audit.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -82,14 +83,22 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             print(args.json, &parked::list(&book).await?, &["consumer", "position", "stream_id", "reason"])?;
         }
         What::Retry { name, stream } => {
-            let view = views::named(&name)?;
+            let view = named(&name)?;
             let version = runner::shown_version(&book, view).await?.unwrap_or(0);
             let projection = runner::Projection::new(view, version);
             let taken = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
-            println!("{taken} events of {stream} were taken in");
+            match taken {
+                0 => println!("nothing to retry: {name} has no event of {stream} parked"),
+                _ => println!("{taken} events of {stream} were taken in"),
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The view of this name.
+fn named(name: &str) -> Result<&'static ViewSpec, Usage> {
+    views::named(name).map_err(|error| Usage(error.to_string()))
 }
 
 /// Prints records as JSON, or as a table of these columns.

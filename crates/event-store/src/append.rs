@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Daybook, StoreError,
     batch::{Outcome, Step, Unit},
+    chain,
     contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
     resolve::{plan, versions},
@@ -49,6 +50,8 @@ enum Round {
     Committed { first_position: i64, recorded_at: DateTime<Utc> },
     /// Nothing was written: the streams are at these versions, and these commands are in the book already.
     Refused { actual: Vec<(Arc<str>, i32)>, duplicates: Vec<Uuid> },
+    /// Nothing was written: one of the units cannot be kept.
+    Unacceptable { reason: String },
 }
 
 impl Daybook {
@@ -84,6 +87,7 @@ impl Session for PostgresSession {
         columns.checked_ids.clone_from(&writing.commands);
         let row = match self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::Taken),
+            Err(error) if is_data_error(&error) => return Ok(Written::Unacceptable { reason: chain(&error) }),
             answer => answer?,
         };
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
@@ -118,6 +122,11 @@ impl<S: Session> Appender<S> {
         Self { session, wary: 0 }
     }
 
+    /// The session, for whoever asks it without the rounds of a batch.
+    pub fn into_session(self) -> S {
+        self.session
+    }
+
     /// Appends as many of the steps as hold together, and says of each what became of it, in the same order. What is
     /// [`Outcome::Appended`] is durable.
     ///
@@ -130,11 +139,14 @@ impl<S: Session> Appender<S> {
         }
         let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
         let mut known = HashMap::new();
+        // How many steps go into one round: all, but while one is looked for that cannot be kept.
+        let mut most = usize::MAX;
         loop {
             if outcomes.iter().all(Option::is_some) {
                 return Ok(outcomes.into_iter().flatten().collect());
             }
-            let plan = plan(steps, &outcomes, &known);
+            let mut plan = plan(steps, &outcomes, &known);
+            plan.accepted.truncate(most);
             for (index, conflict) in plan.conflicts {
                 outcomes[index] = Some(conflict);
             }
@@ -148,6 +160,14 @@ impl<S: Session> Appender<S> {
                     known.extend(actual);
                     self.fill_duplicates(&mut outcomes, steps, &duplicates).await?;
                 }
+                // Halves are written in order until it is alone, so that only what rests on it falls with it.
+                Round::Unacceptable { reason } => match plan.accepted[..] {
+                    [culprit] => {
+                        outcomes[culprit] = Some(Outcome::Unacceptable { reason });
+                        most = usize::MAX;
+                    }
+                    _ => most = plan.accepted.len().div_ceil(2),
+                },
             }
         }
     }
@@ -179,6 +199,7 @@ impl<S: Session> Appender<S> {
                 Ok(Round::Refused { actual, duplicates })
             }
             Written::Taken => Err(StoreError::Taken),
+            Written::Unacceptable { reason } => Ok(Round::Unacceptable { reason }),
         }
     }
 
@@ -218,6 +239,12 @@ impl<S: Session> Appender<S> {
         }
         Ok(())
     }
+}
+
+/// Whether PostgreSQL says that a value cannot be (class 22, "data exception"). The transaction is undone then, which is certain,
+/// and trying again does not mend it.
+fn is_data_error(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code().starts_with("22"))
 }
 
 /// What a round asks the store to write.

@@ -114,6 +114,11 @@ pub enum Outcome {
         /// Whether that command said the same.
         same_fingerprint: bool,
     },
+    /// It holds a value that the store cannot keep, such as a text with a NUL. Nothing was written.
+    Unacceptable {
+        /// What the store said.
+        reason: String,
+    },
     /// Something it read has changed, or rests on a step before it that was not written. Nothing was written.
     Conflict {
         /// The streams that are not as they were read, with the version they are at.

@@ -33,7 +33,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         fold_version: i16,
     ) -> impl Future<Output = Result<Vec<LoadedStream>, StoreError>> + Send;
 
-    /// Keeps a state, unless a later one is kept already.
+    /// Keeps a state, unless a later one is kept already; one of the same version is replaced.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed; nothing is lost by it.
@@ -108,6 +108,11 @@ pub enum Written {
     },
     /// Nothing was written: a version or a command that was not looked up is taken.
     Taken,
+    /// Nothing was written: one of the units holds a value that the store cannot keep, and never will.
+    Unacceptable {
+        /// What the store said.
+        reason: String,
+    },
 }
 
 /// A command that is in the book.

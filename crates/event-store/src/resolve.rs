@@ -35,7 +35,7 @@ pub(crate) fn plan(steps: &[Step], outcomes: &[Option<Outcome>], known: &HashMap
         match outcome {
             None => {}
             Some(Outcome::Appended { .. } | Outcome::Confirmed) => continue,
-            Some(Outcome::Conflict { .. } | Outcome::Duplicate { .. }) => {
+            Some(Outcome::Conflict { .. } | Outcome::Duplicate { .. } | Outcome::Unacceptable { .. }) => {
                 unwritten.add(step, Fate::Fallen);
                 continue;
             }

@@ -23,10 +23,16 @@ impl Backoff {
         self.next = FIRST;
     }
 
+    /// The time that it is now; the next one is longer.
+    pub(crate) fn time(&mut self) -> Duration {
+        let time = self.next;
+        self.next = LONGEST.min(time * 2);
+        time
+    }
+
     /// Waits between half and the whole of the time that it is now.
     pub(crate) async fn wait(&mut self) {
-        tokio::time::sleep(jittered(self.next)).await;
-        self.next = LONGEST.min(self.next * 2);
+        tokio::time::sleep(jittered(self.time())).await;
     }
 }
 

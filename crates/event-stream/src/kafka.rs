@@ -127,6 +127,20 @@ impl KafkaSettings {
         tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
     }
 
+    /// Asks the broker whether it is there.
+    ///
+    /// # Errors
+    /// [`TopicError`] when it does not answer in time.
+    pub async fn answers(&self, patience: Duration) -> Result<(), TopicError> {
+        let client = self.client();
+        let ask = move || {
+            let consumer: BaseConsumer = client.create()?;
+            consumer.fetch_metadata(None, patience)?;
+            Ok(())
+        };
+        tokio::task::spawn_blocking(ask).await.map_err(|_| TopicError::Interrupted)?
+    }
+
     async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {
         let (client, topology) = (self.client(), self.topology.clone());
         let look = move || {

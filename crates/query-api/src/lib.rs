@@ -11,6 +11,7 @@ mod catalog;
 mod commands;
 mod connection;
 mod cost;
+mod finishing;
 mod http;
 mod inventory;
 mod mutation;

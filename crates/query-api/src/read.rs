@@ -78,7 +78,7 @@ impl Reader {
 
     /// A reader for one operation, which sees what this operation writes.
     pub(crate) fn of_operation(&self) -> Self {
-        Self::new(self.book.clone(), self.patience)
+        Self { written: Arc::default(), ..self.clone() }
     }
 
     /// From now on, whatever this operation reads shows this position. Only the views that it reads are waited for, and only

@@ -26,26 +26,34 @@ pub(crate) struct Sales {
     customers: i64,
     /// How many different SKUs.
     skus: i64,
-    #[graphql(skip)]
-    currency: Currency,
-    #[graphql(skip)]
-    gross: i64,
+    #[graphql(flatten)]
+    #[serde(flatten)]
+    paid: Paid,
     #[graphql(skip)]
     discount: i64,
-    #[graphql(skip)]
-    net: i64,
 }
 
 #[ComplexObject]
 impl Sales {
+    /// What was taken off.
+    async fn discount(&self) -> MoneyObject {
+        money(self.discount, self.paid.currency)
+    }
+}
+
+/// What goods brought in.
+#[derive(Debug, Clone, Deserialize)]
+struct Paid {
+    currency: Currency,
+    gross: i64,
+    net: i64,
+}
+
+#[Object]
+impl Paid {
     /// Before discounts.
     async fn gross(&self) -> MoneyObject {
         money(self.gross, self.currency)
-    }
-
-    /// What was taken off.
-    async fn discount(&self) -> MoneyObject {
-        money(self.discount, self.currency)
     }
 
     /// What was paid.
@@ -56,7 +64,6 @@ impl Sales {
 
 /// The sums of a SKU.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
-#[graphql(complex)]
 pub(crate) struct ProductSales {
     /// The SKU.
     sku: String,
@@ -66,25 +73,9 @@ pub(crate) struct ProductSales {
     orders: i64,
     /// How many units.
     units: i64,
-    #[graphql(skip)]
-    currency: Currency,
-    #[graphql(skip)]
-    gross: i64,
-    #[graphql(skip)]
-    net: i64,
-}
-
-#[ComplexObject]
-impl ProductSales {
-    /// Before discounts.
-    async fn gross(&self) -> MoneyObject {
-        money(self.gross, self.currency)
-    }
-
-    /// What was paid.
-    async fn net(&self) -> MoneyObject {
-        money(self.net, self.currency)
-    }
+    #[graphql(flatten)]
+    #[serde(flatten)]
+    paid: Paid,
 }
 
 #[derive(Default)]

@@ -17,14 +17,14 @@ use crate::{
     cart::{CartMutation, CartQuery},
     catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
-    cost::{Cost, MAX_COMPLEXITY, MAX_DEPTH},
+    cost::{MAX_COMPLEXITY, MAX_DEPTH},
+    finishing::Finishing,
     inventory::{self, InventoryMutation, InventoryQuery, StockLevel},
     mutation::idempotent,
     order::{self, BackOfficeOrderMutation, BackOfficeOrders, Order, OrderMutation, OrderQuery},
     position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
-    shape::Shape,
     tail::Tail,
     viewer::coded,
 };
@@ -183,8 +183,7 @@ where
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(Cost)
-        .extension(Shape);
+        .extension(Finishing);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 

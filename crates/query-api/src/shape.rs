@@ -3,61 +3,23 @@
 //! The library writes the fields of an object in the order in which they came to be known, and leaves out those that met an
 //! error. Here they stand in the order of the query; what met an error is null, or its parent is, where null is not allowed.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use async_graphql::{
-    Name, PathSegment, Response, ServerError, ServerResult, Value, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery},
+    Name, PathSegment, Response, ServerError, Value,
     indexmap::IndexMap,
     parser::types::{DocumentOperations, ExecutableDocument, Field, OperationType, Selection, SelectionSet},
     registry::Registry,
 };
 
-/// Gives results their shape.
-pub(crate) struct Shape;
-
-impl ExtensionFactory for Shape {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(ShapeOfRequest::default())
-    }
-}
-
-#[derive(Default)]
-struct ShapeOfRequest(Mutex<Option<Arc<ExecutableDocument>>>);
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for ShapeOfRequest {
-    async fn parse_query(
-        &self,
-        context: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(context, query, variables).await?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(document.clone()));
-        Ok(document)
-    }
-
-    async fn execute(
-        &self,
-        context: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> Response {
-        let mut response = next.run(context, operation_name).await;
-        let document = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(document) = document {
-            shape(&document, operation_name, &context.schema_env.registry, &mut response);
-        }
-        response
-    }
-}
-
 /// The fields that a part of a result was asked for, by the key that they answer under.
 type Wanted<'d> = IndexMap<&'d Name, Vec<&'d Field>>;
 
-fn shape(document: &ExecutableDocument, operation_name: Option<&str>, registry: &Registry, response: &mut Response) {
+/// Gives a result its shape.
+pub(crate) fn complete(
+    document: &ExecutableDocument,
+    operation_name: Option<&str>,
+    registry: &Registry,
+    response: &mut Response,
+) {
     let operation = match &document.operations {
         DocumentOperations::Single(operation) => operation,
         DocumentOperations::Multiple(operations) => {

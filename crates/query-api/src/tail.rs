@@ -86,7 +86,7 @@ impl Kept {
         self.up_to = events.last().map_or(position, |last| last.position);
         self.events.extend(events);
         let surplus = self.events.len().saturating_sub(KEPT);
-        if let Some(last) = self.events.drain(..surplus).last() {
+        if let Some(last) = self.events.drain(..surplus).next_back() {
             self.after = last.position;
         }
     }

@@ -1,23 +1,18 @@
-//! The book in memory, behind the contract of the real one, and the network to it, which fails by a seed.
-//!
-//! Whoever asks sends a request to a process of its own, the database. So what was asked for may happen after the one who asked has
-//! given up, was cut off or is dead.
+//! The book in memory, behind the contract of the real one.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use daybook_command_api::bus::Host;
 use daybook_event_store::{
     Appender, Filter, KnownCommand, LoadedStream, RecordedEvent, Session, Snapshot, Store, StoreError, Unit, Writing,
     Written,
 };
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{network::Network, scheduler::Place};
+use super::server::Server;
 
 /// What is in the book.
 #[derive(Default)]
@@ -114,7 +109,7 @@ impl Tables {
         let newer = self
             .snapshots
             .get(&stream)
-            .is_none_or(|(fold, old)| (*fold, old.version) < (fold_version, snapshot.version));
+            .is_none_or(|(fold, old)| (*fold, old.version) <= (fold_version, snapshot.version));
         if newer {
             self.snapshots.insert(stream, (fold_version, snapshot));
         }
@@ -129,78 +124,7 @@ struct Asked {
 }
 
 /// The book in memory, as one process sees it.
-#[derive(Clone)]
-pub struct MemoryBook {
-    tables: Arc<Mutex<Tables>>,
-    network: Arc<Network>,
-    /// Where whoever asks is.
-    place: Place,
-}
-
-impl MemoryBook {
-    /// An empty book, seen from `place`.
-    #[must_use]
-    pub fn new(network: Arc<Network>, place: Place) -> Self {
-        Self { tables: Arc::default(), network, place }
-    }
-
-    /// The same book, seen from another process.
-    #[must_use]
-    pub fn from(&self, place: Place) -> Self {
-        Self { place, ..self.clone() }
-    }
-
-    /// The network to it.
-    #[must_use]
-    pub const fn network(&self) -> &Arc<Network> {
-        &self.network
-    }
-
-    /// What is in it.
-    pub fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has the database do something in one transaction, as far as the network allows.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce(&mut Tables, DateTime<Utc>) -> T + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let Some(way) = self.network.way() else {
-            self.place.tell(|| format!("{what}: no connection"));
-            return Err(StoreError::Unavailable("no connection".to_owned()));
-        };
-        let (answer, answered) = oneshot::channel();
-        let (book, place) = (self.clone(), self.place.elsewhere(self.network.group()));
-        drop(self.place.elsewhere(self.network.group()).spawn(async move {
-            place.sleep(way.there).await;
-            if !way.arrives {
-                return place.tell(|| format!("{what}: got lost on the way"));
-            }
-            let done = work(&mut book.tables(), place.now());
-            place.tell(|| format!("{what} is done for {:?}", book.place));
-            place.sleep(way.back).await;
-            if way.answers {
-                // Whoever asked may be dead.
-                answer.send(done).ok();
-            } else {
-                place.tell(|| format!("{what}: the answer got lost"));
-            }
-        }));
-        let broken = || StoreError::Unavailable("the connection broke".to_owned());
-        match way.cut {
-            None => answered.await.map_err(|_| broken()),
-            Some(time) => match self.place.within(time, answered).await {
-                Some(answer) => answer.map_err(|_| broken()),
-                None => {
-                    self.place.tell(|| format!("{what}: cut off"));
-                    Err(broken())
-                }
-            },
-        }
-    }
-}
+pub type MemoryBook = Server<Tables>;
 
 impl Store for MemoryBook {
     type Session = MemorySession;

@@ -35,7 +35,7 @@ pub(super) struct Folded {
     pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
 }
 
-/// Loads all that is waited for. Long streams get snapshots.
+/// Loads all that is waited for. Streams whose folding took more events than `snapshot_after` get snapshots.
 pub(super) async fn load<B: Store, H: Host>(host: H, book: B, waiting: Vec<Waiting>, snapshot_after: usize) -> Loaded {
     let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
     let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();

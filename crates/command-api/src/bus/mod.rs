@@ -161,8 +161,8 @@ pub enum CommandError {
     /// A stream that the command needs holds something that this program cannot read. Nothing was written.
     #[error(transparent)]
     Unreadable(#[from] UnreadableStream),
-    /// What was decided cannot be written down. Nothing was written.
-    #[error("an event cannot be encoded: {0}")]
+    /// What was decided cannot be written down: it holds a value that the store cannot keep. Nothing was written.
+    #[error("it cannot be written down: {0}")]
     Unwritable(String),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
@@ -206,7 +206,6 @@ impl Bus {
 
     /// A bus on a book, and its work, which somebody has to run: where that is dropped, the bus is gone as if its process had
     /// been killed.
-    #[must_use]
     pub fn on<B: Store, H: Host>(
         host: H,
         book: B,

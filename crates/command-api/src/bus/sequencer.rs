@@ -240,7 +240,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
             // The repetition of a refused command had nothing to write.
-            Outcome::Duplicate { .. } => !decided.written.is_empty(),
+            Outcome::Duplicate { .. } | Outcome::Unacceptable { .. } => !decided.written.is_empty(),
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
@@ -250,6 +250,10 @@ impl<B: Store, H: Host> Sequencer<B, H> {
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
                     self.forget(&decided.written);
                     self.repeat(decided.job, first_position, events, same_fingerprint);
+                }
+                Outcome::Unacceptable { reason } => {
+                    self.forget(&decided.written);
+                    decided.job.answer(Err(CommandError::Unwritable(reason)));
                 }
                 Outcome::Conflict { actual } => {
                     self.forget(&decided.written);

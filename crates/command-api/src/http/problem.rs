@@ -32,9 +32,9 @@ pub struct Problem {
     /// Which part of the body is wrong, as a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// What the rule looked at.
+    /// What the rule looked at. In a box, since a problem is passed up from everywhere.
     #[serde(flatten)]
-    pub data: Map<String, Value>,
+    pub data: Box<Map<String, Value>>,
     /// After how many seconds it may be tried again.
     #[serde(skip)]
     pub retry_after: Option<u16>,
@@ -61,7 +61,7 @@ impl Problem {
             code: code.into(),
             detail: detail.to_string(),
             pointer: None,
-            data: Map::new(),
+            data: Box::default(),
             retry_after: None,
         }
     }
@@ -97,7 +97,7 @@ impl Problem {
         let code = format!("{what}_not_served");
         let problem = Self::new(StatusCode::FORBIDDEN, "The storefront does not serve that", code, &detail);
         let data = [(what.to_owned(), named.into()), ("served".to_owned(), served.into())];
-        Self { pointer: Some(pointer), data: data.into_iter().collect(), ..problem }
+        Self { pointer: Some(pointer), data: Box::new(data.into_iter().collect()), ..problem }
     }
 
     pub(super) fn unreadable_path(error: &PathRejection) -> Self {
@@ -151,7 +151,7 @@ impl From<&Refusal> for Problem {
             RefusalKind::Rule => (StatusCode::UNPROCESSABLE_ENTITY, "A rule says no"),
         };
         let problem = Self::new(status, title, refusal.code(), refusal);
-        Self { pointer: refusal.pointer(), data: refusal.data(), ..problem }
+        Self { pointer: refusal.pointer(), data: Box::new(refusal.data()), ..problem }
     }
 }
 
@@ -174,7 +174,7 @@ impl From<CommandError> for Problem {
                 (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
             }
             CommandError::Unwritable(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "The decision cannot be written down", "unwritable")
+                (StatusCode::UNPROCESSABLE_ENTITY, "It holds a value that the book cannot keep", "unwritable")
             }
         };
         // What broke inside is for the log, not for the caller.

@@ -143,7 +143,7 @@ fn place(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupErr
     let own = format!("{timeline:08X}");
     let runs = entries(&wal)?.filter_map(|path| {
         let name = path.file_name()?.to_str()?.to_owned();
-        Some(name.strip_prefix(&own)?.strip_prefix('.')?.parse::<u32>().ok()?)
+        name.strip_prefix(&own)?.strip_prefix('.')?.parse::<u32>().ok()
     });
     let last = runs.max();
     let run = match last {

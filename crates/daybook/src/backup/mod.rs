@@ -74,6 +74,14 @@ enum What {
         /// The directory.
         from: PathBuf,
     },
+    /// Remove all base back-ups but the newest ones, and what is archived from before them.
+    Prune {
+        /// The directory.
+        from: PathBuf,
+        /// How many to keep.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        keep: u16,
+    },
     /// Compare every file of every base back-up with its checksum, and look for gaps in the archived log.
     Verify {
         /// The directory.
@@ -91,6 +99,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => back_up(&args.to.unwrap_or_default(), &args.connection, json).await,
         Some(What::Archive { to }) => follow(&to, &args.connection).await,
         Some(What::List { from }) => list(&from, json),
+        Some(What::Prune { from, keep }) => prune(&from, usize::from(keep), json),
         Some(What::Verify { from }) => verify(&from, json).await,
     };
     outcome.map(|()| ExitCode::SUCCESS).or_else(code_of)
@@ -203,6 +212,30 @@ fn reports(store: &Store) -> Result<Vec<Report>, BackupError> {
         })
     };
     store.bases()?.into_iter().map(report).collect()
+}
+
+fn prune(from: &Path, keep: usize, json: bool) -> anyhow::Result<()> {
+    let store = Store::open(from)?;
+    let _lock = store.lock("lock")?;
+    let mut bases = store.bases()?;
+    let kept = bases.split_off(bases.len().saturating_sub(keep));
+    // Without a base back-up nothing says what is needed: the one that the archive waits for may be under way.
+    let files: Vec<PathBuf> = match kept.first() {
+        Some(first) => Wal::read(&store, first.server.wal_segment_bytes)?.before(&kept).cloned().collect(),
+        None => Vec::new(),
+    };
+    for base in &bases {
+        store.remove(base)?;
+    }
+    for file in &files {
+        std::fs::remove_file(file).map_err(BackupError::io(format!("remove {}", file.display())))?;
+    }
+    if json {
+        println!("{}", json!({ "kept": kept.len(), "removed": bases.len(), "removed_files": files.len() }));
+    } else {
+        println!("removed {} base back-ups and {} files of the archived log", bases.len(), files.len());
+    }
+    Ok(())
 }
 
 async fn verify(from: &Path, json: bool) -> anyhow::Result<()> {

@@ -145,6 +145,13 @@ impl Store {
         self.directory.join("base").join(label)
     }
 
+    /// Removes a base back-up. It is called unfinished first, so that it is never half there.
+    pub(crate) fn remove(&self, base: &Base) -> Result<(), BackupError> {
+        let (place, part) = (self.base(&base.label), self.base(&format!("{}{UNFINISHED}", base.label)));
+        fs::rename(&place, &part).map_err(BackupError::io(format!("remove {}", place.display())))?;
+        remove(&part)
+    }
+
     /// The base back-ups, the oldest first.
     pub(crate) fn bases(&self) -> Result<Vec<Base>, BackupError> {
         let bases = self.directory.join("base");

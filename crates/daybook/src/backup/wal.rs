@@ -1,7 +1,7 @@
 //! The files of the write-ahead log: what their names say, and how far they lead on from a base back-up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -100,16 +100,26 @@ impl Wal {
 
     /// How far they lead on from a base back-up, which holds what it needs itself.
     pub(crate) fn reach(&self, base: &Base, timeline: u32) -> Reach {
-        let mut last = base.last_lsn.saturating_sub(1) / base.server.wal_segment_bytes.max(1);
-        let end = self.range(base, timeline).map(|(segment, _)| segment.number).max().unwrap_or(last);
-        while last < end {
-            let next = last + 1;
-            if !self.range(base, timeline).any(|(segment, _)| segment.number == next) {
-                return Reach { last, missing: Some(Segment { timeline, number: next }) };
+        let mut last = base_end(base);
+        let numbers: BTreeSet<u64> = self.range(base, timeline).map(|(segment, _)| segment.number).collect();
+        for number in numbers.into_iter().skip_while(|number| *number <= base_end(base)) {
+            if number > last + 1 {
+                return Reach { last, missing: Some(Segment { timeline, number: last + 1 }) };
             }
-            last = next;
+            last = number;
         }
         Reach { last, missing: None }
+    }
+
+    /// The files that come before all of some base back-ups: nothing leads over them.
+    pub(crate) fn before<'w>(&'w self, bases: &'w [Base]) -> impl Iterator<Item = &'w PathBuf> {
+        let needed = |segment: &Segment| {
+            bases.iter().any(|base| {
+                segment.timeline >= base.server.timeline
+                    && segment.number >= base.first_lsn / base.server.wal_segment_bytes.max(1)
+            })
+        };
+        self.segments.iter().filter(move |(segment, _)| !needed(segment)).map(|(_, path)| path)
     }
 
     /// The files that lead on from a base back-up, on the way to a timeline.
@@ -121,6 +131,11 @@ impl Wal {
     }
 }
 
+/// The number of the last file that a base back-up holds itself.
+fn base_end(base: &Base) -> u64 {
+    base.last_lsn.saturating_sub(1) / base.server.wal_segment_bytes.max(1)
+}
+
 /// `16/B374D848`, as PostgreSQL writes a place in the log.
 pub(crate) fn lsn(text: &str) -> Option<u64> {
     let (high, low) = text.trim().split_once('/')?;
@@ -129,7 +144,11 @@ pub(crate) fn lsn(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::backup::{Mark, Server};
 
     const BYTES: u64 = 16 * 1024 * 1024;
 
@@ -146,5 +165,45 @@ mod tests {
         }
         assert_eq!(Segment::of_name("00000002.history", BYTES), None);
         assert_eq!(lsn("16/B374D848"), Some(0x16_B374_D848));
+    }
+
+    fn base(timeline: u32, first: u64, last: u64) -> Base {
+        let mark = Mark { at: DateTime::UNIX_EPOCH, position: 0, epoch: Uuid::nil() };
+        let server = Server {
+            major: 15,
+            system_identifier: "1".into(),
+            timeline,
+            wal_segment_bytes: BYTES,
+            database: "daybook".into(),
+            superuser: "daybook".into(),
+            embedded: true,
+        };
+        let (label, daybook) = ("now".to_owned(), "1".to_owned());
+        let (first_lsn, last_lsn) = (first * BYTES + 40, last * BYTES + 256);
+        Base { label, daybook, server, began: mark, ended: mark, first_lsn, last_lsn, bytes: 0 }
+    }
+
+    fn wal(segments: &[(u32, u64)]) -> Wal {
+        let file = |&(timeline, number): &(u32, u64)| (Segment { timeline, number }, PathBuf::from(number.to_string()));
+        Wal { segments: segments.iter().map(file).collect(), ..Wal::default() }
+    }
+
+    #[test]
+    fn an_archive_leads_on_up_to_its_first_gap_and_over_a_fork() {
+        let base = base(1, 2, 3);
+        assert_eq!(wal(&[]).reach(&base, 1), Reach { last: 3, missing: None });
+        assert_eq!(wal(&[(1, 1), (1, 2), (1, 3), (1, 4), (1, 5)]).reach(&base, 1), Reach { last: 5, missing: None });
+        let gap = Some(Segment { timeline: 1, number: 5 });
+        assert_eq!(wal(&[(1, 4), (1, 6)]).reach(&base, 1), Reach { last: 4, missing: gap });
+        assert_eq!(wal(&[(1, 4), (2, 4), (2, 5)]).reach(&base, 2), Reach { last: 5, missing: None });
+        assert_eq!(wal(&[(1, 4), (2, 4), (2, 5)]).reach(&base, 1), Reach { last: 4, missing: None });
+    }
+
+    #[test]
+    fn what_no_base_back_up_needs_is_known() {
+        let wal = wal(&[(1, 1), (1, 2), (1, 9), (2, 9), (2, 10)]);
+        let unneeded = |bases: &[Base]| wal.before(bases).map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(unneeded(&[base(1, 2, 3), base(2, 10, 10)]), ["1"]);
+        assert_eq!(unneeded(&[base(2, 10, 10)]), ["1", "2", "9", "9"]);
     }
 }

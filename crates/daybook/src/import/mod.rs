@@ -55,8 +55,8 @@ enum What {
         /// The file; `.gz` is read compressed.
         file: PathBuf,
     },
-    /// Goods that came in: CSV with the columns sku, quantity, and optionally location and reference. A line is known again by the
-    /// name of the file, its number and what it says, so each delivery wants a file of a name of its own.
+    /// Goods that came in: CSV with the columns sku, quantity, and optionally location and reference. A line is known again by
+    /// what it says, so two deliveries of the same goods in two files want references of their own.
     Stock {
         /// The file; `.gz` is read compressed.
         file: PathBuf,

@@ -1,7 +1,8 @@
 //! Goods that came in. Each line is a delivery, so importing a file twice would take it in twice: the command's id derives from
-//! the line, its number and the file's name, and the bus knows it again.
+//! what the line says and from how many lines of the file before it say the same, and the bus knows it again, whatever the file is
+//! called.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use daybook_command_api::{Bus, CommandError, Submission};
 use daybook_domain::{Actor, inventory::command::ReceiveStock};
@@ -26,12 +27,14 @@ struct Line {
 
 pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut seen: HashMap<String, u64> = HashMap::new();
     let mut ledger = Ledger::new(file);
-    for (number, line) in csv_lines::<Line>(file, bytes, &["sku", "quantity"])?.enumerate() {
+    for line in csv_lines::<Line>(file, bytes, &["sku", "quantity"])? {
         match line?.and_then(|line| command(&line)) {
             Ok((command, record)) => {
-                let id = Uuid::new_v5(&DELIVERIES, format!("{name}\n{number}\n{record}").as_bytes());
+                let content = serde_json::to_string(&command)?;
+                let before = seen.entry(content.clone()).and_modify(|count| *count += 1).or_default();
+                let id = Uuid::new_v5(&DELIVERIES, format!("{content}\n{before}").as_bytes());
                 ledger.send(receive(bus.clone(), command, record, id)).await?;
             }
             Err(rejection) => ledger.reject(rejection)?,

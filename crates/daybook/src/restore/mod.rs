@@ -124,10 +124,13 @@ async fn restore(args: &Args) -> Result<Restored, BackupError> {
     let store = Store::open(&args.from)?;
     let plan = Plan::make(&store, args.target(), args.base.as_deref(), args.timeline)?;
     let tools = Tools::of_version(plan.base.server.major)?;
-    let bar = progress::bar("comparing with the checksums", 0);
-    tools.verify(&plan.directory.join("data")).await?;
     let place = Place::take(&args.data)?;
-    let recovered = recover(&plan, &place, args, &bar).await;
+    let bar = progress::bar("comparing with the checksums", 0);
+    let recovered = async {
+        tools.verify(&plan.directory.join("data")).await?;
+        recover(&plan, &place, args, &bar).await
+    };
+    let recovered = recovered.await;
     bar.finish_and_clear();
     let Begun { position, recorded_at, epoch } = match recovered {
         Ok(begun) => begun,

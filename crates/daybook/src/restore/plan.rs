@@ -40,7 +40,7 @@ impl Plan {
         label: Option<&str>,
         timeline: Option<u32>,
     ) -> Result<Self, BackupError> {
-        let base = choose(store, target, label)?;
+        let base = choose(store, target, label, timeline)?;
         let bytes = base.server.wal_segment_bytes;
         let wal = if target == Target::Base { Wal::default() } else { Wal::read(store, bytes)? };
         let timeline = timeline.unwrap_or_else(|| wal.newest_timeline(&base));
@@ -108,8 +108,9 @@ impl From<Target> for Stop {
     }
 }
 
-fn choose(store: &Store, target: Target, label: Option<&str>) -> Result<Base, BackupError> {
-    let bases = store.bases()?;
+fn choose(store: &Store, target: Target, label: Option<&str>, timeline: Option<u32>) -> Result<Base, BackupError> {
+    let mut bases = store.bases()?;
+    bases.retain(|base| timeline.is_none_or(|timeline| base.server.timeline <= timeline));
     if let Some(label) = label {
         let there = || bases.iter().map(|base| base.label.clone()).collect();
         let named = bases.iter().find(|base| base.label == label).cloned();

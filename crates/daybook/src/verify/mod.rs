@@ -4,14 +4,15 @@
 //! - `positions are gapless and end at the head`, `streams are unbroken`, `recorded times never run backwards`,
 //!   `every event belongs to one acknowledged command`: the book as a list of events;
 //! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as what happened;
-//! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`:
-//!   the read models;
+//! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`,
+//!   `no view stands still` (behind the book, for ten seconds): the read models;
 //! - `Kafka equals the book`: the wire.
 //!
 //! None of them disturbs, or is disturbed by, an engine that runs meanwhile.
 
 mod book;
 mod commerce;
+mod standing;
 mod wire;
 
 use std::process::ExitCode;
@@ -93,6 +94,7 @@ pub async fn audit(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Result<Verd
         checks.push(Check { name, checked: audit.checked, violations: audit.violations, first: audit.first });
     }
     checks.extend(book::checks_of_views(book).await?);
+    checks.push(standing::check(book).await?);
     checks.push(wire::check(book, kafka).await?);
     let ok = checks.iter().all(|check| check.violations == 0);
     Ok(Verdict { checks, ok })

@@ -5,32 +5,10 @@ use std::collections::HashMap;
 use daybook_event_store::Daybook;
 use deadpool_postgres::Transaction;
 
-use super::ConsumerError;
-
-/// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Partition {
-    pub(super) topic: String,
-    pub(super) nr: i32,
-}
-
-/// How far a consumer is in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Checkpoint {
-    /// The offset of the last message that was taken in; -1 before the first.
-    pub(super) offset: i64,
-    /// Every event of the partition up to this position was taken in.
-    pub(super) position: i64,
-    /// Raised by whoever takes the partition over.
-    generation: i64,
-}
-
-impl Checkpoint {
-    /// Whether it is at this offset and position.
-    pub(super) fn is_at(&self, (offset, position): (i64, i64)) -> bool {
-        (self.offset, self.position) == (offset, position)
-    }
-}
+use super::{
+    ConsumerError,
+    contract::{Checkpoint, Partition, Published, Step},
+};
 
 /// Begins with partitions: those that are new begin at the start.
 pub(super) async fn begin(
@@ -81,15 +59,6 @@ pub(super) async fn take(
     taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
 }
 
-/// What was published to a partition, as positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Published {
-    /// The last event that ever was.
-    pub(super) last: i64,
-    /// Where its log ends: before `last` while a topic that was lost is filled again.
-    pub(super) log_end: i64,
-}
-
 /// What was published to each partition.
 pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Published>, ConsumerError> {
     let client = book.pool().get().await?;
@@ -100,9 +69,6 @@ pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Publi
     });
     published.collect()
 }
-
-/// A step of a checkpoint: from what this process believes it to be, to an offset and a position.
-pub(super) type Step<'p> = (&'p Partition, Checkpoint, (i64, i64));
 
 /// Moves checkpoints on. Where somebody else has taken one of the partitions over, or a commit whose outcome was lost did take
 /// place, that is [`ConsumerError::Fenced`] and the transaction must not be committed.

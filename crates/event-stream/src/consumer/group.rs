@@ -25,10 +25,10 @@ use tokio::sync::mpsc;
 
 use super::{
     ConsumerError,
-    checkpoints::{Checkpoint, Partition},
+    contract::{Checkpoint, Messages, Partition, Received},
 };
 use crate::{
-    envelope::{self, Delivery, EnvelopeError},
+    envelope,
     kafka::{KafkaSettings, TIMEOUT},
 };
 
@@ -126,13 +126,10 @@ impl Group {
             for (partition, checkpoint) in partitions.into_iter().zip(starts) {
                 let Partition { topic, nr } = &partition;
                 let (low, high) = consumer.fetch_watermarks(topic, *nr, TIMEOUT)?;
-                // The message at the checkpoint is read once more: should the topic have been made anew, with other offsets,
-                // what comes then shows a gap, and nothing is passed over.
-                let known = (low..high).contains(&checkpoint.offset);
-                let start = if known { Offset::Offset(checkpoint.offset) } else { Offset::Beginning };
-                list.add_partition_offset(topic, *nr, start)?;
+                let start = checkpoint.start(low, high);
+                list.add_partition_offset(topic, *nr, start.offset.map_or(Offset::Beginning, Offset::Offset))?;
                 let messages = consumer.split_partition_queue(topic, *nr).ok_or(KafkaError::Canceled)?;
-                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition, began_empty: low == high });
+                queues.push(Queue { consumer: Arc::clone(&consumer), messages, partition, began_at_end: start.at_end });
             }
             consumer.assign(&list)?;
             Ok::<_, KafkaError>(queues)
@@ -158,24 +155,24 @@ impl Drop for Group {
     }
 }
 
-/// A message, and what it says.
-pub(super) struct Received {
-    pub(super) offset: i64,
-    pub(super) delivery: Result<Delivery, EnvelopeError>,
-}
-
 /// The messages of a partition.
 pub(super) struct Queue {
     consumer: Arc<StreamConsumer<Membership>>,
     messages: StreamPartitionQueue<Membership>,
-    pub(super) partition: Partition,
-    /// There was no message when this process got the partition.
-    pub(super) began_empty: bool,
+    partition: Partition,
+    began_at_end: bool,
 }
 
-impl Queue {
-    /// Waits for the next message. When the wait is given up, nothing is lost.
-    pub(super) async fn next(&self) -> Result<Received, ConsumerError> {
+impl Messages for Queue {
+    fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    fn began_at_end(&self) -> bool {
+        self.began_at_end
+    }
+
+    async fn next(&self) -> Result<Received, ConsumerError> {
         loop {
             match self.messages.recv().await {
                 Ok(message) => return Ok(read(&message)),
@@ -184,8 +181,7 @@ impl Queue {
         }
     }
 
-    /// Takes the messages that are there, at most `limit`; returns how many.
-    pub(super) async fn drain(&self, limit: usize, received: &mut Vec<Received>) -> Result<usize, ConsumerError> {
+    async fn drain(&self, limit: usize, received: &mut Vec<Received>) -> Result<usize, ConsumerError> {
         let mut taken = 0;
         while taken < limit {
             match pin!(self.messages.recv()).now_or_never() {
@@ -201,8 +197,7 @@ impl Queue {
         Ok(taken)
     }
 
-    /// Tells Kafka how far it is, for lag monitors only.
-    pub(super) fn report(&self, offset: i64) {
+    fn report(&self, offset: i64) {
         let committed: KafkaResult<()> = (|| {
             let mut list = TopicPartitionList::new();
             list.add_partition_offset(&self.partition.topic, self.partition.nr, Offset::Offset(offset + 1))?;

@@ -8,7 +8,9 @@
 //! generation, and the checkpoint moves only for the generation that it was read with: who lost a partition cannot commit.
 
 mod checkpoints;
+pub mod contract;
 mod group;
+mod here;
 pub mod parked;
 mod runner;
 mod share;
@@ -23,6 +25,7 @@ use rdkafka::error::KafkaError;
 use crate::kafka::TopicError;
 
 pub use runner::{Consumer, Ended};
+pub use share::{Part, Share};
 
 /// Why an effect did not take place.
 #[derive(Debug, thiserror::Error)]

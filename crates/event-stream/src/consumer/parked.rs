@@ -49,8 +49,8 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
 const LOCK: i32 = 0x7061_726b;
 
 /// The streams of a batch that turned out to be poisoned: from which position on, and why.
-#[derive(Debug, Default)]
-pub(super) struct Poisoned(HashMap<String, (i64, String)>);
+#[derive(Debug, Clone, Default)]
+pub struct Poisoned(HashMap<String, (i64, String)>);
 
 impl Poisoned {
     /// Notes a poisoned event, so that the next attempt leaves its stream aside. Any other error is returned.
@@ -87,10 +87,18 @@ pub async fn take_in(
         match attempt(&part, consumer, effect, events, &poisoned).await {
             Ok(()) => return Ok(part.commit().await?),
             Err(error) => {
-                part.rollback().await?;
-                let mut trial = transaction.transaction().await?;
-                let error = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
-                trial.rollback().await?;
+                // On a broken connection nothing can be rolled back, and what broke it is what there is to tell.
+                if part.rollback().await.is_err() {
+                    return Err(error);
+                }
+                let error = if is_data_error(&error) {
+                    let mut trial = transaction.transaction().await?;
+                    let blamed = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
+                    trial.rollback().await?;
+                    blamed
+                } else {
+                    error
+                };
                 poisoned.note(consumer, events, error)?;
             }
         }
@@ -147,19 +155,28 @@ pub(super) async fn attempt(
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
     let streams = begin(transaction, consumer).await?;
-    let mut aside = Vec::new();
-    let mut taken = Cow::Borrowed(events);
-    if !streams.is_empty() || !poisoned.0.is_empty() {
-        let (apart, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
-            let poison = poisoned.0.get(&event.stream_id);
-            streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
-        });
-        aside = apart;
-        taken = Cow::Owned(rest.into_iter().cloned().collect());
-    }
+    let (aside, taken) = set_aside(events, &streams, poisoned);
     effect.apply(transaction, &taken).await?;
     park(transaction, consumer, &aside, poisoned).await?;
     Ok(())
+}
+
+/// Which events of a batch are to be parked, since their stream is, or is poisoned from there on; and the others, which are to be
+/// taken in.
+#[must_use]
+pub fn set_aside<'e>(
+    events: &'e [RecordedEvent],
+    streams: &HashSet<String>,
+    poisoned: &Poisoned,
+) -> (Vec<&'e RecordedEvent>, Cow<'e, [RecordedEvent]>) {
+    if streams.is_empty() && poisoned.0.is_empty() {
+        return (Vec::new(), Cow::Borrowed(events));
+    }
+    let (aside, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
+        let poison = poisoned.0.get(&event.stream_id);
+        streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
+    });
+    (aside, Cow::Owned(rest.into_iter().cloned().collect()))
 }
 
 /// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, checkpoints,
+    contract::Surroundings,
     group::{Change, Group},
-    share::{Part, Share},
+    here::Here,
+    share::{BATCH, Part, Share},
 };
 use crate::{
     KafkaSettings,
@@ -83,6 +85,7 @@ impl<E: Effect> Consumer<E> {
     /// While that runs, nothing but it and the group is waited for here: it holds a connection in the middle of a query, and
     /// stands still with it when it is not polled.
     async fn serve(&self, book: &Daybook, kafka: &KafkaSettings, group: &mut Group) -> Result<(), ConsumerError> {
+        let around = Here::new(self, book);
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -95,9 +98,11 @@ impl<E: Effect> Consumer<E> {
                         let parts = queues.into_iter().zip(checkpoints);
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
-                            let (history, topology) = (book.head().await?.epoch, &kafka.topology);
-                            let share = Share { consumer: self, book, topology, history, parts, book_end: 0 };
-                            running.push(share.run());
+                            let (name, topology, around) = (&self.name, &kafka.topology, &around);
+                            let history = around.history().await?;
+                            running.push(
+                                Share { name, topology, around, history, parts, batch: BATCH, book_end: 0 }.run(),
+                            );
                         }
                     }
                 }
@@ -122,6 +127,6 @@ impl<E: Effect> Consumer<E> {
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
 fn show(progress: &ConsumerProgress) {
     let name = progress.consumer.clone();
-    metrics::gauge!("daybook_consumer_lag", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked", "consumer" => name).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
 }

@@ -3,44 +3,49 @@
 //! What has come in all of them goes into one transaction, and the next one waits a moment for company. So the number of
 //! transactions follows from time, and not from partitions times events, and a slow trickle does not cost more than a stream.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use daybook_event_store::{Daybook, Filter, RecordedEvent};
-use futures::future::select_all;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use daybook_event_store::RecordedEvent;
+use futures::future::{Either, select, select_all};
 use uuid::Uuid;
 
 use super::{
-    Consumer, ConsumerError, Effect, EffectError,
-    checkpoints::{self, Checkpoint, Partition},
-    group::{Queue, Received},
-    parked::{self, Poisoned},
+    ConsumerError, EffectError,
+    contract::{Checkpoint, Messages, Partition, Received, Surroundings},
+    parked::Poisoned,
     stall::StallWatch,
 };
 use crate::{Topology, backoff::Backoff};
 
-/// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps. So a
-/// transaction takes less than twice as many, however much is missing.
-const BATCH: usize = 1_000;
+/// How large a batch is: a transaction takes less than twice as many events, however much is missing.
+pub(super) const BATCH: usize = 1_000;
 /// How long after the beginning of a transaction the next one begins at the soonest, unless it is full.
 const PACE: Duration = Duration::from_millis(20);
 
 /// A partition, and how far it was taken in.
-pub(super) struct Part {
-    pub(super) queue: Queue,
-    pub(super) checkpoint: Checkpoint,
+pub struct Part<M> {
+    /// Its messages.
+    pub queue: M,
+    /// How far it was taken in.
+    pub checkpoint: Checkpoint,
 }
 
 /// The partitions that this process has.
-pub(super) struct Share<'c, E> {
-    pub(super) consumer: &'c Consumer<E>,
-    pub(super) book: &'c Daybook,
-    pub(super) topology: &'c Topology,
+pub struct Share<'c, S, M> {
+    /// The name of the consumer.
+    pub name: &'c str,
+    /// Where an event goes.
+    pub topology: &'c Topology,
+    /// What it keeps, reads and waits for.
+    pub around: &'c S,
     /// The history of the book: what is of another one is not taken in.
-    pub(super) history: Uuid,
-    pub(super) parts: Vec<Part>,
-    /// The last position that the book is known to have.
-    pub(super) book_end: i64,
+    pub history: Uuid,
+    /// The partitions; at least one.
+    pub parts: Vec<Part<M>>,
+    /// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps.
+    pub batch: usize,
+    /// The last position that the book is known to have; 0 at first.
+    pub book_end: i64,
 }
 
 /// What goes into one transaction: events, and where each partition is after them, as offset and position.
@@ -55,20 +60,20 @@ struct Gap {
     up_to: i64,
 }
 
-impl<E: Effect> Share<'_, E> {
+impl<S: Surroundings, M: Messages> Share<'_, S, M> {
     /// Takes messages in for as long as the partitions are this process's. Ends only with an error that waiting does not mend.
-    pub(super) async fn run(mut self) -> ConsumerError {
+    pub async fn run(mut self) -> ConsumerError {
         if let Err(error) = self.begin().await {
             return error;
         }
-        let mut watch = StallWatch::new();
+        let mut watch = StallWatch::new(self.around.now());
         loop {
-            let begun = Instant::now();
+            let begun = self.around.now();
             match self.turn(&mut watch).await {
-                Ok(BATCH..) => {}
+                Ok(taken) if taken >= self.batch => {}
                 Ok(_) => {
                     watch.emptied();
-                    sleep_until(begun + PACE).await;
+                    self.around.sleep((begun + PACE).saturating_sub(self.around.now())).await;
                 }
                 Err(error) => return error,
             }
@@ -77,19 +82,20 @@ impl<E: Effect> Share<'_, E> {
 
     /// Takes in what has come; returns how many messages that were.
     async fn turn(&mut self, watch: &mut StallWatch) -> Result<usize, ConsumerError> {
-        watch.look(self.book, &self.parts).await?;
+        watch.look(self.around, &self.parts).await?;
         let received = self.receive(watch.due).await?;
         self.take_in(&received).await?;
         Ok(received.iter().map(Vec::len).sum())
     }
 
     /// At least one message, and as many more as are there, by part; none when none comes in time.
-    async fn receive(&self, until: Instant) -> Result<Vec<Vec<Received>>, ConsumerError> {
+    async fn receive(&self, until: Duration) -> Result<Vec<Vec<Received>>, ConsumerError> {
         let mut received: Vec<Vec<Received>> = self.parts.iter().map(|_| Vec::new()).collect();
         let first = select_all(self.parts.iter().map(|part| Box::pin(part.queue.next())));
-        let Ok((message, first, _)) = timeout_at(until, first).await else { return Ok(received) };
+        let time = pin!(self.around.sleep(until.saturating_sub(self.around.now())));
+        let Either::Left(((message, first, _), _)) = select(first, time).await else { return Ok(received) };
         received[first].push(message?);
-        let mut room = BATCH - 1;
+        let mut room = self.batch.saturating_sub(1);
         // The one that had something goes on last, so that none is passed over for long.
         for nr in (first + 1..self.parts.len()).chain(0..=first) {
             room -= self.parts[nr].queue.drain(room, &mut received[nr]).await?;
@@ -97,10 +103,10 @@ impl<E: Effect> Share<'_, E> {
         Ok(received)
     }
 
-    /// Takes in what was published to logs that have no message any more. None will come that shows such a gap, until something
-    /// happens in one of the partition's streams.
+    /// Takes in what was published to logs that have no message after the checkpoint. None will come that shows such a gap, until
+    /// something happens in one of the partition's streams.
     async fn begin(&mut self) -> Result<(), ConsumerError> {
-        if self.parts.iter().any(|part| part.queue.began_empty) {
+        if self.parts.iter().any(|part| part.queue.began_at_end()) {
             let mut backoff = Backoff::new();
             while let Err(error) = self.fill_forgotten().await {
                 self.take_again(&mut backoff, error).await?;
@@ -110,10 +116,10 @@ impl<E: Effect> Share<'_, E> {
     }
 
     async fn fill_forgotten(&mut self) -> Result<(), ConsumerError> {
-        let published = checkpoints::published(self.book).await?;
-        let gap = |(part, Part { queue, checkpoint }): (usize, &Part)| {
-            let up_to = published.get(&queue.partition)?.last;
-            (queue.began_empty && up_to > checkpoint.position).then_some(Gap { part, up_to })
+        let published = self.around.published().await?;
+        let gap = |(part, Part { queue, checkpoint }): (usize, &Part<M>)| {
+            let up_to = published.get(queue.partition())?.last;
+            (queue.began_at_end() && up_to > checkpoint.position).then_some(Gap { part, up_to })
         };
         let gaps: Vec<Gap> = self.parts.iter().enumerate().filter_map(gap).collect();
         if gaps.is_empty() { Ok(()) } else { self.fill(&gaps).await }
@@ -134,15 +140,12 @@ impl<E: Effect> Share<'_, E> {
         if matches!(failure, ConsumerError::Effect(EffectError::Retired)) {
             return Err(failure);
         }
-        tracing::warn!(consumer = self.consumer.name, error = %failure, "a batch is tried again");
-        let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition.clone()).collect();
+        tracing::warn!(consumer = self.name, error = %failure, "a batch is tried again");
+        let own: Vec<Partition> = self.parts.iter().map(|part| part.queue.partition().clone()).collect();
         loop {
-            backoff.wait().await;
-            let anew = async {
-                let taken = checkpoints::take(self.book, &self.consumer.name, &own).await?;
-                // What has failed may be a database that another one has taken the place of.
-                Ok((taken, self.book.head().await?.epoch))
-            };
+            self.around.back_off(backoff.time()).await;
+            // What has failed may be a database that another one has taken the place of, with a book of another history.
+            let anew = async { Ok((self.around.take(&own).await?, self.around.history().await?)) };
             match anew.await {
                 Ok((taken, history)) => {
                     self.history = history;
@@ -153,7 +156,7 @@ impl<E: Effect> Share<'_, E> {
                 }
                 Err(ConsumerError::Fenced) => return Err(ConsumerError::Fenced),
                 Err(error) => {
-                    tracing::warn!(consumer = self.consumer.name, %error, "the checkpoints are out of reach");
+                    tracing::warn!(consumer = self.name, %error, "the checkpoints are out of reach");
                 }
             }
         }
@@ -184,7 +187,7 @@ impl<E: Effect> Share<'_, E> {
         let deliveries = received.iter().flatten().filter_map(|message| message.delivery.as_ref().ok());
         let mut own = deliveries.filter(|delivery| delivery.history == self.history);
         if own.any(|delivery| delivery.event.position > self.book_end) {
-            self.book_end = self.book.head().await?.position;
+            self.book_end = self.around.book_end().await?;
         }
         Ok(())
     }
@@ -213,18 +216,18 @@ impl<E: Effect> Share<'_, E> {
         match &message.delivery {
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
-                tracing::error!(topic = queue.partition.topic, message.offset, %error, "a foreign message");
+                tracing::error!(topic = queue.partition().topic, message.offset, %error, "a foreign message");
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.history != self.history => {
                 // Left behind when the book was restored. The relay removes it, and publishes what is to stand in its place.
-                tracing::debug!(topic = queue.partition.topic, message.offset, "a message of another history");
+                tracing::debug!(topic = queue.partition().topic, message.offset, "a message of another history");
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.event.position > self.book_end => {
                 let claimed = delivery.event.position;
                 tracing::error!(
-                    topic = queue.partition.topic,
+                    topic = queue.partition().topic,
                     message.offset,
                     claimed,
                     "a message from beyond the book"
@@ -256,12 +259,12 @@ impl<E: Effect> Share<'_, E> {
         let (begin, mut filled) = (after, 0);
         let mut batch = self.nothing();
         while after < up_to {
-            let page = self.book.read_after(after, BATCH, &Filter::default()).await?;
+            let page = self.around.read_after(after, self.batch).await?;
             // Positions have no holes, so an empty answer has reached the end of the book.
             after = page.last().map_or(up_to, |last| last.position.min(up_to));
             batch.events.extend(page.into_iter().filter(|event| gaps.iter().any(|gap| self.lacks(gap, event))));
             // A page may hold little that is missing; a transaction for each would be a waste.
-            if batch.events.len() < BATCH && after < up_to {
+            if batch.events.len() < self.batch && after < up_to {
                 continue;
             }
             for gap in gaps {
@@ -272,14 +275,14 @@ impl<E: Effect> Share<'_, E> {
             self.commit(batch).await?;
             batch = self.nothing();
         }
-        tracing::info!(consumer = self.consumer.name, after = begin, up_to, filled, "gaps were filled from the book");
+        tracing::info!(consumer = self.name, after = begin, up_to, filled, "gaps were filled from the book");
         Ok(())
     }
 
     /// Whether an event of the book is one of those that a part lacks.
     fn lacks(&self, gap: &Gap, event: &RecordedEvent) -> bool {
         let Part { queue, checkpoint } = &self.parts[gap.part];
-        let Partition { topic, nr } = &queue.partition;
+        let Partition { topic, nr } = queue.partition();
         event.position > checkpoint.position && event.position <= gap.up_to && self.topology.is_in(event, topic, *nr)
     }
 
@@ -304,53 +307,27 @@ impl<E: Effect> Share<'_, E> {
                     return Ok(());
                 }
                 Err(error) => {
-                    let error = self.blame(&batch, &poisoned, error).await?;
-                    poisoned.note(&self.consumer.name, &batch.events, error)?;
+                    let error = self.around.blame(&batch.events, &poisoned, error).await?;
+                    poisoned.note(self.name, &batch.events, error)?;
                 }
             }
         }
     }
 
-    /// Finds the event that a data error comes from.
-    async fn blame(
-        &self,
-        batch: &Batch,
-        poisoned: &Poisoned,
-        failure: ConsumerError,
-    ) -> Result<ConsumerError, ConsumerError> {
-        if !parked::is_data_error(&failure) {
-            return Ok(failure);
-        }
-        let Consumer { name, effect, .. } = self.consumer;
-        let mut client = self.book.pool().get().await?;
-        let mut trial = client.transaction().await?;
-        let error = parked::blame(&mut trial, name, effect, &batch.events, poisoned, failure).await;
-        trial.rollback().await?;
-        Ok(error)
-    }
-
     /// Effect, parked events and checkpoints: one transaction. Returns the checkpoints that have moved.
-    ///
-    /// The checkpoints come last, so that their locks are the last ones taken: a rebuild that swaps a view takes the view's lock
-    /// first and the checkpoints after it, too.
     async fn transact(&self, batch: &Batch, poisoned: &Poisoned) -> Result<Vec<(usize, Checkpoint)>, ConsumerError> {
         let steps = self.parts.iter().zip(&batch.reached).enumerate();
         let steps = steps.filter(|(_, (part, reached))| !part.checkpoint.is_at(**reached));
         let (moved, steps): (Vec<usize>, Vec<_>) =
-            steps.map(|(nr, (part, reached))| (nr, (&part.queue.partition, part.checkpoint, *reached))).unzip();
+            steps.map(|(nr, (part, reached))| (nr, (part.queue.partition(), part.checkpoint, *reached))).unzip();
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let name = &self.consumer.name;
-        let mut client = self.book.pool().get().await?;
-        let transaction = client.transaction().await?;
-        parked::attempt(&transaction, name, &self.consumer.effect, &batch.events, poisoned).await?;
-        let checkpoints = checkpoints::advance(&transaction, name, &steps).await?;
-        transaction.commit().await?;
+        let checkpoints = self.around.transact(&batch.events, poisoned, &steps).await?;
         Ok(moved.into_iter().zip(checkpoints).collect())
     }
 
     fn count(&self, what: &'static str, by: u64) {
-        metrics::counter!(what, "consumer" => self.consumer.name.clone()).increment(by);
+        metrics::counter!(what, "consumer" => self.name.to_owned()).increment(by);
     }
 }

@@ -6,12 +6,9 @@
 
 use std::time::Duration;
 
-use daybook_event_store::Daybook;
-use tokio::time::Instant;
-
 use super::{
     ConsumerError,
-    checkpoints::{self, Partition},
+    contract::{Messages, Partition, Surroundings},
     share::Part,
 };
 
@@ -21,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Compares now and then.
 pub(super) struct StallWatch {
     /// When to look next.
-    pub(super) due: Instant,
+    pub(super) due: Duration,
     /// Whether all messages that had come were taken at some time since the last look: what is missing had not come then.
     emptied: bool,
     /// By part: where it was and where its log ended at the last look.
@@ -29,8 +26,8 @@ pub(super) struct StallWatch {
 }
 
 impl StallWatch {
-    pub(super) fn new() -> Self {
-        Self { due: Instant::now() + EVERY, emptied: false, seen: Vec::new() }
+    pub(super) fn new(now: Duration) -> Self {
+        Self { due: now + EVERY, emptied: false, seen: Vec::new() }
     }
 
     /// Everything that has come was taken.
@@ -42,21 +39,25 @@ impl StallWatch {
     ///
     /// # Errors
     /// [`ConsumerError::Stalled`]. That the database is out of reach is none here: then nothing is known.
-    pub(super) async fn look(&mut self, book: &Daybook, parts: &[Part]) -> Result<(), ConsumerError> {
-        if Instant::now() < self.due {
+    pub(super) async fn look(
+        &mut self,
+        around: &impl Surroundings,
+        parts: &[Part<impl Messages>],
+    ) -> Result<(), ConsumerError> {
+        if around.now() < self.due {
             return Ok(());
         }
-        self.due = Instant::now() + EVERY;
+        self.due = around.now() + EVERY;
         let emptied = std::mem::take(&mut self.emptied);
         let seen = std::mem::take(&mut self.seen);
-        let Ok(published) = checkpoints::published(book).await else { return Ok(()) };
+        let Ok(published) = around.published().await else { return Ok(()) };
         for (nr, part) in parts.iter().enumerate() {
             let position = part.checkpoint.position;
             if emptied && seen.get(nr).copied().flatten().is_some_and(|(was, end)| was == position && end > position) {
-                let Partition { topic, nr } = part.queue.partition.clone();
+                let Partition { topic, nr } = part.queue.partition().clone();
                 return Err(ConsumerError::Stalled { topic, partition: nr });
             }
-            let end = published.get(&part.queue.partition).map(|published| published.log_end);
+            let end = published.get(part.queue.partition()).map(|published| published.log_end);
             self.seen.push(end.map(|end| (position, end)));
         }
         Ok(())

@@ -1,8 +1,14 @@
 //! Poison: an event that cannot be taken in sets its stream aside, and nothing else.
 
-use daybook_event_stream::consumer::{ConsumerError, parked};
+use daybook_event_store::{Filter, RecordedEvent};
+use daybook_event_stream::{
+    Effect, EffectError,
+    consumer::{ConsumerError, parked},
+};
 use daybook_projectors::{rebuild, runner::Projection, views};
+use deadpool_postgres::Transaction;
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 use crate::{
     facts::{id, order, placed},
@@ -98,4 +104,26 @@ async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
         let rows = world.database.connect().await.query(sql, &[]).await.expect("an answer");
         assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["placed", "confirmed"]);
     }
+}
+
+/// An effect that breaks its own connection.
+struct Breaking;
+
+impl Effect for Breaking {
+    async fn apply(&self, transaction: &Transaction<'_>, _events: &[RecordedEvent]) -> Result<(), EffectError> {
+        transaction.query_one("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_broke_a_connection_is_told_and_not_that_it_is_broken() {
+    let mut world = world().await;
+    world.writer.write(&[placed(1)]).await;
+    let events = world.book.read_after(0, 10, &Filter::default()).await.expect("an answer");
+    let mut client = world.book.pool().get().await.expect("a connection");
+    let mut transaction = client.transaction().await.expect("a transaction");
+    let error = parked::take_in(&mut transaction, "breaking", &Breaking, &events).await.expect_err("it is broken");
+    let ConsumerError::Effect(EffectError::Database(error)) = &error else { panic!("{error}") };
+    assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
 }

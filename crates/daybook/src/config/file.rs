@@ -1,0 +1,246 @@
+//! The configuration file: TOML, in sections, named by `--config FILE` or `DAYBOOK_CONFIG`. Every key is a flag under another
+//! name, and what it says is that flag's default: so a flag wins over the environment, the environment over the file, and the file
+//! over what is built in. A key that does not exist is refused, with the one that may have been meant.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, Command};
+use toml_edit::{DocumentMut, Item, Value};
+
+use crate::cli::Usage;
+
+/// The environment variable that names the file.
+const VARIABLE: &str = "DAYBOOK_CONFIG";
+/// How alike two names have to be (0 to 1) for one to have been meant by the other.
+const ALIKE: f64 = 0.6;
+
+/// A setting: where it stands in the file, and the flag that it is.
+#[derive(Debug)]
+struct Setting {
+    section: &'static str,
+    key: &'static str,
+    flag: &'static str,
+}
+
+const fn setting(section: &'static str, key: &'static str, flag: &'static str) -> Setting {
+    Setting { section, key, flag }
+}
+
+/// Every setting, by section.
+const SETTINGS: &[Setting] = &[
+    setting("database", "url", "database-url"),
+    setting("database", "archive", "archive"),
+    setting("kafka", "brokers", "kafka-brokers"),
+    setting("kafka", "topic_prefix", "topic-prefix"),
+    setting("kafka", "partitions", "partitions"),
+    setting("kafka", "replication", "replication"),
+    setting("kafka", "fetch_wait_ms", "fetch-wait-ms"),
+    setting("http", "listen", "listen"),
+    setting("http", "max_connections", "max-connections"),
+    setting("http", "max_connections_per_address", "max-connections-per-address"),
+    setting("http", "head_timeout", "head-timeout"),
+    setting("http", "idle_timeout", "idle-timeout"),
+    setting("http", "request_timeout", "request-timeout"),
+    setting("http", "rate_per_address", "rate-per-address"),
+    setting("http", "rate_per_customer", "rate-per-customer"),
+    setting("http", "rate_per_staff", "rate-per-staff"),
+    setting("http", "trusted_proxies", "trusted-proxies"),
+    setting("access", "secret", "secret"),
+    setting("command-api", "storefront_channels", "storefront-channels"),
+    setting("command-api", "storefront_locations", "storefront-locations"),
+    setting("query-api", "command_url", "command-url"),
+    setting("query-api", "no_introspection", "no-introspection"),
+    setting("query-api", "max_subscriptions", "max-subscriptions"),
+    setting("query-api", "max_subscriptions_per_connection", "max-subscriptions-per-connection"),
+];
+
+/// The flags that have a place in the file.
+pub fn flags() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.flag)
+}
+
+/// What a configuration file says, by flag.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct File(BTreeMap<&'static str, String>);
+
+impl File {
+    /// Reads the file that a command line or the environment names; an empty one when neither does.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, or has a key that does not exist.
+    pub fn named(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
+        let named = flag(arguments).or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+        named.map_or_else(|| Ok(Self::default()), |file| Self::read(&file))
+    }
+
+    fn read(file: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        Ok(Self::parse(&text).map_err(|problem| Usage(format!("{}: {problem}", file.display())))?)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let document: DocumentMut = text.parse().map_err(|error| format!("it is not TOML: {error}"))?;
+        let mut values = BTreeMap::new();
+        for (section, item) in document.iter() {
+            if SETTINGS.iter().all(|setting| setting.section != section) {
+                let sections = SETTINGS.iter().map(|setting| setting.section);
+                return Err(unknown(&format!("there is no section [{section}]"), section, sections));
+            }
+            let table = item.as_table_like().ok_or_else(|| format!("[{section}] is a section, and no value"))?;
+            for (key, item) in table.iter() {
+                let within = || SETTINGS.iter().filter(|setting| setting.section == section);
+                let Some(setting) = within().find(|setting| setting.key == key) else {
+                    let keys = within().map(|setting| setting.key);
+                    return Err(unknown(&format!("[{section}] has no key {key}"), key, keys));
+                };
+                let value = text_of(item).ok_or_else(|| format!("{key} in [{section}] is no text, number or list"))?;
+                values.insert(setting.flag, value);
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// The command line with what the file says as the defaults of its flags.
+    #[must_use]
+    pub fn apply(&self, command: Command) -> Command {
+        let flags: Vec<_> =
+            command.get_arguments().filter_map(|arg| Some((arg.get_id().clone(), self.of(arg)?))).collect();
+        let command = flags
+            .into_iter()
+            .fold(command, |command, (id, value)| command.mut_arg(id, |arg| arg.default_value(value).required(false)));
+        let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        names.into_iter().fold(command, |command, name| command.mut_subcommand(name, |sub| self.apply(sub)))
+    }
+
+    fn of(&self, arg: &Arg) -> Option<String> {
+        self.0.get(arg.get_long()?).cloned()
+    }
+
+    /// Every setting with what holds for it and why, as a file that says the same; but secrets are not told.
+    #[must_use]
+    pub fn describe(&self, command: &Command) -> String {
+        let mut text = String::new();
+        let mut section = "";
+        for setting in SETTINGS {
+            if setting.section != section {
+                section = setting.section;
+                text += &format!("{}[{section}]\n", if text.is_empty() { "" } else { "\n" });
+            }
+            if let Some(arg) = find(command, setting.flag) {
+                text += &self.line(setting, arg);
+            }
+        }
+        text
+    }
+
+    fn line(&self, setting: &Setting, arg: &Arg) -> String {
+        let Setting { key, flag, .. } = setting;
+        let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let from_environment =
+            arg.get_env().and_then(std::env::var_os).map(|value| value.to_string_lossy().into_owned());
+        let default =
+            arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>().join(",");
+        let (value, from) = match (from_environment, self.0.get(flag)) {
+            (Some(value), _) => (value, "the environment"),
+            (None, Some(value)) => (value.clone(), "the file"),
+            (None, None) if default.is_empty() => (String::new(), "nowhere: it is not set"),
+            (None, None) => (default, "the default"),
+        };
+        let told = if arg.is_hide_env_values_set() || value.is_empty() {
+            format!("# {key} =")
+        } else if value.parse::<i64>().is_ok() || matches!(arg.get_action(), ArgAction::SetTrue) {
+            format!("{key} = {value}")
+        } else {
+            format!("{key} = {}", Value::from(value))
+        };
+        format!("# {help} --{flag}, {variable}; from {from}\n{told}\n")
+    }
+}
+
+/// The file of `--config FILE` or `--config=FILE`. Read before the command line as a whole, whose defaults it holds.
+fn flag(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
+    let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" {
+            return arguments.next().map(PathBuf::from);
+        }
+        if let Some(file) = argument.to_str().and_then(|argument| argument.strip_prefix("--config=")) {
+            return Some(file.into());
+        }
+    }
+    None
+}
+
+/// The first flag of this name.
+fn find<'c>(command: &'c Command, flag: &str) -> Option<&'c Arg> {
+    let own = command.get_arguments().find(|arg| arg.get_long() == Some(flag) && arg.get_env().is_some());
+    own.or_else(|| command.get_subcommands().find_map(|sub| find(sub, flag)))
+}
+
+/// A value as a flag has it.
+fn text_of(item: &Item) -> Option<String> {
+    match item.as_value()? {
+        Value::String(text) => Some(text.value().clone()),
+        Value::Integer(number) => Some(number.value().to_string()),
+        Value::Boolean(boolean) => Some(boolean.value().to_string()),
+        Value::Array(all) => {
+            let all = all.iter().map(|value| value.as_str().filter(|text| !text.contains(',')));
+            Some(all.collect::<Option<Vec<_>>>()?.join(","))
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong, with the name that may have been meant.
+fn unknown(problem: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let alike = known.map(|known| (strsim::jaro(known, name), known)).filter(|(alike, _)| *alike > ALIKE);
+    match alike.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((_, meant)) => format!("{problem}; did you mean {meant}?"),
+        None => problem.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_is_the_default_of_its_flags() {
+        let text = "[kafka]\nbrokers = \"k:9092\"\npartitions = 12\n[command-api]\nstorefront_channels = [\"web\", \"app\"]\n\
+                    [query-api]\nno_introspection = true\n";
+        let file = File::parse(text).expect("it is right");
+        let said = [
+            ("kafka-brokers", "k:9092"),
+            ("partitions", "12"),
+            ("storefront-channels", "web,app"),
+            ("no-introspection", "true"),
+        ];
+        assert_eq!(file, File(said.map(|(flag, value)| (flag, value.to_owned())).into()));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
+        let refused = |text| File::parse(text).expect_err("it is wrong");
+        assert_eq!(refused("[kafka]\nbroker = \"k\""), "[kafka] has no key broker; did you mean brokers?");
+        assert_eq!(refused("[databse]\nurl = \"p\""), "there is no section [databse]; did you mean database?");
+        assert_eq!(refused("[kafka]\nzzz = 1"), "[kafka] has no key zzz");
+        assert_eq!(refused("kafka = 1"), "[kafka] is a section, and no value");
+        assert_eq!(refused("[http]\nlisten = 1.5"), "listen in [http] is no text, number or list");
+        assert!(refused("[http").starts_with("it is not TOML"), "{}", refused("[http"));
+    }
+
+    #[test]
+    fn the_file_is_named_by_a_flag_wherever_it_stands() {
+        let of = |line: &str| flag(line.split(' ').map(OsString::from));
+        assert_eq!(of("daybook --config a.toml serve"), Some("a.toml".into()));
+        assert_eq!(of("daybook serve --config=b.toml"), Some("b.toml".into()));
+        assert_eq!(of("daybook serve -- --config c.toml"), None);
+    }
+}

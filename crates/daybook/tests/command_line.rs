@@ -1,0 +1,183 @@
+//! The command line: what is asked for wrongly is refused with exit code 2, and what machines read is one JSON document.
+#![allow(missing_docs, reason = "tests")]
+
+use std::{fs, process::Command as Process};
+
+use daybook_command_api::{Bus, BusSettings, Clock, Submission, clock::new_id};
+use daybook_domain::{Actor, Command};
+use daybook_event_store::{Daybook, StoreSettings};
+use daybook_test_postgres::{TestDatabase, database};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What a command printed, and its exit code.
+struct Output {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn daybook(database: &TestDatabase, args: &[&str]) -> Output {
+    let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+        .args(args)
+        .env("DATABASE_URL", database.url())
+        .env_remove("KAFKA_BROKERS")
+        .output()
+        .expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+async fn send(book: &Daybook, commands: &[(&str, Value)]) {
+    let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
+    for (name, body) in commands {
+        let command = Command::deserialize(name, body).expect("there is such a command").expect("it is well formed");
+        let submission = Submission::new(command, new_id(), Actor::Admin("test".into()));
+        bus.execute(submission).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    drop(bus);
+    stopped.await.expect("the bus stops");
+}
+
+async fn book(database: &TestDatabase) -> Daybook {
+    let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
+    let book = Daybook::open(&settings).expect("the URL is one");
+    daybook::serve::migrate(&book).await.expect("the tables can be made");
+    book
+}
+
+/// A book with an order that was imported and returned: versions 1 and 2.
+async fn order(book: &Daybook) -> String {
+    let line = json!({ "sku": "oat", "quantity": 1, "line_total": 150 });
+    let old =
+        json!({ "external_ref": "old/1", "placed_at": "2017-01-01T00:00:00.5Z", "currency": "EUR", "lines": [line] });
+    let product = json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }] });
+    send(book, &[("CreateProduct", product), ("ImportOrder", old)]).await;
+    let events = book.read_after(0, 10, &daybook_event_store::Filter::default()).await.expect("an answer");
+    let order = events.iter().find_map(|event| event.stream_id.strip_prefix("order-")).expect("an order").to_owned();
+    send(book, &[("ReturnOrder", json!({ "order_id": order, "reason": "too late" }))]).await;
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_an_order_is_one_document_and_versions_that_are_not_there_are_refused() {
+    let database = database().await;
+    let order = order(&book(&database).await).await;
+    let history = |args: &[&str]| daybook(&database, &[&["history", "order", &order], args].concat());
+
+    let now = history(&["--json"]);
+    let document: Value = serde_json::from_str(&now.stdout).expect("one JSON document");
+    assert_eq!((now.code, document["events"].as_array().map(Vec::len)), (Some(0), Some(2)));
+    assert_eq!(document["events"][1]["type"], "OrderReturned");
+    assert_eq!(
+        serde_json::from_str::<Value>(&history(&["--json", "--version", "1"]).stdout).expect("JSON")["events"][0],
+        document["events"][0]
+    );
+    let changed: Value = serde_json::from_str(&history(&["--diff", "0", "2", "--json"]).stdout).expect("one document");
+    assert!(changed.as_array().is_some_and(|changed| !changed.is_empty()), "{changed}");
+    let table = history(&[]).stdout;
+    assert!(table.contains(" 2017-01-01T00:00:00Z "), "{table}");
+
+    for wrong in [
+        &["--version", "99"][..],
+        &["--version", "0"],
+        &["--diff", "1", "3"],
+        &["--diff", "-1", "2"],
+        &["--diff", "1", "2", "--version", "1"],
+    ] {
+        let refused = history(wrong);
+        assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{wrong:?}: {}", refused.stderr);
+    }
+    let refused = history(&["--version", "99"]).stderr;
+    assert!(refused.contains("versions 1 to 2, and not 99"), "{refused}");
+    let nobody = Uuid::from_u128(7).to_string();
+    assert_eq!(daybook(&database, &["history", "order", &nobody]).code, Some(1), "there is no such order");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_asked_for_is_a_usage_error() {
+    let database = database().await;
+    book(&database).await;
+    for wrong in [
+        &["views", "retry", "nonsense", "order-1"][..],
+        &["views", "rebuild", "nonsense"],
+        &["views", "verify", "nonsense"],
+        &["token", "--role", "customer", "--secret", "0123456789abcdef0123456789abcdef"],
+        &["token", "--role", "king"],
+    ] {
+        let refused = daybook(&database, wrong);
+        assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{wrong:?}: {}", refused.stderr);
+    }
+    let nothing = daybook(&database, &["views", "retry", "order", "order-1"]);
+    assert_eq!((nothing.code, &*nothing.stdout), (Some(0), "nothing to retry: order has no event of order-1 parked\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_known_again_by_what_it_says() {
+    let database = database().await;
+    let book = book(&database).await;
+    let product = json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }] });
+    send(&book, &[("CreateProduct", product)]).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let import = |name: &str, lines: &str| {
+        let file = directory.path().join(name);
+        fs::write(&file, format!("sku,quantity,reference\n{lines}")).expect("a file");
+        let output = daybook(&database, &["import", "stock", "--json", file.to_str().expect("a name")]);
+        let summary: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
+        ["read", "imported", "already_there", "rejected"].map(|field| summary[field].as_u64().expect("a number"))
+    };
+    // Two deliveries that say the same are two.
+    assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\n"), [3, 3, 0, 0]);
+    assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\n"), [3, 0, 3, 0]);
+    assert_eq!(import("renamed.csv", "oat,3,note-1\n\noat,5,\noat,5,\n"), [3, 0, 3, 0], "whatever the file is called");
+    assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\noat,3,note-2\noat,5,\n"), [5, 2, 3, 0]);
+}
+
+#[test]
+fn a_configuration_file_gives_defaults_and_is_told_with_where_each_value_comes_from() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("daybook.toml");
+    let run = |text: &str, args: &[&str]| {
+        fs::write(&file, text).expect("a file");
+        let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+            .args(args)
+            .args(["--config", file.to_str().expect("a name")])
+            .env_remove("DATABASE_URL")
+            .env_remove("KAFKA_BROKERS")
+            .env("DAYBOOK_TOPIC_PREFIX", "mine")
+            .env("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef")
+            .output()
+            .expect("the binary runs");
+        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    };
+    let said = "[kafka]\npartitions = 12\ntopic_prefix = \"theirs\"\n";
+    let told = run(said, &["config"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let lines: Vec<_> = told.stdout.lines().collect();
+    for (from, line) in [
+        ("from the file", "partitions = 12"),
+        ("from the environment", "topic_prefix = \"mine\""),
+        ("from the default", "listen = \"127.0.0.1:8080\""),
+        ("from the environment", "# secret ="),
+        ("from nowhere: it is not set", "# url ="),
+    ] {
+        let at = lines.iter().position(|told| *told == line).unwrap_or_else(|| panic!("{line} in {}", told.stdout));
+        assert!(lines[at - 1].ends_with(from), "{}", lines[at - 1]);
+    }
+    assert!(!told.stdout.contains("0123456789abcdef"), "secrets are not told");
+    assert_eq!(run(&told.stdout, &["config"]).code, Some(0), "what is told can be said");
+
+    let wrong = run("[kafka]\npartition = 12\n", &["config"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("did you mean partitions?"), "{}", wrong.stderr);
+    let unreachable = "[database]\nurl = \"postgresql:///none?host=/nowhere\"\n";
+    let tried = run(unreachable, &["events"]);
+    assert!(
+        tried.code == Some(1) && !tried.stderr.contains("say --database-url"),
+        "the file says where: {}",
+        tried.stderr
+    );
+    let out_of_range = run("[kafka]\npartitions = 0\n", &["views", "list"]);
+    assert_eq!(out_of_range.code, Some(2), "{}", out_of_range.stderr);
+}

@@ -1,0 +1,107 @@
+//! What a process says of itself: `/livez`, `/readyz` and `/metrics`.
+#![allow(missing_docs, reason = "tests")]
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use daybook::embedded::broker::{Broker, Topic};
+use daybook_test_postgres::database;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value;
+
+/// A process of some roles; it ends with the test.
+struct Served {
+    process: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(roles: &str, database_url: &str, brokers: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_daybook"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--roles", roles])
+            .args(["--database-url", database_url, "--kafka-brokers", brokers])
+            .env("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let ready = lines.next().expect("it says that it is ready").expect("a line");
+        let (_, url) = ready.split_once(" on ").expect("it says where");
+        let url = url.to_owned();
+        Self { process, url }
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let response = client.get(format!("{}{path}", self.url).parse().expect("an address")).await.expect("an answer");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("a text"))
+    }
+
+    /// The status of `/readyz`, and the names of what was looked at with whether it is well.
+    async fn readiness(&self) -> (u16, Vec<(String, bool)>) {
+        let (status, body) = self.get("/readyz").await;
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let checks = answer["checks"].as_array().expect("a list");
+        let named = |check: &Value| {
+            let name = check["name"].as_str().expect("a name").to_owned();
+            (name, check["ok"].as_bool().expect("a boolean"))
+        };
+        assert_eq!(answer["ready"], status == 200, "{body}");
+        (status, checks.iter().map(named).collect())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it ends");
+    }
+}
+
+fn checks(all: &[(&str, bool)]) -> Vec<(String, bool)> {
+    all.iter().map(|(name, ok)| ((*name).to_owned(), *ok)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_is_ready_when_what_its_roles_need_is_there() {
+    let database = database().await;
+    let topics = daybook_projectors::topology("daybook", 4).topics().into_iter();
+    let broker = Broker::start(topics.map(|name| Topic { name, partitions: 4 }).collect()).await.expect("a broker");
+    let brokers = broker.bootstrap_servers().to_owned();
+    let stream = Served::start("relay,projectors", database.url(), &brokers);
+    let commands = Served::start("command-api", database.url(), &brokers);
+    let all_is_well = checks(&[("database", true), ("schema", true), ("broker", true), ("views", true)]);
+    assert_eq!(stream.readiness().await, (200, all_is_well));
+    assert_eq!(commands.readiness().await, (200, checks(&[("database", true), ("schema", true)])));
+
+    let (status, metrics) = commands.get("/metrics").await;
+    assert_eq!(status, 200, "{metrics}");
+    let (_, metrics) = stream.get("/metrics").await;
+    for line in metrics.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let name = line.split([' ', '{']).next().unwrap_or_default();
+        let described = |what: &str| metrics.contains(&format!("# {what} {name} "));
+        assert!(described("HELP") && described("TYPE"), "{line} is not described in {metrics}");
+    }
+
+    // The broker goes away: those who need it say so, the others do not care, and all of them are alive.
+    drop(broker);
+    let without_broker = checks(&[("database", true), ("schema", true), ("broker", false), ("views", true)]);
+    while stream.readiness().await != (503, without_broker.clone()) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(commands.readiness().await.0, 200);
+    assert_eq!((stream.get("/livez").await.0, commands.get("/livez").await.0), (200, 200));
+
+    // A book that was restored from before a migration: whoever has migrated it does not work on it.
+    let client = database.connect().await;
+    client.execute("DELETE FROM daybook_stream_migrations", &[]).await.expect("they are forgotten");
+    assert_eq!(commands.readiness().await, (503, checks(&[("database", true), ("schema", false)])));
+}
