@@ -2,6 +2,7 @@
 //!
 //! The journeys see nothing of the engine but its binary, its HTTP and GraphQL APIs, and Kafka.
 
+pub mod idle_sockets;
 pub mod nemesis;
 pub mod simulation;
 
@@ -30,11 +31,12 @@ use uuid::Uuid;
 /// How long a shop may take to be ready, and to stop. A machine that is busy is slow; a shop that hangs never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The binary, as `cargo build` has left it beside the tests.
+/// The binary, as `cargo build` has left it beside the tests and the binaries of this crate.
 #[must_use]
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.ancestors().nth(2).expect("tests are in target/<profile>/deps");
+    let profile = test.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let profile = profile.expect("tests are in target/<profile>/deps");
     let binary = profile.join("daybook");
     assert!(binary.exists(), "{} is missing; run `cargo build --workspace` first", binary.display());
     binary
@@ -229,6 +231,17 @@ impl Shop {
         self.send("POST", path, &headers, json!({ "query": query, "variables": variables }).to_string()).await
     }
 
+    /// How many kilobytes of memory it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn resident_kb(&self) -> std::io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kb.ok_or_else(|| std::io::Error::other("the memory is not told"))
+    }
+
     /// Where it keeps everything.
     #[must_use]
     pub fn data(&self) -> &Path {
@@ -241,6 +254,20 @@ impl Drop for Shop {
         // A test that failed leaves no shop behind; one that has stopped is gone already, and the error says so.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
+    }
+}
+
+/// Puts a product on sale, with the SKU `oat`.
+///
+/// # Panics
+/// When it is refused.
+pub async fn sell(shop: &Shop) {
+    let id = Uuid::from_u128(1);
+    let product = json!({ "product_id": id, "name": "Oat milk", "variants": [{ "sku": "oat" }], "publish": true });
+    let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
+    for (name, body) in [("CreateProduct", product), ("SetPrice", price)] {
+        let answer = shop.command(name, &body).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.body);
     }
 }
 

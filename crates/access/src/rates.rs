@@ -121,9 +121,9 @@ pub struct TooOften {
 impl TooOften {
     /// The same in whole seconds, as the header `Retry-After` says it: at least 1.
     #[must_use]
-    pub fn retry_after_seconds(&self) -> u64 {
+    pub fn retry_after_seconds(&self) -> u16 {
         let begun = u64::from(self.retry_after.subsec_nanos() > 0);
-        (self.retry_after.as_secs() + begun).max(1)
+        u16::try_from(self.retry_after.as_secs() + begun).unwrap_or(u16::MAX).max(1)
     }
 }
 

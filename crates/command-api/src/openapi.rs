@@ -15,7 +15,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Daybook commands",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every change is a command. An answer of 200 is durable; any other answer has written nothing, except `unknown_outcome`, which the same Idempotency-Key resolves.",
+            "description": "Every change is a command. An answer of 200 is durable; any other answer has written nothing, except `unknown_outcome`, `timeout` and `internal`, which the same Idempotency-Key resolves.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "bearer": [] }],
@@ -23,6 +23,7 @@ pub fn document() -> Value {
         "components": {
             "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
             "schemas": { "Receipt": receipt(), "Problem": problem() },
+            "responses": responses(),
         },
     })
 }
@@ -38,13 +39,15 @@ fn path(contract: CommandContract) -> (String, Value) {
         "tags": [slice.name()],
         "summary": summary,
         "x-roles": roles,
-        "parameters": [{
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "The identity of the command. Sent again with the same body, it gets the first outcome.",
-            "schema": { "type": "string", "format": "uuid" },
-        }],
+        "parameters": [
+            {
+                "name": "Idempotency-Key", "in": "header", "required": false,
+                "description": "The identity of the command. Sent again with the same body, it gets the first outcome.",
+                "schema": { "type": "string", "format": "uuid" },
+            },
+        ],
         "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
-        "responses": responses(),
+        "responses": answers(),
     });
     (format!("/commands/{name}"), json!({ "post": operation }))
 }
@@ -73,6 +76,12 @@ fn rewrite_references(value: &mut Value, here: &str) {
     }
 }
 
+/// What any command may be answered with, by status; the responses themselves stand once, among the components.
+fn answers() -> Value {
+    let answer = |status: &String| (status.clone(), json!({ "$ref": format!("#/components/responses/{status}") }));
+    responses().as_object().into_iter().flat_map(Map::keys).map(answer).collect::<Map<_, _>>().into()
+}
+
 fn responses() -> Value {
     let problem = |description: &str| {
         json!({
@@ -80,19 +89,38 @@ fn responses() -> Value {
             "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
         })
     };
+    let later = |description: &str| {
+        let mut response = problem(description);
+        let seconds = json!({ "type": "integer", "minimum": 1 });
+        response["headers"] =
+            json!({ "Retry-After": { "required": true, "description": "After how many seconds.", "schema": seconds } });
+        response
+    };
     json!({
-        "200": {
-            "description": "It is in the book.",
-            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Receipt" } } },
-        },
+        "200": accepted(),
         "400": problem("The body is malformed; `pointer` says where."),
         "401": problem("The token is missing, expired or not valid."),
         "403": problem("The role may not do that, the storefront does not serve what is named, or the thing is somebody else's."),
         "404": problem("There is no such command or thing."),
+        "408": problem("The body took too long; nothing was done."),
         "409": problem("The idempotency key was used for something else."),
         "413": problem("The body is too large."),
+        "415": problem("The body says that it is no JSON in UTF-8, or compressed."),
         "422": problem("A rule says no; `code` says which, and its data stands beside it."),
-        "503": problem("Too much is waiting, or the outcome is unknown; try again with the same key after Retry-After."),
+        "429": later("Too many requests, or too many connections from one address; nothing was done."),
+        "500": problem("A defect of the server. What the command came to is told when it is sent again with the same key."),
+        "503": later("Too much is waiting, or the outcome is unknown; try again with the same key after Retry-After."),
+    })
+}
+
+fn accepted() -> Value {
+    let id = json!({ "type": "string", "format": "uuid" });
+    json!({
+        "description": "It is in the book.",
+        "headers": { "Idempotency-Key": {
+            "required": true, "description": "The identity of the command, the caller's or a new one.", "schema": id,
+        } },
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Receipt" } } },
     })
 }
 
@@ -125,7 +153,7 @@ fn problem() -> Value {
         "required": ["type", "title", "status", "code", "detail"],
         "properties": {
             "type": { "type": "string", "format": "uri-reference" }, "title": { "type": "string" },
-            "status": { "type": "integer" }, "code": { "type": "string" }, "detail": { "type": "string" },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 }, "code": { "type": "string" }, "detail": { "type": "string" },
             "pointer": { "type": "string", "format": "json-pointer" },
         },
         "additionalProperties": true,

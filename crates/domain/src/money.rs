@@ -86,9 +86,10 @@ impl JsonSchema for Currency {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let codes = [WITH_0_DECIMALS, WITH_2_DECIMALS, WITH_3_DECIMALS].join(" ").replace(' ', "|");
         json_schema!({
             "type": "string",
-            "pattern": "^[A-Z]{3}$",
+            "pattern": format!("^({codes})$"),
             "description": "An active ISO 4217 currency code.",
         })
     }

@@ -30,6 +30,18 @@ pub enum Alphabet {
 }
 
 impl Alphabet {
+    /// The same as a regular expression of JSON Schema. A token may also hold what is written with letters and counts as one,
+    /// such as the vowel signs of Devanagari; not every reader of JSON Schema has a name for those.
+    #[must_use]
+    pub const fn pattern(self) -> &'static str {
+        match self {
+            Self::Token => r"^[\p{L}\p{N}._:/+-]+$",
+            Self::Slug => "^[a-z0-9-]+$",
+            Self::Line => r"^[^\u0000-\u001f\u007f-\u009f]+$",
+            Self::Prose => r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]+$",
+        }
+    }
+
     fn allows(self, c: char) -> bool {
         match self {
             Self::Token => c.is_alphanumeric() || "._-:/+".contains(c),
@@ -116,6 +128,7 @@ macro_rules! text {
                     "type": "string",
                     "minLength": $min,
                     "maxLength": $max,
+                    "pattern": crate::text::Alphabet::$alphabet.pattern(),
                     "x-alphabet": format!("{:?}", crate::text::Alphabet::$alphabet).to_lowercase(),
                 })
             }

@@ -169,9 +169,13 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
     let event_type = schema.next().map(str::to_owned);
     let value = message.payload().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(EnvelopeError::Value)?;
     let (data, meta) = without_meta(value).ok_or(EnvelopeError::Value)?;
+    let (position, prev_sequence) = (headers.parsed("ce_sequence")?, headers.parsed("ce_prevsequence")?);
+    if !(0..position).contains(&prev_sequence) {
+        return Err(EnvelopeError::Header("ce_prevsequence"));
+    }
     Ok(Delivery {
         event: RecordedEvent {
-            position: headers.parsed("ce_sequence")?,
+            position,
             stream_id: headers.text("ce_subject")?.to_owned(),
             version: headers.parsed("ce_streamversion")?,
             event_type: event_type.ok_or(EnvelopeError::Header("ce_dataschema"))?,
@@ -186,7 +190,7 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
             key_id: meta.key_id,
             data,
         },
-        prev_sequence: headers.parsed("ce_prevsequence")?,
+        prev_sequence,
         history: headers.parsed("ce_history")?,
     })
 }

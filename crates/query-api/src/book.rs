@@ -2,14 +2,15 @@
 
 use async_graphql::{Context, Json, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
-use daybook_event_store::{Daybook, Filter, RecordedEvent};
+use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent, StoreError};
 use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     connection::rows,
-    read::{failed, plain, reader},
+    read::{Reader, failed, plain, reader},
+    tail::{Page, Tail},
     viewer::{coded, staff_only},
 };
 
@@ -125,38 +126,80 @@ impl BookSubscription {
         staff_only(context)?;
         plain_filter(types.as_deref(), None)?;
         let filter = Filter { types, stream: None };
-        let book = reader(context)?.book.clone();
+        let Reader { book, tail, .. } = reader(context)?.clone();
         let head = book.head().await.map_err(|error| failed(&error))?.position;
         if after > head {
             // It was given in another history of the book: waiting for it would pass over what stands there now.
             return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {after}")));
         }
-        let events = follow(book, after, filter);
+        let events = follow(book, tail, after, filter);
         Ok(events.map(|event| event.map(Event::from).map_err(|error| failed(&error))))
+    }
+}
+
+/// Somebody who follows the book.
+struct Following {
+    book: Daybook,
+    tail: Tail,
+    follower: Follower,
+    /// Everything up to this position has been told.
+    after: i64,
+    filter: Filter,
+    /// Whether the past has been told, so that the end of the book is all that there is to read.
+    live: bool,
+}
+
+impl Following {
+    /// The next events, as soon as there are some.
+    async fn next(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
+        loop {
+            let Page { events, up_to } = match self.page_of_tail().await? {
+                Some(page) => page,
+                None => self.page_of_past().await?,
+            };
+            let moved = up_to > self.after;
+            self.after = up_to.max(self.after);
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            if self.live && !moved {
+                self.follower.past(self.after).await;
+            }
+        }
+    }
+
+    async fn page_of_tail(&mut self) -> Result<Option<Page>, StoreError> {
+        if !self.live {
+            return Ok(None);
+        }
+        let page = self.tail.after(&self.book, self.after, &self.filter).await?;
+        // Who has fallen behind what is kept reads for himself until he has caught up.
+        self.live = page.is_some();
+        Ok(page)
+    }
+
+    async fn page_of_past(&mut self) -> Result<Page, StoreError> {
+        // What the head is before reading: what is written meanwhile is read the next time.
+        let head = self.book.head().await?.position;
+        let events = self.book.read_after(self.after, PAGE, &self.filter).await?;
+        self.live = events.is_empty();
+        Ok(Page { up_to: events.last().map_or(head, |last| last.position), events })
     }
 }
 
 /// The events after a position, and those that will come.
 pub(crate) fn follow(
     book: Daybook,
+    tail: Tail,
     after: i64,
     filter: Filter,
-) -> impl Stream<Item = Result<RecordedEvent, daybook_event_store::StoreError>> + Send {
+) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
     let follower = book.follow();
-    let pages =
-        stream::try_unfold((book, follower, after, filter), |(book, mut follower, mut after, filter)| async move {
-            loop {
-                // What the head is before reading: what is written meanwhile is read the next time.
-                let head = book.head().await?.position;
-                let events = book.read_after(after, PAGE, &filter).await?;
-                if let Some(last) = events.last() {
-                    let next = last.position;
-                    return Ok(Some((events, (book, follower, next, filter))));
-                }
-                after = after.max(head);
-                follower.past(after).await;
-            }
-        });
+    let following = Following { book, tail, follower, after, filter, live: false };
+    let pages = stream::try_unfold(following, |mut following| async move {
+        let events = following.next().await?;
+        Ok(Some((events, following)))
+    });
     pages.flat_map(|page: Result<Vec<RecordedEvent>, _>| match page {
         Ok(events) => stream::iter(events.into_iter().map(Ok)).left_stream(),
         Err(error) => stream::iter([Err(error)]).right_stream(),

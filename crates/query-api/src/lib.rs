@@ -23,6 +23,7 @@ mod scalars;
 mod schema;
 mod shape;
 mod streams;
+mod tail;
 mod user_error;
 mod viewer;
 

@@ -11,7 +11,7 @@ use daybook_event_store::Daybook;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::viewer::coded;
+use crate::{tail::Tail, viewer::coded};
 
 /// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +46,8 @@ const TABLES: [(&str, &str); 14] = [
 #[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) book: Daybook,
+    /// The end of the book.
+    pub(crate) tail: Tail,
     /// How long it waits for the views to pass a position.
     patience: Duration,
     /// What its operation has written.
@@ -70,13 +72,13 @@ pub(crate) fn reader<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Rea
 }
 
 impl Reader {
-    pub(crate) fn new(book: Daybook, patience: Duration) -> Self {
-        Self { book, patience, written: Arc::default() }
+    pub(crate) fn new(book: Daybook, tail: Tail, patience: Duration) -> Self {
+        Self { book, tail, patience, written: Arc::default() }
     }
 
     /// A reader for one operation, which sees what this operation writes.
     pub(crate) fn of_operation(&self) -> Self {
-        Self::new(self.book.clone(), self.patience)
+        Self { written: Arc::default(), ..self.clone() }
     }
 
     /// From now on, whatever this operation reads shows this position. Only the views that it reads are waited for, and only

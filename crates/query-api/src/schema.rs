@@ -25,6 +25,7 @@ use crate::{
     position::AtPosition,
     read::{Reader, failed, reader},
     sales::SalesQuery,
+    tail::Tail,
     viewer::coded,
 };
 
@@ -85,7 +86,7 @@ impl ShopSubscription {
         found.ok_or_else(|| coded("NOT_FOUND", "there is no such order"))?;
         let reader = reader(context)?.clone();
         let filter = Filter { types: None, stream: Some(format!("order-{id}")) };
-        let changes = follow(reader.book.clone(), 0, filter);
+        let changes = follow(reader.book.clone(), reader.tail.clone(), 0, filter);
         Ok(changes.filter_map(move |event| {
             let reader = reader.clone();
             async move {
@@ -170,7 +171,7 @@ where
 }
 
 /// A schema that answers.
-pub(crate) fn build<Q, M, S>(settings: &QuerySettings) -> Schema<Q, M, S>
+pub(crate) fn build<Q, M, S>(settings: &QuerySettings, tail: &Tail) -> Schema<Q, M, S>
 where
     Q: ObjectType + Default + 'static,
     M: ObjectType + Default + 'static,
@@ -178,7 +179,7 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = bare()
-        .data(Reader::new(settings.book.clone(), settings.patience))
+        .data(Reader::new(settings.book.clone(), tail.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)

@@ -37,7 +37,7 @@ pub struct Problem {
     pub data: Box<Map<String, Value>>,
     /// After how many seconds it may be tried again.
     #[serde(skip)]
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u16>,
 }
 
 /// A problem as it is sent: its type follows from its code.

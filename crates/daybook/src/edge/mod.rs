@@ -61,7 +61,7 @@ pub struct EdgeLimits {
 impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
-            connections: 20_000,
+            connections: 15_000,
             connections_per_address: 200,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),

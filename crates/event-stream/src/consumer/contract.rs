@@ -85,6 +85,12 @@ pub trait Surroundings: Sync {
     /// The store failed.
     fn history(&self) -> impl Future<Output = Result<Uuid, ConsumerError>> + Send;
 
+    /// The position of the last event of the book.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn book_end(&self) -> impl Future<Output = Result<i64, ConsumerError>> + Send;
+
     /// What was published to each partition.
     ///
     /// # Errors

@@ -35,6 +35,10 @@ impl<E: Effect> Surroundings for Here<'_, E> {
         Ok(self.book.head().await?.epoch)
     }
 
+    async fn book_end(&self) -> Result<i64, ConsumerError> {
+        Ok(self.book.head().await?.position)
+    }
+
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
         checkpoints::published(self.book).await
     }

@@ -100,7 +100,9 @@ impl<E: Effect> Consumer<E> {
                         if !parts.is_empty() {
                             let (name, topology, around) = (&self.name, &kafka.topology, &around);
                             let history = around.history().await?;
-                            running.push(Share { name, topology, around, history, parts, batch: BATCH }.run());
+                            running.push(
+                                Share { name, topology, around, history, parts, batch: BATCH, book_end: 0 }.run(),
+                            );
                         }
                     }
                 }

@@ -44,6 +44,8 @@ pub struct Share<'c, S, M> {
     pub parts: Vec<Part<M>>,
     /// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps.
     pub batch: usize,
+    /// The last position that the book is known to have; 0 at first.
+    pub book_end: i64,
 }
 
 /// What goes into one transaction: events, and where each partition is after them, as offset and position.
@@ -161,6 +163,7 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
     }
 
     async fn attempt(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        self.measure_book(received).await?;
         let mut taken = vec![0; received.len()];
         loop {
             let (batch, gaps) = self.read(received, &mut taken);
@@ -174,6 +177,17 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
             if !messages.is_empty() {
                 part.queue.report(part.checkpoint.offset);
             }
+        }
+        Ok(())
+    }
+
+    /// Asks how far the book goes, when a message says that it goes on. What the book does not have, the relay has not published:
+    /// believed, it would move the checkpoint on, and what is really published there would be taken for a duplicate.
+    async fn measure_book(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
+        let deliveries = received.iter().flatten().filter_map(|message| message.delivery.as_ref().ok());
+        let mut own = deliveries.filter(|delivery| delivery.history == self.history);
+        if own.any(|delivery| delivery.event.position > self.book_end) {
+            self.book_end = self.around.book_end().await?;
         }
         Ok(())
     }
@@ -208,6 +222,16 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
             Ok(delivery) if delivery.history != self.history => {
                 // Left behind when the book was restored. The relay removes it, and publishes what is to stand in its place.
                 tracing::debug!(topic = queue.partition().topic, message.offset, "a message of another history");
+                self.count("daybook_consumer_foreign_total", 1);
+            }
+            Ok(delivery) if delivery.event.position > self.book_end => {
+                let claimed = delivery.event.position;
+                tracing::error!(
+                    topic = queue.partition().topic,
+                    message.offset,
+                    claimed,
+                    "a message from beyond the book"
+                );
                 self.count("daybook_consumer_foreign_total", 1);
             }
             Ok(delivery) if delivery.event.position <= *position => {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{
     EffectError,
     consumer::{ConsumerError, Ended, parked},
@@ -97,6 +98,26 @@ async fn what_kafka_lost_is_filled_from_the_book_and_what_it_repeats_is_skipped(
     world.ledger_has(usize::try_from(head).expect("few")).await;
     world.assert_ledger_is_whole().await;
     assert!(ledger.asked.load(Ordering::SeqCst) - asked <= 4, "nothing was taken in again");
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn what_claims_to_come_from_beyond_the_book_is_not_believed() {
+    let world = world().await;
+    world.open_ledger().await;
+    let head = world.append_many(20).await;
+    let events = world.events().await;
+    world.publish_by_hand(&events[..10], &[]).await;
+    // As the relay writes them, but of a future that the book does not know: the first without a gap, the second after one.
+    for distance in [1_000, i64::MAX - head] {
+        let forged = events.iter().map(|event| RecordedEvent { position: event.position + distance, ..event.clone() });
+        world.publish_by_hand(&forged.collect::<Vec<_>>(), &[]).await;
+    }
+    world.publish_by_hand(&events, &[]).await;
+    let ledger = Ledger::default();
+    let consumer = world.consume(&ledger);
+    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.assert_ledger_is_whole().await;
     consumer.stop().await;
 }
 

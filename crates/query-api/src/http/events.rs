@@ -18,9 +18,11 @@ use futures::StreamExt;
 
 use super::{Rejection, address, text};
 use crate::{
+    QuerySettings,
     book::follow,
     read::is_bad_value,
     streams::{Room, Streams},
+    tail::Tail,
     viewer::Viewer,
 };
 
@@ -68,13 +70,15 @@ fn position(text: &str) -> Option<i64> {
 /// What requests share.
 struct Shared {
     book: Daybook,
+    tail: Tail,
     keys: Keys,
     streams: Streams,
     rates: Rates,
 }
 
-pub(super) fn router(book: Daybook, keys: Keys, streams: Streams, rates: Rates) -> Router {
-    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, keys, streams, rates }))
+pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: Streams, rates: Rates) -> Router {
+    let (book, keys) = (settings.book.clone(), settings.keys.clone());
+    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, tail, keys, streams, rates }))
 }
 
 async fn events(
@@ -101,7 +105,7 @@ async fn events(
         };
         let after = after.ok_or_else(|| Rejection::of_parameter(name, format!("{name} is a position of the book")))?;
         let history = begins_in(&shared.book, name, after).await?;
-        let stream = stream_of(shared.book.clone(), after, filter, shared.streams.room()?);
+        let stream = stream_of(&shared, after, filter, shared.streams.room()?);
         return Ok(([(HISTORY, history)], stream).into_response());
     }
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
@@ -134,8 +138,8 @@ fn unreadable(error: &StoreError) -> Rejection {
     Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again")
 }
 
-fn stream_of(book: Daybook, after: i64, filter: Filter, room: Room) -> Response {
-    let events = follow(book, after, filter).map(move |event| {
+fn stream_of(shared: &Shared, after: i64, filter: Filter, room: Room) -> Response {
+    let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
         // There is room for it for as long as it lives.
         _ = &room;
         let event = event?;

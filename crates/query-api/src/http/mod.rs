@@ -32,13 +32,14 @@ use crate::{
     read::Reader,
     schema::{Admin, Storefront, build},
     streams::{Streams, TooMany},
+    tail::Tail,
     viewer::Viewer,
 };
 
 /// The largest request, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// After how many seconds one may ask again for a stream that there was no room for.
-const RETRY_AFTER: u64 = 10;
+const RETRY_AFTER: u16 = 10;
 
 /// An endpoint: a schema, and who may use it.
 struct Endpoint<E> {
@@ -55,12 +56,13 @@ struct Endpoint<E> {
 pub(crate) fn router(settings: &QuerySettings) -> Router {
     let streams = Streams::new(settings.streams);
     let rates = Rates::new(&settings.rates);
-    let storefront: Storefront = build(settings);
-    let admin: Admin = build(settings);
+    let tail = Tail::default();
+    let storefront: Storefront = build(settings, &tail);
+    let admin: Admin = build(settings, &tail);
     Router::new()
         .merge(endpoint("/graphql", Endpoint::new(storefront, settings, &streams, &rates, false)))
         .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, &streams, &rates, true)))
-        .merge(events::router(settings.book.clone(), settings.keys.clone(), streams, rates))
+        .merge(events::router(settings, tail, streams, rates))
         .merge(graphiql::router())
         .method_not_allowed_fallback(async || {
             Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path knows no such method")
@@ -80,7 +82,7 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 
 impl<E> Endpoint<Loading<E>> {
     fn new(schema: E, settings: &QuerySettings, streams: &Streams, rates: &Rates, staff_only: bool) -> Self {
-        let reader = Reader::new(settings.book.clone(), settings.patience);
+        let reader = Reader::new(settings.book.clone(), Tail::default(), settings.patience);
         let schema = Loading::new(schema, reader.clone());
         Self {
             schema,
@@ -120,7 +122,7 @@ struct Rejection {
     /// The parameter that is at fault.
     parameter: Option<String>,
     /// After how many seconds one may ask again.
-    retry_after: Option<u64>,
+    retry_after: Option<u16>,
 }
 
 impl Rejection {

@@ -62,6 +62,11 @@ impl Surroundings for Around {
         Ok(HISTORY)
     }
 
+    async fn book_end(&self) -> Result<i64, ConsumerError> {
+        let end = |views: &mut Views, _| i64::try_from(views.book.len()).unwrap_or(i64::MAX);
+        Ok(self.server.ask("ask how far the book goes", end).await?)
+    }
+
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
         Ok(self.server.ask("ask what was published", |views, _| views.published.clone()).await?)
     }
@@ -133,7 +138,7 @@ async fn serve(around: &Around, topic: &Topic, group: &Group, member: u64) -> Co
             match begin(around, topic, &partitions).await {
                 Ok(parts) => {
                     let (topology, batch) = (&*around.topology, around.batch);
-                    Share { name: "view", topology, around, history: HISTORY, parts, batch }.run().await
+                    Share { name: "view", topology, around, history: HISTORY, parts, batch, book_end: 0 }.run().await
                 }
                 Err(error) => error,
             }

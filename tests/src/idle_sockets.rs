@@ -1,0 +1,172 @@
+//! Many WebSockets that mostly wait: what they cost the shop, and whether it still answers.
+//!
+//! What belongs here: opening them, asking the shop meanwhile, and seeing that they are still there. How many, and for how long,
+//! is for the test and the binary of the same name to say.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures::{SinkExt, StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinSet, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
+};
+use uuid::Uuid;
+
+use crate::Shop;
+
+/// How many are being opened at once.
+const OPENING: usize = 64;
+/// For how long something is waited for that must come.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// How many, and what is asked meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How many sockets have begun and ask for nothing.
+    pub silent: usize,
+    /// How many sockets wait for the next event.
+    pub subscribed: usize,
+    /// How many commands are sent while they are open, each followed by a query that shows its effect.
+    pub asked: usize,
+    /// For how long they wait before that.
+    pub idle: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// How many kilobytes the shop took per socket, those for subscriptions among them.
+    pub kb_per_socket: f64,
+    /// How many seconds it took until all of them were open.
+    pub opened_in: Duration,
+    /// How long commands and queries took, in order of time taken.
+    pub answers: Vec<Duration>,
+    /// How long it took until the last of the sockets had been told of an event, for each command, in order of time taken.
+    pub told: Vec<Duration>,
+}
+
+impl Report {
+    /// The time that so many of a hundred did not exceed.
+    #[must_use]
+    pub fn percentile(of: &[Duration], percent: usize) -> Duration {
+        let at = (of.len() * percent).div_ceil(100).saturating_sub(1);
+        of.get(at).copied().unwrap_or_default()
+    }
+}
+
+/// Opens them on a shop that sells the SKU `oat`, waits, asks, and sees that all of them are still open and were told
+/// everything.
+///
+/// # Errors
+/// When one cannot be opened, is closed, or misses an event; when the shop does not answer.
+pub async fn run(shop: &Shop, plan: &Plan) -> anyhow::Result<Report> {
+    let head = position(&receive_stock(shop).await?)?;
+    let before = shop.resident_kb()?;
+    let begin = Instant::now();
+    let (told, mut hears) = mpsc::unbounded_channel();
+    let mut sockets = JoinSet::new();
+    for (socket, subscribed) in open_all(shop, plan, head).await? {
+        sockets.spawn(keep(socket, subscribed.then(|| told.clone())));
+    }
+    let opened_in = begin.elapsed();
+    tokio::time::sleep(plan.idle).await;
+    let taken = shop.resident_kb()?.saturating_sub(before);
+    let (mut answers, mut all_told) = (Vec::new(), Vec::new());
+    for _ in 0..plan.asked {
+        let begin = Instant::now();
+        let expected = position(&receive_stock(shop).await?)?;
+        answers.push(begin.elapsed());
+        let asked = Instant::now();
+        see(shop, expected).await?;
+        answers.push(asked.elapsed());
+        for nr in 0..plan.subscribed {
+            let heard = timeout(PATIENCE, hears.recv()).await;
+            let heard = heard.with_context(|| format!("only {nr} sockets were told of position {expected}"))?;
+            ensure!(heard == Some(expected), "a socket was told of {heard:?} instead of {expected}");
+        }
+        all_told.push(begin.elapsed());
+    }
+    if let Some(ended) = sockets.try_join_next() {
+        bail!("a socket was closed: {:?}", ended?);
+    }
+    answers.sort_unstable();
+    all_told.sort_unstable();
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let kb_per_socket = taken as f64 / (plan.silent + plan.subscribed).max(1) as f64;
+    Ok(Report { kb_per_socket, opened_in, answers, told: all_told })
+}
+
+async fn open_all(shop: &Shop, plan: &Plan, head: i64) -> anyhow::Result<Vec<(Socket, bool)>> {
+    let all = plan.silent + plan.subscribed;
+    // Of every kind from the beginning on.
+    let opening = (0..all).map(|nr| {
+        let subscribed = (nr + 1) * plan.subscribed / all != nr * plan.subscribed / all;
+        async move { Ok((open(shop, subscribed.then_some(head)).await?, subscribed)) }
+    });
+    stream::iter(opening).buffer_unordered(OPENING).try_collect().await
+}
+
+/// A socket to the back-office; one that waits for the events after a position, if there is one.
+async fn open(shop: &Shop, after: Option<i64>) -> anyhow::Result<Socket> {
+    let url = shop.ready("url").replace("http://", "ws://") + "/admin/graphql";
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
+    let config = WebSocketConfig::default().read_buffer_size(1 << 10).write_buffer_size(0);
+    let (mut socket, _) = connect_async_with_config(request, Some(config), true).await?;
+    let authorization = format!("Bearer {}", shop.ready("admin_token"));
+    let init = json!({ "type": "connection_init", "payload": { "authorization": authorization } });
+    socket.send(Message::text(init.to_string())).await?;
+    let answer = timeout(PATIENCE, socket.next()).await?.context("it was closed")??;
+    ensure!(answer.to_text()?.contains("connection_ack"), "{answer:?}");
+    if let Some(after) = after {
+        let query = format!("subscription {{ eventAppended(after: {after}) {{ position }} }}");
+        let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": query } });
+        socket.send(Message::text(subscribe.to_string())).await?;
+    }
+    Ok(socket)
+}
+
+/// Reads a socket, which answers its pings, and tells the positions of the events that come. Returns why it ended.
+async fn keep(mut socket: Socket, told: Option<mpsc::UnboundedSender<i64>>) -> String {
+    loop {
+        let message = match socket.next().await {
+            Some(Ok(message)) => message,
+            ended => return format!("{ended:?}"),
+        };
+        let Message::Text(text) = &message else {
+            if message.is_close() {
+                return format!("{message:?}");
+            }
+            continue;
+        };
+        let event: Value = serde_json::from_str(text).unwrap_or_default();
+        match (event["payload"]["data"]["eventAppended"]["position"].as_i64(), &told) {
+            (Some(position), Some(told)) => drop(told.send(position)),
+            _ => return format!("an answer that nobody asked for: {text}"),
+        }
+    }
+}
+
+async fn receive_stock(shop: &Shop) -> anyhow::Result<Value> {
+    let body = json!({ "sku": "oat", "quantity": 1 });
+    let answer = shop.command_as(shop.ready("admin_token"), "ReceiveStock", Uuid::nil(), &body).await;
+    ensure!(answer.status == 200, "{answer:?}");
+    Ok(answer.body)
+}
+
+fn position(receipt: &Value) -> anyhow::Result<i64> {
+    receipt["position"].as_i64().context("a receipt has a position")
+}
+
+/// Asks for the stock, as it is at a position.
+async fn see(shop: &Shop, position: i64) -> anyhow::Result<()> {
+    let query = format!("{{ stock(sku: \"oat\", minPosition: {position}) {{ onHand }} }}");
+    let answer = shop.graphql("/admin/graphql", Some(shop.ready("admin_token")), &query, &json!({})).await;
+    ensure!(answer.body["data"]["stock"][0]["onHand"].is_i64(), "{answer:?}");
+    Ok(())
+}
