@@ -3,8 +3,9 @@
 
 mod contract;
 
-use daybook_event_store::{AsOf, Daybook, Filter, Outcome, StoreSettings};
+use daybook_event_store::{AsOf, Daybook, Filter, Outcome, Step, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
+use uuid::Uuid;
 
 use self::contract::write;
 
@@ -38,7 +39,7 @@ async fn a_value_that_cannot_be_kept_fails_its_unit_and_what_rests_on_it() {
     let book = book().await;
     let mut appender = book.book.appender().await.expect("it connects");
     let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
-        let Step::Write(mut unit) = write(id, reads, writes) else { unreachable!("it writes") };
+        let Step::Write(mut unit) = write(id, reads, writes) else { panic!("it writes") };
         unit.events[0].data = "{".to_owned();
         Step::Write(unit)
     };
