@@ -128,7 +128,7 @@ pub fn run(seed: u64, tells: bool) -> Verdict {
     match ended {
         Err(stuck) => Verdict::broken(stuck.to_string(), told),
         Ok(false) => Verdict::broken("a bus did not stop by itself".to_owned(), told),
-        Ok(true) => judge(&book.tables(), shop.history().taken().0, told),
+        Ok(true) => judge(&book.tables(), &shop.history().taken().0, told),
     }
 }
 
@@ -152,10 +152,10 @@ async fn story(place: Place, shop: Shop, mut processes: Processes, plan: Plan, m
     processes.stop().await
 }
 
-fn judge(tables: &Tables, calls: Vec<Call>, told: Told) -> Verdict {
+fn judge(tables: &Tables, calls: &[Call], told: Told) -> Verdict {
     let book = read(tables);
-    let mut checks = check::told(&book, &calls, &[]);
-    checks.push(surely_not(&book, &calls));
+    let mut checks = check::told(&book, calls, &[]);
+    checks.push(surely_not(&book, calls));
     let attempts = calls.iter().flat_map(|call| &call.attempts);
     let mut verdict = Verdict { told, checks, ..Verdict::default() };
     for attempt in attempts {
