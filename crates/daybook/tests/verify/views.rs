@@ -38,7 +38,8 @@ async fn every_corruption_of_a_view_is_named() {
     shop.assert_named("public.parked_events", &aside, &[("nothing is parked", &*first)]).await;
 
     // As far as the relay knows there is more for the carts, and nobody takes it in.
-    let more = "UPDATE relay_partitions SET last_position = last_position + 1000 WHERE topic = 'daybook.cart.events.v1'";
+    let more =
+        "UPDATE relay_partitions SET last_position = last_position + 1000 WHERE topic = 'daybook.cart.events.v1'";
     shop.assert_named("public.relay_partitions", more, &[("no view stands still", "cart shows position ")]).await;
 
     let cart = view("cart");
