@@ -18,10 +18,6 @@ use crate::{
 struct Cli {
     /// A configuration file; `daybook config` prints one with everything that can be said in it.
     #[arg(long, env = "DAYBOOK_CONFIG", global = true, value_name = "FILE")]
-    #[expect(
-        dead_code,
-        reason = "it was read before, since the defaults of all flags are in it; here it is described"
-    )]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

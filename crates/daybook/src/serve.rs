@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use axum::{
-    Json, Router,
+    Json,
     http::{StatusCode, Uri},
     response::IntoResponse,
     routing::get,
