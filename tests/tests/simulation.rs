@@ -5,7 +5,7 @@ use daybook_tests::simulation::{bus, consumer, seeds::all_hold};
 #[test]
 fn the_bus_keeps_its_promises_whatever_happens_in_whatever_order() {
     let test = "the_bus_keeps_its_promises_whatever_happens_in_whatever_order";
-    let all = all_hold(test, 2_000, bus::run);
+    let all = all_hold(test, 800, bus::run);
     if std::env::var_os("DAYBOOK_SEED").is_none() {
         for check in all
             .checks
@@ -30,7 +30,7 @@ fn the_same_seed_is_the_same_story() {
 #[test]
 fn a_consumer_takes_everything_in_once_whatever_happens_in_whatever_order() {
     let test = "a_consumer_takes_everything_in_once_whatever_happens_in_whatever_order";
-    let all = all_hold(test, 1_000, consumer::run);
+    let all = all_hold(test, 2_000, consumer::run);
     if std::env::var_os("DAYBOOK_SEED").is_none() {
         for check in &all.checks {
             assert!(check.checked > 0, "nothing was checked: {}", check.name);

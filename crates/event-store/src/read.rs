@@ -139,9 +139,35 @@ impl Daybook {
         after: i64,
         up_to: i64,
     ) -> Result<impl Stream<Item = Result<RecordedEvent, StoreError>> + Send + use<>, StoreError> {
+        self.scan_where(after, up_to, "true").await
+    }
+
+    /// The same, but only the streams whose name begins with one of these prefixes and a `-`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed, at the start or on the way.
+    pub async fn scan_streams(
+        &self,
+        after: i64,
+        up_to: i64,
+        prefixes: &[&str],
+    ) -> Result<impl Stream<Item = Result<RecordedEvent, StoreError>> + Send + use<>, StoreError> {
+        // A statement without parameters, so they are quoted here.
+        let begins = |prefix: &&str| format!("starts_with(stream_id, '{}-')", prefix.replace('\'', "''"));
+        let wanted = prefixes.iter().map(begins).collect::<Vec<_>>().join(" OR ");
+        self.scan_where(after, up_to, if wanted.is_empty() { "false" } else { &wanted }).await
+    }
+
+    async fn scan_where(
+        &self,
+        after: i64,
+        up_to: i64,
+        wanted: &str,
+    ) -> Result<impl Stream<Item = Result<RecordedEvent, StoreError>> + Send + use<>, StoreError> {
         let client = self.pool.get().await?;
         let sql = format!(
-            "COPY (SELECT {COLUMNS} FROM events WHERE position > {after} AND position <= {up_to} ORDER BY position)
+            "COPY (SELECT {COLUMNS} FROM events WHERE position > {after} AND position <= {up_to} AND ({wanted})
+                   ORDER BY position)
              TO STDOUT (FORMAT binary)"
         );
         let rows = tokio_postgres::binary_copy::BinaryCopyOutStream::new(client.copy_out(&sql).await?, &COPIED);

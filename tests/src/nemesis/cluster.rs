@@ -1,18 +1,21 @@
 //! The engine as it runs for real: one process a role, one PostgreSQL, one broker, and a network between them that can be disturbed.
 
+mod commands;
+mod server;
+
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use daybook::embedded::postgres::{Postgres, PostgresSettings};
 use daybook_access::Keys;
 use nix::sys::signal::Signal;
-use tokio_postgres::{Client, NoTls, config::Host};
+use tokio_postgres::{Client, NoTls};
 
+use self::server::{target, through, with_disk};
 use super::{
     broker::{self, Broker, after},
     database,
@@ -20,6 +23,8 @@ use super::{
     process::Process,
     proxy::{Network, Proxy, Speech, Target},
 };
+
+pub use self::commands::Begin;
 
 /// How long a process may take to be ready. A machine that is busy is slow; a process that hangs never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -151,7 +156,9 @@ impl Cluster {
     }
 
     /// The disk under the tables of the book, or why there is none of our own.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Why there is none.
     pub const fn disk(&self) -> Result<&Disk, &String> {
         self.disk.as_ref()
     }
@@ -192,15 +199,7 @@ impl Cluster {
     /// # Errors
     /// When it cannot be run.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
-        let Begin { binary, directory, surroundings } = self.commands();
-        let mut command = Command::new(binary);
-        let output = command.args(args).envs(surroundings).current_dir(directory).stdin(Stdio::null()).output()?;
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        if printed.is_empty() {
-            return Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()));
-        }
-        Ok((code, printed))
+        self.commands().run(args)
     }
 
     /// How to run commands of the binary beside the cluster.
@@ -401,54 +400,4 @@ impl Cluster {
         self.members.clear();
         Ok(self.postgres.stop().await?)
     }
-}
-
-/// How to run commands of the binary beside a cluster, in processes of their own.
-pub struct Begin {
-    binary: PathBuf,
-    directory: PathBuf,
-    surroundings: [(&'static str, String); 5],
-}
-
-impl Begin {
-    /// Starts one, with its log in a file.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub fn command(&self, args: &[&str], log: &str) -> anyhow::Result<Process> {
-        let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
-        Process::start_with(&self.binary, &args, &self.directory.join(log), &self.surroundings)
-    }
-}
-
-/// Puts the database on a disk of its own.
-async fn with_disk(directory: &Path, url: &str) -> anyhow::Result<Disk> {
-    let cluster = directory.join("postgres/cluster");
-    let disk = Disk::mount(directory.join("postgres/tablespace"), &cluster)?;
-    let mut config: tokio_postgres::Config = url.parse()?;
-    let database = config.get_dbname().context("there is a database")?.to_owned();
-    let (sql, connection) = config.dbname("postgres").connect(NoTls).await?;
-    tokio::spawn(connection);
-    disk.carry(&sql, &database).await?;
-    Ok(disk)
-}
-
-/// Where a proxy in front of PostgreSQL leads.
-fn target(url: &str) -> anyhow::Result<Target> {
-    let config: tokio_postgres::Config = url.parse()?;
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    match config.get_hosts().first() {
-        Some(Host::Unix(directory)) => Ok(Target::Socket(directory.join(format!(".s.PGSQL.{port}")))),
-        Some(Host::Tcp(host)) => Ok(Target::Port(format!("{host}:{port}").parse()?)),
-        None => bail!("PostgreSQL has no address"),
-    }
-}
-
-/// The same database, through a proxy, under the name of whoever connects.
-fn through(url: &str, proxy: &Proxy, name: &str) -> anyhow::Result<String> {
-    let config: tokio_postgres::Config = url.parse()?;
-    let user = config.get_user().context("there is a user")?;
-    let password = config.get_password().map(|word| format!(":{}", String::from_utf8_lossy(word))).unwrap_or_default();
-    let database = config.get_dbname().context("there is a database")?;
-    Ok(format!("postgresql://{user}{password}@{}/{database}?application_name={name}", proxy.address()))
 }

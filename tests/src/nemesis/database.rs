@@ -50,17 +50,33 @@ pub async fn drop_ballast(sql: &Client) -> anyhow::Result<()> {
 /// When it does not run.
 pub fn processes(cluster: &Path) -> anyhow::Result<Vec<Pid>> {
     let first = first_process(cluster)?;
-    let mut processes = vec![first];
-    let table = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().context("ps cannot be run")?;
-    for line in String::from_utf8_lossy(&table.stdout).lines() {
-        let mut numbers = line.split_whitespace().map(str::parse::<i32>);
-        if let (Some(Ok(process)), Some(Ok(parent))) = (numbers.next(), numbers.next())
-            && parent == first.as_raw()
-        {
-            processes.push(Pid::from_raw(process));
+    let table = match fs::read_dir("/proc") {
+        Ok(entries) => entries.flatten().filter_map(|entry| parentage(&entry.path())).collect(),
+        // Systems that are not Linux.
+        Err(_) => {
+            Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().map(|table| parentages(&table.stdout))?
         }
-    }
-    Ok(processes)
+    };
+    let children = table.into_iter().filter(|(_, parent)| *parent == first.as_raw());
+    Ok(std::iter::once(first).chain(children.map(|(child, _)| Pid::from_raw(child))).collect())
+}
+
+/// A process and its parent, as `/proc` tells it; none when it has ended meanwhile.
+fn parentage(entry: &Path) -> Option<(i32, i32)> {
+    let process = entry.file_name()?.to_str()?.parse().ok()?;
+    let stat = fs::read_to_string(entry.join("stat")).ok()?;
+    // Behind the name, which may hold anything, come the state and the parent.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some((process, rest.split(' ').nth(1)?.parse().ok()?))
+}
+
+fn parentages(table: &[u8]) -> Vec<(i32, i32)> {
+    let table = String::from_utf8_lossy(table);
+    let lines = table.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    });
+    lines.collect()
 }
 
 fn first_process(cluster: &Path) -> anyhow::Result<Pid> {
@@ -142,4 +158,23 @@ pub fn limit_files_here(bytes: &str) -> anyhow::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub fn limit_files_here(_: &str) -> anyhow::Result<()> {
     anyhow::bail!("to change the limits of others is a thing of Linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_of_a_server_are_found() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::write(directory.path().join("postmaster.pid"), format!("{}\n", std::process::id())).expect("a file");
+        let mut child = Command::new("sleep").arg("60").spawn().expect("a child");
+        let found = processes(directory.path()).expect("they are listed");
+        child.kill().expect("it is ours");
+        child.wait().expect("it ends");
+        let id = |id: u32| Pid::from_raw(i32::try_from(id).expect("it fits"));
+        assert_eq!(found.first(), Some(&id(std::process::id())));
+        assert!(found.contains(&id(child.id())), "{found:?}");
+        assert_eq!(parentages(b"  1  0\n 12   1\n"), [(1, 0), (12, 1)]);
+    }
 }

@@ -26,10 +26,17 @@ pub struct Rebuilds {
 
 impl Rebuilds {
     /// Begins, by chance that can be repeated.
-    #[must_use]
-    pub fn begin(cluster: &Cluster, random: Random) -> Self {
+    ///
+    /// # Errors
+    /// When the views cannot be listed. Nobody may have been harmed yet.
+    pub fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
         let (enough, told) = watch::channel(false);
-        Self { work: tokio::spawn(work(cluster.commands(), random, told)), enough }
+        let (_, listed) = cluster.run(&["views", "list", "--json"])?;
+        let listed: Value = serde_json::from_str(&listed).with_context(|| format!("views are not listed: {listed}"))?;
+        let names = listed.as_array().into_iter().flatten().filter_map(|view| view["name"].as_str().map(str::to_owned));
+        let names: Vec<_> = names.collect();
+        ensure!(!names.is_empty(), "there are no views");
+        Ok(Self { work: tokio::spawn(work(cluster.commands(), names, random, told)), enough })
     }
 
     /// Lets the last one come to its end, and tells how many did. One that never does is a violation.
@@ -42,9 +49,13 @@ impl Rebuilds {
     }
 }
 
-async fn work(begin: Begin, mut random: Random, mut enough: watch::Receiver<bool>) -> anyhow::Result<Check> {
+async fn work(
+    begin: Begin,
+    views: Vec<String>,
+    mut random: Random,
+    mut enough: watch::Receiver<bool>,
+) -> anyhow::Result<Check> {
     let mut check = Check::new("every rebuild of a view comes to its end");
-    let views = views(&begin).await?;
     for view in views.iter().cycle() {
         let mut ended = None;
         for _ in 0..TRIES {
@@ -84,16 +95,4 @@ async fn rebuilt(begin: &Begin, view: &str, killed_after: Option<Duration>) -> a
         tokio::time::sleep(look).await;
         waited += look;
     }
-}
-
-async fn views(begin: &Begin) -> anyhow::Result<Vec<String>> {
-    let mut process = begin.command(&["views", "list", "--json"], "views.log")?;
-    while process.ended()?.is_none() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let listed: Value = serde_json::from_str(&process.said()).context("views are listed as JSON")?;
-    let names = listed.as_array().into_iter().flatten().filter_map(|view| view["name"].as_str().map(str::to_owned));
-    let names: Vec<_> = names.collect();
-    ensure!(!names.is_empty(), "there are no views");
-    Ok(names)
 }

@@ -3,31 +3,23 @@
 
 mod contract;
 
-use std::path::PathBuf;
-
-use daybook::embedded::postgres::{Postgres, PostgresSettings};
-use daybook_event_store::{AsOf, Daybook, Filter, Outcome, StoreSettings};
-use daybook_tests::{binary, directory};
-use tempfile::TempDir;
+use daybook_event_store::{AsOf, Daybook, Filter, Outcome, Step, StoreSettings};
+use daybook_test_postgres::{TestDatabase, database};
+use uuid::Uuid;
 
 use self::contract::write;
 
 struct Book {
     book: Daybook,
-    _postgres: Postgres,
-    _directory: TempDir,
+    _database: TestDatabase,
 }
 
 async fn book() -> Book {
-    let directory = directory();
-    let supervisor: Option<PathBuf> = Some(binary());
-    let data_dir = directory.path().join("data");
-    let postgres =
-        Postgres::start(&PostgresSettings { data_dir, durable: false, supervisor }).await.expect("it starts");
-    let database_url = postgres.database_url().to_owned();
+    let database = database().await;
+    let database_url = database.url().to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 8 }).expect("the URL is right");
     book.migrate().await.expect("the schema can be made");
-    Book { book, _postgres: postgres, _directory: directory }
+    Book { book, _database: database }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +39,7 @@ async fn a_value_that_cannot_be_kept_fails_its_unit_and_what_rests_on_it() {
     let book = book().await;
     let mut appender = book.book.appender().await.expect("it connects");
     let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
-        let Step::Write(mut unit) = write(id, reads, writes) else { unreachable!("it writes") };
+        let Step::Write(mut unit) = write(id, reads, writes) else { panic!("it writes") };
         unit.events[0].data = "{".to_owned();
         Step::Write(unit)
     };

@@ -91,7 +91,31 @@ impl Caller {
     }
 
     async fn answered(&mut self, command: &str, body: String) -> anyhow::Result<Call> {
-        let request = Request::post(format!("/commands/{command}"))
+        let (status, _) = self.post(&format!("/commands/{command}"), body).await?;
+        Ok(match status {
+            200 => Call::Done,
+            422 => Call::Refused,
+            _ => Call::Failed,
+        })
+    }
+
+    /// Asks a GraphQL endpoint, and reads the whole answer; one with errors has failed.
+    pub(super) async fn ask(&mut self, path: &str, body: String) -> Call {
+        match self.post(path, body).await {
+            Ok((200, answer)) if answer.starts_with(b"{\"data\":{") && !contains(&answer, b"\"errors\":") => Call::Done,
+            Ok((status, answer)) => {
+                tracing::debug!(status, answer = %String::from_utf8_lossy(&answer), "a query failed");
+                Call::Failed
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a query failed");
+                Call::Failed
+            }
+        }
+    }
+
+    async fn post(&mut self, path: &str, body: String) -> anyhow::Result<(u16, Bytes)> {
+        let request = Request::post(path)
             .header("host", &self.host)
             .header("authorization", &self.authorization)
             .header("content-type", "application/json")
@@ -99,13 +123,12 @@ impl Caller {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await.context("no answer")?;
         let status = response.status().as_u16();
-        response.into_body().collect().await?;
-        Ok(match status {
-            200 => Call::Done,
-            422 => Call::Refused,
-            _ => Call::Failed,
-        })
+        Ok((status, response.into_body().collect().await?.to_bytes()))
     }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 fn no_delay(connection: &mut TcpStream) {

@@ -32,7 +32,7 @@ pub(super) struct Tally {
     /// Calls that failed.
     pub(super) failed: u64,
     /// How long each call that was done took, in microseconds; ends at more than an hour.
-    took: Vec<u32>,
+    pub(super) took: Vec<u32>,
     /// For how long it was measured: up to the last call that was done.
     pub(super) elapsed: Duration,
 }

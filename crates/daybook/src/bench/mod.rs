@@ -5,9 +5,14 @@ mod append;
 mod ceiling;
 mod end_to_end;
 mod flash_sale;
+mod history;
 mod http;
 mod load;
 mod place_order;
+mod query;
+mod rebuild;
+mod relay;
+mod replay;
 mod report;
 mod shop;
 mod stage;
@@ -31,6 +36,9 @@ pub struct Args {
     /// For how long to measure.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
+    /// How many events the book has that is replayed, rebuilt from or published.
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
+    events: i64,
     /// Measure on this PostgreSQL, in a database of its own that is dropped afterwards, instead of a private one.
     #[arg(long, env = "DATABASE_URL")]
     database_url: Option<String>,
@@ -49,6 +57,14 @@ enum What {
     FlashSale,
     /// From the answer of a command to its row in the read model, at a steady 500 orders a second.
     EndToEnd,
+    /// Reading the whole book, and folding every stream.
+    Replay,
+    /// Building every view from the book.
+    Rebuild,
+    /// GraphQL queries over HTTP.
+    Query,
+    /// Publishing the book to Kafka.
+    Relay,
 }
 
 /// Measures.
@@ -70,5 +86,9 @@ async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
         What::PlaceOrder => place_order::measure(stage, args.clients, time).await,
         What::FlashSale => flash_sale::measure(stage, args.clients, time).await,
         What::EndToEnd => end_to_end::measure(stage, args.clients, time).await,
+        What::Replay => replay::measure(stage, args.events).await,
+        What::Rebuild => rebuild::measure(stage, args.events).await,
+        What::Query => query::measure(stage, args.clients, time).await,
+        What::Relay => relay::measure(stage, args.events).await,
     }
 }

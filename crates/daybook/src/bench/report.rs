@@ -1,10 +1,19 @@
 //! What a measurement says: a table for people, one JSON object for machines.
 
+use std::time::Duration;
+
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::load::Tally;
+
+/// How many a second.
+pub(super) fn per_second(count: i64, time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let count = count as f64;
+    count / time.as_secs_f64()
+}
 
 /// What the bare database does with the same writes, measured in the same run.
 #[derive(Debug, Serialize)]
@@ -37,8 +46,6 @@ pub(super) struct Report {
 impl Report {
     /// A report of what callers have seen, and how many events they wrote.
     pub(super) fn new(bench: &'static str, clients: u32, tally: &Tally, events: i64, ceiling: Ceiling) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let events = events as f64;
         let [p50_ms, p99_ms] = tally.percentiles([50, 99]);
         Self {
             bench,
@@ -46,7 +53,7 @@ impl Report {
             seconds: tally.elapsed.as_secs_f64(),
             commands: tally.done,
             commands_per_s: tally.per_second(),
-            events_per_s: events / tally.elapsed.as_secs_f64(),
+            events_per_s: per_second(events, tally.elapsed),
             p50_ms,
             p99_ms,
             refused: tally.refused,

@@ -15,6 +15,9 @@ use super::EdgeLimits;
 /// How many are told at once that there is no room for them. Others are not even told.
 const LAST_WORDS: usize = 64;
 
+/// How many connections each address has.
+type ByAddress = Mutex<HashMap<IpAddr, usize>>;
+
 /// There is no room for another connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -39,7 +42,7 @@ pub(super) struct Connections {
     all: Arc<Semaphore>,
     last_words: Arc<Semaphore>,
     per_address: usize,
-    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    by_address: Arc<ByAddress>,
     proxies: TrustedProxies,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Connections {
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
     /// Where it is counted, unless it is a proxy's or only told that there is no room.
-    counted: Option<(IpAddr, Arc<Mutex<HashMap<IpAddr, usize>>>)>,
+    counted: Option<(IpAddr, Arc<ByAddress>)>,
 }
 
 impl Connections {

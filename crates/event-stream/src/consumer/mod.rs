@@ -41,6 +41,9 @@ pub enum EffectError {
     /// The database failed; it is tried again.
     #[error("the database failed: {}", daybook_event_store::chain(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// A row cannot be put into words for the database.
+    #[error("a row cannot be written: {0}")]
+    Row(#[from] serde_json::Error),
     /// This consumer is not wanted any more: its view has a newer version.
     #[error("this consumer is retired")]
     Retired,

@@ -6,11 +6,14 @@ use std::{
 };
 
 use daybook_event_store::{AsOf, Daybook, RecordedEvent, StoreError};
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
 use super::{ConsumerError, Effect, EffectError};
+
+/// The reason of those that are parked because of another.
+pub const BEHIND: &str = "an earlier event of the stream is parked";
 
 /// A parked event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -155,7 +158,7 @@ pub(super) async fn attempt(
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
     let streams = begin(transaction, consumer).await?;
-    let (aside, taken) = set_aside(events, &streams, poisoned);
+    let (aside, taken) = divide(events, &streams, poisoned);
     effect.apply(transaction, &taken).await?;
     park(transaction, consumer, &aside, poisoned).await?;
     Ok(())
@@ -164,7 +167,7 @@ pub(super) async fn attempt(
 /// Which events of a batch are to be parked, since their stream is, or is poisoned from there on; and the others, which are to be
 /// taken in.
 #[must_use]
-pub fn set_aside<'e>(
+pub fn divide<'e>(
     events: &'e [RecordedEvent],
     streams: &HashSet<String>,
     poisoned: &Poisoned,
@@ -203,18 +206,34 @@ async fn park(
     events: &[&RecordedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), tokio_postgres::Error> {
-    const BEHIND: &str = "an earlier event of the stream is parked";
     if events.is_empty() {
         return Ok(());
     }
+    let parked = events.iter().map(|event| ParkedEvent {
+        consumer: consumer.to_owned(),
+        position: event.position,
+        stream_id: event.stream_id.clone(),
+        reason: match poisoned.0.get(&event.stream_id) {
+            Some((position, reason)) if *position == event.position => reason.clone(),
+            _ => BEHIND.to_owned(),
+        },
+    });
+    set_aside(transaction, consumer, &parked.collect::<Vec<_>>()).await
+}
+
+/// Parks events of a consumer that has not taken them in, nor anything behind them in their streams.
+///
+/// # Errors
+/// When the database failed.
+pub async fn set_aside(
+    client: &impl GenericClient,
+    consumer: &str,
+    events: &[ParkedEvent],
+) -> Result<(), tokio_postgres::Error> {
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     let streams: Vec<&str> = events.iter().map(|event| event.stream_id.as_str()).collect();
-    let reason = |event: &&RecordedEvent| match poisoned.0.get(&event.stream_id) {
-        Some((position, reason)) if *position == event.position => reason.as_str(),
-        _ => BEHIND,
-    };
-    let reasons: Vec<&str> = events.iter().map(reason).collect();
-    transaction
+    let reasons: Vec<&str> = events.iter().map(|event| event.reason.as_str()).collect();
+    client
         .execute(
             "INSERT INTO parked_events (consumer, position, stream_id, reason)
              SELECT $1, p.position, p.stream_id, p.reason

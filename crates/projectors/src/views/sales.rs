@@ -1,8 +1,6 @@
 //! What sales figures count: an order counts from when it is placed until it is cancelled. A view of sales keeps a row per order
 //! that says what it contributes; when that changes, the difference goes to the sums.
 
-use std::collections::{BTreeMap, btree_map::Entry};
-
 use chrono::NaiveDate;
 use daybook_domain::{
     Currency, Event, Money, Quantity,
@@ -14,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{Key, key};
 use crate::{
-    store::{Row, Store},
+    store::{Row, Store, Sum},
     view::Recorded,
 };
 
@@ -62,31 +60,19 @@ pub(super) trait Contribution: Row<Key = Key> {
     fn parts(&self, times: i64) -> Vec<Self::Sum>;
 }
 
-/// A row of sums.
-pub(super) trait Sum: Row {
-    fn key(&self) -> Self::Key;
-
-    fn add(&mut self, part: &Self);
-}
-
 /// Takes events in: into the contributions of their orders, and from there into the sums.
 pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Recorded]) -> Result<(), EffectError> {
-    let changes = store.fold(events, |event| matters(event).then(|| key(event)).flatten(), fold::<C>).await?;
-    let mut sums: BTreeMap<<C::Sum as Row>::Key, C::Sum> = BTreeMap::new();
+    let changes = store.changes(events, |event| matters(event).then(|| key(event)).flatten(), fold::<C>).await?;
+    let mut parts = Vec::with_capacity(changes.len());
     for (before, after) in changes {
         for (row, times) in [(before, -1), (after, 1)] {
             let Some(mut row) = row else { continue };
             // A row that does not count still makes its sums, so that the table does not depend on how events came in batches.
             let times = if *row.counted() { times } else { 0 };
-            for part in row.parts(times) {
-                match sums.entry(part.key()) {
-                    Entry::Vacant(entry) => drop(entry.insert(part)),
-                    Entry::Occupied(mut entry) => entry.get_mut().add(&part),
-                }
-            }
+            parts.extend(row.parts(times));
         }
     }
-    store.add(&sums.into_values().collect::<Vec<_>>()).await
+    store.add(parts).await
 }
 
 fn matters(recorded: &Recorded) -> bool {

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     order::Key,
-    sales::{self, Contribution, Sale, Sum},
+    sales::{self, Contribution, Sale},
 };
-use crate::{store::Row, view::ViewSpec};
+use crate::{
+    store::{Row, Sum},
+    view::ViewSpec,
+};
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "sales_by_day",

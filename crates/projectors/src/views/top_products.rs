@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     order::Key,
-    sales::{self, Contribution, Sale, SoldLine, Sum},
+    sales::{self, Contribution, Sale, SoldLine},
 };
-use crate::{store::Row, view::ViewSpec};
+use crate::{
+    store::{Row, Sum},
+    view::ViewSpec,
+};
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",

@@ -1,8 +1,11 @@
 //! Rebuilding: beside the old version, and nobody who reads or writes meanwhile notices.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use daybook_event_store::Daybook;
@@ -12,11 +15,12 @@ use daybook_projectors::{
     views,
 };
 use daybook_test_postgres::TestDatabase;
-use tokio::sync::Notify;
+use serde_json::json;
+use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    facts::day,
-    world::{PARTITIONS, Running, Writer, assert_views_equal, book, topology, until, world},
+    facts::{claim, day, order},
+    world::{PARTITIONS, PATIENCE, Running, Writer, assert_views_equal, book, has_passed, topology, until, world},
 };
 
 /// The most events that a rebuild may fold at once.
@@ -86,6 +90,34 @@ fn read_all_the_time(database: &TestDatabase, queries: &Arc<AtomicUsize>) -> Run
     })
 }
 
+/// Reads what it has seen written, by its position, again and again: once a view says that it has passed a position, it shows all
+/// orders up to there, whichever version it is.
+fn read_with_tokens(database: &TestDatabase, book: &Daybook, queries: &Arc<AtomicUsize>) -> Running {
+    let (database, book, queries) = (database.clone(), book.clone(), Arc::clone(queries));
+    Running::start(|stop| async move {
+        let client = database.connect().await;
+        let written = "SELECT position, (SELECT count(*) FROM events e WHERE e.type = 'OrderPlaced' AND e.position <= head.position)
+                       FROM head";
+        while !stop.is_cancelled() {
+            let row = client.query_one(written, &[]).await.expect("an answer");
+            let (position, orders): (i64, i64) = (row.get(0), row.get(1));
+            for (view, table) in
+                [("order", "orders"), ("customer_orders", "customer_orders"), ("sales_by_day", "sales_orders")]
+            {
+                let began = Instant::now();
+                while !has_passed(&book, view, position).await {
+                    assert!(began.elapsed() < PATIENCE, "{view} has not passed {position}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let sql = format!("SELECT count(*) FROM read.{table}");
+                let shown: i64 = client.query_one(&sql, &[]).await.expect("no query fails").get(0);
+                assert!(shown >= orders, "{view} shows {shown} of {orders} orders up to position {position}");
+                queries.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    })
+}
+
 fn write_all_the_time(mut writer: Writer, first: usize) -> Running<Writer> {
     Running::start(|stop| async move {
         let mut next = first;
@@ -105,7 +137,8 @@ async fn views_are_rebuilt_while_they_are_written_and_read() {
     let (relay, projectors) = (world.relay(), world.projectors("one"));
     world.views_are_up_to_date().await;
     let queries = Arc::new(AtomicUsize::new(0));
-    let readers = [read_all_the_time(&world.database, &queries), read_all_the_time(&world.database, &queries)];
+    let readers =
+        [read_all_the_time(&world.database, &queries), read_with_tokens(&world.database, &world.book, &queries)];
     let writer = write_all_the_time(Writer::of(&world.book).await, 1_000_000);
     for view in ["order", "stock", "sales_by_day", "product"] {
         let before = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
@@ -114,6 +147,14 @@ async fn views_are_rebuilt_while_they_are_written_and_read() {
         assert_eq!(schemas(&world.database, view).await, [format!("{view}_v2")]);
         let after = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
         assert!(after.0 > before.0 && after.1 > before.1, "{view}: read and written meanwhile: {before:?} {after:?}");
+    }
+    let mut rebuilding = JoinSet::new();
+    for view in views::ALL {
+        let book = world.book.clone();
+        rebuilding.spawn(async move { rebuild_view(&book, view.name).await });
+    }
+    while let Some(version) = rebuilding.join_next().await {
+        assert!([2, 3].contains(&version.expect("no panic")), "all at once, beside each other");
     }
     writer.stop().await;
     for reader in readers {
@@ -225,4 +266,33 @@ async fn a_reader_who_takes_long_holds_up_the_swap_but_no_other_reader() {
     assert_eq!(rebuilding.await.expect("no panic"), 2);
     reader.stop().await;
     assert_views_equal(&book).await;
+}
+
+#[tokio::test]
+async fn rows_that_do_not_fit_in_memory_are_written_and_found_again() {
+    let (database, book, mut writer) = long_book().await;
+    // What they knew of earlier is touched again: rows change, sums grow, claims end.
+    let later = (0..1_700).filter(|nr| nr % 3 != 0).flat_map(|nr| {
+        let sku = format!("sku{}", nr % 11);
+        [order("OrderConfirmed", nr, &json!({})), claim("ReservationCommitted", &sku, nr, 1, &json!({}))]
+    });
+    writer.write(&later.collect::<Vec<_>>()).await;
+    build_all(&book).await;
+    for view in views::ALL {
+        let version = rebuild::rebuild_within(&book, &topology(), view, 1, &|_, _| {}).await;
+        assert_eq!(version.expect("it can be rebuilt"), 2, "{}", view.name);
+    }
+    assert_views_equal(&book).await;
+    let client = database.connect().await;
+    for view in views::ALL {
+        let sql = "SELECT array_agg(regexp_replace(indexdef, '_v[0-9]+\\.', '.') ORDER BY indexname)
+                   FROM pg_indexes WHERE schemaname = $1";
+        let rebuilt: Vec<String> = client.query_one(sql, &[&view.versioned(2)]).await.expect("an answer").get(0);
+        let make = format!("CREATE SCHEMA fresh; SET search_path = fresh; {}; SET search_path = public", view.ddl);
+        client.batch_execute(&make).await.expect("tables can be made");
+        let fresh: Vec<String> = client.query_one(sql, &[&"fresh"]).await.expect("an answer").get(0);
+        let of_view = |index: &String| index.replace("fresh.", &format!("{}.", view.name));
+        assert_eq!(rebuilt, fresh.iter().map(of_view).collect::<Vec<_>>(), "every index of {} is there", view.name);
+        client.batch_execute("DROP SCHEMA fresh CASCADE").await.expect("they can be dropped");
+    }
 }

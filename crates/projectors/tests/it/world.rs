@@ -22,7 +22,7 @@ use crate::facts::Fact;
 
 pub(crate) const PARTITIONS: i32 = 3;
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 

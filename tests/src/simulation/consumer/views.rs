@@ -9,7 +9,7 @@ use daybook_event_stream::{
     consumer::{
         ConsumerError,
         contract::{Checkpoint, Partition, Published},
-        parked::{Poisoned, set_aside},
+        parked::{Poisoned, divide},
     },
 };
 
@@ -65,7 +65,7 @@ impl Views {
         steps: &[OwnedStep],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
         let streams: HashSet<String> = self.parked.values().cloned().collect();
-        let (aside, taken) = set_aside(events, &streams, poisoned);
+        let (aside, taken) = divide(events, &streams, poisoned);
         if let Some(event) = taken.iter().find(|event| self.poison.contains(&event.position)) {
             let (position, reason) = (event.position, "it tastes bad".to_owned());
             return Err(EffectError::Poison { position, reason }.into());

@@ -1,12 +1,16 @@
 //! Building a view from the book, beside the one that is shown, and swapping them.
 //!
+//! Most of the book is [loaded](load) into tables without indexes; what was written meanwhile is folded in as a consumer does it.
 //! The book is read, and not Kafka, which may have forgotten. The new version catches up once more while the old one is held
 //! still, takes over its place in the stream, and is shown from the same commit on. Queries never stop, and never see half a
 //! view.
 
+pub(crate) mod indexes;
+mod load;
+pub(crate) mod writer;
+
 use std::time::Duration;
 
-use daybook_domain::Slice;
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
 use daybook_event_stream::{Effect, EffectError, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
@@ -21,10 +25,17 @@ use crate::{
 
 /// How many events are folded in one transaction.
 const CHUNK: usize = 5_000;
+/// How often a rebuild catches up before it swaps, however much is written meanwhile: what is missing then is folded while the old
+/// version is held still.
+const ROUNDS: usize = 5;
 /// How long those who read may have to wait while a swap waits for one who reads for longer.
 const SWAP_WAIT: &str = "200ms";
 /// How long a swap then leaves the way free.
 const SWAP_PAUSE: Duration = Duration::from_millis(500);
+
+/// How many bytes of events go into the rows that a rebuild holds in memory, unless it is said otherwise. A row takes a few times as
+/// much memory as the JSON of its events.
+pub const HELD_BYTES: usize = 64 << 20;
 
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
@@ -42,7 +53,7 @@ pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'stati
         }
         tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built anew");
     }
-    match rebuild_from(book, topology, view, shown, &|_, _| {}).await? {
+    match rebuild_from(book, topology, view, shown, HELD_BYTES, &|_, _| {}).await? {
         Some(version) => tracing::info!(view = view.name, version, "the view is built"),
         None => tracing::debug!(view = view.name, "another process has built the view"),
     }
@@ -66,9 +77,23 @@ pub async fn rebuild(
     view: &'static ViewSpec,
     progress: Progress<'_>,
 ) -> Result<i32, ViewError> {
+    rebuild_within(book, topology, view, HELD_BYTES, progress).await
+}
+
+/// Does the same, and holds rows in memory that come from so many bytes of events, at most and but for one batch.
+///
+/// # Errors
+/// [`ViewError`] when the book or the tables failed; then the view is as it was.
+pub async fn rebuild_within(
+    book: &Daybook,
+    topology: &Topology,
+    view: &'static ViewSpec,
+    held_bytes: usize,
+    progress: Progress<'_>,
+) -> Result<i32, ViewError> {
     loop {
         let shown = shown_version(book, view).await?;
-        if let Some(version) = rebuild_from(book, topology, view, shown, progress).await? {
+        if let Some(version) = rebuild_from(book, topology, view, shown, held_bytes, progress).await? {
             return Ok(version);
         }
     }
@@ -80,6 +105,7 @@ async fn rebuild_from(
     topology: &Topology,
     view: &'static ViewSpec,
     shown: Option<i32>,
+    held_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<Option<i32>, ViewError> {
     // One rebuild of a view at a time; the lock is the connection's.
@@ -91,7 +117,17 @@ async fn rebuild_from(
     let next = Projection::new(view, shown.unwrap_or(0) + 1);
     drop_all_but(&guard, view, shown).await?;
     make_tables(&mut guard, &next).await?;
-    let mut done = 0;
+    let mut done = match load::load(book, &next, held_bytes, progress).await {
+        Ok(done) => done,
+        Err(error) if is_refused(&error) => {
+            // One by one, so that it turns out which event it is.
+            tracing::warn!(view = view.name, %error, "the database refuses rows; the view is built in small steps");
+            drop_all_but(&guard, view, shown).await?;
+            make_tables(&mut guard, &next).await?;
+            0
+        }
+        Err(error) => return Err(error),
+    };
     loop {
         done = catch_up(book, &next, done, progress).await?;
         match swap(book, topology, &next, shown, done).await {
@@ -130,15 +166,25 @@ async fn make_tables(client: &mut Client, next: &Projection) -> Result<(), ViewE
     Ok(())
 }
 
-/// Folds the book until hardly anything is missing. Returns how far that is.
+/// Folds the book until hardly anything is missing, or as often as it makes sense. Returns how far that is.
 async fn catch_up(book: &Daybook, next: &Projection, mut done: i64, progress: Progress<'_>) -> Result<i64, ViewError> {
-    loop {
+    for _ in 0..ROUNDS {
         let head = book.head().await?.position;
         if head - done <= i64::try_from(CHUNK).unwrap_or(i64::MAX) {
-            return Ok(done);
+            break;
         }
         done = fold_up_to(book, next, done, head, progress).await?;
     }
+    Ok(done)
+}
+
+/// Whether the database has refused a row for what is in it (class 22) or because of another one (class 23).
+fn is_refused(error: &ViewError) -> bool {
+    let (ViewError::Store(StoreError::Database(error)) | ViewError::Effect(EffectError::Database(error))) = error
+    else {
+        return false;
+    };
+    error.code().is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"))
 }
 
 /// Folds the book into the new tables, a chunk a transaction.
@@ -149,20 +195,22 @@ async fn fold_up_to(
     head: i64,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
-    let events = book.scan(after, head).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    let events = book
+        .scan_streams(after, head, next.view.slice.stream_prefixes())
+        .await?
+        .try_chunks(CHUNK)
+        .map_err(|error| error.1);
     pin_mut!(events);
     let mut client = book.pool().get().await?;
-    let mut done = after;
     while let Some(chunk) = events.next().await {
         let chunk: Vec<RecordedEvent> = chunk?;
         let Some(last) = chunk.last().map(|event| event.position) else { continue };
         let mut transaction = client.transaction().await?;
-        take_in(&mut transaction, next, chunk).await?;
+        take_in(&mut transaction, next, &chunk).await?;
         transaction.commit().await?;
-        done = last;
-        progress(done, head);
+        progress(last, head);
     }
-    Ok(done)
+    Ok(head)
 }
 
 /// Shows the new version: what is still missing is folded while the old version is held still, and its place in the stream is
@@ -180,10 +228,11 @@ async fn swap(
     let mut transaction = client.transaction().await?;
     hold_still(&transaction, view).await?;
     let head = book.head().await?.position;
-    let missing = book.scan(done, head).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    let missing =
+        book.scan_streams(done, head, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(missing);
     while let Some(chunk) = missing.next().await {
-        take_in(&mut transaction, next, chunk?).await?;
+        take_in(&mut transaction, next, &chunk?).await?;
     }
     // Unlike what is built, which can be built again.
     transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
@@ -239,14 +288,13 @@ async fn take_place(
     Ok(())
 }
 
-/// Takes the events of the view's slice in. Poisoned streams are parked, as they are by a consumer.
+/// Takes events in. Poisoned streams are parked, as they are by a consumer.
 async fn take_in(
     transaction: &mut Transaction<'_>,
     next: &Projection,
-    mut events: Vec<RecordedEvent>,
+    events: &[RecordedEvent],
 ) -> Result<(), ViewError> {
-    events.retain(|event| Slice::of_stream(&event.stream_id) == Some(next.view.slice));
-    Ok(parked::take_in(transaction, &next.schema, &Building(next), &events).await?)
+    Ok(parked::take_in(transaction, &next.schema, &Building(next), events).await?)
 }
 
 /// A version that is not shown yet.

@@ -1,16 +1,17 @@
 //! `daybook views`: the read models.
 
+mod rebuild;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
-use daybook_projectors::{audit, rebuild, runner, view::ViewSpec, views};
+use daybook_projectors::{audit, runner, view::ViewSpec, views};
 
 use crate::{
     cli::Usage,
     config::{Connection, Topics},
-    progress,
 };
 
 /// The flags of `daybook views`.
@@ -31,11 +32,8 @@ pub struct Args {
 enum What {
     /// List them: version, position, lag.
     List,
-    /// Build the next version of one from the book, beside the one that is shown, and swap them.
-    Rebuild {
-        /// The view.
-        name: String,
-    },
+    /// Build the next version of some from the book, beside the one that is shown, and swap them.
+    Rebuild(rebuild::Args),
     /// Compare one with a fresh fold of the book.
     Verify {
         /// The view.
@@ -64,16 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let status = runner::status(&book).await?;
             print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
         }
-        What::Rebuild { name } => {
-            let bar = progress::bar(&format!("rebuilding {name}"), 0);
-            let version = rebuild::rebuild(&book, &topology, named(&name)?, &|done, of| {
-                bar.set_length(u64::try_from(of).unwrap_or(0));
-                bar.set_position(u64::try_from(done).unwrap_or(0));
-            })
-            .await?;
-            bar.finish_and_clear();
-            println!("{name} is shown in version {version}");
-        }
+        What::Rebuild(wanted) => rebuild::run(&book, &topology, wanted, args.json).await?,
         What::Verify { name } => {
             let audit = audit::verify(&book, &topology, named(&name)?).await?;
             print(args.json, &[&audit], &["checked", "violations", "first"])?;

@@ -1,0 +1,216 @@
+//! Folding the book into tables that nobody sees yet, as fast as the machine can: one task reads and understands events, one folds
+//! them into rows in memory, one writes the rows.
+//!
+//! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
+//! chunks of lines between the fold and the writer.
+
+use std::collections::HashSet;
+
+use daybook_domain::Slice;
+use daybook_event_store::{Daybook, RecordedEvent};
+use daybook_event_stream::{
+    EffectError,
+    consumer::parked::{self, ParkedEvent},
+};
+use futures::{TryStreamExt, pin_mut};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Progress,
+    indexes::Indexes,
+    writer::{Writer, WriterHandle},
+};
+use crate::{
+    ViewError,
+    runner::Projection,
+    store::{Store, building::Building},
+    view::Recorded,
+};
+
+/// How many positions are read by one statement: a snapshot that is held for long keeps the database from cleaning up behind
+/// those who write.
+const SPAN: i64 = 5_000;
+/// How many bytes of events are one batch, at most and but for the last event of it.
+const BATCH: usize = 4 << 20;
+/// How many batches may wait to be folded.
+const WAITING: usize = 2;
+/// What an event counts beside its JSON.
+const EVENT: usize = 256;
+/// How many positions are few enough to leave them to the swap.
+const FEW: i64 = 5_000;
+/// How often it is caught up with what is written meanwhile, at most.
+const ROUNDS: usize = 5;
+
+/// Loads the book into the empty tables of a version. Returns how far.
+pub(super) async fn load(
+    book: &Daybook,
+    next: &Projection,
+    held_bytes: usize,
+    progress: Progress<'_>,
+) -> Result<i64, ViewError> {
+    let writer = Writer::start(book.connect().await?);
+    let loaded = fold_all(book, next, held_bytes, writer.handle(), progress).await;
+    // What the writer says comes first: the others notice only that it is gone.
+    writer.stop().await?;
+    loaded
+}
+
+async fn fold_all(
+    book: &Daybook,
+    next: &Projection,
+    held_bytes: usize,
+    writer: WriterHandle,
+    progress: Progress<'_>,
+) -> Result<i64, ViewError> {
+    let reader = book.connect().await?;
+    let indexes = Indexes::take_away(&reader, &next.schema).await?;
+    let building = Building::new(next.schema.clone(), reader, writer, indexes);
+    let mut loading = Loading { book, next, building, poisoned: HashSet::new(), held_bytes, weight: 0, done: 0 };
+    for round in 0..ROUNDS {
+        let head = book.head().await?.position;
+        if round > 0 && head - loading.done <= FEW {
+            break;
+        }
+        loading.up_to(head, progress).await?;
+        loading.building.let_go().await?;
+        if round == 0 {
+            loading.building.make_indexes().await;
+        }
+    }
+    Ok(loading.done)
+}
+
+/// A load under way.
+struct Loading<'l> {
+    book: &'l Daybook,
+    next: &'l Projection,
+    building: Building,
+    /// The streams that are parked.
+    poisoned: HashSet<String>,
+    /// How many bytes of events may go into the rows that are held.
+    held_bytes: usize,
+    /// How many have.
+    weight: usize,
+    /// Everything up to this position is folded.
+    done: i64,
+}
+
+impl Loading<'_> {
+    /// Folds everything up to a position.
+    async fn up_to(&mut self, head: i64, progress: Progress<'_>) -> Result<(), ViewError> {
+        let (send, mut batches) = mpsc::channel(WAITING);
+        let reading = Reading {
+            book: self.book.clone(),
+            slice: self.next.view.slice,
+            consumer: self.next.schema.clone(),
+            poisoned: std::mem::take(&mut self.poisoned),
+            batches: send,
+        };
+        let reading = AbortOnDropHandle::new(tokio::spawn(reading.read(self.done, head)));
+        while let Some(batch) = batches.recv().await {
+            self.take_in(&batch).await?;
+            self.done = batch.up_to;
+            progress(self.done, head);
+        }
+        self.poisoned = reading.await??;
+        Ok(())
+    }
+
+    async fn take_in(&mut self, batch: &Batch) -> Result<(), ViewError> {
+        if !batch.aside.is_empty() {
+            let client = self.book.pool().get().await?;
+            parked::set_aside(&client, &self.next.schema, &batch.aside).await?;
+        }
+        (self.next.view.project)(&Store::building(&self.building), &batch.events).await?;
+        self.weight += batch.weight;
+        if self.weight >= self.held_bytes {
+            self.building.let_go().await?;
+            self.weight = 0;
+        }
+        Ok(())
+    }
+}
+
+/// Events that are folded at once.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<Recorded>,
+    /// Those that are parked instead.
+    aside: Vec<ParkedEvent>,
+    /// How much is in it, in bytes.
+    weight: usize,
+    /// Everything up to this position is in it or in one before.
+    up_to: i64,
+}
+
+/// Reads the book and understands its events.
+struct Reading {
+    book: Daybook,
+    slice: Slice,
+    consumer: String,
+    poisoned: HashSet<String>,
+    batches: mpsc::Sender<Batch>,
+}
+
+impl Reading {
+    /// Reads up to a position. Returns the streams that are parked.
+    async fn read(mut self, after: i64, head: i64) -> Result<HashSet<String>, ViewError> {
+        let mut done = after;
+        while done < head {
+            let up_to = head.min(done + SPAN);
+            let events = self.book.scan_streams(done, up_to, self.slice.stream_prefixes()).await?;
+            pin_mut!(events);
+            let mut batch = Batch::default();
+            while let Some(event) = events.try_next().await? {
+                self.take(&mut batch, event)?;
+                if batch.weight >= BATCH {
+                    self.hand_over(&mut batch).await;
+                }
+            }
+            (batch.up_to, done) = (up_to, up_to);
+            self.hand_over(&mut batch).await;
+            if self.batches.is_closed() {
+                break;
+            }
+        }
+        Ok(self.poisoned)
+    }
+
+    async fn hand_over(&self, batch: &mut Batch) {
+        if self.batches.send(std::mem::take(batch)).await.is_err() {
+            tracing::debug!("nobody folds any more");
+        }
+    }
+
+    /// Puts an event into a batch, or aside where it or one before it in its stream is not understood.
+    fn take(&mut self, batch: &mut Batch, event: RecordedEvent) -> Result<(), ViewError> {
+        batch.up_to = event.position;
+        batch.weight += event.data.len() + EVENT;
+        let (position, stream_id) = (event.position, event.stream_id.clone());
+        let reason = if self.poisoned.contains(&event.stream_id) {
+            parked::BEHIND.to_owned()
+        } else {
+            match Recorded::read(event) {
+                Ok(event) => {
+                    batch.events.push(event);
+                    return Ok(());
+                }
+                Err(EffectError::Poison { reason, .. }) => {
+                    tracing::error!(
+                        consumer = self.consumer,
+                        stream = stream_id,
+                        position,
+                        reason,
+                        "a stream is parked"
+                    );
+                    self.poisoned.insert(stream_id.clone());
+                    reason
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        batch.aside.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Commands of the binary beside a cluster: `migrate`, `verify`, `views`.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use crate::nemesis::process::Process;
+
+/// How to run commands of the binary beside a cluster, in processes of their own.
+pub struct Begin {
+    pub(super) binary: PathBuf,
+    pub(super) directory: PathBuf,
+    pub(super) surroundings: [(&'static str, String); 5],
+}
+
+impl Begin {
+    /// Starts one, with its log in a file.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn command(&self, args: &[&str], log: &str) -> anyhow::Result<Process> {
+        let args: Vec<String> = args.iter().map(|word| (*word).to_owned()).collect();
+        Process::start_with(&self.binary, &args, &self.directory.join(log), &self.surroundings)
+    }
+
+    /// Runs one to its end; returns its exit code and what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
+        let mut command = Command::new(&self.binary);
+        command.args(args).envs(self.surroundings.clone()).current_dir(&self.directory).stdin(Stdio::null());
+        let output = command.output()?;
+        let code = output.status.code().unwrap_or(-1);
+        let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+        Ok((code, String::from_utf8_lossy(&printed).into_owned()))
+    }
+}
