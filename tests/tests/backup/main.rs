@@ -47,7 +47,7 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
 
     // Two orders with a moment between them, and more.
     let first = place_order(&shop, 100_001).await;
-    let between = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    let between = daybook_tests::nemesis::client::now();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let second = place_order(&shop, 100_002).await;
     acknowledged.extend([first.clone(), second.clone()]);
