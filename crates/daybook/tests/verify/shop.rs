@@ -25,7 +25,7 @@ const TABLES: &[&str] = &[
     "public.commands",
     "public.parked_events",
     "public.views",
-    "public.relay_partitions",
+    "public.relay",
     "stock_v1.stock",
     "order_v1.order_timeline",
     "category_v1.categories",
