@@ -2,12 +2,18 @@
 //!
 //! Its limits, which the engine is designed around: it keeps nothing on disk and only the tail of each partition
 //! ([`RETAINED_BYTES_PER_PARTITION`]), topics are made here and not over the wire, there is one broker and no access
-//! control, and it lets the first member of a consumer group wait [`FIRST_REBALANCE_DELAY`] for others. Topics are
+//! control. Topics are
 //! republished from the daybook, and consumers fill gaps from it, so none of that loses an event.
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use rdkafka::mocking::MockCluster;
+use rdkafka::{
+    ClientConfig, bindings,
+    error::KafkaError,
+    mocking::MockCluster,
+    producer::{BaseProducer, DefaultProducerContext, Producer},
+    types::RDKafkaErrorCode,
+};
 use tokio::sync::oneshot;
 
 /// What the broker keeps of each partition: the newest record batches that fit in this many bytes. Older ones are gone,
@@ -21,8 +27,9 @@ pub const FETCH_WAIT: Duration = Duration::from_millis(20);
 /// What the broker keeps of each partition, in record batches, whichever limit is met first.
 pub const RETAINED_BATCHES_PER_PARTITION: usize = 100_000;
 
-/// How long a new consumer group waits for more members before it gets its partitions; librdkafka has it fixed.
-pub const FIRST_REBALANCE_DELAY: Duration = Duration::from_secs(3);
+/// How long a new consumer group waits for more members before it gets its partitions. A view that was rebuilt stands still for so
+/// long: its next version is a group of its own.
+pub const FIRST_REBALANCE_DELAY: Duration = Duration::from_millis(50);
 
 /// A topic to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +41,11 @@ pub struct Topic {
 }
 
 /// Why there is no broker.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// librdkafka refused.
     #[error("the embedded broker: {0}")]
-    Kafka(#[from] rdkafka::error::KafkaError),
+    Kafka(#[from] KafkaError),
     /// The thread it lives on could not be started, or is gone.
     #[error("the embedded broker has no thread: {0}")]
     Thread(String),
@@ -59,15 +66,16 @@ impl Broker {
         // The cluster is bound to one thread, so it gets one, which sleeps until the broker is dropped.
         let thread = thread::Builder::new()
             .name("embedded-broker".to_owned())
-            .spawn(move || match cluster(&topics) {
-                Ok(cluster) => {
-                    if tell.send(Ok(cluster.bootstrap_servers())).is_ok() {
-                        // An error is the sign that nobody holds it any more; nothing else can come.
-                        released.recv().ok();
-                    }
-                }
-                Err(error) => {
-                    tell.send(Err(error)).ok();
+            .spawn(move || {
+                let host = host();
+                let address = host
+                    .as_ref()
+                    .map_err(Clone::clone)
+                    .and_then(|host| Ok(cluster(host, &topics)?.bootstrap_servers()));
+                let runs = address.is_ok();
+                if tell.send(address).is_ok() && runs {
+                    // An error is the sign that nobody holds it any more; nothing else can come.
+                    released.recv().ok();
                 }
             })
             .map_err(|error| BrokerError::Thread(error.to_string()))?;
@@ -93,8 +101,30 @@ impl Drop for Broker {
     }
 }
 
-fn cluster(topics: &[Topic]) -> Result<MockCluster<'static, rdkafka::producer::DefaultProducerContext>, BrokerError> {
-    let cluster = MockCluster::new(1)?;
+/// The client that the cluster lives in; they end together.
+fn host() -> Result<BaseProducer, BrokerError> {
+    let host: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "1").create()?;
+    let delay = i32::try_from(FIRST_REBALANCE_DELAY.as_millis()).unwrap_or(i32::MAX);
+    #[expect(
+        unsafe_code,
+        reason = "rdkafka has no safe call for this setting, and librdkafka's own 3 s are too long for a view"
+    )]
+    // SAFETY: the client lives, so its cluster does, and the call sets a number under the cluster's own lock.
+    unsafe {
+        bindings::rd_kafka_mock_group_initial_rebalance_delay_ms(
+            bindings::rd_kafka_handle_mock_cluster(host.client().native_ptr()),
+            delay,
+        );
+    }
+    Ok(host)
+}
+
+/// The cluster in a client, with its topics.
+fn cluster<'h>(
+    host: &'h BaseProducer,
+    topics: &[Topic],
+) -> Result<MockCluster<'h, DefaultProducerContext>, BrokerError> {
+    let cluster = host.client().mock_cluster().ok_or(KafkaError::MockCluster(RDKafkaErrorCode::Fail))?;
     for topic in topics {
         cluster.create_topic(&topic.name, topic.partitions, 1)?;
     }
