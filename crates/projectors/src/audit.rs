@@ -45,7 +45,8 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
         format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}; SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
     let last = shown.seen.values().max().copied().unwrap_or(0);
-    let events = book.scan(0, last).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    let events =
+        book.scan_streams(0, last, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
         let taken = chunk?.into_iter().filter(|event| shown.has_taken(view, topology, event));
