@@ -1,6 +1,9 @@
 //! Opening the book, and what can go wrong with it.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
@@ -83,6 +86,10 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// How long a transaction may stand still before PostgreSQL gives it up. A process that is put to sleep in the middle of one
+/// holds its locks, and whoever takes its place over would wait for as long as it sleeps.
+const ABANDONED: Duration = Duration::from_secs(10);
+
 /// The book, opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Daybook {
@@ -100,7 +107,9 @@ impl Daybook {
     /// # Errors
     /// [`StoreError::Database`] when the connection string cannot be read.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let config: Config = settings.database_url.parse()?;
+        let mut config: Config = settings.database_url.parse()?;
+        let own = config.get_options().unwrap_or_default();
+        config.options(format!("-c idle_in_transaction_session_timeout={}s {own}", ABANDONED.as_secs()));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config.clone(), NoTls, recycling);
         let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;

@@ -22,6 +22,20 @@ async fn book() -> Book {
     Book { book, _database: database }
 }
 
+/// Whoever is put to sleep in the middle of a transaction must not hold up those who take its place over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_stands_still_is_given_up() {
+    let book = book().await;
+    let mut sleeper = book.book.pool().get().await.expect("it connects");
+    let transaction = sleeper.transaction().await.expect("it begins");
+    transaction.execute("SELECT * FROM head FOR UPDATE", &[]).await.expect("it locks");
+    let steps = [write(1, &[("a-1", 0)], &["a-1"])];
+    let mut appender = book.book.appender().await.expect("it connects");
+    let outcomes = appender.append(&steps).await.expect("it appends, once the lock is gone");
+    assert!(matches!(outcomes[..], [Outcome::Appended { .. }]));
+    assert!(transaction.commit().await.is_err(), "the sleeper's transaction is over");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_read_as_it_was() {
     let book = book().await;
