@@ -50,7 +50,8 @@ impl Reader<'_> {
 
     fn object(&self, schema: &Value) -> BoxedStrategy<Value> {
         let Some(properties) = schema["properties"].as_object() else {
-            let values = self.of(&schema["additionalProperties"], "");
+            let by_pattern = schema["patternProperties"].as_object().and_then(|patterns| patterns.values().next());
+            let values = self.of(by_pattern.unwrap_or(&schema["additionalProperties"]), "");
             let map = prop::collection::btree_map(select(vec!["colour", "size", "größe"]), values, 0..3);
             return map.prop_map(|map| map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()).boxed();
         };
