@@ -1,0 +1,122 @@
+//! Views are rebuilt by the command line while orders are placed and queries run on both endpoints: no query fails, and none shows
+//! less than what its position says. A rebuild that is killed half-way leaves nothing behind for the next one.
+
+use std::{
+    process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use daybook_tests::{Shop, binary, directory, sell};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+/// How many views there are.
+const VIEWS: usize = 8;
+
+async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
+    let answer = shop.command(name, &body).await;
+    assert_eq!(answer.status, 200, "{name}: {}", answer.body);
+    answer.body
+}
+
+async fn place_order(shop: &Shop, number: u128) -> (Uuid, i64) {
+    let (cart, order) = (Uuid::from_u128(0x1000_0000 + number), Uuid::from_u128(0x2000_0000 + number));
+    accepted(shop, "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await;
+    accepted(shop, "AddLine", json!({ "cart_id": cart, "sku": "oat", "quantity": 2 })).await;
+    let receipt = accepted(shop, "PlaceOrder", json!({ "cart_id": cart, "order_id": order })).await;
+    (order, receipt["position"].as_i64().expect("a position"))
+}
+
+/// Asks for what a position shows.
+async fn shown(shop: &Shop, path: &str, token: Option<&str>, query: &str) -> Value {
+    let answer = shop.graphql(path, token, query, &json!({})).await;
+    assert!(answer.status == 200 && answer.body["errors"].is_null(), "{query}: {} {}", answer.status, answer.body);
+    answer.body["data"].clone()
+}
+
+/// Places orders, and asks for each what it must show, until told to stop. Returns how many there are.
+async fn trade(shop: &Shop, enough: &AtomicBool) -> u128 {
+    let token = Some(shop.ready("admin_token"));
+    let mut orders = 0;
+    while !enough.load(Ordering::SeqCst) {
+        orders += 1;
+        let (order, position) = place_order(shop, orders).await;
+        let query = format!(
+            r#"{{ order(id: "{order}", minPosition: {position}) {{ phase net {{ minorUnits }} timeline {{ version }} }}
+                 salesTotals(from: "2000-01-01", to: "2100-01-01", minPosition: {position}) {{ orders units }} }}"#
+        );
+        let told = shown(shop, "/admin/graphql", token, &query).await;
+        assert_eq!(told["order"]["net"]["minorUnits"], 398, "{told}");
+        assert_eq!(told["order"]["timeline"].as_array().map(Vec::len), Some(1), "{told}");
+        assert_eq!(
+            told["salesTotals"],
+            json!([{ "orders": orders, "units": 2 * orders }]),
+            "one trades, so it is exact"
+        );
+        let query = format!(r#"{{ product(sku: "oat", minPosition: {position}) {{ name }} }}"#);
+        assert_eq!(shown(shop, "/graphql", None, &query).await["product"]["name"], "Oat milk");
+    }
+    orders
+}
+
+/// Starts `views rebuild` and kills it after some time. Returns whether it was killed before its end.
+async fn killed_after(shop: &Shop, time: Duration) -> bool {
+    let mut rebuild = Command::new(binary())
+        .args(["views", "rebuild", "--all", "--at-once", "--data"])
+        .arg(shop.data())
+        .env_remove("DATABASE_URL")
+        .env_remove("KAFKA_BROKERS")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary can be run");
+    tokio::time::sleep(time).await;
+    rebuild.kill().expect("a child can be killed");
+    !rebuild.wait().expect("it ends").success()
+}
+
+/// The schemas of the views' versions that there are.
+async fn versions(shop: &Shop) -> Vec<String> {
+    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
+    tokio::spawn(connection);
+    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '_v[0-9]+$' ORDER BY 1";
+    client.query(sql, &[]).await.expect("an answer").iter().map(|row| row.get(0)).collect()
+}
+
+async fn rebuild(shop: &Shop) {
+    for number in 0..10 {
+        killed_after(shop, Duration::from_millis(30 * number)).await;
+    }
+    for flags in [&["--all", "--json"][..], &["--all", "--at-once", "--json"]] {
+        let (code, said) = tokio::task::block_in_place(|| shop.cli(&[&["views", "rebuild"], flags].concat()));
+        assert_eq!((code, said.lines().count()), (0, VIEWS), "{said}");
+        for line in said.lines() {
+            let told: Value = serde_json::from_str(line).expect("each line is JSON");
+            assert!(told["view"].is_string() && told["version"].as_i64() > Some(1), "{told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_rebuilt_while_orders_are_placed_and_queries_run() {
+    let directory = directory();
+    let shop = Shop::up(directory.path()).await;
+    sell(&shop).await;
+    accepted(&shop, "ReceiveStock", json!({ "sku": "oat", "quantity": 100_000 })).await;
+    let enough = AtomicBool::new(false);
+    let rebuilding = async {
+        // It has something to do, and somebody who notices.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        rebuild(&shop).await;
+        enough.store(true, Ordering::SeqCst);
+    };
+    let (orders, ()) = tokio::join!(trade(&shop, &enough), rebuilding);
+    assert!(orders > 10, "{orders} orders");
+    let left = versions(&shop).await;
+    assert_eq!(left.len(), VIEWS, "one version of each view is left: {left:?}");
+    let (code, verdict) = tokio::task::block_in_place(|| shop.cli(&["verify", "--json"]));
+    assert_eq!(code, 0, "{verdict}");
+    assert!(shop.stop().success());
+}
