@@ -95,6 +95,9 @@ async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToke
                 let effect = Projection::new(view, version);
                 let consumer = Consumer { name: view.versioned(version), topics: view.topics(&kafka.topology), effect };
                 consumer.run(book, kafka, stop).await;
+                if let Err(error) = give_up_place(book, view, version).await {
+                    tracing::warn!(view = view.name, version, %error, "the place of a retired version is still kept");
+                }
             }
             Ok(None) => tracing::error!(view = view.name, "the view is gone"),
             Err(error) => tracing::warn!(view = view.name, %error, "the version of the view is not known"),
@@ -104,6 +107,16 @@ async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToke
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// Forgets how far a retired version was. The swap has done so; but a consumer that was given partitions at that very moment has
+/// begun there once more.
+async fn give_up_place(book: &Daybook, view: &ViewSpec, version: i32) -> Result<(), StoreError> {
+    let client = book.pool().get().await?;
+    let sql = "DELETE FROM consumer_checkpoints
+               WHERE consumer = $1 AND EXISTS (SELECT 1 FROM views WHERE name = $2 AND version > $3)";
+    client.execute(sql, &[&view.versioned(version), &view.name, &version]).await?;
+    Ok(())
 }
 
 /// The version of a view that is shown, if it was built.

@@ -141,7 +141,7 @@ async fn rebuild_from(
     Ok(Some(next.version))
 }
 
-/// Drops the tables of every version but one: of the one before it, and of rebuilds that were killed.
+/// Drops the tables of every version but one, and its place in the stream: of the one before it, and of rebuilds that were killed.
 async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> Result<(), ViewError> {
     let kept = shown.map(|version| view.versioned(version));
     let rows = client
@@ -153,6 +153,12 @@ async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> R
     for row in &rows {
         client.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", row.try_get::<_, String>(0)?)).await?;
     }
+    client
+        .execute(
+            "DELETE FROM consumer_checkpoints WHERE consumer ~ ('^' || $1 || '_v[0-9]+$') AND consumer IS DISTINCT FROM $2",
+            &[&view.name, &kept],
+        )
+        .await?;
     Ok(())
 }
 
