@@ -4,7 +4,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use daybook_access::rates::RateLimits;
 use daybook_command_api::{Bus, BusSettings, Clock, clock::new_id};
 use daybook_domain::ids::CartId;
 use tokio::{
@@ -15,7 +14,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    ceiling,
+    ceiling, engine,
     http::{Caller, keys, token},
     load::{Call, Tally},
     report::Report,
@@ -23,14 +22,13 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    config::Topics,
     embedded::broker::Broker,
-    serve::{self, Limits, Role, Running, Settings},
+    serve::{self, Role, Running},
 };
 
 const PRODUCTS: usize = 1_000;
-/// Partitions a topic, as `daybook up` has them.
-const PARTITIONS: i32 = 4;
+/// What takes an order from its command to its row.
+const ROLES: [Role; 3] = [Role::CommandApi, Role::Relay, Role::Projectors];
 /// Orders a second.
 const RATE: u64 = 500;
 /// How large an event of an order is, on average.
@@ -45,10 +43,9 @@ type Answered = (Uuid, Instant);
 
 pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
     let ceiling = ceiling::batches(stage, EVENT_BYTES, Duration::from_secs(3)).await?;
-    let topics =
-        Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None };
+    let topics = engine::topics();
     let broker = Broker::start(topics.embedded()).await?;
-    let running = serve::start(settings(stage, &topics, broker.bootstrap_servers())?).await?;
+    let running = serve::start(engine::settings(stage, ROLES, topics.at_embedded(broker.bootstrap_servers()))?).await?;
     let carts = set_up(stage, usize::try_from(time.as_secs() * RATE)?).await?;
     let before = stage.book.head().await?.position;
     let (answered, looked_for) = mpsc::unbounded_channel();
@@ -65,21 +62,6 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         .with("orders_per_s_offered", RATE)
         .with("answer_p50_ms", answer_p50)
         .with("answer_p99_ms", answer_p99))
-}
-
-fn settings(stage: &Stage, topics: &Topics, brokers: &str) -> anyhow::Result<Settings> {
-    Ok(Settings {
-        roles: [Role::CommandApi, Role::Relay, Role::Projectors].into(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        database_url: stage.database_url.clone(),
-        kafka: topics.at_embedded(brokers),
-        keys: keys()?,
-        command_url: None,
-        introspection: false,
-        storefront: daybook_command_api::http::Storefront::default(),
-        limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
-        refill_bytes: None,
-    })
 }
 
 /// Fills carts, and waits until the read models have all of that behind them.

@@ -4,6 +4,7 @@
 mod append;
 mod ceiling;
 mod end_to_end;
+mod engine;
 mod flash_sale;
 mod history;
 mod http;

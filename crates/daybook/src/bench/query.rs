@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook_access::rates::RateLimits;
 use daybook_command_api::{Bus, BusSettings, Clock};
 use daybook_projectors::{rebuild, views};
 use serde_json::json;
@@ -14,6 +13,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use uuid::Uuid;
 
 use super::{
+    engine::{self, PARTITIONS},
     history,
     http::{Caller, keys, token},
     load::drive,
@@ -21,16 +21,11 @@ use super::{
     shop::{self, sku},
     stage::Stage,
 };
-use crate::{
-    config::Topics,
-    serve::{self, Limits, Role, Settings},
-};
+use crate::serve::{self, Role};
 
 const PRODUCTS: usize = 1_000;
 /// How many events there are of carts and orders.
 const EVENTS: i64 = 20_000;
-/// Partitions a topic.
-const PARTITIONS: i32 = 4;
 /// For how long the ceiling is measured, and over how many connections.
 const CEILING: (Duration, usize) = (Duration::from_secs(3), 8);
 
@@ -49,7 +44,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         rebuild::build_if_missing(&stage.book, &topology, view).await?;
     }
     let ceiling = bare_look_ups(stage).await?;
-    let running = serve::start(settings(stage)?).await?;
+    let running = serve::start(engine::settings(stage, [Role::QueryApi], engine::topics().at("127.0.0.1:1"))?).await?;
     let questions = Arc::new(questions(stage).await?);
     let token = token(&keys()?)?;
     let mut callers = Vec::new();
@@ -72,24 +67,6 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
     .await;
     running.stop().await?;
     Ok(Report::new("query", clients, &tally, 0, ceiling).with("requests_per_s", tally.per_second()))
-}
-
-/// Queries only: no broker, no relay, and views that are built once.
-fn settings(stage: &Stage) -> anyhow::Result<Settings> {
-    let topics =
-        Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None };
-    Ok(Settings {
-        roles: [Role::QueryApi].into(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        database_url: stage.database_url.clone(),
-        kafka: topics.at("127.0.0.1:1"),
-        keys: keys()?,
-        command_url: None,
-        introspection: false,
-        storefront: daybook_command_api::http::Storefront::default(),
-        limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
-        refill_bytes: None,
-    })
 }
 
 /// Of every ten: four products, two lists, two orders, a page of orders, a day of sales.

@@ -10,14 +10,13 @@ use futures::{SinkExt, TryStreamExt, pin_mut};
 use serde_json::{Map, json};
 
 use super::{
+    engine::PARTITIONS,
     history,
     load::Tally,
     report::{Ceiling, Report, per_second},
     stage::Stage,
 };
 
-/// Partitions a topic.
-const PARTITIONS: i32 = 4;
 /// The view that the figure is of: a row of a timeline an event, and a row with six indexes an order.
 const HEAVIEST: &str = "order";
 

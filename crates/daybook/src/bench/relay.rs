@@ -14,15 +14,13 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    history,
+    engine, history,
     load::Tally,
     report::{Ceiling, Report, per_second},
     stage::Stage,
 };
 use crate::{config::Topics, embedded::broker::Broker};
 
-/// Partitions a topic, as `daybook up` has them.
-const PARTITIONS: i32 = 4;
 /// How often it is looked how far the relay is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the relay may stand still.
@@ -35,8 +33,7 @@ const MESSAGE_BYTES: usize = 700;
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
     daybook_event_stream::migrate(&stage.book).await?;
     let events = history::write(stage, events).await?;
-    let topics =
-        Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None };
+    let topics = engine::topics();
     let ceiling = bare_producer(&topics, events).await?;
     let broker = Broker::start(topics.embedded()).await?;
     let settings = RelaySettings { kafka: topics.at_embedded(broker.bootstrap_servers()), refill_bytes: None };
