@@ -119,8 +119,8 @@ pub(super) fn is_data_error(error: &ConsumerError) -> bool {
     }
 }
 
-/// Says of a data error which event it comes from, as poison: the events are taken in one by one, in a transaction that is given
-/// up. Any other error is returned as it is.
+/// Says of a [data error](is_data_error) which event it comes from, as poison: the events are taken in one by one, in a transaction
+/// that is given up. The error is returned as it is when none of them fails alone.
 pub(super) async fn blame<E: Effect>(
     transaction: &mut Transaction<'_>,
     consumer: &str,
@@ -129,9 +129,6 @@ pub(super) async fn blame<E: Effect>(
     poisoned: &Poisoned,
     failure: ConsumerError,
 ) -> ConsumerError {
-    if !is_data_error(&failure) {
-        return failure;
-    }
     for event in events {
         let one = std::slice::from_ref(event);
         let tried = async {
