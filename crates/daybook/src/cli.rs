@@ -39,7 +39,7 @@ enum Command {
     History(history::Args),
     /// The read models: list, rebuild, verify, parked, retry.
     Views(views::Args),
-    /// The wire: status, republish.
+    /// The wire: status, republish, adopt.
     Relay(relay::Args),
     /// Back the book up while the shop runs.
     Backup(backup::Args),

@@ -38,12 +38,10 @@ pub(crate) use {
 };
 
 use crate::{
+    cli::Usage,
     config::{Connection, Ready},
     progress, serve,
 };
-
-/// The exit code for what cannot be asked for.
-const USAGE: u8 = 2;
 
 /// The flags of `daybook backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -102,20 +100,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(What::Prune { from, keep }) => prune(&from, usize::from(keep), json),
         Some(What::Verify { from }) => verify(&from, json).await,
     };
-    outcome.map(|()| ExitCode::SUCCESS).or_else(code_of)
+    outcome.map(|()| ExitCode::SUCCESS).map_err(told)
 }
 
-/// Says what went wrong, and what kind of thing that was.
-///
-/// # Errors
-/// Passes on what is not an error of a back-up.
-pub(crate) fn code_of(error: anyhow::Error) -> anyhow::Result<ExitCode> {
+/// What cannot be asked for is a mistake of usage; anything else is told as it is.
+pub(crate) fn told(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<BackupError>() {
-        Some(known) if known.is_usage() => {
-            eprintln!("daybook: {known}");
-            Ok(ExitCode::from(USAGE))
-        }
-        _ => Err(error),
+        Some(known) if known.is_usage() => Usage(known.to_string()).into(),
+        _ => error,
     }
 }
 

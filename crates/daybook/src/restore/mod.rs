@@ -100,10 +100,7 @@ pub struct Restored {
 /// # Errors
 /// When it could not be said how it went.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let restored = match restore(&args).await {
-        Ok(restored) => restored,
-        Err(error) => return backup::code_of(error.into()),
-    };
+    let restored = restore(&args).await.map_err(|error| backup::told(error.into()))?;
     if args.json {
         println!("{}", serde_json::to_string(&restored)?);
         return Ok(ExitCode::SUCCESS);
