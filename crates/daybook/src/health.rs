@@ -11,7 +11,7 @@ use std::{
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
 use daybook_event_store::Daybook;
 use daybook_event_stream::KafkaSettings;
-use daybook_projectors::runner::{self, ViewStatus};
+use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -118,7 +118,7 @@ impl Health {
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {
-        let status = runner::status(&self.book).await?;
+        let status = registry::status(&self.book).await?;
         let still = self.views.lock().await.look(&status, Instant::now());
         if let Some(still) = still {
             return Ok((false, still));

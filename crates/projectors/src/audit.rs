@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::IsolationLevel;
 
-use crate::{ViewError, runner::Projection, view::ViewSpec};
+use crate::{ViewError, registry, runner::Projection, view::ViewSpec};
 
 /// How many events are folded at once.
 const CHUNK: usize = 5_000;
@@ -43,24 +43,26 @@ impl Audit {
 pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<Audit, ViewError> {
     let mut client = book.pool().get().await?;
     let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
-    let Some(shown) = Shown::find(&transaction, view).await? else {
+    let Some(shown) = registry::shown_in(&transaction, view).await? else {
         return Ok(Audit::of_none("it was never built"));
     };
-    if !shown.is_ours {
-        return Ok(Audit::of_none("another program has built it, with other tables"));
+    if shown.revision != view.revision {
+        let of = format!("revision {} is shown, and this program knows revision {}", shown.revision, view.revision);
+        return Ok(Audit::of_none(&of));
     }
+    let taken = TakenIn::find(&transaction, view, shown.version).await?;
     let scratch = Projection { view, version: 0, schema: format!("{}_audit", view.name) };
     let (schema, ddl) = (&scratch.schema, view.ddl);
     let make =
         format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}; SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
-    let last = shown.seen.values().max().copied().unwrap_or(0);
+    let last = taken.seen.values().max().copied().unwrap_or(0);
     let events =
         book.scan_streams(0, last, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
-        let taken = chunk?.into_iter().filter(|event| shown.has_taken(view, topology, event));
-        match scratch.project(&transaction, taken.collect::<Vec<_>>()).await {
+        let events = chunk?.into_iter().filter(|event| taken.has_taken(view, topology, event));
+        match scratch.project(&transaction, events.collect::<Vec<_>>()).await {
             Ok(()) => {}
             Err(poison @ EffectError::Poison { .. }) => {
                 return Ok(Audit::of_none(&poison.to_string()));
@@ -70,29 +72,25 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     }
     let mut audit = Audit { checked: 0, violations: 0, first: None };
     for table in view.tables {
-        compare(&transaction, table, &shown.schema, schema, &mut audit).await?;
+        compare(&transaction, table, &taken.schema, schema, &mut audit).await?;
     }
     transaction.rollback().await?;
     Ok(audit)
 }
 
-/// What a view has taken in.
-struct Shown {
+/// What a version of a view has taken in.
+struct TakenIn {
     schema: String,
-    /// Whether its tables are those that this program would make.
-    is_ours: bool,
     /// How far it is in each partition of its topic.
     seen: HashMap<i32, i64>,
     /// What it has set aside.
     parked: HashSet<i64>,
 }
 
-impl Shown {
-    /// The version that is shown, if there is one. A rebuild does not drop its tables before the transaction has ended.
-    async fn find(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<Option<Self>, ViewError> {
-        let sql = "SELECT version, ddl = $2 FROM views WHERE name = $1";
-        let Some(row) = transaction.query_opt(sql, &[&view.name, &view.ddl]).await? else { return Ok(None) };
-        let schema = view.versioned(row.try_get(0)?);
+impl TakenIn {
+    /// What the version has taken in that is shown. A rebuild does not drop its tables before the transaction has ended.
+    async fn find(transaction: &Transaction<'_>, view: &ViewSpec, version: i32) -> Result<Self, ViewError> {
+        let schema = view.versioned(version);
         for table in view.tables {
             transaction.batch_execute(&format!("LOCK TABLE {schema}.{table} IN ACCESS SHARE MODE")).await?;
         }
@@ -103,7 +101,7 @@ impl Shown {
         let seen = seen.collect::<Result<_, tokio_postgres::Error>>()?;
         let rows = transaction.query("SELECT position FROM parked_events WHERE consumer = $1", &[&schema]).await?;
         let parked = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        Ok(Some(Self { schema, is_ours: row.try_get(1)?, seen, parked }))
+        Ok(Self { schema, seen, parked })
     }
 
     fn has_taken(&self, view: &ViewSpec, topology: &Topology, event: &RecordedEvent) -> bool {

@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod rebuild;
+pub mod registry;
 pub mod runner;
 pub mod store;
 pub mod view;

@@ -41,6 +41,9 @@ pub struct ViewSpec {
     pub slice: Slice,
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static str],
+    /// Counts the changes of its tables and of its fold, from 1. A projector that starts with a later revision than the one that
+    /// is shown builds the view anew; one with an earlier revision leaves it alone.
+    pub revision: i32,
     /// SQL that makes its tables in the schema that is first on the search path.
     pub ddl: &'static str,
     /// How it takes events in.

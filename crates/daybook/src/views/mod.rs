@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let topology = daybook_projectors::topology(&args.topics.topic_prefix, args.topics.partitions);
     match args.what.unwrap_or(What::List) {
         What::List => {
-            let status = runner::status(&book).await?;
+            let status = registry::status(&book).await?;
             print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
         }
         What::Rebuild(wanted) => rebuild::run(&book, &topology, wanted, args.json).await?,
@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         What::Retry { name, stream } => {
             let view = named(&name)?;
-            let version = runner::shown_version(&book, view).await?.unwrap_or(0);
+            let version = registry::shown_version(&book, view).await?.unwrap_or(0);
             let projection = runner::Projection::new(view, version);
             let taken = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
             match taken {

@@ -157,3 +157,15 @@ pub fn diagram() -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_has_one_name_in_read_models_and_in_json() {
+        for phase in Phase::ALL {
+            assert_eq!(serde_json::to_value(phase).expect("a name"), phase.name());
+        }
+    }
+}

@@ -30,9 +30,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How far an order is that begins in a phase.
-    #[must_use]
-    pub const fn at(phase: Phase) -> Self {
+    /// An order that was just placed.
+    pub const PLACED: Self = Self::at(Phase::Placed);
+    /// An order that was imported: the customer has had the goods for long.
+    pub const IMPORTED: Self = Self::at(Phase::Delivered);
+
+    const fn at(phase: Phase) -> Self {
         Self { phase, held_in: None }
     }
 
@@ -40,8 +43,8 @@ impl Progress {
     #[must_use]
     pub fn after(self, event: &Event) -> Self {
         let phase = match event {
-            Event::OrderPlaced(_) => return Self::at(Phase::Placed),
-            Event::OrderImported(_) => return Self::at(Phase::Delivered),
+            Event::OrderPlaced(_) => return Self::PLACED,
+            Event::OrderImported(_) => return Self::IMPORTED,
             Event::OrderHeld(_) => return Self { phase: Phase::Held, held_in: Some(self.phase) },
             Event::OrderResumed(_) => return Self::at(self.held_in.unwrap_or(Phase::Placed)),
             Event::OrderConfirmed(_) => Phase::Confirmed,
@@ -107,8 +110,8 @@ impl Fold for Order {
                     placed_at: e.placed_at,
                     lines: lines.collect(),
                     totals: e.totals.clone(),
-                    phase: Phase::Placed,
-                    held_in: None,
+                    phase: Progress::PLACED.phase,
+                    held_in: Progress::PLACED.held_in,
                     notes: 0,
                 });
             }
@@ -125,8 +128,8 @@ impl Fold for Order {
                     placed_at: e.placed_at,
                     lines: lines.collect(),
                     totals: e.totals.clone(),
-                    phase: Phase::Delivered,
-                    held_in: None,
+                    phase: Progress::IMPORTED.phase,
+                    held_in: Progress::IMPORTED.held_in,
                     notes: 0,
                 });
             }

@@ -51,7 +51,7 @@ impl Tuples {
         row.serialize(Wire::row(&columns.0, &mut self.0))
     }
 
-    /// All of them, as COPY takes them; none are left.
+    /// All of them, as COPY takes them, if there are any; none are left.
     pub(super) fn take(&mut self) -> Bytes {
         self.0.extend_from_slice(&END.to_be_bytes());
         self.0.split().freeze()

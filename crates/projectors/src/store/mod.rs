@@ -21,7 +21,12 @@ pub use self::verbatim::Verbatim;
 use self::{building::Building, tables::Tables};
 use crate::view::Recorded;
 
-/// A row of a table. Its fields stand in the order of its columns, those of the key first.
+/// The digits of a second that a column keeps. PostgreSQL would round the others away, and not from text as from binary; times that
+/// come from clients may have nine, so a fold cuts them off.
+pub const SECOND_DIGITS: u16 = 6;
+
+/// A row of a table. Its fields stand in the order of its columns, those of the key first: texts, integers, truth values, ids, times
+/// and arrays of these, or anything where the column is JSON. No field is left out, and none is flattened.
 pub trait Row: Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What tells it from the others: an object of its key columns.
     type Key: Clone + std::fmt::Debug + Ord + Serialize + Send + Sync + 'static;

@@ -24,10 +24,10 @@ impl Verbatim {
 
     /// A value, written as JSON.
     ///
-    /// # Errors
-    /// [`serde_json::Error`] when it cannot be written as JSON.
-    pub fn of(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        to_raw_value(value).map(Self)
+    /// # Panics
+    /// Where a value cannot be JSON, as a map whose keys are no texts.
+    pub fn of(value: &impl Serialize) -> Self {
+        Self(to_raw_value(value).expect("its keys are texts"))
     }
 }
 

@@ -129,7 +129,7 @@ impl SerializeStruct for Fields<'_, '_> {
     }
 }
 
-/// Writes an array of one dimension, element by element.
+/// Writes an array of one dimension, element by element; PostgreSQL sees for itself whether any is NULL.
 pub(super) struct Elements<'c, 'o> {
     of: &'c Type,
     out: &'o mut BytesMut,
@@ -146,7 +146,7 @@ impl<'c, 'o> Elements<'c, 'o> {
         Self { of, out, at, written: 0 }
     }
 
-    /// The length of the whole, how many dimensions, whether any element is NULL, the type; then the dimension.
+    /// The length of the whole, how many dimensions, flags that PostgreSQL does not need, and the type of the elements.
     const HEAD: usize = 4 * size_of::<i32>();
 }
 

@@ -18,6 +18,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "cart",
     slice: Slice::Cart,
     tables: &["carts"],
+    revision: 1,
     ddl: "CREATE TABLE carts (
               cart_id uuid PRIMARY KEY, customer_id text, channel text NOT NULL, currency text NOT NULL,
               status text NOT NULL, lines jsonb NOT NULL, order_id uuid, merged_into uuid, expires_at timestamptz,

@@ -13,6 +13,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "category",
     slice: Slice::Catalog,
     tables: &["categories"],
+    revision: 1,
     ddl: "CREATE TABLE categories (category_id uuid PRIMARY KEY, parent_id uuid, name text NOT NULL, position bigint NOT NULL);
           CREATE INDEX ON categories (parent_id);",
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Event, Slice,
     ids::{CustomerId, OrderId},
-    order::{Progress, event::Totals, moves::Phase},
+    order::{Progress, moves::Phase},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use super::order::{Key, key};
+use super::{
+    opened::Opened,
+    order::{Key, key},
+};
 use crate::{
     store::Row,
     view::{Recorded, ViewSpec},
@@ -19,6 +22,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "customer_orders",
     slice: Slice::Order,
     tables: &["customer_orders"],
+    revision: 1,
     ddl: "CREATE TABLE customer_orders (
               order_id uuid PRIMARY KEY, customer_id text NOT NULL, placed_at timestamptz NOT NULL, phase text NOT NULL,
               held_in text, currency text NOT NULL, net bigint NOT NULL, units bigint NOT NULL, position bigint NOT NULL);
@@ -26,7 +30,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct CustomerOrder {
     order_id: OrderId,
     customer_id: CustomerId,
@@ -49,39 +53,24 @@ impl Row for CustomerOrder {
 
 /// The order of a guest is nobody's, and has no row.
 fn fold(row: Option<CustomerOrder>, recorded: &Recorded) -> Option<CustomerOrder> {
-    let mut row = match &recorded.event {
-        Event::OrderPlaced(e) => {
-            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
-            begin(e.order_id, e.customer_id.clone()?, e.placed_at, &e.totals, units)
-        }
-        Event::OrderImported(e) => {
-            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
-            begin(e.order_id, e.customer_id.clone()?, e.placed_at, &e.totals, units)
-        }
-        _ => row?,
-    };
+    let mut row = begin(&recorded.event).or(row)?;
     let progress = Progress { phase: row.phase, held_in: row.held_in };
     Progress { phase: row.phase, held_in: row.held_in } = progress.after(&recorded.event);
     row.position = recorded.record.position;
     Some(row)
 }
 
-fn begin(
-    order_id: OrderId,
-    customer_id: CustomerId,
-    placed_at: DateTime<Utc>,
-    totals: &Totals,
-    units: i64,
-) -> CustomerOrder {
-    CustomerOrder {
-        order_id,
-        customer_id,
-        placed_at,
-        phase: Phase::Placed,
-        held_in: None,
-        currency: totals.net.currency,
-        net: totals.net.minor_units,
-        units,
+fn begin(event: &Event) -> Option<CustomerOrder> {
+    let opened = Opened::of(event)?;
+    Some(CustomerOrder {
+        order_id: opened.order_id,
+        customer_id: opened.customer_id?.clone(),
+        placed_at: opened.placed_at,
+        phase: opened.progress.phase,
+        held_in: opened.progress.held_in,
+        currency: opened.currency,
+        net: opened.totals.net.minor_units,
+        units: opened.units,
         position: 0,
-    }
+    })
 }

@@ -3,6 +3,7 @@
 mod cart;
 mod category;
 mod customer_orders;
+mod opened;
 mod order;
 mod product;
 mod sales;

@@ -4,16 +4,13 @@ use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Event, Slice,
     ids::{CartId, Channel, CustomerId, ExternalRef, OrderId},
-    order::{
-        Progress,
-        event::{OrderImported, OrderPlaced, Totals},
-        moves::Phase,
-    },
+    order::{Progress, moves::Phase},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::opened::{self, Opened};
 use crate::{
     store::{Row, Verbatim},
     view::{Recorded, ViewSpec},
@@ -23,6 +20,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "order",
     slice: Slice::Order,
     tables: &["orders", "order_timeline"],
+    revision: 1,
     ddl: "CREATE TABLE orders (
               order_id uuid PRIMARY KEY, customer_id text, external_ref text, cart_id uuid, channel text NOT NULL,
               currency text NOT NULL, phase text NOT NULL, held_in text, placed_at timestamptz NOT NULL,
@@ -52,7 +50,7 @@ pub(super) struct Key {
     pub(super) order_id: OrderId,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct OrderRow {
     order_id: OrderId,
     customer_id: Option<CustomerId>,
@@ -119,11 +117,7 @@ pub(super) fn key(recorded: &Recorded) -> Option<Key> {
 }
 
 fn fold(row: Option<OrderRow>, recorded: &Recorded) -> Option<OrderRow> {
-    let mut row = match &recorded.event {
-        Event::OrderPlaced(e) => placed(e)?,
-        Event::OrderImported(e) => imported(e)?,
-        _ => row?,
-    };
+    let mut row = begin(&recorded.event).or(row)?;
     let progress = Progress { phase: row.phase, held_in: row.held_in };
     Progress { phase: row.phase, held_in: row.held_in } = progress.after(&recorded.event);
     row.version = recorded.record.version;
@@ -132,47 +126,25 @@ fn fold(row: Option<OrderRow>, recorded: &Recorded) -> Option<OrderRow> {
     Some(row)
 }
 
-fn placed(e: &OrderPlaced) -> Option<OrderRow> {
-    let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+fn begin(event: &Event) -> Option<OrderRow> {
+    let opened = Opened::of(event)?;
     Some(OrderRow {
-        customer_id: e.customer_id.clone(),
-        cart_id: Some(e.cart_id),
-        channel: e.channel.clone(),
-        units,
-        ..begin(e.order_id, &e.totals, e.placed_at, &e.lines)?
-    })
-}
-
-fn imported(e: &OrderImported) -> Option<OrderRow> {
-    let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
-    Some(OrderRow {
-        customer_id: e.customer_id.clone(),
-        external_ref: Some(e.external_ref.clone()),
-        channel: e.channel.clone(),
-        units,
-        ..begin(e.order_id, &e.totals, e.placed_at, &e.lines)?
-    })
-}
-
-/// What every new order has.
-fn begin(order_id: OrderId, totals: &Totals, placed_at: DateTime<Utc>, lines: &impl Serialize) -> Option<OrderRow> {
-    Some(OrderRow {
-        order_id,
-        customer_id: None,
-        external_ref: None,
-        cart_id: None,
-        channel: Channel::default(),
-        currency: totals.net.currency,
-        phase: Phase::Placed,
-        held_in: None,
-        placed_at,
-        gross: totals.gross.minor_units,
-        discount: totals.discount.minor_units,
-        net: totals.net.minor_units,
-        units: 0,
-        lines: Verbatim::of(lines).ok()?,
+        order_id: opened.order_id,
+        customer_id: opened.customer_id.cloned(),
+        external_ref: opened.external_ref.cloned(),
+        cart_id: opened.cart_id,
+        channel: opened.channel.clone(),
+        currency: opened.currency,
+        phase: opened.progress.phase,
+        held_in: opened.progress.held_in,
+        placed_at: opened.placed_at,
+        gross: opened.totals.gross.minor_units,
+        discount: opened.totals.discount.minor_units,
+        net: opened.totals.net.minor_units,
+        units: opened.units,
+        lines: opened::lines(event)?,
         version: 0,
-        updated_at: placed_at,
+        updated_at: opened.placed_at,
         position: 0,
     })
 }

@@ -21,6 +21,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "product",
     slice: Slice::Catalog,
     tables: &["products", "product_variants", "sku_prices"],
+    revision: 1,
     ddl: "CREATE TABLE products (
               product_id uuid PRIMARY KEY, slug text, name text NOT NULL, description text, brand text,
               status text NOT NULL, category_ids uuid[] NOT NULL, attributes jsonb NOT NULL,

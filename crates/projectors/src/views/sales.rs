@@ -10,7 +10,10 @@ use daybook_domain::{
 use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 
-use super::order::{Key, key};
+use super::{
+    opened::Opened,
+    order::{Key, key},
+};
 use crate::{
     store::{Row, Store, Sum},
     view::Recorded,
@@ -90,28 +93,25 @@ fn fold<C: Contribution>(row: Option<C>, recorded: &Recorded) -> Option<C> {
 }
 
 fn sale(event: &Event) -> Option<Sale> {
-    Some(match event {
-        Event::OrderPlaced(e) => Sale {
-            order_id: e.order_id,
-            day: e.placed_at.date_naive(),
-            currency: e.currency,
-            customer_id: e.customer_id.clone(),
-            totals: e.totals.clone(),
-            lines: e.lines.iter().map(|line| sold(&line.sku, line.quantity, line.line_total, 0)).collect(),
-        },
-        Event::OrderImported(e) => Sale {
-            order_id: e.order_id,
-            day: e.placed_at.date_naive(),
-            currency: e.currency,
-            customer_id: e.customer_id.clone(),
-            totals: e.totals.clone(),
-            lines: e
-                .lines
-                .iter()
-                .map(|line| sold(&line.sku, line.quantity, line.line_total, line.discount.minor_units))
-                .collect(),
-        },
+    let opened = Opened::of(event)?;
+    let lines = match event {
+        Event::OrderPlaced(e) => {
+            e.lines.iter().map(|line| sold(&line.sku, line.quantity, line.line_total, 0)).collect()
+        }
+        Event::OrderImported(e) => e
+            .lines
+            .iter()
+            .map(|line| sold(&line.sku, line.quantity, line.line_total, line.discount.minor_units))
+            .collect(),
         _ => return None,
+    };
+    Some(Sale {
+        order_id: opened.order_id,
+        day: opened.placed_at.date_naive(),
+        currency: opened.currency,
+        customer_id: opened.customer_id.cloned(),
+        totals: opened.totals.clone(),
+        lines,
     })
 }
 

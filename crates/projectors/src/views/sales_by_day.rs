@@ -21,6 +21,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "sales_by_day",
     slice: Slice::Order,
     tables: &["sales_by_day", "sales_orders"],
+    revision: 1,
     ddl: "CREATE TABLE sales_by_day (
               day date, currency text, orders bigint NOT NULL, units bigint NOT NULL, gross bigint NOT NULL,
               discount bigint NOT NULL, net bigint NOT NULL, PRIMARY KEY (day, currency));

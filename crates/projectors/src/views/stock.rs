@@ -1,6 +1,6 @@
 //! `stock`: how much is where, and the open reservations.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use daybook_domain::{
     Event, Slice,
     ids::{LocationId, ReservationId, ReservationOwner, Sku},
@@ -9,7 +9,7 @@ use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    store::Row,
+    store::{Row, SECOND_DIGITS},
     view::{Recorded, ViewSpec},
 };
 
@@ -17,6 +17,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "stock",
     slice: Slice::Inventory,
     tables: &["stock", "reservations"],
+    revision: 1,
     ddl: "CREATE TABLE stock (
               sku text, location text, on_hand bigint NOT NULL, reserved bigint NOT NULL, backorders boolean NOT NULL,
               updated_at timestamptz NOT NULL, position bigint NOT NULL, PRIMARY KEY (sku, location));
@@ -144,7 +145,7 @@ impl Reservation {
                 reservation_id: e.reservation_id,
                 owner: e.owner.clone(),
                 quantity: e.quantity.signed(),
-                expires_at: e.expires_at,
+                expires_at: e.expires_at.map(|at| at.trunc_subsecs(SECOND_DIGITS)),
             }),
             Event::ReservationReleased(_) | Event::ReservationCommitted(_) => None,
             _ => row,

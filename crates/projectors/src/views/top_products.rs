@@ -23,6 +23,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",
     slice: Slice::Order,
     tables: &["product_sales", "product_sales_orders"],
+    revision: 1,
     ddl: "CREATE TABLE product_sales (
               day date, sku text, currency text, orders bigint NOT NULL, units bigint NOT NULL, gross bigint NOT NULL,
               net bigint NOT NULL, PRIMARY KEY (day, sku, currency));

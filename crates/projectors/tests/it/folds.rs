@@ -181,7 +181,8 @@ async fn carts_on_every_way_they_can_go() {
         .await;
 }
 
-/// Order 1 comes back and is refunded, 2 is cancelled, 3 is imported, 4 is a guest's and held.
+/// Order 1 comes back and is refunded, 2 is cancelled, 3 is imported, 4 is a guest's and held, 5 is held and goes on, 6 is held and
+/// cancelled.
 fn orders() -> Vec<Fact> {
     let because = json!({ "reason": "so it is" });
     let guest = json!({ "customer_id": null });
@@ -201,6 +202,13 @@ fn orders() -> Vec<Fact> {
         order("OrderReturned", 1, &because),
         order("OrderRefunded", 1, &because),
         order("NoteAdded", 2, &json!({ "note": "gone" })),
+        placed(5),
+        order("OrderConfirmed", 5, &none()),
+        order("OrderHeld", 5, &because),
+        order("OrderResumed", 5, &none()),
+        placed(6),
+        order("OrderHeld", 6, &because),
+        order("OrderCancelled", 6, &because),
     ]
 }
 
@@ -226,6 +234,12 @@ async fn orders_with_the_timeline_of_each() {
                 { "customer_id": null, "external_ref": null, "cart_id": id(4), "channel": "web", "phase": "held",
                   "held_in": "confirmed", "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,
                   "units": 1, "lines": 1, "version": 4, "updated_at": "2026-03-01T12:11:00+00:00", "position": 12 },
+                { "customer_id": "ann", "external_ref": null, "cart_id": id(5), "channel": "web", "phase": "confirmed",
+                  "held_in": null, "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,
+                  "units": 1, "lines": 1, "version": 4, "updated_at": "2026-03-01T12:18:00+00:00", "position": 19 },
+                { "customer_id": "ann", "external_ref": null, "cart_id": id(6), "channel": "web", "phase": "cancelled",
+                  "held_in": "placed", "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,
+                  "units": 1, "lines": 1, "version": 3, "updated_at": "2026-03-01T12:21:00+00:00", "position": 22 },
             ]),
         )
         .await;
@@ -255,11 +269,13 @@ async fn the_orders_of_customers_but_not_of_guests() {
         .shows(
             "customer_orders",
             &orders(),
-            "SELECT customer_id, order_id, phase, net, units, position FROM customer_orders ORDER BY order_id",
+            "SELECT customer_id, order_id, phase, held_in, net, units, position FROM customer_orders ORDER BY order_id",
             json!([
-                { "customer_id": "ann", "order_id": id(1), "phase": "refunded", "net": 100, "units": 1, "position": 14 },
-                { "customer_id": "bob", "order_id": id(2), "phase": "cancelled", "net": 200, "units": 2, "position": 15 },
-                { "customer_id": "ann", "order_id": id(3), "phase": "delivered", "net": 250, "units": 3, "position": 6 },
+                { "customer_id": "ann", "order_id": id(1), "phase": "refunded", "held_in": null, "net": 100, "units": 1, "position": 14 },
+                { "customer_id": "bob", "order_id": id(2), "phase": "cancelled", "held_in": null, "net": 200, "units": 2, "position": 15 },
+                { "customer_id": "ann", "order_id": id(3), "phase": "delivered", "held_in": null, "net": 250, "units": 3, "position": 6 },
+                { "customer_id": "ann", "order_id": id(5), "phase": "confirmed", "held_in": null, "net": 100, "units": 1, "position": 19 },
+                { "customer_id": "ann", "order_id": id(6), "phase": "cancelled", "held_in": "placed", "net": 100, "units": 1, "position": 22 },
             ]),
         )
         .await;
@@ -274,7 +290,7 @@ async fn sales_by_the_day_in_utc_count_an_order_until_it_is_cancelled() {
             &orders(),
             "SELECT day, currency, orders, units, gross, discount, net FROM sales_by_day ORDER BY day",
             json!([
-                { "day": "2026-03-01", "currency": "EUR", "orders": 2, "units": 2, "gross": 200, "discount": 0, "net": 200 },
+                { "day": "2026-03-01", "currency": "EUR", "orders": 3, "units": 3, "gross": 300, "discount": 0, "net": 300 },
                 { "day": "2026-03-02", "currency": "EUR", "orders": 1, "units": 3, "gross": 300, "discount": 50, "net": 250 },
             ]),
         )
@@ -289,6 +305,8 @@ async fn sales_by_the_day_in_utc_count_an_order_until_it_is_cancelled() {
                 { "order_id": id(2), "customer_id": "bob", "net": 200, "counted": false },
                 { "order_id": id(3), "customer_id": "ann", "net": 250, "counted": true },
                 { "order_id": id(4), "customer_id": null, "net": 100, "counted": true },
+                { "order_id": id(5), "customer_id": "ann", "net": 100, "counted": true },
+                { "order_id": id(6), "customer_id": "ann", "net": 100, "counted": false },
             ]),
         )
         .await;
@@ -303,7 +321,7 @@ async fn top_products_by_sku_and_day() {
             &orders(),
             "SELECT day, sku, orders, units, gross, net FROM product_sales ORDER BY day, sku",
             json!([
-                { "day": "2026-03-01", "sku": "oat", "orders": 1, "units": 1, "gross": 100, "net": 100 },
+                { "day": "2026-03-01", "sku": "oat", "orders": 2, "units": 2, "gross": 200, "net": 200 },
                 { "day": "2026-03-01", "sku": "tea", "orders": 1, "units": 1, "gross": 100, "net": 100 },
                 { "day": "2026-03-02", "sku": "oat", "orders": 1, "units": 3, "gross": 300, "net": 250 },
             ]),

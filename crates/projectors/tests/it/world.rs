@@ -11,7 +11,7 @@ use std::{
 
 use daybook_event_store::{Appender, Daybook, NewEvent, Step, StoreSettings, Unit};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology, progress};
-use daybook_projectors::{audit, runner, views};
+use daybook_projectors::{audit, registry, runner, views};
 use daybook_test_postgres::TestDatabase;
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tokio::task::JoinHandle;
@@ -166,7 +166,7 @@ impl World {
 /// Whether a view shows everything up to a position.
 pub(crate) async fn has_passed(book: &Daybook, view: &str, position: i64) -> bool {
     let spec = views::named(view).expect("there is such a view");
-    let Some(version) = runner::shown_version(book, spec).await.expect("the database answers") else { return false };
+    let Some(version) = registry::shown_version(book, spec).await.expect("the database answers") else { return false };
     let consumer = spec.versioned(version);
     progress::passed(book, &consumer, position).await.expect("the database answers")
 }
