@@ -133,8 +133,8 @@ pub struct Rates<C: Clock = MonotonicClock>(Arc<Buckets<C>>);
 
 struct Buckets<C: Clock> {
     addresses: Option<Counter<IpAddr, C>>,
-    customers: Option<Counter<String, C>>,
-    staff: Option<Counter<String, C>>,
+    customers: Option<Counter<Actor, C>>,
+    staff: Option<Counter<Actor, C>>,
 }
 
 impl Rates {
@@ -161,9 +161,8 @@ impl<C: Clock + Clone> Rates<C> {
     pub fn check(&self, actor: Option<&Actor>, address: Option<ClientAddress>) -> Result<(), TooOften> {
         let Buckets { addresses, customers, staff } = &*self.0;
         match actor {
-            Some(Actor::Support(name)) => return check(staff.as_ref(), &format!("support:{name}")),
-            Some(Actor::Admin(name)) => return check(staff.as_ref(), &format!("admin:{name}")),
-            Some(Actor::Customer(id)) => check(customers.as_ref(), &id.to_string())?,
+            Some(actor @ (Actor::Support(_) | Actor::Admin(_))) => return check(staff.as_ref(), actor),
+            Some(actor @ Actor::Customer(_)) => check(customers.as_ref(), actor)?,
             Some(Actor::Guest) | None => {}
         }
         address.map_or(Ok(()), |ClientAddress(address)| check(addresses.as_ref(), &network(address)))
@@ -211,7 +210,12 @@ impl<K: Hash + Eq + Clone> StateStore for Latest<K> {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (outcome, next) = measure(buckets.get(key).copied())?;
+        if let Some(bucket) = buckets.get_mut(key) {
+            let (outcome, next) = measure(Some(*bucket))?;
+            *bucket = next;
+            return Ok(outcome);
+        }
+        let (outcome, next) = measure(None)?;
         buckets.insert(key.clone(), next);
         Ok(outcome)
     }

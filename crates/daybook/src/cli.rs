@@ -8,6 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     backup, bench,
+    causes::told,
     config::{Connection, file::File},
     events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
 };
@@ -109,7 +110,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("daybook: {error:#}");
+    eprintln!("daybook: {}", told(error));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 

@@ -15,7 +15,7 @@ use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::serve::Role;
+use crate::{causes::told, serve::Role};
 
 /// How long what is looked at may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -137,7 +137,7 @@ impl Health {
 async fn within(name: &'static str, look: impl Future<Output = anyhow::Result<(bool, String)>>) -> Check {
     let (ok, detail) = match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => (false, format!("{error:#}")),
+        Ok(Err(error)) => (false, told(&error)),
         Err(_) => (false, format!("no answer in {} s", PATIENCE.as_secs())),
     };
     Check { name, ok, detail }

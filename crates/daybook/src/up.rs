@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     backup::{self, Archive, Source},
+    causes::told,
     config::{self, READY_FILE, Ready, Topics},
     demo, edge,
     embedded::{
@@ -208,7 +209,7 @@ impl Servers {
             match made.await {
                 Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
                 Err(error) => tracing::error!(
-                    error = format!("{error:#}"),
+                    error = told(&error),
                     "there is no base back-up yet: make one with `daybook backup`"
                 ),
             }

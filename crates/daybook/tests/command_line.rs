@@ -112,6 +112,22 @@ async fn what_cannot_be_asked_for_is_a_usage_error() {
     assert_eq!((nothing.code, &*nothing.stdout), (Some(0), "nothing to retry: order has no event of order-1 parked\n"));
 }
 
+#[test]
+fn what_cannot_be_done_is_told_with_its_cause_once() {
+    let place = tempfile::tempdir().expect("a directory");
+    let missing = place.path().join("missing");
+    let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+        .args(["restore", "--from"])
+        .arg(&missing)
+        .arg("--data")
+        .arg(place.path().join("data"))
+        .output()
+        .expect("the binary runs");
+    let cause = "No such file or directory (os error 2)";
+    let told = format!("daybook: cannot find the back-up {}: {cause}\n", missing.display());
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(1), told));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_is_known_again_by_what_it_says() {
     let database = database().await;

@@ -75,6 +75,7 @@ fn router() -> Router {
         .route("/", get("hello"))
         .route("/body", post(async |body: Bytes| body.len().to_string()))
         .route("/large", get(async || vec![0_u8; 64 << 20]))
+        .route("/slow", get(async || sleep(DRIP).await))
         .route("/never", get(async || std::future::pending::<()>().await))
         .route("/panic", get(async || -> String { panic!("as it is meant to") }))
         .route("/address", get(address))
@@ -177,8 +178,8 @@ async fn a_connection_is_kept_without_a_request_for_as_long_as_it_may_be_idle_an
     let server = Server::with(EdgeLimits { head: SOON, idle: SOON * 5, ..limits() }).await;
     let mut silent = server.connect().await;
     let mut kept = server.connect().await;
-    for _ in 0..2 {
-        send(&mut kept, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    for path in ["/", "/slow"] {
+        send(&mut kept, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
         assert_eq!(answer(&mut kept).await.status, 200);
         // Longer than a head may take: it has not begun.
         sleep(SOON * 2).await;

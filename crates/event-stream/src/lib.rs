@@ -1,10 +1,11 @@
 //! The wire: events of the book on Kafka, and what consumes them.
 //!
 //! What belongs here: the envelope, the topics, the [relay](relay::Relay) that publishes, the [runner](consumer::Consumer)
-//! that projectors and reactors share. What does not: what an event means; which slices there are is handed in as a
+//! that projectors and reactors share, a [broker] inside the process. What does not: what an event means; which slices there are is handed in as a
 //! [`Topology`].
 
 mod backoff;
+pub mod broker;
 pub mod consumer;
 pub mod envelope;
 mod kafka;

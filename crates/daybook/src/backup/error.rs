@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use daybook_event_store::{StoreError, chain};
 
-use crate::embedded::postgres::PostgresError;
+use crate::{causes::told, embedded::postgres::PostgresError};
 
 /// Why there is no back-up, or no restored book.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +132,7 @@ pub enum BackupError {
     #[error(transparent)]
     Book(#[from] StoreError),
     /// Anything else about the restored book.
-    #[error("the restored book could not be finished: {0:#}")]
+    #[error("the restored book could not be finished: {}", told(.0))]
     Unfinished(anyhow::Error),
     /// A file or a process could not be handled.
     #[error("cannot {doing}: {source}")]

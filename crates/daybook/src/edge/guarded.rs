@@ -14,15 +14,14 @@ use std::{
     time::Duration,
 };
 
-use axum::body::{Body, Bytes};
-use hyper::body::{Frame, SizeHint};
+use axum::body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Sleep, sleep},
 };
 
-use super::{EdgeLimits, connections::Place};
+use super::{EdgeLimits, body::Ending, connections::Place};
 
 /// Whose turn it is on a connection: the client's, who sends the head of a request, or ours. A connection that has become a
 /// WebSocket stays ours.
@@ -52,13 +51,14 @@ pub(super) struct Turn {
 
 impl Turn {
     /// The connection is no connection of HTTP any more.
-    pub(super) fn keep(mut self) {
+    pub(super) const fn for_good(mut self) -> Self {
         self.for_good = true;
+        self
     }
 
     /// An answer with whose end our turn ends.
-    pub(super) fn until_the_end_of(self, body: Body) -> Body {
-        Body::new(Answer { body, turn: Some(self) })
+    pub(super) fn until_the_end_of(self, body: Body) -> Ending<Body, impl FnOnce() + Unpin + Send + 'static> {
+        Ending::new(body, move || drop(self))
     }
 }
 
@@ -70,42 +70,20 @@ impl Drop for Turn {
     }
 }
 
-/// The body of an answer.
-struct Answer {
-    body: Body,
-    turn: Option<Turn>,
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(None)) {
-            self.turn = None;
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+/// A head that has begun.
+struct Head {
+    /// Which one of the connection's, from 0.
+    nr: u64,
+    /// The end of its time. Most heads come in one piece and need none: it is set when the rest has to be waited for.
+    end: Option<Pin<Box<Sleep>>>,
 }
 
 /// A connection with its limits, and its place among the others.
 pub(super) struct Guarded {
     stream: TcpStream,
     turns: Turns,
-    /// The end of the time for the head that has begun, and which one that is.
-    head: Option<(u64, Pin<Box<Sleep>>)>,
+    /// The head that has begun.
+    head: Option<Head>,
     /// The end of the time for somebody who reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     head_time: Duration,
@@ -116,12 +94,12 @@ pub(super) struct Guarded {
 impl Guarded {
     /// A new connection: it has begun to speak by coming.
     pub(super) fn new(stream: TcpStream, turns: Turns, limits: &EdgeLimits, place: Place) -> Self {
-        let head = Some((0, Box::pin(sleep(limits.head))));
+        let head = Some(Head { nr: 0, end: None });
         Self { stream, turns, head, stalled: None, head_time: limits.head, stall_time: limits.stall, _place: place }
     }
 
-    /// Whether the head that has begun takes too long.
-    fn head_is_late(&mut self, context: &mut Context<'_>, spoken: bool) -> bool {
+    /// Whether the head that has begun takes too long, where more of it has to be `waited` for.
+    fn head_is_late(&mut self, context: &mut Context<'_>, spoken: bool, waited: bool) -> bool {
         let State { ours, taken } = &*self.turns.0;
         if ours.load(Ordering::Acquire) {
             self.head = None;
@@ -129,10 +107,13 @@ impl Guarded {
         }
         let nr = taken.load(Ordering::Acquire);
         // What was left of the time for an earlier head is not for this one.
-        if self.head.as_ref().is_none_or(|(of, _)| *of != nr) {
-            self.head = spoken.then(|| (nr, Box::pin(sleep(self.head_time))));
+        if self.head.as_ref().is_none_or(|head| head.nr != nr) {
+            self.head = spoken.then_some(Head { nr, end: None });
         }
-        self.head.as_mut().is_some_and(|(_, end)| end.as_mut().poll(context).is_ready())
+        let time = self.head_time;
+        self.head.as_mut().is_some_and(|Head { end, .. }| {
+            waited && end.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(context).is_ready()
+        })
     }
 
     /// What became of writing, unless nothing of it was read for too long.
@@ -160,7 +141,10 @@ impl AsyncRead for Guarded {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let spoken = buffer.filled().len() > before;
-        if self.head_is_late(context, spoken) { Poll::Ready(Err(late("the head takes too long"))) } else { read }
+        if self.head_is_late(context, spoken, read.is_pending()) {
+            return Poll::Ready(Err(late("the head takes too long")));
+        }
+        read
     }
 }
 

@@ -4,6 +4,7 @@
 //! What belongs here: what is the same for every route. What does not: how often somebody may ask (`daybook_access::rates`, which
 //! the APIs ask once they know who it is), the size of bodies and the cost of queries (the APIs' own).
 
+mod body;
 mod connections;
 mod flags;
 mod guarded;
@@ -13,7 +14,6 @@ use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     http::{Request, StatusCode},
 };
 use daybook_access::proxies::TrustedProxies;
@@ -74,8 +74,7 @@ impl Default for EdgeLimits {
 
 /// Serves a router until told to stop, and then until what is under way is done, or has taken too long.
 pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, stop: CancellationToken) {
-    let edge =
-        Edge { router: request::never_panics(router), limits: Arc::new(limits), stop, tasks: TaskTracker::new() };
+    let edge = Edge { router, limits: Arc::new(limits), stop, tasks: TaskTracker::new() };
     let connections = Connections::new(&edge.limits);
     loop {
         let accepted = tokio::select! {
@@ -116,7 +115,7 @@ struct Edge {
 
 impl Edge {
     fn spawn(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
-        let (router, limits, stop) = (self.router.clone(), Arc::clone(&self.limits), self.stop.clone());
+        let (router, limits, stop) = (self.router.clone(), Arc::clone(&self.limits), self.stop());
         self.tasks.spawn(converse(stream, peer, place, router, limits, stop));
     }
 
@@ -126,7 +125,12 @@ impl Edge {
         let Some(place) = connections.last_words() else { return };
         let router = Router::new().fallback(move || std::future::ready(refusal(full)));
         let limits = EdgeLimits { head: LAST_WORDS, idle: LAST_WORDS, stall: LAST_WORDS, ..(*self.limits).clone() };
-        self.tasks.spawn(converse(stream, peer, place, router, Arc::new(limits), self.stop.clone()));
+        self.tasks.spawn(converse(stream, peer, place, router, Arc::new(limits), self.stop()));
+    }
+
+    /// Each connection listens on its own: all of them look whether to stop whenever they are woken, and would do so under one lock.
+    fn stop(&self) -> CancellationToken {
+        self.stop.child_token()
     }
 }
 
@@ -150,12 +154,9 @@ async fn converse(
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, limits, turn) = (router.clone(), Arc::clone(&limits), turns.take());
         async move {
-            let response = answer(router, request.map(Body::new), peer.ip(), &limits).await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                turn.keep();
-                return Ok::<_, Infallible>(response);
-            }
-            Ok(response.map(|body| turn.until_the_end_of(body)))
+            let response = answer(router, request, peer.ip(), &limits).await;
+            let turn = if response.status() == StatusCode::SWITCHING_PROTOCOLS { turn.for_good() } else { turn };
+            Ok::<_, Infallible>(response.map(|body| turn.until_the_end_of(body)))
         }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();

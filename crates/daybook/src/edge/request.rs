@@ -3,42 +3,44 @@
 use std::{
     any::Any,
     net::IpAddr,
-    pin::Pin,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hyper::body::{Body as _, Frame, SizeHint};
+use futures::FutureExt;
+use hyper::body::{Body as _, Incoming};
 use serde_json::json;
 use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{EdgeLimits, connections::Full};
+use super::{EdgeLimits, body::Ending, connections::Full};
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers a request.
-pub(super) async fn answer(router: Router, request: Request<Body>, peer: IpAddr, limits: &EdgeLimits) -> Response {
+/// Answers a request. A panic is an answer too, and in the log.
+pub(super) async fn answer(router: Router, request: Request<Incoming>, peer: IpAddr, limits: &EdgeLimits) -> Response {
     let complete = Arc::new(AtomicBool::new(request.body().is_end_stream()));
-    let mut request = request.map(|body| Body::new(Watched { body, complete: Arc::clone(&complete) }));
+    let told = Arc::clone(&complete);
+    let mut request = request.map(|body| Body::new(Ending::new(body, move || told.store(true, Ordering::Release))));
     if let Some(client) = limits.proxies.client(peer, &forwarded_for(request.headers())) {
         request.extensions_mut().insert(client);
     }
-    let Ok(answered) = tokio::time::timeout(limits.request, router.oneshot(request)).await else {
-        return too_slow(complete.load(Ordering::Acquire));
-    };
-    match answered {
-        Ok(response) => response,
-        Err(never) => match never {},
+    // Not as a layer of the router, which would put every route into one more box, and every answer. What a panic has left half-done
+    // is the request's own; locks that it held say so.
+    let answered = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
+    match tokio::time::timeout(limits.request, answered).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(panic)) => panicked(&*panic),
+        Err(_) => too_slow(complete.load(Ordering::Acquire)),
     }
 }
 
@@ -66,18 +68,10 @@ pub(super) fn refusal(full: Full) -> Response {
     closing(later(problem(status, "too_many_connections", title, "close one, or try again later"), "5"))
 }
 
-/// A router whose panics are answers, and in the log.
-pub(super) fn never_panics(router: Router) -> Router {
-    router.layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| {
-        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        tracing::error!(panic = said.unwrap_or_default(), "a request ended in a panic");
-        problem(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The server has failed",
-            "this is a defect of the server",
-        )
-    }))
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = said.unwrap_or_default(), "a request ended in a panic");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server has failed", "this is a defect of the server")
 }
 
 /// What no route says.
@@ -96,34 +90,4 @@ fn later(mut response: Response, seconds: &'static str) -> Response {
 fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-/// The body of a request, which tells whether all of it has come.
-struct Watched {
-    body: Body,
-    complete: Arc<AtomicBool>,
-}
-
-impl hyper::body::Body for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.complete.store(true, Ordering::Release);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

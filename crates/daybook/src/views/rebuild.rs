@@ -14,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::progress;
+use crate::{causes::told, progress};
 
 /// How often it is said how far a rebuild is, where there is no terminal.
 const EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ async fn ended(running: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<usiz
     match ended? {
         Ok(()) => Ok(0),
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("{}", told(&error));
             Ok(1)
         }
     }

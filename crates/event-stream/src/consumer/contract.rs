@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
-use daybook_event_store::RecordedEvent;
+use daybook_event_store::{Head, RecordedEvent};
 use uuid::Uuid;
 
 use super::{ConsumerError, parked::Poisoned};
@@ -71,6 +71,17 @@ pub struct Published {
 /// A step of a checkpoint: from what this process believes it to be, to an offset and a position.
 pub type Step<'p> = (&'p Partition, Checkpoint, (i64, i64));
 
+/// Makes sure that steps go no further than the book, and that it is of the history that they were read for. What the book does not
+/// have, the relay has not published: believed, it would move a checkpoint on, and what is really published there would be taken for
+/// a duplicate.
+///
+/// # Errors
+/// [`ConsumerError::NotInTheBook`].
+pub fn stay_within(head: &Head, history: Uuid, steps: &[Step<'_>]) -> Result<(), ConsumerError> {
+    let beyond = |(_, from, (_, to)): &Step<'_>| *to > from.position && *to > head.position;
+    if head.epoch == history && !steps.iter().any(beyond) { Ok(()) } else { Err(ConsumerError::NotInTheBook) }
+}
+
 /// What a consumer keeps, reads and waits for.
 pub trait Surroundings: Sync {
     /// Takes partitions over, each from where it is: whoever had them before can commit no more.
@@ -79,17 +90,11 @@ pub trait Surroundings: Sync {
     /// [`ConsumerError::Fenced`] where the consumer was removed meanwhile; otherwise the store failed.
     fn take(&self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
 
-    /// Which history of the book this is: another one since it was restored from a back-up.
+    /// How far the book goes, and which history it is: another one since it was restored from a back-up.
     ///
     /// # Errors
     /// The store failed.
-    fn history(&self) -> impl Future<Output = Result<Uuid, ConsumerError>> + Send;
-
-    /// The position of the last event of the book.
-    ///
-    /// # Errors
-    /// The store failed.
-    fn book_end(&self) -> impl Future<Output = Result<i64, ConsumerError>> + Send;
+    fn head(&self) -> impl Future<Output = Result<Head, ConsumerError>> + Send;
 
     /// What was published to each partition.
     ///
@@ -107,13 +112,15 @@ pub trait Surroundings: Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<RecordedEvent>, ConsumerError>> + Send;
 
-    /// Effect, parked events and checkpoints in one transaction. Returns the checkpoints after their steps.
+    /// Effect, parked events and checkpoints in one transaction, which begins by seeing to it that the steps [stay within](stay_within)
+    /// the book. Returns the checkpoints after their steps.
     ///
     /// # Errors
-    /// [`ConsumerError::Fenced`] where a checkpoint is not what the step begins at, and [`ConsumerError::Effect`]: nothing was done.
-    /// Where the store failed, whether it was done is unknown.
+    /// [`ConsumerError::NotInTheBook`] where they do not, [`ConsumerError::Fenced`] where a checkpoint is not what the step begins at,
+    /// and [`ConsumerError::Effect`]: nothing was done. Where the store failed, whether it was done is unknown.
     fn transact(
         &self,
+        history: Uuid,
         events: &[RecordedEvent],
         poisoned: &Poisoned,
         steps: &[Step<'_>],
@@ -181,6 +188,20 @@ pub trait Messages: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checkpoint_moves_only_to_where_the_book_of_its_history_has_come() {
+        let (history, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let partition = Partition { topic: "order".to_owned(), nr: 0 };
+        let moves = |epoch, from, to| {
+            let from = Checkpoint { offset: 3, position: from, generation: 1 };
+            stay_within(&Head { position: 10, epoch }, history, &[(&partition, from, (4, to))]).is_ok()
+        };
+        assert!(moves(history, 9, 10));
+        assert!(!moves(history, 9, 11), "beyond the end");
+        assert!(!moves(other, 9, 10), "positions of another history");
+        assert!(moves(history, 12, 12), "past a foreign message, whatever the checkpoint is");
+    }
 
     #[test]
     fn a_log_is_read_from_the_checkpoint_on_or_from_its_beginning() {

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use daybook_event_store::{Daybook, Filter, RecordedEvent};
+use daybook_event_store::{Daybook, Filter, Head, RecordedEvent};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     Consumer, ConsumerError, Effect, checkpoints,
-    contract::{Checkpoint, Partition, Published, Step, Surroundings},
+    contract::{Checkpoint, Partition, Published, Step, Surroundings, stay_within},
     parked::{self, Poisoned},
 };
 use crate::backoff::jittered;
@@ -31,12 +31,8 @@ impl<E: Effect> Surroundings for Here<'_, E> {
         checkpoints::take(self.book, &self.consumer.name, partitions).await
     }
 
-    async fn history(&self) -> Result<Uuid, ConsumerError> {
-        Ok(self.book.head().await?.epoch)
-    }
-
-    async fn book_end(&self) -> Result<i64, ConsumerError> {
-        Ok(self.book.head().await?.position)
+    async fn head(&self) -> Result<Head, ConsumerError> {
+        Ok(self.book.head().await?)
     }
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
@@ -51,6 +47,7 @@ impl<E: Effect> Surroundings for Here<'_, E> {
     /// first and the checkpoints after it, too.
     async fn transact(
         &self,
+        history: Uuid,
         events: &[RecordedEvent],
         poisoned: &Poisoned,
         steps: &[Step<'_>],
@@ -58,7 +55,9 @@ impl<E: Effect> Surroundings for Here<'_, E> {
         let Consumer { name, effect, .. } = self.consumer;
         let mut client = self.book.pool().get().await?;
         let transaction = client.transaction().await?;
-        parked::attempt(&transaction, name, effect, events, poisoned).await?;
+        let begun = parked::begin(&transaction, name).await?;
+        stay_within(&begun.head, history, steps)?;
+        begun.go_on(&transaction, name, effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, name, steps).await?;
         transaction.commit().await?;
         Ok(checkpoints)

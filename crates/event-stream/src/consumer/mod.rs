@@ -83,6 +83,9 @@ pub enum ConsumerError {
         /// The partition.
         partition: i32,
     },
+    /// A checkpoint would go beyond the book, or into another history of it: what was read was not published by the relay.
+    #[error("what was read is not in the book")]
+    NotInTheBook,
     /// Another process has this partition now.
     #[error("another process has moved the checkpoint")]
     Fenced,

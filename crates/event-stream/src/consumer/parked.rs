@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use daybook_event_store::{AsOf, Daybook, RecordedEvent, StoreError};
+use daybook_event_store::{AsOf, Daybook, Head, RecordedEvent, StoreError};
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
@@ -147,18 +147,39 @@ pub(super) async fn blame<E: Effect>(
 
 /// Has an effect take events in, but for those of streams that are parked or poisoned, which are parked. After an error the
 /// transaction must not be committed.
-pub(super) async fn attempt(
+async fn attempt(
     transaction: &Transaction<'_>,
     consumer: &str,
     effect: &impl Effect,
     events: &[RecordedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
-    let streams = begin(transaction, consumer).await?;
-    let (aside, taken) = divide(events, &streams, poisoned);
-    effect.apply(transaction, &taken).await?;
-    park(transaction, consumer, &aside, poisoned).await?;
-    Ok(())
+    begin(transaction, consumer).await?.go_on(transaction, consumer, effect, events, poisoned).await
+}
+
+/// What a consumer's transaction has found when it began.
+pub(super) struct Begun {
+    /// How far the book goes, and which history it is.
+    pub(super) head: Head,
+    /// The streams that are parked.
+    streams: HashSet<String>,
+}
+
+impl Begun {
+    /// Has an effect take events in, as [`attempt`] does.
+    pub(super) async fn go_on(
+        self,
+        transaction: &Transaction<'_>,
+        consumer: &str,
+        effect: &impl Effect,
+        events: &[RecordedEvent],
+        poisoned: &Poisoned,
+    ) -> Result<(), ConsumerError> {
+        let (aside, taken) = divide(events, &self.streams, poisoned);
+        effect.apply(transaction, &taken).await?;
+        park(transaction, consumer, &aside, poisoned).await?;
+        Ok(())
+    }
 }
 
 /// Which events of a batch are to be parked, since their stream is, or is poisoned from there on; and the others, which are to be
@@ -180,20 +201,25 @@ pub fn divide<'e>(
 }
 
 /// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is
-/// lost only together with its effect. Returns the streams that are parked.
-async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<HashSet<String>, ConsumerError> {
+/// lost only together with its effect.
+pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<Begun, ConsumerError> {
     let lock = transaction
         .prepare_cached(
             "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)), set_config('synchronous_commit', 'off', true)",
         )
         .await?;
-    let parked = transaction.prepare_cached("SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1").await?;
+    let found = transaction
+        .prepare_cached(
+            "SELECT position, epoch, ARRAY(SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1) FROM head",
+        )
+        .await?;
     // One round trip; still the second statement sees what was committed before the first one had its lock.
     let (lock_parameters, parameters): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 1]) =
         ([&LOCK, &consumer], [&consumer]);
-    let (_, rows) =
-        futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query(&parked, &parameters))?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    let (_, row) =
+        futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query_one(&found, &parameters))?;
+    let head = Head { position: row.try_get(0)?, epoch: row.try_get(1)? };
+    Ok(Begun { head, streams: row.try_get::<_, Vec<String>>(2)?.into_iter().collect() })
 }
 
 /// Parks events, in the transaction that moves the checkpoint past them.

@@ -99,10 +99,8 @@ impl<E: Effect> Consumer<E> {
                         let parts: Vec<_> = parts.map(|(queue, checkpoint)| Part { queue, checkpoint }).collect();
                         if !parts.is_empty() {
                             let (name, topology, around) = (&self.name, &kafka.topology, &around);
-                            let history = around.history().await?;
-                            running.push(
-                                Share { name, topology, around, history, parts, batch: BATCH, book_end: 0 }.run(),
-                            );
+                            let history = around.head().await?.epoch;
+                            running.push(Share { name, topology, around, history, parts, batch: BATCH }.run());
                         }
                     }
                 }

@@ -44,9 +44,11 @@ pub struct Share<'c, S, M> {
     pub parts: Vec<Part<M>>,
     /// The most messages that are taken in at once, and the most events of the book that are read at once to fill gaps.
     pub batch: usize,
-    /// The last position that the book is known to have; 0 at first.
-    pub book_end: i64,
 }
+
+/// What messages are believed to say of the book, as long as nothing has failed: the transaction that takes them in looks whether it
+/// goes so far. So it need not be asked before.
+const ANYTHING: i64 = i64::MAX;
 
 /// What goes into one transaction: events, and where each partition is after them, as offset and position.
 struct Batch {
@@ -107,18 +109,18 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
     /// something happens in one of the partition's streams.
     async fn begin(&mut self) -> Result<(), ConsumerError> {
         if self.parts.iter().any(|part| part.queue.began_at_end()) {
-            let mut backoff = Backoff::new();
-            while let Err(error) = self.fill_forgotten().await {
-                self.take_again(&mut backoff, error).await?;
+            let (mut backoff, mut end) = (Backoff::new(), ANYTHING);
+            while let Err(error) = self.fill_forgotten(end).await {
+                end = self.take_again(&mut backoff, error).await?;
             }
         }
         Ok(())
     }
 
-    async fn fill_forgotten(&mut self) -> Result<(), ConsumerError> {
+    async fn fill_forgotten(&mut self, end: i64) -> Result<(), ConsumerError> {
         let published = self.around.published().await?;
         let gap = |(part, Part { queue, checkpoint }): (usize, &Part<M>)| {
-            let up_to = published.get(queue.partition())?.last;
+            let up_to = published.get(queue.partition())?.last.min(end);
             (queue.began_at_end() && up_to > checkpoint.position).then_some(Gap { part, up_to })
         };
         let gaps: Vec<Gap> = self.parts.iter().enumerate().filter_map(gap).collect();
@@ -127,16 +129,18 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
 
     /// Takes messages in, whatever fails on the way.
     async fn take_in(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
-        let mut backoff = Backoff::new();
-        while let Err(error) = self.attempt(received).await {
-            self.take_again(&mut backoff, error).await?;
+        let (mut backoff, mut end) = (Backoff::new(), ANYTHING);
+        while let Err(error) = self.attempt(received, end).await {
+            end = self.take_again(&mut backoff, error).await?;
         }
         Ok(())
     }
 
     /// After a failure, asks anew how far the partitions are, until there is an answer; what was taken in after all is a duplicate
     /// then. A consumer that was removed has none: then its group is joined anew, if it is wanted.
-    async fn take_again(&mut self, backoff: &mut Backoff, failure: ConsumerError) -> Result<(), ConsumerError> {
+    ///
+    /// Returns how far the book goes. What was read before that and claims to come from beyond it is not of the relay.
+    async fn take_again(&mut self, backoff: &mut Backoff, failure: ConsumerError) -> Result<i64, ConsumerError> {
         if matches!(failure, ConsumerError::Effect(EffectError::Retired)) {
             return Err(failure);
         }
@@ -145,14 +149,14 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         loop {
             self.around.back_off(backoff.time()).await;
             // What has failed may be a database that another one has taken the place of, with a book of another history.
-            let anew = async { Ok((self.around.take(&own).await?, self.around.history().await?)) };
+            let anew = async { Ok((self.around.take(&own).await?, self.around.head().await?)) };
             match anew.await {
-                Ok((taken, history)) => {
-                    self.history = history;
+                Ok((taken, head)) => {
+                    self.history = head.epoch;
                     for (part, checkpoint) in self.parts.iter_mut().zip(taken) {
                         part.checkpoint = checkpoint;
                     }
-                    return Ok(());
+                    return Ok(head.position);
                 }
                 Err(ConsumerError::Fenced) => return Err(ConsumerError::Fenced),
                 Err(error) => {
@@ -162,11 +166,11 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         }
     }
 
-    async fn attempt(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
-        self.measure_book(received).await?;
+    /// Takes in what messages say of the book up to an `end`.
+    async fn attempt(&mut self, received: &[Vec<Received>], end: i64) -> Result<(), ConsumerError> {
         let mut taken = vec![0; received.len()];
         loop {
-            let (batch, gaps) = self.read(received, &mut taken);
+            let (batch, gaps) = self.read(received, end, &mut taken);
             self.commit(batch).await?;
             if gaps.is_empty() {
                 break;
@@ -181,24 +185,13 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         Ok(())
     }
 
-    /// Asks how far the book goes, when a message says that it goes on. What the book does not have, the relay has not published:
-    /// believed, it would move the checkpoint on, and what is really published there would be taken for a duplicate.
-    async fn measure_book(&mut self, received: &[Vec<Received>]) -> Result<(), ConsumerError> {
-        let deliveries = received.iter().flatten().filter_map(|message| message.delivery.as_ref().ok());
-        let mut own = deliveries.filter(|delivery| delivery.history == self.history);
-        if own.any(|delivery| delivery.event.position > self.book_end) {
-            self.book_end = self.around.book_end().await?;
-        }
-        Ok(())
-    }
-
     /// Reads messages, from those of each part on that were not `taken` yet, up to its first gap.
-    fn read(&self, received: &[Vec<Received>], taken: &mut [usize]) -> (Batch, Vec<Gap>) {
+    fn read(&self, received: &[Vec<Received>], end: i64, taken: &mut [usize]) -> (Batch, Vec<Gap>) {
         let mut batch = self.nothing();
         let mut gaps = Vec::new();
         for (part, messages) in received.iter().enumerate() {
             for message in &messages[taken[part]..] {
-                if let Some(up_to) = self.read_one(part, message, &mut batch) {
+                if let Some(up_to) = self.read_one(part, message, end, &mut batch) {
                     gaps.push(Gap { part, up_to });
                     break;
                 }
@@ -210,7 +203,7 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
 
     /// Adds a message to a batch, unless it is a duplicate. Where events before it are missing, it is not added, and the
     /// position up to which they are missing is returned.
-    fn read_one(&self, part: usize, message: &Received, batch: &mut Batch) -> Option<i64> {
+    fn read_one(&self, part: usize, message: &Received, end: i64, batch: &mut Batch) -> Option<i64> {
         let Part { queue, checkpoint } = &self.parts[part];
         let (offset, position) = &mut batch.reached[part];
         match &message.delivery {
@@ -224,7 +217,7 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
                 tracing::debug!(topic = queue.partition().topic, message.offset, "a message of another history");
                 self.count("daybook_consumer_foreign_total", 1);
             }
-            Ok(delivery) if delivery.event.position > self.book_end => {
+            Ok(delivery) if delivery.event.position > end => {
                 let claimed = delivery.event.position;
                 tracing::error!(
                     topic = queue.partition().topic,
@@ -323,7 +316,7 @@ impl<S: Surroundings, M: Messages> Share<'_, S, M> {
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let checkpoints = self.around.transact(&batch.events, poisoned, &steps).await?;
+        let checkpoints = self.around.transact(self.history, &batch.events, poisoned, &steps).await?;
         Ok(moved.into_iter().zip(checkpoints).collect())
     }
 

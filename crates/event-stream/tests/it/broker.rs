@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use daybook_event_stream::{KafkaSettings, SliceTopic, Topology};
+use daybook_event_stream::{
+    KafkaSettings, SliceTopic, Topology,
+    broker::{self, Broker, FETCH_WAIT},
+};
 use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -15,8 +18,6 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::RDKafkaErrorCode,
-    mocking::MockCluster,
-    producer::DefaultProducerContext,
 };
 
 use crate::world::PATIENCE;
@@ -32,7 +33,7 @@ pub(crate) fn real() -> Option<String> {
 
 /// What the engine lets a consumer wait that has read everything; less where the broker answers only when that is over.
 pub(crate) fn fetch_wait() -> Duration {
-    Duration::from_millis(if real().is_some() { 500 } else { 20 })
+    if real().is_some() { Duration::from_millis(500) } else { FETCH_WAIT }
 }
 
 /// Says why a test that only a real broker can run has not run. Shown with `--nocapture`.
@@ -44,7 +45,7 @@ pub(crate) fn skipped(why: &str) {
 pub(crate) struct Topics {
     pub(crate) settings: KafkaSettings,
     // None where the broker is a real one.
-    cluster: Option<MockCluster<'static, DefaultProducerContext>>,
+    embedded: Option<Broker>,
 }
 
 /// The three slices of the tests.
@@ -63,28 +64,30 @@ fn prefix() -> String {
     format!("daybook-test-{random:x}-{}", PREFIXES.fetch_add(1, Ordering::Relaxed))
 }
 
-fn embedded(topology: &Topology) -> MockCluster<'static, DefaultProducerContext> {
-    let cluster = MockCluster::new(1).expect("a broker starts");
-    for topic in topology.topics() {
-        cluster.create_topic(&topic, topology.partitions, 1).expect("a topic is made");
-    }
-    cluster
+async fn embedded(topology: &Topology) -> Broker {
+    let topic = |name| broker::Topic { name, partitions: topology.partitions };
+    Broker::start(topology.topics().into_iter().map(topic).collect()).await.expect("a broker starts")
 }
 
 impl Topics {
     /// New topics. On a real broker the engine makes them, over the wire.
     pub(crate) async fn new(partitions: i32) -> Self {
-        let topics = Self::named(partitions);
+        let topics = Self::named(partitions).await;
         topics.settings.ensure_topics().await.expect("the topics can be made");
         topics
     }
 
     /// New topics; on a real broker only their names, until somebody makes them.
-    pub(crate) fn named(partitions: i32) -> Self {
+    pub(crate) async fn named(partitions: i32) -> Self {
         let topology = topology(prefix(), partitions);
-        let cluster = real().is_none().then(|| embedded(&topology));
-        let brokers = cluster.as_ref().map(MockCluster::bootstrap_servers).or_else(real).expect("one of the two");
-        Self { settings: KafkaSettings { brokers, topology, replication: 1, fetch_wait: fetch_wait() }, cluster }
+        let (brokers, embedded) = match real() {
+            Some(brokers) => (brokers, None),
+            None => {
+                let broker = embedded(&topology).await;
+                (broker.bootstrap_servers().to_owned(), Some(broker))
+            }
+        };
+        Self { settings: KafkaSettings { brokers, topology, replication: 1, fetch_wait: fetch_wait() }, embedded }
     }
 
     /// New topics on a broker of the test's own.
@@ -96,15 +99,15 @@ impl Topics {
             fetch_wait: fetch_wait(),
         };
         settings.ensure_topics().await.expect("the topics can be made");
-        Self { settings, cluster: None }
+        Self { settings, embedded: None }
     }
 
     /// All topics are lost, and there are new ones with nothing in them.
     pub(crate) async fn lose_all(&mut self) {
-        if self.cluster.is_some() {
-            let cluster = embedded(&self.settings.topology);
-            self.settings.brokers = cluster.bootstrap_servers();
-            self.cluster = Some(cluster);
+        if self.embedded.is_some() {
+            let broker = embedded(&self.settings.topology).await;
+            self.settings.brokers = broker.bootstrap_servers().to_owned();
+            self.embedded = Some(broker);
         } else {
             for topic in self.settings.topology.topics() {
                 self.delete(&topic).await;
@@ -156,7 +159,7 @@ impl Topics {
 
 impl Drop for Topics {
     fn drop(&mut self) {
-        if self.cluster.is_some() {
+        if self.embedded.is_some() {
             return;
         }
         let topics = self.settings.topology.topics();

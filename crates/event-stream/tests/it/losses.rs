@@ -29,7 +29,7 @@ fn count(events: i64) -> usize {
 #[tokio::test]
 async fn topics_are_made_over_the_wire_by_whoever_comes_first_and_can_be_used_at_once() {
     only_on_a_real_broker!();
-    let topics = Topics::named(PARTITIONS);
+    let topics = Topics::named(PARTITIONS).await;
     for made in join_all((0..6).map(|_| topics.settings.ensure_topics())).await {
         made.expect("the topics are there, whoever has made them");
     }

@@ -10,10 +10,13 @@ use std::{
 };
 
 use daybook_event_store::{Appender, Daybook, NewEvent, Step, StoreSettings, Unit};
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology, progress};
+use daybook_event_stream::{
+    KafkaSettings, Relay, RelaySettings, Topology,
+    broker::{self, Broker, FETCH_WAIT},
+    progress,
+};
 use daybook_projectors::{audit, registry, runner, views};
 use daybook_test_postgres::TestDatabase;
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -111,23 +114,21 @@ pub(crate) struct World {
     pub(crate) book: Daybook,
     pub(crate) kafka: KafkaSettings,
     pub(crate) writer: Writer,
-    _cluster: MockCluster<'static, DefaultProducerContext>,
+    _broker: Broker,
 }
 
 pub(crate) async fn world() -> World {
-    let cluster = MockCluster::new(1).expect("a broker starts");
-    for topic in topology().topics() {
-        cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic is made");
-    }
+    let topic = |name| broker::Topic { name, partitions: PARTITIONS };
+    let broker = Broker::start(topology().topics().into_iter().map(topic).collect()).await.expect("a broker starts");
     let kafka = KafkaSettings {
-        brokers: cluster.bootstrap_servers(),
+        brokers: broker.bootstrap_servers().to_owned(),
         topology: topology(),
         replication: 1,
-        fetch_wait: Duration::from_millis(20),
+        fetch_wait: FETCH_WAIT,
     };
     let (database, book) = book().await;
     let writer = Writer::of(&book).await;
-    World { database, book, kafka, writer, _cluster: cluster }
+    World { database, book, kafka, writer, _broker: broker }
 }
 
 impl World {

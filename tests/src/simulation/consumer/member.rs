@@ -10,7 +10,7 @@ use std::{
 };
 
 use daybook_command_api::bus::Host;
-use daybook_event_store::RecordedEvent;
+use daybook_event_store::{Head, RecordedEvent};
 use daybook_event_stream::{
     Topology,
     consumer::{
@@ -24,7 +24,6 @@ use uuid::Uuid;
 
 use super::{
     super::{scheduler::Place, server::Server},
-    HISTORY,
     topic::{Group, Topic},
     views::{OwnedStep, Views},
 };
@@ -58,13 +57,8 @@ impl Surroundings for Around {
         Ok(self.server.ask("take over", move |views, _| views.take(&partitions)).await?)
     }
 
-    async fn history(&self) -> Result<Uuid, ConsumerError> {
-        Ok(HISTORY)
-    }
-
-    async fn book_end(&self) -> Result<i64, ConsumerError> {
-        let end = |views: &mut Views, _| i64::try_from(views.book.len()).unwrap_or(i64::MAX);
-        Ok(self.server.ask("ask how far the book goes", end).await?)
+    async fn head(&self) -> Result<Head, ConsumerError> {
+        Ok(self.server.ask("ask how far the book goes", |views, _| views.measure()).await?)
     }
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
@@ -79,6 +73,7 @@ impl Surroundings for Around {
 
     async fn transact(
         &self,
+        history: Uuid,
         events: &[RecordedEvent],
         poisoned: &Poisoned,
         steps: &[Step<'_>],
@@ -89,7 +84,10 @@ impl Surroundings for Around {
         let said = format!("{:?} to {steps:?}", events.iter().map(|event| event.position).collect::<Vec<_>>());
         let place = self.place().clone();
         place.tell(|| format!("takes in {said}"));
-        let transact = move |views: &mut Views, _| views.transact(&topology, &events, &poisoned, &steps);
+        let transact = move |views: &mut Views, _| {
+            views.look(history, &steps)?;
+            views.transact(&topology, &events, &poisoned, &steps)
+        };
         self.server.ask("take in", transact).await?
     }
 
@@ -136,9 +134,9 @@ async fn serve(around: &Around, topic: &Topic, group: &Group, member: u64) -> Co
                 return std::future::pending().await;
             }
             match begin(around, topic, &partitions).await {
-                Ok(parts) => {
+                Ok((history, parts)) => {
                     let (topology, batch) = (&*around.topology, around.batch);
-                    Share { name: "view", topology, around, history: HISTORY, parts, batch, book_end: 0 }.run().await
+                    Share { name: "view", topology, around, history, parts, batch }.run().await
                 }
                 Err(error) => error,
             }
@@ -167,11 +165,12 @@ async fn begin(
     around: &Around,
     topic: &Topic,
     partitions: &[Partition],
-) -> Result<Vec<Part<super::topic::Queue>>, ConsumerError> {
+) -> Result<(Uuid, Vec<Part<super::topic::Queue>>), ConsumerError> {
     let checkpoints = around.take(partitions).await?;
     let part = |(partition, checkpoint): (&Partition, Checkpoint)| {
         let start = |low, high| checkpoint.start(low, high);
         Part { queue: topic.read(around.place().clone(), partition.clone(), start), checkpoint }
     };
-    Ok(partitions.iter().zip(checkpoints).map(part).collect())
+    let parts = partitions.iter().zip(checkpoints).map(part).collect();
+    Ok((around.head().await?.epoch, parts))
 }

@@ -39,6 +39,8 @@ const WORLD: Group = Group(1);
 const MEMBERS: u32 = 10;
 /// The history of the book; no book is restored here.
 const HISTORY: Uuid = Uuid::from_u128(1);
+/// A position that no book here comes to.
+const BEYOND: i64 = 1_000;
 /// How long everybody has at the end, when nothing goes wrong any more.
 const PATIENCE: u64 = 3_000;
 
@@ -197,22 +199,7 @@ impl World {
         if poisoned {
             views.poison.insert(position);
         }
-        views.book.push(RecordedEvent {
-            position,
-            stream_id,
-            version: i32::try_from(before).unwrap_or(0) + 1,
-            event_type: "Happened".to_owned(),
-            schema_version: 1,
-            event_id: Uuid::nil(),
-            recorded_at: DateTime::UNIX_EPOCH,
-            effective_at: DateTime::UNIX_EPOCH,
-            correlation_id: Uuid::nil(),
-            causation_id: Uuid::nil(),
-            actor: "test".to_owned(),
-            trace: None,
-            key_id: None,
-            data: "{}".to_owned(),
-        });
+        views.book.push(event(position, stream_id, i32::try_from(before).unwrap_or(0) + 1));
     }
 
     /// What the relay does: each partition gets what is after its last event, each with the position before it, and then it is
@@ -248,7 +235,7 @@ impl World {
     async fn harm(&mut self) {
         let nr = i32::try_from(self.random.between(0, self.plan.partitions as u64)).unwrap_or(0);
         let some = usize::try_from(self.random.between(1, 6)).unwrap_or(1);
-        match self.random.between(0, 9) {
+        match self.random.between(0, 10) {
             0 => self.told("the oldest messages expire", || self.topic.expire(nr, some)),
             1 => self.told("the newest messages are lost", || self.topic.cut(nr, some)),
             2 => {
@@ -266,8 +253,23 @@ impl World {
                 self.place.sleep(Duration::from_micros(self.random.between(0, 2_000_000))).await;
                 self.start(member);
             }
+            7 => self.forge(nr),
             _ => self.rebalance(),
         }
+    }
+
+    /// A message that looks like one of the relay, from beyond the book or of another history of it.
+    fn forge(&mut self, nr: i32) {
+        self.place.tell(|| format!("a forged message in partition {nr}"));
+        let published = self.published.get(&nr).copied().unwrap_or(0);
+        let beyond = BEYOND + i64::try_from(self.random.between(0, 3)).unwrap_or(0);
+        let (position, prev_sequence, history) = match self.random.between(0, 3) {
+            0 => (beyond, published, HISTORY),
+            1 => (beyond, beyond - 1, HISTORY),
+            _ => (published + 1, published, Uuid::from_u128(2)),
+        };
+        let event = event(position, format!("order-{}", self.random.between(0, 6)), 1);
+        self.topic.forge(nr, Delivery { event, prev_sequence, history });
     }
 
     fn told(&self, what: &str, harm: impl FnOnce()) {
@@ -320,6 +322,25 @@ impl World {
     }
 }
 
+fn event(position: i64, stream_id: String, version: i32) -> RecordedEvent {
+    RecordedEvent {
+        position,
+        stream_id,
+        version,
+        event_type: "Happened".to_owned(),
+        schema_version: 1,
+        event_id: Uuid::nil(),
+        recorded_at: DateTime::UNIX_EPOCH,
+        effective_at: DateTime::UNIX_EPOCH,
+        correlation_id: Uuid::nil(),
+        causation_id: Uuid::nil(),
+        actor: "test".to_owned(),
+        trace: None,
+        key_id: None,
+        data: "{}".to_owned(),
+    }
+}
+
 fn judge(views: &mut Views, caught_up: &Result<(), String>, told: Told) -> Verdict {
     let mut end = Check::new("everybody comes to the end of the book when nothing goes wrong any more");
     end.holds(caught_up.is_ok(), || caught_up.clone().err().unwrap_or_default());
@@ -333,6 +354,15 @@ fn judge(views: &mut Views, caught_up: &Result<(), String>, told: Told) -> Verdi
     parked.checked = views.parkings;
     let mut fenced = Check::new("whoever has lost a partition cannot commit");
     fenced.checked = views.fenced;
+    let mut beyond = Check::new("a checkpoint goes no further than the book");
+    beyond.checked = views.refused;
+    for (partition, checkpoint) in &views.checkpoints {
+        beyond.holds(checkpoint.position < BEYOND, || format!("{partition:?} is at {}", checkpoint.position));
+    }
+    let mut asked = Check::new("how far the book goes is asked only when partitions are taken over, not for a batch");
+    asked.checked = views.commits;
+    let (measured, takings) = (views.measured, views.takings);
+    asked.holds(measured <= takings, || format!("{measured} questions, and partitions were taken {takings} times"));
     views.unpark();
     let mut fold = Check::new("in the end the view is a fold of the book, also of what was parked");
     let mut expected: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
@@ -344,5 +374,10 @@ fn judge(views: &mut Views, caught_up: &Result<(), String>, told: Told) -> Verdi
         fold.holds(shown == Some(positions), || format!("{stream} shows {shown:?}, not {positions:?}"));
     }
     fold.holds(views.view.len() == expected.len(), || "the view shows streams that are not its own".to_owned());
-    Verdict { told, checks: vec![end, commits, parked, fenced, fold], accepted: views.commits, ..Verdict::default() }
+    Verdict {
+        told,
+        checks: vec![end, commits, parked, fenced, beyond, asked, fold],
+        accepted: views.commits,
+        ..Verdict::default()
+    }
 }

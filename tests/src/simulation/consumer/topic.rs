@@ -17,7 +17,7 @@ use daybook_event_stream::{
 };
 use tokio::sync::watch;
 
-use super::super::scheduler::Place;
+use super::{super::scheduler::Place, HISTORY};
 
 /// The messages of a partition.
 struct Log {
@@ -81,6 +81,13 @@ impl Topic {
         log.grown.send_replace(());
     }
 
+    /// Adds a message that nobody who may has published: it says nothing of how far the partition was published.
+    pub(super) fn forge(&self, nr: i32, delivery: Delivery) {
+        let mut log = self.log(nr);
+        log.messages.push(Ok(delivery));
+        log.grown.send_replace(());
+    }
+
     /// Lets the oldest messages go.
     pub(super) fn expire(&self, nr: i32, count: usize) {
         let mut log = self.log(nr);
@@ -95,8 +102,10 @@ impl Topic {
         let left = log.messages.len().saturating_sub(count);
         if left < log.messages.len() {
             log.messages.truncate(left);
-            let positions = log.messages.iter().filter_map(|message| Some(message.as_ref().ok()?.event.position));
-            log.end = positions.max().unwrap_or(0);
+            // What is of another history, or beyond, was forged.
+            let own = |delivery: &&Delivery| delivery.history == HISTORY && delivery.event.position <= log.end;
+            let left = log.messages.iter().filter_map(|message| message.as_ref().ok()).filter(own);
+            log.end = left.map(|delivery| delivery.event.position).max().unwrap_or(0);
         }
     }
 

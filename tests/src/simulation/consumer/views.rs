@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use daybook_event_store::RecordedEvent;
+use daybook_event_store::{Head, RecordedEvent};
 use daybook_event_stream::{
     EffectError, Topology,
     consumer::{
         ConsumerError,
-        contract::{Checkpoint, Partition, Published},
+        contract::{Checkpoint, Partition, Published, Step, stay_within},
         parked::{Poisoned, divide},
     },
 };
+use uuid::Uuid;
+
+use super::HISTORY;
 
 /// A step of a checkpoint, on its way to the database.
 pub(super) type OwnedStep = (Partition, Checkpoint, (i64, i64));
@@ -39,11 +42,18 @@ pub(super) struct Views {
     pub(super) fenced: u64,
     /// How often events were parked.
     pub(super) parkings: u64,
+    /// How often partitions were taken over.
+    pub(super) takings: u64,
+    /// How often somebody has asked how far the book goes.
+    pub(super) measured: u64,
+    /// How often what is not in the book was refused.
+    pub(super) refused: u64,
 }
 
 impl Views {
     /// Takes partitions over; those that are new begin at the start.
     pub(super) fn take(&mut self, partitions: &[Partition]) -> Vec<Checkpoint> {
+        self.takings += 1;
         let take = |partition: &Partition| {
             let first = Checkpoint { offset: -1, position: 0, generation: 0 };
             let checkpoint = self.checkpoints.entry(partition.clone()).or_insert(first);
@@ -51,6 +61,27 @@ impl Views {
             *checkpoint
         };
         partitions.iter().map(take).collect()
+    }
+
+    /// How far the book goes; the answer to a question of its own.
+    pub(super) fn measure(&mut self) -> Head {
+        self.measured += 1;
+        self.head()
+    }
+
+    fn head(&self) -> Head {
+        Head { position: i64::try_from(self.book.len()).unwrap_or(i64::MAX), epoch: HISTORY }
+    }
+
+    /// How a transaction begins.
+    ///
+    /// # Errors
+    /// As the contract says.
+    pub(super) fn look(&mut self, history: Uuid, steps: &[OwnedStep]) -> Result<(), ConsumerError> {
+        let steps: Vec<Step<'_>> = steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
+        let stays = stay_within(&self.head(), history, &steps);
+        self.refused += u64::from(stays.is_err());
+        stays
     }
 
     /// Effect, parked events and checkpoints: all of it or nothing.

@@ -60,6 +60,9 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker with these topics, and returns when clients can connect.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when librdkafka or the system refuses.
     pub async fn start(topics: Vec<Topic>) -> Result<Self, BrokerError> {
         let (hold, released) = mpsc::channel::<std::convert::Infallible>();
         let (tell, ready) = oneshot::channel();

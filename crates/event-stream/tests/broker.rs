@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook::embedded::broker::{Broker, RETAINED_BYTES_PER_PARTITION, Topic};
+use daybook_event_stream::broker::{Broker, RETAINED_BYTES_PER_PARTITION, Topic};
 use rdkafka::{
     ClientConfig, Message,
     consumer::{BaseConsumer, Consumer, StreamConsumer},
