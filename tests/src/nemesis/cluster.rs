@@ -35,6 +35,8 @@ pub use self::{
 
 /// How long a process may take to be ready. A machine that is busy is slow; a process that hangs never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long everything takes between an import and PostgreSQL, each way, so that there is time to kill it half-way.
+const FAR: Duration = Duration::from_millis(6);
 const SECRET: &str = "the nemesis of a shop has a secret of its own";
 
 /// What the cluster is made of.
@@ -62,6 +64,8 @@ pub struct Cluster {
     members: Vec<Member>,
     /// Between imports and PostgreSQL.
     import: Proxy,
+    /// Between imports and that: they are far away.
+    far: Proxy,
     /// Roles that ended though nobody had killed them.
     pub ended_by_themselves: Vec<String>,
 }
@@ -92,7 +96,10 @@ impl Cluster {
             });
         }
         let import = Proxy::open(server, Speech::Any).await?;
-        let mut cluster = Self { parts, postgres, disk, broker, members, import, ended_by_themselves: Vec::new() };
+        let far = Proxy::open(Target::Port(import.address()), Speech::Any).await?;
+        far.set(Network::Slow(FAR))?;
+        let ended_by_themselves = Vec::new();
+        let mut cluster = Self { parts, postgres, disk, broker, members, import, far, ended_by_themselves };
         cluster.lead_to_broker()?;
         let (code, said) = cluster.run(&["migrate"])?;
         ensure!(code == 0, "the schema cannot be made: {said}");
@@ -198,7 +205,7 @@ impl Cluster {
     /// # Errors
     /// When PostgreSQL has no address.
     pub fn import(&self) -> anyhow::Result<Begin> {
-        let database_url = through(self.postgres.database_url(), &self.import, IMPORT)?;
+        let database_url = through(self.postgres.database_url(), &self.far, IMPORT)?;
         Ok(self.commands().with("DATABASE_URL", &database_url))
     }
 
