@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The active ISO 4217 codes, by the number of decimals of their minor unit
 /// (source: ISO 4217:2015 list one; funds and precious-metal codes left out).
@@ -11,9 +11,31 @@ const WITH_0_DECIMALS: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND V
 const WITH_2_DECIMALS: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG";
 const WITH_3_DECIMALS: &str = "BHD IQD JOD KWD LYD OMR TND";
 
+static OF_0_DECIMALS: [Code; count(WITH_0_DECIMALS)] = codes(WITH_0_DECIMALS);
+static OF_2_DECIMALS: [Code; count(WITH_2_DECIMALS)] = codes(WITH_2_DECIMALS);
+static OF_3_DECIMALS: [Code; count(WITH_3_DECIMALS)] = codes(WITH_3_DECIMALS);
+
+/// Three upper-case letters.
+type Code = [u8; 3];
+
+/// How many codes a list has, which stand between blanks.
+const fn count(list: &str) -> usize {
+    (list.len() + 1) / 4
+}
+
+/// The codes of a list as a sorted table, since every amount that is read asks for one.
+const fn codes<const N: usize>(list: &str) -> [Code; N] {
+    let (list, mut codes, mut at) = (list.as_bytes(), [[0; 3]; N], 0);
+    while at < N {
+        codes[at] = [list[4 * at], list[4 * at + 1], list[4 * at + 2]];
+        at += 1;
+    }
+    codes
+}
+
 /// An ISO 4217 currency code, such as `EUR`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency([u8; 3]);
+pub struct Currency(Code);
 
 impl Currency {
     /// The code, three upper-case letters.
@@ -26,9 +48,9 @@ impl Currency {
     /// How many decimals one major unit has: 2 for `EUR`, 0 for `JPY`, 3 for `KWD`.
     #[must_use]
     pub fn decimals(&self) -> u32 {
-        if WITH_0_DECIMALS.contains(self.code()) {
+        if OF_0_DECIMALS.binary_search(&self.0).is_ok() {
             0
-        } else if WITH_3_DECIMALS.contains(self.code()) {
+        } else if OF_3_DECIMALS.binary_search(&self.0).is_ok() {
             3
         } else {
             2
@@ -45,11 +67,11 @@ impl FromStr for Currency {
     type Err = UnknownCurrency;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = [WITH_0_DECIMALS, WITH_2_DECIMALS, WITH_3_DECIMALS]
-            .iter()
-            .any(|list| list.split(' ').any(|code| code == text));
-        match <[u8; 3]>::try_from(text.as_bytes()) {
-            Ok(code) if known => Ok(Self(code)),
+        let known = |code: &Code| {
+            [&OF_2_DECIMALS[..], &OF_0_DECIMALS, &OF_3_DECIMALS].iter().any(|table| table.binary_search(code).is_ok())
+        };
+        match Code::try_from(text.as_bytes()) {
+            Ok(code) if known(&code) => Ok(Self(code)),
             _ => Err(UnknownCurrency(text.to_owned())),
         }
     }
@@ -75,8 +97,7 @@ impl Serialize for Currency {
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        crate::text::parsed(deserializer)
     }
 }
 
@@ -241,6 +262,12 @@ mod tests {
 
     #[test]
     fn only_active_codes_are_currencies() {
+        for (list, decimals) in [(WITH_0_DECIMALS, 0), (WITH_2_DECIMALS, 2), (WITH_3_DECIMALS, 3)] {
+            for code in list.split(' ') {
+                let currency: Currency = code.parse().expect("an active code");
+                assert_eq!((currency.code(), currency.decimals()), (code, decimals));
+            }
+        }
         for text in ["eur", "EU", "EURO", "XXX", "DEM", "", "R E"] {
             assert!(text.parse::<Currency>().is_err(), "{text} was accepted");
         }

@@ -1,5 +1,9 @@
 //! Bounded texts: every text that enters the book has a type that says how long it may be and what it may hold.
 
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use serde::de::{self, Deserializer, Visitor};
+
 /// Why a text was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -44,7 +48,7 @@ impl Alphabet {
 
     fn allows(self, c: char) -> bool {
         match self {
-            Self::Token => c.is_alphanumeric() || "._-:/+".contains(c),
+            Self::Token => c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '+'),
             Self::Slug => c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
             Self::Line => !c.is_control(),
             Self::Prose => !c.is_control() || c == '\n' || c == '\r' || c == '\t',
@@ -63,6 +67,29 @@ pub fn check(text: &str, min: usize, max: usize, alphabet: Alphabet) -> Result<(
         return Err(TextError::Length { min, max });
     }
     text.chars().find(|c| !alphabet.allows(*c)).map_or(Ok(()), |c| Err(TextError::Character(c)))
+}
+
+/// Reads what is written as a string, from where it stands: a `String` or `Cow` would be a copy that is thrown away.
+pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct Text<T>(PhantomData<T>);
+
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(PhantomData))
 }
 
 /// Declares a text type: a string that has been checked once, at the edge, and is cheap to clone.
@@ -113,8 +140,7 @@ macro_rules! text {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                Self::new(text).map_err(serde::de::Error::custom)
+                crate::text::parsed(deserializer)
             }
         }
 

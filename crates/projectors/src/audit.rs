@@ -27,6 +27,13 @@ pub struct Audit {
     pub first: Option<String>,
 }
 
+impl Audit {
+    /// What is found of a view whose rows cannot be compared.
+    fn of_none(why: &str) -> Self {
+        Self { checked: 0, violations: 1, first: Some(why.to_owned()) }
+    }
+}
+
 /// Compares a view with a fold of the book up to exactly where the view is, partition by partition, and without what is parked.
 /// Everything takes place in one transaction that sees one moment and is rolled back, so a view that goes on meanwhile does not
 /// disturb it.
@@ -37,8 +44,11 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     let mut client = book.pool().get().await?;
     let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     let Some(shown) = Shown::find(&transaction, view).await? else {
-        return Ok(Audit { checked: 0, violations: 1, first: Some("it was never built".to_owned()) });
+        return Ok(Audit::of_none("it was never built"));
     };
+    if !shown.is_ours {
+        return Ok(Audit::of_none("another program has built it, with other tables"));
+    }
     let scratch = Projection { view, version: 0, schema: format!("{}_audit", view.name) };
     let (schema, ddl) = (&scratch.schema, view.ddl);
     let make =
@@ -53,7 +63,7 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
         match scratch.project(&transaction, taken.collect::<Vec<_>>()).await {
             Ok(()) => {}
             Err(poison @ EffectError::Poison { .. }) => {
-                return Ok(Audit { checked: 0, violations: 1, first: Some(poison.to_string()) });
+                return Ok(Audit::of_none(&poison.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -69,6 +79,8 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
 /// What a view has taken in.
 struct Shown {
     schema: String,
+    /// Whether its tables are those that this program would make.
+    is_ours: bool,
     /// How far it is in each partition of its topic.
     seen: HashMap<i32, i64>,
     /// What it has set aside.
@@ -78,8 +90,8 @@ struct Shown {
 impl Shown {
     /// The version that is shown, if there is one. A rebuild does not drop its tables before the transaction has ended.
     async fn find(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<Option<Self>, ViewError> {
-        let row = transaction.query_opt("SELECT version FROM views WHERE name = $1", &[&view.name]).await?;
-        let Some(row) = row else { return Ok(None) };
+        let sql = "SELECT version, ddl = $2 FROM views WHERE name = $1";
+        let Some(row) = transaction.query_opt(sql, &[&view.name, &view.ddl]).await? else { return Ok(None) };
         let schema = view.versioned(row.try_get(0)?);
         for table in view.tables {
             transaction.batch_execute(&format!("LOCK TABLE {schema}.{table} IN ACCESS SHARE MODE")).await?;
@@ -91,7 +103,7 @@ impl Shown {
         let seen = seen.collect::<Result<_, tokio_postgres::Error>>()?;
         let rows = transaction.query("SELECT position FROM parked_events WHERE consumer = $1", &[&schema]).await?;
         let parked = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        Ok(Some(Self { schema, seen, parked }))
+        Ok(Some(Self { schema, is_ours: row.try_get(1)?, seen, parked }))
     }
 
     fn has_taken(&self, view: &ViewSpec, topology: &Topology, event: &RecordedEvent) -> bool {

@@ -1,5 +1,7 @@
 //! Running the views: each version of a view is a consumer of the stream.
 
+use std::time::Duration;
+
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
 use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings};
 use deadpool_postgres::Transaction;
@@ -18,6 +20,11 @@ use crate::{
 /// Projections share this lock of the view's name; the swap of a rebuild has it alone. Whoever waits for it is served in turn,
 /// so that a swap gets its turn under any load.
 const LOCK: i32 = 0x7669_6577;
+
+/// How long it takes until a view is run again that is not run any more.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long when its tables are another program's.
+const NOT_OURS: Duration = Duration::from_secs(5);
 
 /// Waits until nobody takes events into a view, and keeps it so for as long as the transaction lasts.
 pub(crate) async fn hold_still(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<(), tokio_postgres::Error> {
@@ -87,11 +94,13 @@ pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken
     Ok(())
 }
 
-/// Runs the version of a view that is shown, and the next one when it is retired.
+/// Runs the version of a view that is shown, and the next one when it is retired. One that another program has built is left to
+/// that program: its rows may mean something else.
 async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken, view: &'static ViewSpec) {
     while !stop.is_cancelled() {
-        match shown_version(book, view).await {
-            Ok(Some(version)) => {
+        let mut pause = AGAIN;
+        match shown(book, view).await {
+            Ok(Some(Shown { version, is_ours: true })) => {
                 let effect = Projection::new(view, version);
                 let consumer = Consumer { name: view.versioned(version), topics: view.topics(&kafka.topology), effect };
                 consumer.run(book, kafka, stop).await;
@@ -99,11 +108,15 @@ async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToke
                     tracing::warn!(view = view.name, version, %error, "the place of a retired version is still kept");
                 }
             }
+            Ok(Some(Shown { version, is_ours: false })) => {
+                tracing::error!(view = view.name, version, "another program has built the view, with other tables");
+                pause = NOT_OURS;
+            }
             Ok(None) => tracing::error!(view = view.name, "the view is gone"),
             Err(error) => tracing::warn!(view = view.name, %error, "the version of the view is not known"),
         }
         tokio::select! {
-            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}
         }
     }
@@ -119,14 +132,27 @@ async fn give_up_place(book: &Daybook, view: &ViewSpec, version: i32) -> Result<
     Ok(())
 }
 
+/// The version of a view that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) version: i32,
+    /// Whether its tables are those that this program would make.
+    pub(crate) is_ours: bool,
+}
+
+/// The version of a view that is shown, if it was built.
+pub(crate) async fn shown(book: &Daybook, view: &ViewSpec) -> Result<Option<Shown>, StoreError> {
+    let client = book.pool().get().await?;
+    let row = client.query_opt("SELECT version, ddl = $2 FROM views WHERE name = $1", &[&view.name, &view.ddl]).await?;
+    row.map(|row| Ok(Shown { version: row.try_get(0)?, is_ours: row.try_get(1)? })).transpose()
+}
+
 /// The version of a view that is shown, if it was built.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
 pub async fn shown_version(book: &Daybook, view: &ViewSpec) -> Result<Option<i32>, StoreError> {
-    let client = book.pool().get().await?;
-    let row = client.query_opt("SELECT version FROM views WHERE name = $1", &[&view.name]).await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    Ok(shown(book, view).await?.map(|shown| shown.version))
 }
 
 /// How far a view is.

@@ -1,4 +1,4 @@
-//! Rebuilding every view from the book, one after the other, each by one worker. The ceiling is a bare COPY of the rows of the
+//! Rebuilding every view from the book, one after the other, each by one worker. The ceiling is a bare binary COPY of the rows of the
 //! heaviest view, `order`, into empty tables with the same indexes.
 
 use std::time::{Duration, Instant};
@@ -76,12 +76,12 @@ async fn bare_copy(stage: &Stage, events: i64) -> anyhow::Result<Ceiling> {
         .await?;
     let mut tables = Vec::new();
     for table in view.tables {
-        let rows = client.copy_out(&format!("COPY {}.{table} TO STDOUT", view.versioned(1))).await?;
+        let rows = client.copy_out(&format!("COPY {}.{table} TO STDOUT (FORMAT binary)", view.versioned(1))).await?;
         tables.push((table, rows.try_collect::<Vec<Bytes>>().await?));
     }
     let begin = Instant::now();
     for (table, rows) in tables {
-        let sink = client.copy_in::<_, Bytes>(&format!("COPY bare.{table} FROM STDIN")).await?;
+        let sink = client.copy_in::<_, Bytes>(&format!("COPY bare.{table} FROM STDIN (FORMAT binary)")).await?;
         pin_mut!(sink);
         for row in rows {
             sink.feed(row).await?;
@@ -90,7 +90,7 @@ async fn bare_copy(stage: &Stage, events: i64) -> anyhow::Result<Ceiling> {
     }
     let took = begin.elapsed();
     client.batch_execute("DROP SCHEMA bare CASCADE").await?;
-    let what = "bare COPY of the view's rows into its tables with their indexes".to_owned();
+    let what = "bare binary COPY of the view's rows into its tables with their indexes".to_owned();
     Ok(Ceiling { what, events_per_s: per_second(events, took) })
 }
 

@@ -13,4 +13,4 @@ mod refusal;
 mod state;
 
 pub use refusal::OrderRefusal;
-pub use state::{Order, OrderRecord};
+pub use state::{Order, OrderRecord, Progress};

@@ -20,6 +20,43 @@ pub struct RecordedLine {
     pub reserved: Option<(LocationId, ReservationId)>,
 }
 
+/// How far an order is. Beside notes it is all that changes in an order, so it can be followed without the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How far.
+    pub phase: Phase,
+    /// How far it was when it was held.
+    pub held_in: Option<Phase>,
+}
+
+impl Progress {
+    /// How far an order is that begins in a phase.
+    #[must_use]
+    pub const fn at(phase: Phase) -> Self {
+        Self { phase, held_in: None }
+    }
+
+    /// How far it is after an event.
+    #[must_use]
+    pub fn after(self, event: &Event) -> Self {
+        let phase = match event {
+            Event::OrderPlaced(_) => return Self::at(Phase::Placed),
+            Event::OrderImported(_) => return Self::at(Phase::Delivered),
+            Event::OrderHeld(_) => return Self { phase: Phase::Held, held_in: Some(self.phase) },
+            Event::OrderResumed(_) => return Self::at(self.held_in.unwrap_or(Phase::Placed)),
+            Event::OrderConfirmed(_) => Phase::Confirmed,
+            Event::FulfilmentStarted(_) => Phase::InFulfilment,
+            Event::OrderShipped(_) => Phase::Shipped,
+            Event::OrderDelivered(_) => Phase::Delivered,
+            Event::OrderCancelled(_) => Phase::Cancelled,
+            Event::OrderReturned(_) => Phase::Returned,
+            Event::OrderRefunded(_) => Phase::Refunded,
+            _ => return self,
+        };
+        Self { phase, ..self }
+    }
+}
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRecord {
@@ -112,25 +149,10 @@ impl Fold for Order {
 
 impl OrderRecord {
     fn evolve(&mut self, event: &Event) {
-        let phase = match event {
-            Event::OrderConfirmed(_) => Phase::Confirmed,
-            Event::OrderHeld(_) => {
-                self.held_in = Some(self.phase);
-                Phase::Held
-            }
-            Event::OrderResumed(_) => self.held_in.take().unwrap_or(Phase::Placed),
-            Event::FulfilmentStarted(_) => Phase::InFulfilment,
-            Event::OrderShipped(_) => Phase::Shipped,
-            Event::OrderDelivered(_) => Phase::Delivered,
-            Event::OrderCancelled(_) => Phase::Cancelled,
-            Event::OrderReturned(_) => Phase::Returned,
-            Event::OrderRefunded(_) => Phase::Refunded,
-            Event::NoteAdded(_) => {
-                self.notes = self.notes.saturating_add(1);
-                return;
-            }
-            _ => return,
-        };
-        self.phase = phase;
+        if let Event::NoteAdded(_) = event {
+            self.notes = self.notes.saturating_add(1);
+        }
+        let progress = Progress { phase: self.phase, held_in: self.held_in };
+        Progress { phase: self.phase, held_in: self.held_in } = progress.after(event);
     }
 }

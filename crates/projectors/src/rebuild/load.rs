@@ -2,7 +2,7 @@
 //! them into rows in memory, one writes the rows.
 //!
 //! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
-//! chunks of lines between the fold and the writer.
+//! chunks of rows between the fold and the writer.
 
 use std::collections::HashSet;
 

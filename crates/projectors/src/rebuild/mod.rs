@@ -19,7 +19,7 @@ use tokio_postgres::{Client, error::SqlState};
 
 use crate::{
     ViewError,
-    runner::{Projection, hold_still, shown_version},
+    runner::{Projection, Shown, hold_still, shown, shown_version},
     view::ViewSpec,
 };
 
@@ -40,19 +40,23 @@ pub const HELD_BYTES: usize = 64 << 20;
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
 
-/// Builds the first version of a view, if there is none, and the next one of a view that shows what the book does not have: then
-/// the book was set back, and the view was not.
+/// Builds the first version of a view, if there is none; and the next one of a view that has other tables in this program than in
+/// the one that built it, or that shows what the book does not have: then the book was set back, and the view was not.
 ///
 /// # Errors
 /// [`ViewError`] when the book or the tables failed.
 pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<(), ViewError> {
-    let shown = shown_version(book, view).await?;
-    if let Some(version) = shown {
-        if !is_ahead(book, &view.versioned(version)).await? {
+    let shown = shown(book, view).await?;
+    if let Some(Shown { version, is_ours }) = shown {
+        if !is_ours {
+            tracing::info!(view = view.name, version, "the view has other tables in this program; it is built anew");
+        } else if is_ahead(book, &view.versioned(version)).await? {
+            tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built anew");
+        } else {
             return Ok(());
         }
-        tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built anew");
     }
+    let shown = shown.map(|shown| shown.version);
     match rebuild_from(book, topology, view, shown, HELD_BYTES, &|_, _| {}).await? {
         Some(version) => tracing::info!(view = view.name, version, "the view is built"),
         None => tracing::debug!(view = view.name, "another process has built the view"),
@@ -246,8 +250,9 @@ async fn swap(
     take_place(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head).await?;
     transaction
         .execute(
-            "INSERT INTO views (name, version) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-            &[&view.name, &next.version],
+            "INSERT INTO views (name, version, ddl) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET version = excluded.version, ddl = excluded.ddl",
+            &[&view.name, &next.version, &view.ddl],
         )
         .await?;
     transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{SWAP_WAIT}'")).await?;

@@ -12,17 +12,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::ViewError;
 
-/// How much may wait to be written: so many times a chunk of lines.
+/// How much may wait to be written: so many times a chunk of rows.
 const WAITING: usize = 8;
 
 /// Something to write.
 pub(crate) enum Write {
-    /// Lines of COPY.
+    /// Rows in the binary format of COPY.
     Copy {
         /// The table and its columns.
         into: String,
-        /// The lines.
-        lines: Vec<u8>,
+        /// The rows.
+        tuples: Bytes,
     },
     /// Statements.
     Run(String),
@@ -91,10 +91,10 @@ impl Writer {
 
 async fn write(client: &Client, what: Write) -> Result<(), ViewError> {
     match what {
-        Write::Copy { into, lines } => {
-            let sink = client.copy_in::<_, Bytes>(&format!("COPY {into} FROM STDIN")).await?;
+        Write::Copy { into, tuples } => {
+            let sink = client.copy_in::<_, Bytes>(&format!("COPY {into} FROM STDIN (FORMAT binary)")).await?;
             futures::pin_mut!(sink);
-            sink.send(lines.into()).await?;
+            sink.send(tuples).await?;
             sink.finish().await?;
         }
         Write::Run(sql) => client.batch_execute(&sql).await?,

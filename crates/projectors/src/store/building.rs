@@ -16,7 +16,7 @@ use tokio_postgres::{Client, types::Json};
 
 use super::{
     Change, Row, Sum, add_to,
-    copy::Columns,
+    copy::{Columns, Tuples},
     tables::{ADD, Found, REPLACE, columns, delete_sql, load_sql, on_conflict},
 };
 use crate::{
@@ -27,8 +27,6 @@ use crate::{
     view::Recorded,
 };
 
-/// How many bytes of lines go to the writer at once.
-const CHUNK: usize = 1 << 20;
 /// How many rows are deleted at once.
 const GONE: usize = 10_000;
 
@@ -103,12 +101,12 @@ impl Building {
 
     pub(super) async fn append<R: Row>(&self, rows: &[R]) -> Result<(), EffectError> {
         let mut table: Box<Table<R>> = self.take().await?;
-        let mut lines = std::mem::take(&mut table.lines);
         for row in rows {
-            table.columns.write(row, &mut lines)?;
-            self.send_full::<R>(&mut lines).await;
+            table.tuples.push(&table.columns, row)?;
+            if table.tuples.is_full() {
+                self.send::<R>(&mut table.tuples).await;
+            }
         }
-        table.lines = lines;
         self.put(table);
         Ok(())
     }
@@ -154,8 +152,8 @@ impl Building {
         let of = format!("SELECT {} FROM {}.{}", columns::<R>(), self.schema, R::TABLE);
         let statement = self.reader.prepare(&of).await?;
         let columns = Columns::of::<R>(statement.columns().iter().map(|column| column.type_().clone()));
-        let lines = Vec::with_capacity(CHUNK + CHUNK / 4);
-        Ok(Box::new(Table { columns, lines, rows: BTreeMap::new(), sums: BTreeMap::new(), was_let_go: false }))
+        let tuples = Tuples::default();
+        Ok(Box::new(Table { columns, tuples, rows: BTreeMap::new(), sums: BTreeMap::new(), was_let_go: false }))
     }
 
     fn held_table<R: Row>(&self) -> Option<Box<Table<R>>> {
@@ -194,30 +192,23 @@ impl Building {
         Ok(())
     }
 
-    /// Sends lines of a table to the writer when they are many.
-    async fn send_full<R: Row>(&self, lines: &mut Vec<u8>) {
-        if lines.len() >= CHUNK {
-            self.send::<R>(lines).await;
+    async fn send<R: Row>(&self, tuples: &mut Tuples) {
+        if !tuples.is_empty() {
+            let into = format!("{}.{} ({})", self.schema, R::TABLE, columns::<R>());
+            self.writer.send(Write::Copy { into, tuples: tuples.take() }).await;
         }
-    }
-
-    async fn send<R: Row>(&self, lines: &mut Vec<u8>) {
-        if lines.is_empty() {
-            return;
-        }
-        let into = format!("{}.{} ({})", self.schema, R::TABLE, columns::<R>());
-        let full = std::mem::replace(lines, Vec::with_capacity(CHUNK + CHUNK / 4));
-        self.writer.send(Write::Copy { into, lines: full }).await;
     }
 
     /// Copies rows into the table, where their keys are not yet.
     async fn copy<R: Row>(&self, of: &Columns, rows: &[&R]) -> Result<(), EffectError> {
-        let mut lines = Vec::with_capacity(CHUNK + CHUNK / 4);
+        let mut tuples = Tuples::default();
         for row in rows {
-            of.write(*row, &mut lines)?;
-            self.send_full::<R>(&mut lines).await;
+            tuples.push(of, *row)?;
+            if tuples.is_full() {
+                self.send::<R>(&mut tuples).await;
+            }
         }
-        self.send::<R>(&mut lines).await;
+        self.send::<R>(&mut tuples).await;
         Ok(())
     }
 
@@ -230,15 +221,15 @@ impl Building {
         );
         let mut rows = rows.iter().peekable();
         while rows.peek().is_some() {
-            let mut lines = Vec::with_capacity(CHUNK + CHUNK / 4);
-            while lines.len() < CHUNK
+            let mut tuples = Tuples::default();
+            while !tuples.is_full()
                 && let Some(row) = rows.next()
             {
-                of.write(*row, &mut lines)?;
+                tuples.push(of, *row)?;
             }
             let make = format!("CREATE TEMP TABLE staged_{table} AS SELECT {columns} FROM {schema}.{table} LIMIT 0");
             self.writer.send(Write::Run(make)).await;
-            self.writer.send(Write::Copy { into: format!("{staged} ({columns})"), lines }).await;
+            self.writer.send(Write::Copy { into: format!("{staged} ({columns})"), tuples: tuples.take() }).await;
             self.writer.send(Write::Run(merge.clone())).await;
         }
         Ok(())
@@ -255,7 +246,7 @@ trait Held: Any + Send {
 struct Table<R: Row> {
     columns: Columns,
     /// Rows that never change, written and not yet sent.
-    lines: Vec<u8>,
+    tuples: Tuples,
     rows: BTreeMap<R::Key, Slot<R>>,
     /// What has to be added to rows.
     sums: BTreeMap<R::Key, R>,
@@ -278,7 +269,7 @@ impl<R> Default for Slot<R> {
 impl<R: Row> Held for Table<R> {
     fn let_go<'t>(&'t mut self, building: &'t Building) -> BoxFuture<'t, Result<(), EffectError>> {
         async move {
-            building.send::<R>(&mut self.lines).await;
+            building.send::<R>(&mut self.tuples).await;
             if self.rows.is_empty() && self.sums.is_empty() {
                 return Ok(());
             }

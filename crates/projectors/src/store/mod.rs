@@ -8,14 +8,16 @@
 pub(crate) mod building;
 mod copy;
 mod tables;
+mod verbatim;
+mod wire;
 
 use std::collections::BTreeMap;
 
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
+pub use self::verbatim::Verbatim;
 use self::{building::Building, tables::Tables};
 use crate::view::Recorded;
 
@@ -133,13 +135,4 @@ fn add_to<R: Sum>(sums: &mut BTreeMap<R::Key, R>, part: R) {
         std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(part)),
         std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().add(&part),
     }
-}
-
-/// A JSON text as a column, verbatim.
-///
-/// # Errors
-/// [`EffectError::Poison`] when it is no JSON, which the book does not hold.
-pub fn verbatim(event: &Recorded) -> Result<Box<RawValue>, EffectError> {
-    RawValue::from_string(event.record.data.clone())
-        .map_err(|error| EffectError::Poison { position: event.record.position, reason: error.to_string() })
 }

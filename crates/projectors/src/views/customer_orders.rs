@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use daybook_domain::{
-    Currency, Event, Fold, Slice,
+    Currency, Event, Slice,
     ids::{CustomerId, OrderId},
-    order::Order,
+    order::{Progress, event::Totals, moves::Phase},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
     tables: &["customer_orders"],
     ddl: "CREATE TABLE customer_orders (
               order_id uuid PRIMARY KEY, customer_id text NOT NULL, placed_at timestamptz NOT NULL, phase text NOT NULL,
-              currency text NOT NULL, net bigint NOT NULL, units bigint NOT NULL, position bigint NOT NULL,
-              state jsonb NOT NULL);
+              held_in text, currency text NOT NULL, net bigint NOT NULL, units bigint NOT NULL, position bigint NOT NULL);
           CREATE INDEX ON customer_orders (customer_id, placed_at DESC, order_id);",
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
@@ -32,12 +31,12 @@ struct CustomerOrder {
     order_id: OrderId,
     customer_id: CustomerId,
     placed_at: DateTime<Utc>,
-    phase: String,
+    phase: Phase,
+    held_in: Option<Phase>,
     currency: Currency,
     net: i64,
     units: i64,
     position: i64,
-    state: Order,
 }
 
 impl Row for CustomerOrder {
@@ -45,29 +44,44 @@ impl Row for CustomerOrder {
     const TABLE: &'static str = "customer_orders";
     const KEY: &'static [&'static str] = &["order_id"];
     const COLUMNS: &'static [&'static str] =
-        &["customer_id", "placed_at", "phase", "currency", "net", "units", "position", "state"];
+        &["customer_id", "placed_at", "phase", "held_in", "currency", "net", "units", "position"];
 }
 
 /// The order of a guest is nobody's, and has no row.
 fn fold(row: Option<CustomerOrder>, recorded: &Recorded) -> Option<CustomerOrder> {
-    let mut state = row.as_ref().map_or_else(Order::default, |row| row.state.clone());
-    state.evolve(&recorded.event, recorded.record.effective_at);
-    let order_id = match (&recorded.event, row) {
-        (Event::OrderPlaced(e), _) => e.order_id,
-        (Event::OrderImported(e), _) => e.order_id,
-        (_, Some(row)) => row.order_id,
-        (_, None) => return None,
+    let mut row = match &recorded.event {
+        Event::OrderPlaced(e) => {
+            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+            begin(e.order_id, e.customer_id.clone()?, e.placed_at, &e.totals, units)
+        }
+        Event::OrderImported(e) => {
+            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+            begin(e.order_id, e.customer_id.clone()?, e.placed_at, &e.totals, units)
+        }
+        _ => row?,
     };
-    let record = state.0.as_ref()?;
-    Some(CustomerOrder {
+    let progress = Progress { phase: row.phase, held_in: row.held_in };
+    Progress { phase: row.phase, held_in: row.held_in } = progress.after(&recorded.event);
+    row.position = recorded.record.position;
+    Some(row)
+}
+
+fn begin(
+    order_id: OrderId,
+    customer_id: CustomerId,
+    placed_at: DateTime<Utc>,
+    totals: &Totals,
+    units: i64,
+) -> CustomerOrder {
+    CustomerOrder {
         order_id,
-        customer_id: record.customer_id.clone()?,
-        placed_at: record.placed_at,
-        phase: record.phase.name().to_owned(),
-        currency: record.currency,
-        net: record.totals.net.minor_units,
-        units: record.lines.iter().map(|line| line.quantity.signed()).sum(),
-        position: recorded.record.position,
-        state,
-    })
+        customer_id,
+        placed_at,
+        phase: Phase::Placed,
+        held_in: None,
+        currency: totals.net.currency,
+        net: totals.net.minor_units,
+        units,
+        position: 0,
+    }
 }

@@ -2,17 +2,20 @@
 
 use chrono::{DateTime, Utc};
 use daybook_domain::{
-    Currency, Event, Fold, Slice,
+    Currency, Event, Slice,
     ids::{CartId, Channel, CustomerId, ExternalRef, OrderId},
-    order::{Order, event::Totals},
+    order::{
+        Progress,
+        event::{OrderImported, OrderPlaced, Totals},
+        moves::Phase,
+    },
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use crate::{
-    store::{Row, verbatim},
+    store::{Row, Verbatim},
     view::{Recorded, ViewSpec},
 };
 
@@ -24,8 +27,7 @@ pub(super) static VIEW: ViewSpec = ViewSpec {
               order_id uuid PRIMARY KEY, customer_id text, external_ref text, cart_id uuid, channel text NOT NULL,
               currency text NOT NULL, phase text NOT NULL, held_in text, placed_at timestamptz NOT NULL,
               gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, units bigint NOT NULL,
-              lines jsonb NOT NULL, version integer NOT NULL, updated_at timestamptz NOT NULL, position bigint NOT NULL,
-              state jsonb NOT NULL);
+              lines json NOT NULL, version integer NOT NULL, updated_at timestamptz NOT NULL, position bigint NOT NULL);
           CREATE INDEX ON orders (placed_at DESC, order_id);
           CREATE INDEX ON orders (phase, placed_at DESC, order_id);
           CREATE INDEX ON orders (customer_id, placed_at DESC, order_id);
@@ -58,18 +60,18 @@ struct OrderRow {
     cart_id: Option<CartId>,
     channel: Channel,
     currency: Currency,
-    phase: String,
-    held_in: Option<String>,
+    phase: Phase,
+    held_in: Option<Phase>,
     placed_at: DateTime<Utc>,
     gross: i64,
     discount: i64,
     net: i64,
     units: i64,
-    lines: Value,
+    /// As they were agreed; no event changes them.
+    lines: Verbatim,
     version: i32,
     updated_at: DateTime<Utc>,
     position: i64,
-    state: Order,
 }
 
 impl Row for OrderRow {
@@ -93,7 +95,6 @@ impl Row for OrderRow {
         "version",
         "updated_at",
         "position",
-        "state",
     ];
 }
 
@@ -118,39 +119,43 @@ pub(super) fn key(recorded: &Recorded) -> Option<Key> {
 }
 
 fn fold(row: Option<OrderRow>, recorded: &Recorded) -> Option<OrderRow> {
-    let mut row = match (&recorded.event, row) {
-        (Event::OrderPlaced(e), _) => {
-            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
-            OrderRow { cart_id: Some(e.cart_id), ..begin(e.order_id, &e.totals, e.placed_at, units, &e.lines)? }
-        }
-        (Event::OrderImported(e), _) => {
-            let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
-            let external_ref = Some(e.external_ref.clone());
-            OrderRow { external_ref, ..begin(e.order_id, &e.totals, e.placed_at, units, &e.lines)? }
-        }
-        (_, Some(row)) => row,
-        (_, None) => return None,
+    let mut row = match &recorded.event {
+        Event::OrderPlaced(e) => placed(e)?,
+        Event::OrderImported(e) => imported(e)?,
+        _ => row?,
     };
-    row.state.evolve(&recorded.event, recorded.record.effective_at);
-    let record = row.state.0.as_ref()?;
-    row.customer_id.clone_from(&record.customer_id);
-    row.channel = record.channel.clone();
-    row.phase = record.phase.name().to_owned();
-    row.held_in = record.held_in.map(|phase| phase.name().to_owned());
+    let progress = Progress { phase: row.phase, held_in: row.held_in };
+    Progress { phase: row.phase, held_in: row.held_in } = progress.after(&recorded.event);
     row.version = recorded.record.version;
     row.updated_at = recorded.record.effective_at;
     row.position = recorded.record.position;
     Some(row)
 }
 
-/// A row before its first event is folded into it.
-fn begin(
-    order_id: OrderId,
-    totals: &Totals,
-    placed_at: DateTime<Utc>,
-    units: i64,
-    lines: &impl Serialize,
-) -> Option<OrderRow> {
+fn placed(e: &OrderPlaced) -> Option<OrderRow> {
+    let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+    Some(OrderRow {
+        customer_id: e.customer_id.clone(),
+        cart_id: Some(e.cart_id),
+        channel: e.channel.clone(),
+        units,
+        ..begin(e.order_id, &e.totals, e.placed_at, &e.lines)?
+    })
+}
+
+fn imported(e: &OrderImported) -> Option<OrderRow> {
+    let units = e.lines.iter().map(|line| line.quantity.signed()).sum();
+    Some(OrderRow {
+        customer_id: e.customer_id.clone(),
+        external_ref: Some(e.external_ref.clone()),
+        channel: e.channel.clone(),
+        units,
+        ..begin(e.order_id, &e.totals, e.placed_at, &e.lines)?
+    })
+}
+
+/// What every new order has.
+fn begin(order_id: OrderId, totals: &Totals, placed_at: DateTime<Utc>, lines: &impl Serialize) -> Option<OrderRow> {
     Some(OrderRow {
         order_id,
         customer_id: None,
@@ -158,18 +163,17 @@ fn begin(
         cart_id: None,
         channel: Channel::default(),
         currency: totals.net.currency,
-        phase: String::new(),
+        phase: Phase::Placed,
         held_in: None,
         placed_at,
         gross: totals.gross.minor_units,
         discount: totals.discount.minor_units,
         net: totals.net.minor_units,
-        units,
-        lines: serde_json::to_value(lines).ok()?,
+        units: 0,
+        lines: Verbatim::of(lines).ok()?,
         version: 0,
         updated_at: placed_at,
         position: 0,
-        state: Order::default(),
     })
 }
 
@@ -180,7 +184,7 @@ struct EntryKey {
 }
 
 /// Something that happened to an order.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     order_id: OrderId,
     version: i32,
@@ -193,13 +197,7 @@ struct Entry {
     actor: String,
     correlation_id: Uuid,
     causation_id: Uuid,
-    data: Box<RawValue>,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.event_id == other.event_id
-    }
+    data: Verbatim,
 }
 
 impl Row for Entry {
@@ -235,7 +233,7 @@ impl Entry {
             actor: record.actor.clone(),
             correlation_id: record.correlation_id,
             causation_id: record.causation_id,
-            data: verbatim(recorded)?,
+            data: Verbatim::of_event(recorded)?,
         })
     }
 }

@@ -212,7 +212,7 @@ async fn orders_with_the_timeline_of_each() {
             "order",
             &orders(),
             "SELECT customer_id, external_ref, cart_id, channel, phase, held_in, placed_at, gross, discount, net, units,
-                    jsonb_array_length(lines) AS lines, version, updated_at, position FROM orders ORDER BY order_id",
+                    json_array_length(lines) AS lines, version, updated_at, position FROM orders ORDER BY order_id",
             json!([
                 { "customer_id": "ann", "external_ref": null, "cart_id": id(1), "channel": "web", "phase": "refunded",
                   "held_in": null, "placed_at": "2026-03-01T23:30:00+00:00", "gross": 100, "discount": 0, "net": 100,

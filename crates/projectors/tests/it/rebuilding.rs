@@ -10,7 +10,7 @@ use std::{
 
 use daybook_event_store::Daybook;
 use daybook_projectors::{
-    rebuild,
+    audit, rebuild,
     runner::{self, shown_version},
     views,
 };
@@ -232,6 +232,28 @@ async fn a_view_that_shows_more_than_the_book_has_is_built_anew_at_the_start() {
         .expect("an answer");
     build_all(&book).await;
     assert_eq!((version(&book, "stock").await, version(&book, "order").await), (Some(2), Some(1)));
+    assert_views_equal(&book).await;
+}
+
+#[tokio::test]
+async fn a_view_with_other_tables_in_this_program_is_built_anew_at_the_start() {
+    let (database, book, _writer) = long_book().await;
+    build_all(&book).await;
+    // As a program has left it in which the view had one more column.
+    let client = database.connect().await;
+    client
+        .batch_execute(
+            "ALTER TABLE stock_v1.stock ADD COLUMN shelf text NOT NULL DEFAULT '';
+             UPDATE views SET ddl = replace(ddl, 'on_hand bigint', 'shelf text NOT NULL, on_hand bigint') WHERE name = 'stock'",
+        )
+        .await
+        .expect("an answer");
+    let stock = views::named("stock").expect("there is such a view");
+    let found = audit::verify(&book, &topology(), stock).await.expect("an answer");
+    assert_eq!(found.first.as_deref(), Some("another program has built it, with other tables"));
+    build_all(&book).await;
+    assert_eq!((version(&book, "stock").await, version(&book, "order").await), (Some(2), Some(1)));
+    assert_eq!(schemas(&database, "stock").await, ["stock_v2"]);
     assert_views_equal(&book).await;
 }
 
