@@ -21,7 +21,9 @@ fn every_promise_is_kept_while_every_fault_is_injected_once() {
     assert_eq!(report["violations"], 0, "{said}\n{log}");
     assert!(output.status.success(), "{said}\n{log}");
     let faults = report["faults"].as_array().expect("it lists the faults");
-    assert_eq!(faults.len(), 24, "each was injected: {faults:?}");
+    // Networks that are half-open take a filter of the kernel's.
+    let known = if cfg!(target_os = "linux") { 28 } else { 24 };
+    assert_eq!(faults.len(), known, "each was injected: {faults:?}");
     assert!(report["acknowledged"].as_u64() > Some(100), "something was going on: {report}");
     assert!(report["recovery_p99_ms"].is_u64(), "it has recovered: {report}");
 }

@@ -90,6 +90,45 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
 /// holds its locks, and whoever takes its place over would wait for as long as it sleeps.
 const ABANDONED: Duration = Duration::from_secs(10);
 
+/// A network that has gone silent ends nothing by itself: Linux waits for hours until it looks whether anybody is there, and for a
+/// quarter of an hour until it gives up what nobody acknowledges. So both ends look after this time of silence,
+const SILENCE: Duration = Duration::from_secs(3);
+/// so often, once a second,
+const LOOKS: u32 = 3;
+/// and give up what nobody has acknowledged for this long. What the other end held, such as the relay's lead, is free then.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
+/// How long it may take until the database has let somebody connect.
+const CONNECTING: Duration = Duration::from_secs(5);
+
+/// What every connection begins with. Times that the connection string says itself hold.
+fn guarded(mut config: Config) -> Config {
+    let (silence, unacknowledged) = (SILENCE.as_secs(), UNACKNOWLEDGED.as_millis());
+    let own = config.get_options().unwrap_or_default();
+    let options = format!(
+        "-c idle_in_transaction_session_timeout={}s -c tcp_keepalives_idle={silence} -c tcp_keepalives_interval=1 \
+         -c tcp_keepalives_count={LOOKS} -c tcp_user_timeout={unacknowledged} {own}",
+        ABANDONED.as_secs()
+    );
+    config.options(options);
+    let untold = Config::new();
+    if config.get_keepalives_idle() == untold.get_keepalives_idle() {
+        config.keepalives_idle(SILENCE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(1));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(LOOKS);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED);
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECTING);
+    }
+    config
+}
+
 /// The book, opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Daybook {
@@ -107,9 +146,7 @@ impl Daybook {
     /// # Errors
     /// [`StoreError::Database`] when the connection string cannot be read.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let mut config: Config = settings.database_url.parse()?;
-        let own = config.get_options().unwrap_or_default();
-        config.options(format!("-c idle_in_transaction_session_timeout={}s {own}", ABANDONED.as_secs()));
+        let config = guarded(settings.database_url.parse()?);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config.clone(), NoTls, recycling);
         let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;

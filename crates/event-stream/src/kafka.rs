@@ -20,6 +20,10 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before the broker is asked again whether it knows the topics.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+fn in_ms(time: Duration) -> String {
+    time.as_millis().to_string()
+}
+
 /// Where the broker is, and what it is given.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
@@ -68,9 +72,11 @@ impl KafkaSettings {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
+        config.set("reconnect.backoff.max.ms", "1000");
+        // A broker that is not heard any more has not ended the connection. What it does not answer in time goes over a new one.
+        config.set("socket.timeout.ms", in_ms(TIMEOUT)).set("socket.connection.setup.timeout.ms", in_ms(TIMEOUT / 2));
         // Topics are made on purpose. A producer that asks for one that was lost would get it from many a broker, with a number of
         // partitions that is not ours; and it would wait half a minute before it believes that a young one is lost.
-        config.set("reconnect.backoff.max.ms", "1000");
         config.set("allow.auto.create.topics", "false").set("topic.metadata.propagation.max.ms", "5000");
         config
     }

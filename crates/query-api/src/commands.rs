@@ -1,6 +1,6 @@
 //! Forwarding: a mutation becomes a command, sent to the command API as the caller would send it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::Error;
 use bytes::Bytes;
@@ -33,6 +33,17 @@ pub(crate) struct Commands {
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
+/// A network that has gone silent ends nothing by itself, and a request on a connection that nobody hears any more would wait for as
+/// long as its own caller does.
+fn notice_silence(connector: &mut HttpConnector) {
+    connector.set_connect_timeout(Some(Duration::from_secs(5)));
+    connector.set_keepalive(Some(Duration::from_secs(3)));
+    connector.set_keepalive_interval(Some(Duration::from_secs(1)));
+    connector.set_keepalive_retries(Some(3));
+    #[cfg(target_os = "linux")]
+    connector.set_tcp_user_timeout(Some(Duration::from_secs(6)));
+}
+
 /// The answer to a command that was accepted.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Receipt {
@@ -55,6 +66,7 @@ impl Commands {
     pub(crate) fn new(url: String, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        notice_silence(&mut connector);
         Self { client: Client::builder(TokioExecutor::new()).build(connector), url, keys, now }
     }
 

@@ -1,6 +1,7 @@
 //! The engine as it runs for real: one process a role, one PostgreSQL, one broker, and a network between them that can be disturbed.
 
 mod commands;
+mod member;
 mod server;
 
 use std::{
@@ -15,7 +16,10 @@ use daybook_access::Keys;
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 
-use self::server::{target, through, with_disk};
+use self::{
+    member::Member,
+    server::{target, through, with_disk},
+};
 use super::{
     broker::{self, Broker, after},
     database,
@@ -24,44 +28,16 @@ use super::{
     proxy::{Network, Proxy, Speech, Target},
 };
 
-pub use self::commands::Begin;
+pub use self::{
+    commands::Begin,
+    member::{IMPORT, Link, ROLES, WITH_POSTGRES},
+};
 
 /// How long a process may take to be ready. A machine that is busy is slow; a process that hangs never ends.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long everything takes between an import and PostgreSQL, each way, so that there is time to kill it half-way.
+const FAR: Duration = Duration::from_millis(6);
 const SECRET: &str = "the nemesis of a shop has a secret of its own";
-
-/// The processes: the name of each, which begins with its role.
-pub const ROLES: [&str; 7] =
-    ["command-api-0", "command-api-1", "relay-0", "relay-1", "projectors-0", "projectors-1", "query-api-0"];
-
-/// A process of the engine, with the network around it.
-struct Member {
-    name: &'static str,
-    process: Option<Process>,
-    /// Whether its port is known already.
-    ready: bool,
-    /// Between it and PostgreSQL.
-    postgres: Proxy,
-    /// Between it and the broker.
-    broker: Proxy,
-    /// Between it and the command-api that it sends mutations to.
-    commands: Proxy,
-    /// Between clients and it.
-    front: Proxy,
-}
-
-/// What a process is connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// PostgreSQL.
-    Postgres,
-    /// The broker.
-    Broker,
-    /// Its clients.
-    Clients,
-    /// The command-api that it sends mutations to.
-    Commands,
-}
 
 /// What the cluster is made of.
 #[derive(Debug, Clone)]
@@ -86,6 +62,10 @@ pub struct Cluster {
     disk: Result<Disk, String>,
     broker: Broker,
     members: Vec<Member>,
+    /// Between imports and PostgreSQL.
+    import: Proxy,
+    /// Between imports and that: they are far away.
+    far: Proxy,
     /// Roles that ended though nobody had killed them.
     pub ended_by_themselves: Vec<String>,
 }
@@ -115,7 +95,11 @@ impl Cluster {
                 front: Proxy::open(Target::Nowhere, Speech::Any).await?,
             });
         }
-        let mut cluster = Self { parts, postgres, disk, broker, members, ended_by_themselves: Vec::new() };
+        let import = Proxy::open(server, Speech::Any).await?;
+        let far = Proxy::open(Target::Port(import.address()), Speech::Any).await?;
+        far.set(Network::Slow(FAR))?;
+        let ended_by_themselves = Vec::new();
+        let mut cluster = Self { parts, postgres, disk, broker, members, import, far, ended_by_themselves };
         cluster.lead_to_broker()?;
         let (code, said) = cluster.run(&["migrate"])?;
         ensure!(code == 0, "the schema cannot be made: {said}");
@@ -216,6 +200,15 @@ impl Cluster {
         Begin { binary, directory, surroundings }
     }
 
+    /// How to run imports beside the cluster, which reach PostgreSQL over a network that can be disturbed.
+    ///
+    /// # Errors
+    /// When PostgreSQL has no address.
+    pub fn import(&self) -> anyhow::Result<Begin> {
+        let database_url = through(self.postgres.database_url(), &self.far, IMPORT)?;
+        Ok(self.commands().with("DATABASE_URL", &database_url))
+    }
+
     /// The keys that sign tokens.
     ///
     /// # Errors
@@ -284,11 +277,15 @@ impl Cluster {
         member.process.as_ref().with_context(|| format!("{name} does not run"))?.signal(signal)
     }
 
-    /// Disturbs the network between a role and what it is connected to.
+    /// Disturbs the network between a role, or an import, and what it is connected to.
     ///
     /// # Errors
-    /// When there is no such role.
+    /// When there is no such role, or it is not connected to that.
     pub fn disturb(&mut self, name: &str, link: Link, network: Network) -> anyhow::Result<()> {
+        if name == IMPORT {
+            ensure!(link == Link::Postgres, "an import talks to PostgreSQL only");
+            return Ok(self.import.set(network)?);
+        }
         let member = self.member(name)?;
         let proxy = match link {
             Link::Postgres => &member.postgres,
@@ -296,8 +293,7 @@ impl Cluster {
             Link::Clients => &member.front,
             Link::Commands => &member.commands,
         };
-        proxy.set(network);
-        Ok(())
+        Ok(proxy.set(network)?)
     }
 
     /// Kills the broker.

@@ -10,9 +10,9 @@ use nix::sys::signal::Signal;
 
 use super::{
     broker::Kind,
-    cluster::{Cluster, Link, ROLES},
+    cluster::{Cluster, Link, ROLES, WITH_POSTGRES},
     load::Shop,
-    proxy::Network,
+    proxy::{self, Network, Way},
     random::Random,
 };
 pub use broker::delete_topics;
@@ -56,6 +56,14 @@ pub enum Fault {
     SlowPostgres,
     /// Nothing arrives between one role and PostgreSQL, and nobody is told; some of these connections never go on.
     SilentPostgres,
+    /// The same, one way: what is lost that way never arrives, and whoever waits for it is never told.
+    HalfOpenPostgres,
+    /// Nothing arrives one way between one role and the broker, and nobody is told.
+    HalfOpenBroker,
+    /// Nothing arrives one way between clients and one of the APIs, and nobody is told.
+    HalfOpenClients,
+    /// Nothing arrives one way between the query-api and the command-api, and nobody is told.
+    HalfOpenCommands,
     /// Connections between clients and one of the APIs are cut.
     CutClients,
     /// Everything between clients and the APIs is late.
@@ -107,7 +115,14 @@ impl Fault {
             }
             Kind::Foreign(_) => &[Self::DeleteTopics],
         };
-        everywhere.into_iter().chain(here.iter().copied()).collect()
+        let mut all: Vec<_> = everywhere.into_iter().chain(here.iter().copied()).collect();
+        if proxy::can_be_half_open() {
+            all.extend([Self::HalfOpenPostgres, Self::HalfOpenClients, Self::HalfOpenCommands]);
+            if !matches!(broker, Kind::Foreign(_)) {
+                all.push(Self::HalfOpenBroker);
+            }
+        }
+        all
     }
 
     /// Its name in reports.
@@ -132,6 +147,10 @@ impl Fault {
             Self::CutPostgres => "connections to PostgreSQL cut",
             Self::SlowPostgres => "connections to PostgreSQL slow",
             Self::SilentPostgres => "connections to PostgreSQL silent",
+            Self::HalfOpenPostgres => "connections to PostgreSQL half-open",
+            Self::HalfOpenBroker => "connections to the broker half-open",
+            Self::HalfOpenClients => "connections of clients half-open",
+            Self::HalfOpenCommands => "query-api to command-api half-open",
             Self::CutClients => "connections of clients cut",
             Self::SlowClients => "connections of clients slow",
             Self::CutCommands => "query-api to command-api cut",
@@ -193,8 +212,31 @@ impl Fault {
                 shop.skew(0);
                 Ok((Instant::now(), format!("by {seconds} s, for {:?}", pause * 2)))
             }
+            Self::HalfOpenPostgres | Self::HalfOpenBroker | Self::HalfOpenClients | Self::HalfOpenCommands => {
+                // What has been lost stays lost, so even short outages end in nothing but somebody's own time-out.
+                let time = if long { random.between(10_000, 20_000) } else { random.between(1_000, 2_000) };
+                self.open_half(cluster, random, Duration::from_millis(time)).await
+            }
             _ => self.disturb(cluster, random, pause).await,
         }
+    }
+
+    /// A network that is silent in one direction.
+    async fn open_half(
+        self,
+        cluster: &mut Cluster,
+        random: &mut Random,
+        time: Duration,
+    ) -> anyhow::Result<(Instant, String)> {
+        let (among, link): (&[_], _) = match self {
+            Self::HalfOpenPostgres => (&WITH_POSTGRES, Link::Postgres),
+            Self::HalfOpenBroker => (&ROLES[2..6], Link::Broker),
+            Self::HalfOpenClients => (&["command-api-0", "command-api-1", "query-api-0"], Link::Clients),
+            _ => (&["query-api-0"], Link::Commands),
+        };
+        let name = random.pick(among).copied().context("one of them")?;
+        let way = if random.percent(50) { Way::ToServer } else { Way::ToClient };
+        disturbed(cluster, &[name], link, Network::HalfOpen(way), time).await
     }
 
     /// The faults of the network.
@@ -211,11 +253,11 @@ impl Fault {
         match self {
             Self::LoneBroker => disturbed(cluster, streaming, Link::Broker, cut, pause).await,
             Self::CutBroker => disturbed(cluster, &[one(streaming)?], Link::Broker, cut, pause).await,
-            Self::CutPostgres => disturbed(cluster, &[one(&ROLES)?], Link::Postgres, cut, pause).await,
+            Self::CutPostgres => disturbed(cluster, &[one(&WITH_POSTGRES)?], Link::Postgres, cut, pause).await,
             Self::CutClients => disturbed(cluster, &[one(&apis)?], Link::Clients, cut, pause).await,
             Self::CutCommands => disturbed(cluster, &["query-api-0"], Link::Commands, cut, pause).await,
             Self::SilentPostgres => {
-                let name = one(&ROLES)?;
+                let name = one(&WITH_POSTGRES)?;
                 let begun = disturbed(cluster, &[name], Link::Postgres, Network::Silent, pause * 2).await?;
                 if random.percent(50) {
                     return Ok(begun);
@@ -228,7 +270,7 @@ impl Fault {
             _ => {
                 // Sometimes later than a client waits.
                 let (names, link, longest): (&[_], _, _) = match self {
-                    Self::SlowPostgres => (&ROLES, Link::Postgres, 60),
+                    Self::SlowPostgres => (&WITH_POSTGRES, Link::Postgres, 60),
                     Self::SlowBroker => (streaming, Link::Broker, 400),
                     Self::SlowCommands => (&apis[2..], Link::Commands, 2_500),
                     _ => (&apis, Link::Clients, 2_500),

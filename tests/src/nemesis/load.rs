@@ -22,7 +22,7 @@ pub const HOT: &str = "hot";
 /// The SKU by which recovery is measured.
 pub const PROBE: &str = "probe";
 /// How many other SKUs there are, with plenty of stock.
-const ITEMS: u64 = 8;
+pub const ITEMS: u64 = 8;
 /// How many carts, orders and reservations are remembered, each.
 const REMEMBERED: usize = 40;
 
@@ -109,6 +109,8 @@ impl Shop {
     /// When it cannot be opened.
     pub async fn open(client: Client, random: &mut Random) -> anyhow::Result<Self> {
         let shop = Self { client, known: Arc::default(), stop: Arc::default(), skew: Arc::default() };
+        // Whoever trades here relies on all of it, so nothing is left to chance.
+        let patient = shop.client.clone().plain();
         let items = (0..ITEMS).map(|nr| (format!("item-{nr}"), 1_000_000));
         for (sku, stock) in items.chain([(HOT.to_owned(), 5), (PROBE.to_owned(), 1)]) {
             let product = json!({ "product_id": random.id(), "name": sku, "slug": sku, "publish": true,
@@ -116,15 +118,8 @@ impl Shop {
             let price = json!({ "sku": sku, "price": { "minor_units": 199, "currency": "EUR" } });
             let goods = json!({ "sku": sku, "quantity": stock });
             for (name, body) in [("CreateProduct", product), ("SetPrice", price), ("ReceiveStock", goods)] {
-                let mut outcome = Outcome::Open;
-                // The first calls may find a service that is only just there, or be made by somebody without patience.
-                for _ in 0..5 {
-                    outcome = shop.client.command(random, name, body.clone()).await;
-                    if outcome != Outcome::Open {
-                        break;
-                    }
-                }
-                anyhow::ensure!(outcome != Outcome::Open, "the shop cannot be opened");
+                let outcome = patient.command(random, name, body).await;
+                anyhow::ensure!(outcome.position().is_some(), "the shop cannot be opened: {name} is {outcome:?}");
             }
         }
         Ok(shop)

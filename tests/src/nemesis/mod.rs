@@ -1,8 +1,8 @@
 //! The nemesis: a black-box run against the engine in separate processes, under load, while it is killed, paused, cut off and denied
 //! its disk; and afterwards the question whether every promise was kept.
 //!
-//! [`cluster`] runs the processes, [`proxy`] the network between them, [`rebuilds`] an operator who rebuilds views, [`load`] the clients,
-//! whose [`history`] is the evidence; [`faults`] does the harm, by a seed; [`check`] is the judge. What a seed decides is what is done and in which order; how the
+//! [`cluster`] runs the processes, [`proxy`] the network between them, [`rebuilds`] an operator who rebuilds views, [`imports`] somebody
+//! who imports files, [`load`] the clients, whose [`history`] is the evidence; [`faults`] does the harm, by a seed; [`check`] is the judge. What a seed decides is what is done and in which order; how the
 //! processes interleave is up to the machine, so the same seed makes the same attempt, not the same instant.
 
 pub mod book;
@@ -14,6 +14,7 @@ pub mod database;
 pub mod disk;
 pub mod faults;
 pub mod history;
+pub mod imports;
 pub mod load;
 pub mod process;
 pub mod proxy;
@@ -39,6 +40,7 @@ use self::{
     disk::Storage,
     faults::{Fault, wait},
     history::{Call, History, Read},
+    imports::{Imported, Imports},
     load::{Shop, Trader},
     random::Random,
     rebuilds::Rebuilds,
@@ -110,8 +112,9 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     // What is not whole yet would be laid to the first fault.
     anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster never was whole");
     let rebuilds = Rebuilds::begin(&cluster, random.fork())?;
+    let imports = Imports::begin(&cluster, random.fork())?;
     let (injected, mut healed) = torment(plan, &mut cluster, &shop, &mut random, begin).await?;
-    let rebuilds = rebuilds.end().await?;
+    let (rebuilds, imported) = (rebuilds.end().await?, imports.end().await?);
     shop.close();
     while let Some(ended) = clients.join_next().await {
         ended.context("a client panicked")?;
@@ -122,7 +125,11 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let (calls, reads) = history.taken();
     let book = Book::read(&cluster.sql().await?).await?;
     let mut checks = vec![healed.done(), rebuilds.done()];
-    checks.extend(check::all(&book, &calls, &reads));
+    let Imported { outcomes, checks: of_imports, counts: imports } = imported;
+    let sent: Vec<Call> = calls.iter().cloned().chain(check::imports::calls(&book, &outcomes)).collect();
+    checks.extend(check::all(&book, &sent, &reads));
+    checks.extend(of_imports);
+    checks.extend(check::imports::checks(&book, &outcomes));
     checks.extend(wire(&cluster, &book).await?);
     checks.extend(verify(&cluster)?);
     let report = Report {
@@ -131,6 +138,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
         injected,
         checks,
         commands: count(&book, &calls, &reads),
+        imports,
         ended_by_themselves: std::mem::take(&mut cluster.ended_by_themselves),
         logs: plan.directory.clone(),
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::{Value, json};
 
-use super::{check::Check, faults::Fault};
+use super::{check::Check, faults::Fault, imports::Counts};
 
 /// A fault that was injected.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// How many commands were sent, acknowledged, refused, and left open.
     pub commands: Commands,
+    /// How many files were imported, by how many processes.
+    pub imports: Counts,
     /// Roles that ended though nobody had killed them; they were started again.
     pub ended_by_themselves: Vec<String>,
     /// Where the logs are.
@@ -104,9 +106,12 @@ impl Report {
             })
             .collect();
         let Commands { sent, acknowledged, refused, open, late, reads } = self.commands;
+        let Counts { files, records, runs, killed, failed, half_way } = self.imports;
         json!({
             "seed": self.seed, "seconds": self.took.as_secs(), "faults": faults, "injected": self.injected.len(),
             "sent": sent, "acknowledged": acknowledged, "refused": refused, "open": open, "late": late, "reads": reads,
+            "imports": { "files": files, "records": records, "runs": runs, "killed": killed, "failed": failed,
+                         "found_half_way": half_way },
             "violations": self.violations(), "recovery_p50_ms": in_ms(percentile(&self.recoveries(None), 50)),
             "recovery_p99_ms": in_ms(percentile(&self.recoveries(None), 99)),
             "checks": self.checks, "ended_by_themselves": self.ended_by_themselves, "logs": self.logs,
@@ -132,9 +137,12 @@ impl Report {
         let (p50, p99) = (in_words(percentile(&all, 50)), in_words(percentile(&all, 99)));
         faults.add_row(["all".to_owned(), self.injected.len().to_string(), p50, p99]);
         let Commands { sent, acknowledged, refused, open, late, reads } = self.commands;
+        let Counts { files, records, runs, killed, failed, half_way } = self.imports;
         let mut text = format!(
             "{checks}\n{faults}\nseed {}, {} s: {sent} commands, of which {acknowledged} acknowledged, {refused} refused, {open} left \
-             open ({late} came through after a refusal); {reads} reads; {} checks made; violations {}",
+             open ({late} came through after a refusal); {reads} reads; {files} files of {records} records \
+             imported by {runs} processes, of which {killed} killed and {failed} failed ({half_way} files were found half imported); {} \
+             checks made; violations {}",
             self.seed,
             self.took.as_secs(),
             self.checks.iter().map(|check| check.checked).sum::<u64>(),

@@ -3,6 +3,7 @@
 //! Every check counts what it has looked at; one that has looked at nothing has proved nothing, and is a violation itself.
 
 mod commerce;
+pub mod imports;
 mod outcomes;
 mod serial;
 mod streams;

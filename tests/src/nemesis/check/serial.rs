@@ -292,7 +292,8 @@ impl Bounds {
                     known.insert(attempt.answered, position);
                 }
             }
-            if let Some(command) = book.commands.get(&call.key) {
+            // Of what no client has sent itself nobody knows when it was sent.
+            if let Some(command) = book.commands.get(&call.key).filter(|_| !call.attempts.is_empty()) {
                 possible.insert(call.sent(), command.first);
             }
         }

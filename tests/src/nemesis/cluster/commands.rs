@@ -1,7 +1,7 @@
-//! Commands of the binary beside a cluster: `migrate`, `verify`, `views`.
+//! Commands of the binary beside a cluster: `migrate`, `verify`, `views`, `import`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -15,6 +15,22 @@ pub struct Begin {
 }
 
 impl Begin {
+    /// The same, with another value of a variable that it knows.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        for (known, of) in &mut self.surroundings {
+            if *known == name {
+                value.clone_into(of);
+            }
+        }
+        self
+    }
+
+    /// Where the files are that commands name.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Starts one, with its log in a file.
     ///
     /// # Errors

@@ -1,0 +1,376 @@
+//! Imported files beside the book: every good record is there once and as the file says, no bad one is, each of those is named among
+//! the rejected, and the orders of a file come to the sum of its lines.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::Check;
+use crate::nemesis::{
+    book::{Book, Event},
+    history::Call,
+    imports::{
+        Outcome,
+        file::{File, Product},
+    },
+};
+
+/// Who imports, in the book.
+const IMPORTER: &str = "admin:import";
+
+/// Compares every file with the book.
+#[must_use]
+pub fn checks(book: &Book, outcomes: &[Outcome]) -> Vec<Check> {
+    let there = Records::of(book);
+    vec![
+        good(&there, outcomes).done(),
+        bad(&there, outcomes).done(),
+        rejected(outcomes).done(),
+        money(&there, outcomes).done(),
+    ]
+}
+
+/// What the book has of records, by the types of events and what they are known by.
+struct Records<'b>(HashMap<(&'b str, &'b str), Vec<&'b Value>>);
+
+impl<'b> Records<'b> {
+    fn of(book: &'b Book) -> Self {
+        let mut records: HashMap<_, Vec<_>> = HashMap::new();
+        for event in &book.events {
+            if let Some(known_by) = known_by(event) {
+                records.entry((event.event_type.as_str(), known_by)).or_default().push(&event.data);
+            }
+        }
+        Self(records)
+    }
+
+    fn all(&self, event_type: &'b str, known_by: &'b str) -> &[&'b Value] {
+        self.0.get(&(event_type, known_by)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The types of events that records become, and what tells which record it was.
+const KNOWN_BY: [(&str, &str); 4] =
+    [("OrderImported", "external_ref"), ("ProductCreated", "name"), ("SkuClaimed", "sku"), ("PriceSet", "sku")];
+
+fn known_by(event: &Event) -> Option<&str> {
+    let (_, field) = KNOWN_BY.into_iter().find(|(event_type, _)| *event_type == event.event_type)?;
+    event.data[field].as_str()
+}
+
+fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
+    let mut check = Check::new("every good record of an imported file is in the book once, as the file says");
+    for File { name, orders, products, .. } in outcomes.iter().map(|outcome| &outcome.file) {
+        for (reference, order) in orders {
+            let found = there.all("OrderImported", reference);
+            let right = matches!(found, [one] if is_order(one, order));
+            check.holds(right, || format!("order {reference} of {name} is there {} times: {found:?}", found.len()));
+        }
+        for (sku, product) in products {
+            let (claimed, priced) = (there.all("SkuClaimed", sku), there.all("PriceSet", sku));
+            let created = there.all("ProductCreated", &product.name);
+            let right = (created.len(), claimed.len(), priced.len()) == (1, 1, 1)
+                && created[0]["product_id"] == claimed[0]["product_id"]
+                && priced[0]["price"] == json!({ "minor_units": product.price, "currency": "EUR" });
+            check.holds(right, || format!("product {sku} of {name}: {created:?}, {claimed:?}, {priced:?}"));
+        }
+    }
+    check
+}
+
+/// Whether the book has taken in what the file says.
+fn is_order(event: &Value, order: &Value) -> bool {
+    let told = |line: &Value| {
+        json!({ "sku": line["sku"], "quantity": line["quantity"], "line_total": line["line_total"]["minor_units"],
+                "discount": line["discount"]["minor_units"] })
+    };
+    let lines: Value = event["lines"].as_array().into_iter().flatten().map(told).collect();
+    lines == order["lines"]
+        && event["customer_id"] == order["customer_ref"]
+        && event["currency"] == order["currency"]
+        && event["placed_at"] == order["placed_at"]
+}
+
+fn bad(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
+    let mut check = Check::new("no bad record of an imported file is in the book");
+    for File { name, forbidden, .. } in outcomes.iter().map(|outcome| &outcome.file) {
+        for known_by in forbidden {
+            let found = KNOWN_BY.into_iter().find(|(event_type, _)| !there.all(event_type, known_by).is_empty());
+            check.holds(found.is_none(), || format!("{known_by} of {name} is there: {found:?}"));
+        }
+    }
+    check
+}
+
+fn rejected(outcomes: &[Outcome]) -> Check {
+    let mut check = Check::new("every bad record of an imported file is named among the rejected, once, and no other");
+    for Outcome { file, rejected } in outcomes {
+        let mut times: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+        file.bad.iter().for_each(|bad| times.entry(bad).or_default().0 += 1);
+        rejected.iter().for_each(|named| times.entry(named).or_default().1 += 1);
+        for (record, (bad, named)) in times {
+            let wrong = || format!("{record:?} is bad {bad} times in {} and named {named} times", file.name);
+            check.holds(bad == named, wrong);
+        }
+    }
+    check
+}
+
+fn money(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
+    let mut check = Check::new("the orders of an imported file come to the sum of its lines");
+    for File { name, orders, .. } in outcomes.iter().map(|outcome| &outcome.file).filter(|file| !file.orders.is_empty())
+    {
+        let lines = orders.values().flat_map(|order| order["lines"].as_array().into_iter().flatten());
+        let wanted = lines.fold((0, 0), |(net, discount), line| {
+            (net + line["line_total"].as_i64().unwrap_or(0), discount + line["discount"].as_i64().unwrap_or(0))
+        });
+        let totals =
+            orders.keys().flat_map(|reference| there.all("OrderImported", reference)).map(|event| &event["totals"]);
+        let cents = |totals: &Value, name: &str| totals[name]["minor_units"].as_i64().unwrap_or(0);
+        let got = totals
+            .fold((0, 0), |(net, discount), totals| (net + cents(totals, "net"), discount + cents(totals, "discount")));
+        check.holds(got == wanted, || format!("{name} comes to {wanted:?} (net, discount), in the book to {got:?}"));
+    }
+    check
+}
+
+/// The commands of the book that came from files, as calls of somebody who never asked what became of them: so they are decided again
+/// like all others, and what came from no line of a file is what no client has sent.
+#[must_use]
+pub fn calls(book: &Book, outcomes: &[Outcome]) -> Vec<Call> {
+    let sources = Sources::of(outcomes);
+    let sent = book.commands.iter().filter_map(|(id, command)| {
+        let (name, body) = sources.command(book.of(*command))?;
+        Some(Call { key: *id, name, body, attempts: Vec::new() })
+    });
+    sent.collect()
+}
+
+/// What stands in all files.
+struct Sources<'o> {
+    orders: HashMap<&'o str, &'o Value>,
+    products: HashMap<&'o str, &'o Product>,
+}
+
+impl<'o> Sources<'o> {
+    fn of(outcomes: &'o [Outcome]) -> Self {
+        let files = || outcomes.iter().map(|outcome| &outcome.file);
+        Self {
+            orders: files().flat_map(|file| &file.orders).map(|(known_by, order)| (known_by.as_str(), order)).collect(),
+            products: files().flat_map(|file| &file.products).map(|(sku, product)| (sku.as_str(), product)).collect(),
+        }
+    }
+
+    /// The command that these events came from, if it came from a line of a file. Ids are those that the import has chosen.
+    fn command(&self, events: &[Event]) -> Option<(&'static str, Value)> {
+        let first = events.first().filter(|event| event.actor == IMPORTER)?;
+        let of = |event_type: &str| events.iter().find(|event| event.event_type == event_type);
+        if let Some(imported) = of("OrderImported") {
+            let order = self.orders.get(known_by(imported)?)?;
+            return Some(("ImportOrder", (*order).clone()));
+        }
+        if let Some(created) = of("ProductCreated") {
+            let sku = known_by(of("SkuClaimed")?)?;
+            let product = self.products.get(sku)?;
+            return Some(("CreateProduct", create_product(sku, product, &created.data)));
+        }
+        if first.event_type == "PriceSet" {
+            let (sku, price) = (known_by(first)?, self.products.get(known_by(first)?)?.price);
+            return Some(("SetPrice", json!({ "sku": sku, "price": { "minor_units": price, "currency": "EUR" } })));
+        }
+        let name = of("CategoryCreated")?.data["name"].as_str()?;
+        let is_asked_for = self.products.values().any(|product| product.categories.iter().any(|known| known == name));
+        is_asked_for.then(|| ("CreateCategory", first.data.clone()))
+    }
+}
+
+fn create_product(sku: &str, product: &Product, created: &Value) -> Value {
+    let slug = format!("{} {sku}", product.name).to_lowercase().replace(' ', "-");
+    json!({ "product_id": created["product_id"], "name": product.name, "slug": slug, "brand": "Acme",
+            "categories": created["categories"], "attributes": { "package_size": "2 kg" },
+            "variants": [{ "sku": sku }], "publish": true })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::nemesis::{
+        book::Command,
+        check::told,
+        imports::file::{Rejection, What},
+        random::Random,
+    };
+
+    /// Two files, and a book that has taken them in.
+    struct Story {
+        book: Book,
+        outcomes: Vec<Outcome>,
+    }
+
+    impl Story {
+        fn true_one() -> Self {
+            let outcomes = [What::Products, What::Orders].map(|what| {
+                let file = File::generated(what, 0, &mut Random::new(7));
+                Outcome { rejected: file.bad.clone(), file }
+            });
+            let mut story = Self { book: Book::default(), outcomes: outcomes.to_vec() };
+            for (sku, product) in &outcomes[0].file.products {
+                let id = Uuid::from_u128(story.book.events.len() as u128);
+                story.writes("ProductCreated", json!({ "name": product.name, "product_id": id }));
+                story.writes("SkuClaimed", json!({ "sku": sku, "product_id": id }));
+                story.writes("PriceSet", json!({ "sku": sku, "price": euros(&json!(product.price)) }));
+            }
+            outcomes[1].file.orders.values().for_each(|order| story.writes("OrderImported", imported(order)));
+            story
+        }
+
+        fn writes(&mut self, event_type: &str, data: Value) {
+            let (position, time) = (self.book.head() + 1, DateTime::UNIX_EPOCH);
+            let id = Uuid::from_u128(u128::try_from(position).expect("it is positive"));
+            self.book.commands.insert(id, Command { first: position, events: 1 });
+            self.book.events.push(Event {
+                position,
+                stream: format!("stream-{position}"),
+                version: 1,
+                event_type: event_type.to_owned(),
+                schema_version: 1,
+                event_id: id,
+                recorded_at: time,
+                effective_at: time,
+                correlation_id: id,
+                actor: IMPORTER.to_owned(),
+                data,
+            });
+        }
+
+        fn one(&mut self, event_type: &str) -> usize {
+            self.book.events.iter().position(|event| event.event_type == event_type).expect("there is one")
+        }
+
+        fn found(&self) -> Vec<String> {
+            let checks = checks(&self.book, &self.outcomes);
+            checks.into_iter().filter(|check| check.violations > 0).map(|check| check.name).collect()
+        }
+
+        fn assert_found(&self, wanted: &[&str]) {
+            let found = self.found();
+            let same = found.len() == wanted.len() && found.iter().zip(wanted).all(|(name, part)| name.contains(part));
+            assert!(same, "{found:?} and not {wanted:?}");
+        }
+    }
+
+    fn euros(cents: &Value) -> Value {
+        json!({ "minor_units": cents, "currency": "EUR" })
+    }
+
+    /// What the engine makes of an order.
+    fn imported(order: &Value) -> Value {
+        let lines: Vec<_> = order["lines"].as_array().expect("there are lines").clone();
+        let sum = |name: &str| euros(&json!(lines.iter().filter_map(|line| line[name].as_i64()).sum::<i64>()));
+        let told = |line: &Value| {
+            json!({ "sku": line["sku"], "quantity": line["quantity"], "line_total": euros(&line["line_total"]),
+                    "discount": euros(&line["discount"]) })
+        };
+        json!({ "external_ref": order["external_ref"], "customer_id": order["customer_ref"], "currency": "EUR",
+                "placed_at": order["placed_at"], "lines": lines.iter().map(told).collect::<Vec<_>>(),
+                "totals": { "net": sum("line_total"), "discount": sum("discount") } })
+    }
+
+    const GOOD: &str = "every good record";
+    const BAD: &str = "no bad record";
+    const REJECTED: &str = "every bad record";
+    const MONEY: &str = "come to the sum";
+
+    #[test]
+    fn files_that_were_taken_in_pass_and_none_prove_nothing() {
+        let mut story = Story::true_one();
+        story.assert_found(&[]);
+        story.outcomes.clear();
+        story.assert_found(&[GOOD, BAD, REJECTED, MONEY]);
+    }
+
+    #[test]
+    fn a_lost_and_a_doubled_order_are_found_and_their_money_as_well() {
+        let mut story = Story::true_one();
+        let order = story.one("OrderImported");
+        let lost = story.book.events.remove(order);
+        story.assert_found(&[GOOD, MONEY]);
+        story.writes("OrderImported", lost.data.clone());
+        story.assert_found(&[]);
+        story.writes("OrderImported", lost.data);
+        story.assert_found(&[GOOD, MONEY]);
+    }
+
+    #[test]
+    fn an_order_that_says_something_else_is_found() {
+        for (pointer, wrong) in [("/lines/0/quantity", json!(77)), ("/customer_id", json!("somebody else"))] {
+            let mut story = Story::true_one();
+            let order = story.one("OrderImported");
+            *story.book.events[order].data.pointer_mut(pointer).expect("it is there") = wrong;
+            story.assert_found(&[GOOD]);
+        }
+        let mut story = Story::true_one();
+        let order = story.one("OrderImported");
+        story.book.events[order].data["totals"]["net"]["minor_units"] = json!(-5);
+        story.assert_found(&[MONEY]);
+    }
+
+    #[test]
+    fn a_product_half_imported_doubled_or_at_another_price_is_found() {
+        for event_type in ["ProductCreated", "SkuClaimed", "PriceSet"] {
+            let mut story = Story::true_one();
+            let event = story.one(event_type);
+            let lost = story.book.events.remove(event);
+            story.assert_found(&[GOOD]);
+            story.writes(event_type, lost.data.clone());
+            story.writes(event_type, lost.data);
+            story.assert_found(&[GOOD]);
+        }
+        let mut story = Story::true_one();
+        let price = story.one("PriceSet");
+        story.book.events[price].data["price"]["minor_units"] = json!(1);
+        story.assert_found(&[GOOD]);
+    }
+
+    #[test]
+    fn a_bad_record_in_the_book_is_found() {
+        let mut story = Story::true_one();
+        let bad = story.outcomes[1].file.forbidden.first().cloned().expect("there is one");
+        story.writes("OrderImported", json!({ "external_ref": bad }));
+        story.assert_found(&[BAD]);
+    }
+
+    #[test]
+    fn a_bad_record_that_is_not_named_or_named_twice_or_for_another_reason_is_found() {
+        let mut story = Story::true_one();
+        let named = story.outcomes[1].rejected.pop().expect("there is one");
+        story.assert_found(&[REJECTED]);
+        let another = Rejection { code: "bad_luck".to_owned(), ..named.clone() };
+        story.outcomes[1].rejected.push(another);
+        story.assert_found(&[REJECTED]);
+        story.outcomes[1].rejected.pop();
+        story.outcomes[1].rejected.extend([named.clone(), named]);
+        story.assert_found(&[REJECTED]);
+    }
+
+    #[test]
+    fn what_came_from_no_line_of_a_file_was_sent_by_nobody() {
+        let unsent = |story: &Story| {
+            let checks = told(&story.book, &calls(&story.book, &story.outcomes), &[]);
+            let check = checks.into_iter().find(|check| check.name.contains("no client has sent"));
+            check.expect("there is such a check").violations
+        };
+        let mut story = Story::true_one();
+        story.book.events.retain(|event| event.event_type == "OrderImported" || event.event_type == "PriceSet");
+        let orders = story.book.events.clone();
+        story.book = Book::default();
+        orders.into_iter().for_each(|event| story.writes(&event.event_type, event.data));
+        assert_eq!(unsent(&story), 0);
+        story.writes("OrderImported", json!({ "external_ref": "from nowhere" }));
+        story.writes("PriceSet", json!({ "sku": "from nowhere" }));
+        assert_eq!(unsent(&story), 2);
+    }
+}

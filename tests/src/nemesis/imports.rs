@@ -1,0 +1,258 @@
+//! Somebody who imports one file after the other while all the rest goes on: `daybook import`. Some imports are killed half-way, and
+//! some fail since the database is away; each is begun again until it comes to its end. When all is healed, the last files are
+//! imported once more, and nothing may come of that.
+//!
+//! What stands in a file and after which time an import of it is killed follow from the seed alone, whatever else goes on.
+
+pub mod file;
+
+use std::{process::ExitStatus, time::Duration};
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinHandle};
+
+use self::file::{File, Rejection, What};
+use super::{
+    PATIENCE,
+    check::Check,
+    cluster::{Begin, Cluster},
+    process::Process,
+    random::Random,
+};
+
+/// How often one file may be tried. An outage takes a few tries; a file that cannot be imported takes all of them.
+const TRIES: u32 = 200;
+/// How often an import of one file is killed at most.
+const MOST_KILLS: u64 = 2;
+/// After how many milliseconds it is killed, at the earliest and at the latest. On this network one that nobody disturbs takes 400 to
+/// 1,500.
+const KILLED_AFTER: (u64, u64) = (150, 900);
+/// What imports are of, in turns. Each turn has files of its own.
+const TURN: [What; 2] = [What::Products, What::Orders];
+
+/// Somebody at work.
+pub struct Imports {
+    work: JoinHandle<anyhow::Result<Imported>>,
+    enough: watch::Sender<bool>,
+}
+
+/// A file that was imported, and what the import has said of it at its end.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The file.
+    pub file: File,
+    /// What was rejected, by the file of rejected records.
+    pub rejected: Vec<Rejection>,
+}
+
+/// What came of all of it.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// The files, each imported to its end.
+    pub outcomes: Vec<Outcome>,
+    /// Whether every import came to its end, and said of its records what there is to say.
+    pub checks: Vec<Check>,
+    /// How much there was to do.
+    pub counts: Counts,
+}
+
+/// How much there was to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Files.
+    pub files: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Processes that were started.
+    pub runs: u64,
+    /// Processes that were killed.
+    pub killed: u64,
+    /// Processes that failed by themselves, such as in an outage.
+    pub failed: u64,
+    /// Files of which a later process found a part of the records in the book, and not all.
+    pub half_way: u64,
+}
+
+/// What an import says at its end.
+#[derive(Debug, Deserialize)]
+struct Summary {
+    read: u64,
+    imported: u64,
+    already_there: u64,
+    rejected: u64,
+}
+
+impl Imports {
+    /// Begins, by chance that can be repeated.
+    ///
+    /// # Errors
+    /// When PostgreSQL has no address.
+    pub fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
+        let (enough, told) = watch::channel(false);
+        let importer = Importer {
+            begin: cluster.import()?,
+            enough: told,
+            ended: Check::new("every import comes to its end"),
+            told: Check::new("every import says how many records are new, known and rejected"),
+            counts: Counts::default(),
+        };
+        Ok(Self { work: tokio::spawn(importer.work(random)), enough })
+    }
+
+    /// Lets the last one come to its end, and tells what came of all of them. Nobody may be harmed any more.
+    ///
+    /// # Errors
+    /// When a command cannot be run.
+    pub async fn end(self) -> anyhow::Result<Imported> {
+        self.enough.send_replace(true);
+        self.work.await?
+    }
+}
+
+struct Importer {
+    begin: Begin,
+    enough: watch::Receiver<bool>,
+    ended: Check,
+    told: Check,
+    counts: Counts,
+}
+
+impl Importer {
+    async fn work(mut self, mut random: Random) -> anyhow::Result<Imported> {
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for number in 0.. {
+            for what in TURN {
+                let Some(outcome) = self.import(what, number, random.fork()).await? else {
+                    return Ok(self.end(outcomes));
+                };
+                outcomes.push(outcome);
+            }
+            let pause = Duration::from_millis(random.between(3_000, 10_000));
+            // An error means that nobody wants to tell it any more, which is the end as well.
+            if tokio::time::timeout(pause, self.enough.wait_for(|enough| *enough)).await.is_ok() {
+                break;
+            }
+        }
+        let last = outcomes.len().saturating_sub(TURN.len());
+        for (what, outcome) in TURN.into_iter().zip(&mut outcomes[last..]) {
+            self.once_more(what, outcome).await?;
+        }
+        Ok(self.end(outcomes))
+    }
+
+    fn end(self, outcomes: Vec<Outcome>) -> Imported {
+        Imported { outcomes, checks: vec![self.ended.done(), self.told.done()], counts: self.counts }
+    }
+
+    /// Imports a file to its end; none when that does not come.
+    async fn import(&mut self, what: What, number: u64, mut random: Random) -> anyhow::Result<Option<Outcome>> {
+        let file = File::generated(what, number, &mut random);
+        std::fs::write(self.begin.directory().join(&file.name), &file.text)?;
+        let (earliest, latest) = KILLED_AFTER;
+        let times = random.between(1, MOST_KILLS + 1);
+        let mut kills: Vec<_> = (0..times).map(|_| Duration::from_millis(random.between(earliest, latest))).collect();
+        self.counts.files += 1;
+        self.counts.records += file.records;
+        for _ in 0..TRIES {
+            // Once nothing is harmed any more, neither is the import.
+            let killed = kills.pop().filter(|_| !*self.enough.borrow());
+            if let Some(summary) = self.run(what, &file.name, killed).await? {
+                self.ended.holds(true, String::new);
+                self.compare(&file, &summary);
+                if 0 < summary.imported && summary.imported < file.good() {
+                    self.counts.half_way += 1;
+                }
+                let rejected = self.rejected(&file)?;
+                return Ok(Some(Outcome { file, rejected }));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.ended.holds(false, || format!("{} was not imported in {TRIES} tries; see import.log", file.name));
+        Ok(None)
+    }
+
+    /// Imports a file that is in the book, and must come to nothing new and the same rejected records.
+    async fn once_more(&mut self, what: What, outcome: &mut Outcome) -> anyhow::Result<()> {
+        let name = &outcome.file.name;
+        let summary = self.run(what, name, None).await?;
+        self.ended.holds(summary.is_some(), || format!("{name} could not be imported once more; see import.log"));
+        if let Some(summary) = summary {
+            self.compare(&outcome.file, &summary);
+            self.told.holds(summary.imported == 0, || format!("{name} was imported once more: {summary:?}"));
+            outcome.rejected = self.rejected(&outcome.file)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, file: &File, summary: &Summary) {
+        let bad = file.bad.len() as u64;
+        let Summary { read, imported, already_there, rejected } = *summary;
+        // What stands in a file twice is new the first time at most.
+        let right = (read, rejected, imported + already_there) == (file.records, bad, file.records - bad)
+            && imported <= file.good();
+        self.told.holds(right, || format!("{} of {} records, {bad} of them bad: {summary:?}", file.name, file.records));
+    }
+
+    /// Runs one process, killed after a while, if so wanted; returns what it says if it came to the end of the file.
+    async fn run(&mut self, what: What, file: &str, killed_after: Option<Duration>) -> anyhow::Result<Option<Summary>> {
+        self.counts.runs += 1;
+        let mut process = self.begin.command(&["import", what.name(), file, "--json"], "import.log")?;
+        match ended(&mut process, killed_after.unwrap_or(PATIENCE)).await? {
+            Some(status) if status.success() => {
+                let said = process.said();
+                let last = said.lines().next_back().unwrap_or_default();
+                Ok(Some(serde_json::from_str(last).with_context(|| format!("an import has said: {said}"))?))
+            }
+            Some(_) => {
+                self.counts.failed += 1;
+                Ok(None)
+            }
+            None => {
+                process.kill()?;
+                self.counts.killed += 1;
+                if killed_after.is_none() {
+                    self.ended.violates(|| format!("an import of {file} said nothing for {PATIENCE:?}"));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the file of rejected records names.
+    fn rejected(&self, file: &File) -> anyhow::Result<Vec<Rejection>> {
+        if file.bad.is_empty() {
+            // There need not be any.
+            return Ok(Vec::new());
+        }
+        let path = self.begin.directory().join(format!("{}.rejected.ndjson", file.name));
+        // One that is not there names nothing, and that is found.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(named).collect()
+    }
+}
+
+/// A line of the file of rejected records.
+fn named(line: &str) -> anyhow::Result<Rejection> {
+    let line: Value = serde_json::from_str(line).with_context(|| format!("a rejected record: {line}"))?;
+    let text = |name: &str| line[name].as_str().map(str::to_owned);
+    let record = ["external_ref", "name", "record"].into_iter().find_map(text).unwrap_or_else(|| line.to_string());
+    Ok(Rejection { record, code: text("code").unwrap_or_default() })
+}
+
+/// How a process ended; none when it has not by then.
+async fn ended(process: &mut Process, time: Duration) -> anyhow::Result<Option<ExitStatus>> {
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(status) = process.ended()? {
+            return Ok(Some(status));
+        }
+        if waited >= time {
+            return Ok(None);
+        }
+        let look = Duration::from_millis(5);
+        tokio::time::sleep(look).await;
+        waited += look;
+    }
+}
