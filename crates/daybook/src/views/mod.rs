@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
-use daybook_projectors::{audit, runner, view::ViewSpec, views};
+use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
 
 use crate::{
     cli::Usage,

@@ -10,7 +10,7 @@ use daybook_command_api::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology};
-use daybook_projectors::runner;
+use daybook_projectors::{registry, runner};
 use daybook_test_postgres::TestDatabase;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
