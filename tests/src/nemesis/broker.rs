@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::{Context, ensure};
 use daybook::config::Topics;
-use rdkafka::mocking::MockCluster;
 
 use super::process::Process;
 
@@ -108,6 +107,18 @@ impl Broker {
         Ok(self.process.take().context("the broker is not ours, or does not run")?.kill()?)
     }
 
+    /// How it ended, if nobody has killed it and it has: librdkafka's broker has assertions that a client which joins a group anew, over
+    /// another connection than before, can break.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(process) = &mut self.process else { return Ok(None) };
+        let Some(status) = process.ended()? else { return Ok(None) };
+        let said = process.said();
+        Ok(Some(format!("the broker ended by itself, with {status}: {}", said.lines().next_back().unwrap_or_default())))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> &str {
@@ -135,13 +146,11 @@ impl Broker {
 /// Is the embedded broker until nobody wants it any more.
 ///
 /// # Errors
-/// When librdkafka refuses.
+/// When it does not start.
 pub fn run(prefix: &str) -> anyhow::Result<()> {
-    let cluster = MockCluster::new(1)?;
-    for topic in topics(prefix).embedded() {
-        cluster.create_topic(&topic.name, topic.partitions, 1)?;
-    }
-    println!("broker at {}", cluster.bootstrap_servers());
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let broker = runtime.block_on(daybook_event_stream::broker::Broker::start(topics(prefix).embedded()))?;
+    println!("broker at {}", broker.bootstrap_servers());
     std::io::stdout().flush()?;
     // It ends with its input.
     std::io::stdin().lock().read_to_end(&mut Vec::new())?;

@@ -66,7 +66,7 @@ pub struct Cluster {
     import: Proxy,
     /// Between imports and that: they are far away.
     far: Proxy,
-    /// Roles that ended though nobody had killed them.
+    /// Roles, and brokers, that ended though nobody had killed them.
     pub ended_by_themselves: Vec<String>,
 }
 
@@ -349,7 +349,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When the system fails.
-    pub fn tend(&mut self) -> anyhow::Result<()> {
+    pub async fn tend(&mut self) -> anyhow::Result<()> {
+        if let Some(how) = self.broker.ended()? {
+            self.ended_by_themselves.push(how);
+            self.launch_broker().await?;
+        }
         let (mut ended, mut commands) = (Vec::new(), None);
         for member in &mut self.members {
             let Some(process) = &mut member.process else { continue };
@@ -382,7 +386,7 @@ impl Cluster {
         let begin = Instant::now();
         while self.members.iter().any(|member| !member.ready) {
             ensure!(begin.elapsed() < PATIENCE, "not every role is ready; see {}", self.parts.directory.display());
-            self.tend()?;
+            self.tend().await?;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())

@@ -294,7 +294,7 @@ const fn asleep(long: bool) -> Duration {
 pub async fn wait(cluster: &mut Cluster, time: Duration) -> anyhow::Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < time {
-        cluster.tend()?;
+        cluster.tend().await?;
         tokio::time::sleep(Duration::from_millis(20).min(time)).await;
     }
     Ok(())

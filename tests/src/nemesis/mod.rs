@@ -206,7 +206,7 @@ async fn recover(cluster: &mut Cluster, shop: &Shop, random: &mut Random) -> any
     while begin.elapsed() < PATIENCE {
         let mut probe = std::pin::pin!(shop.is_whole(random));
         let whole = loop {
-            cluster.tend()?;
+            cluster.tend().await?;
             tokio::select! {
                 whole = &mut probe => break whole,
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
