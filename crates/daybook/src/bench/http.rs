@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use daybook_access::Keys;
@@ -12,13 +11,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use super::{load::Call, shop::admin, stage::Stage};
+use crate::edge::{self, EdgeLimits};
 
 /// The secret of the bench; nobody else can reach its server.
 const SECRET: [u8; 32] = [0x5a; 32];
 
-/// A command API on a free port of this machine, with the bus behind it.
+/// The most callers.
+const CALLERS: usize = 10_000;
+
+/// A command API on a free port of this machine, behind the edge and with the bus behind it.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) bus: Bus,
@@ -34,11 +38,9 @@ impl Server {
         let router = CommandApi::new(bus.clone(), keys).router();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener.tap_io(no_delay), router).await {
-                tracing::error!(%error, "the server of the bench ended");
-            }
-        });
+        // All callers come from one address.
+        let limits = EdgeLimits { connections_per_address: CALLERS, ..EdgeLimits::default() };
+        tokio::spawn(edge::serve(listener, router, limits, CancellationToken::new()));
         Ok(Self { address, bus, token })
     }
 
@@ -129,10 +131,4 @@ impl Caller {
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
-}
-
-fn no_delay(connection: &mut TcpStream) {
-    if let Err(error) = connection.set_nodelay(true) {
-        tracing::debug!(%error, "a connection waits for full packets");
-    }
 }
