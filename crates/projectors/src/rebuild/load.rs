@@ -75,7 +75,7 @@ async fn fold_all(
         loading.up_to(head, progress).await?;
         loading.building.let_go().await?;
         if round == 0 {
-            loading.building.make_indexes().await;
+            loading.building.make_indexes().await?;
         }
     }
     Ok(loading.done)

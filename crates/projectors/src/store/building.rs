@@ -123,17 +123,28 @@ impl Building {
         Ok(())
     }
 
-    /// Makes the indexes that the tables do not have yet, and has the planner know the tables.
-    pub(crate) async fn make_indexes(&self) {
-        let missing = std::mem::take(&mut *self.indexes());
-        for (_, sql) in missing.0 {
-            self.writer.send(Write::Run(sql)).await;
+    /// Makes the indexes that the tables do not have yet, and has the planner know the tables. Every other table is the reader's, which
+    /// has nothing else to do then.
+    pub(crate) async fn make_indexes(&self) -> Result<(), EffectError> {
+        let Indexes(missing) = std::mem::take(&mut *self.indexes());
+        let mut tables: BTreeMap<String, String> = BTreeMap::new();
+        for (table, sql) in missing {
+            *tables.entry(table).or_default() += &format!("{sql};");
         }
-        let tables: Vec<_> = self.held().keys().map(|table| format!("{}.{table}", self.schema)).collect();
-        if !tables.is_empty() {
-            self.writer.send(Write::Run(format!("ANALYZE {}", tables.join(", ")))).await;
+        for table in self.held().keys() {
+            *tables.entry((*table).to_owned()).or_default() += &format!("ANALYZE {}.{table};", self.schema);
         }
+        let mut own = String::new();
+        for (nr, sql) in tables.into_values().enumerate() {
+            if nr % 2 == 0 {
+                self.writer.send(Write::Run(sql)).await;
+            } else {
+                own += &sql;
+            }
+        }
+        self.reader.batch_execute(&own).await?;
         self.writer.reached().await;
+        Ok(())
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Box<dyn Held>>> {
