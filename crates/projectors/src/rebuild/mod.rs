@@ -36,7 +36,7 @@ const SWAP_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many bytes of events go into the rows that a rebuild holds in memory, unless it is said otherwise. A row takes a few times as
 /// much memory as the JSON of its events.
-pub const HELD_BYTES: usize = 64 << 20;
+pub const HELD_BYTES: usize = 128 << 20;
 
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
