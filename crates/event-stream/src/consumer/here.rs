@@ -57,7 +57,7 @@ impl<E: Effect> Surroundings for Here<'_, E> {
         let transaction = client.transaction().await?;
         let begun = parked::begin(&transaction, name).await?;
         stay_within(&begun.head, history, steps)?;
-        begun.go_on(&transaction, name, effect, events, poisoned).await?;
+        begun.go_on(effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, name, steps).await?;
         transaction.commit().await?;
         Ok(checkpoints)

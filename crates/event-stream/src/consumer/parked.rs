@@ -154,30 +154,30 @@ async fn attempt(
     events: &[RecordedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
-    begin(transaction, consumer).await?.go_on(transaction, consumer, effect, events, poisoned).await
+    begin(transaction, consumer).await?.go_on(effect, events, poisoned).await
 }
 
-/// What a consumer's transaction has found when it began.
-pub(super) struct Begun {
+/// A consumer's transaction, and what it has found when it began.
+pub(super) struct Begun<'t> {
+    transaction: &'t Transaction<'t>,
+    consumer: &'t str,
     /// How far the book goes, and which history it is.
     pub(super) head: Head,
     /// The streams that are parked.
     streams: HashSet<String>,
 }
 
-impl Begun {
+impl Begun<'_> {
     /// Has an effect take events in, as [`attempt`] does.
     pub(super) async fn go_on(
         self,
-        transaction: &Transaction<'_>,
-        consumer: &str,
         effect: &impl Effect,
         events: &[RecordedEvent],
         poisoned: &Poisoned,
     ) -> Result<(), ConsumerError> {
         let (aside, taken) = divide(events, &self.streams, poisoned);
-        effect.apply(transaction, &taken).await?;
-        park(transaction, consumer, &aside, poisoned).await?;
+        effect.apply(self.transaction, &taken).await?;
+        park(self.transaction, self.consumer, &aside, poisoned).await?;
         Ok(())
     }
 }
@@ -202,7 +202,7 @@ pub fn divide<'e>(
 
 /// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is
 /// lost only together with its effect.
-pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Result<Begun, ConsumerError> {
+pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t str) -> Result<Begun<'t>, ConsumerError> {
     let lock = transaction
         .prepare_cached(
             "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)), set_config('synchronous_commit', 'off', true)",
@@ -219,7 +219,8 @@ pub(super) async fn begin(transaction: &Transaction<'_>, consumer: &str) -> Resu
     let (_, row) =
         futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query_one(&found, &parameters))?;
     let head = Head { position: row.try_get(0)?, epoch: row.try_get(1)? };
-    Ok(Begun { head, streams: row.try_get::<_, Vec<String>>(2)?.into_iter().collect() })
+    let streams = row.try_get::<_, Vec<String>>(2)?.into_iter().collect();
+    Ok(Begun { transaction, consumer, head, streams })
 }
 
 /// Parks events, in the transaction that moves the checkpoint past them.
