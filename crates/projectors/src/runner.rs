@@ -102,10 +102,12 @@ async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToke
             Ok(Some(Shown { version, revision })) => match revision.cmp(&view.revision) {
                 Ordering::Equal => run_version(book, kafka, stop, view, version).await,
                 // Those who read have the old one until then, and programs of its revision go on with it.
-                Ordering::Less => match rebuild::build_after(book, &kafka.topology, view, Some(version)).await {
-                    Ok(()) => tracing::info!(view = view.name, revision, "the view is built anew as it is now"),
-                    Err(error) => tracing::warn!(view = view.name, %error, "the view cannot be built anew"),
-                },
+                Ordering::Less => {
+                    let built = rebuild::build_after(book, &kafka.topology, view, Some(version));
+                    if let Some(Err(error)) = stop.run_until_cancelled(built).await {
+                        tracing::warn!(view = view.name, revision, %error, "the view cannot be built anew");
+                    }
+                }
                 // Its rows may mean something else.
                 Ordering::Greater if left_alone == Some(version) => {}
                 Ordering::Greater => {
