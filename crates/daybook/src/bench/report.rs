@@ -85,15 +85,25 @@ impl Report {
         }
         let mut table = Table::new();
         table.load_style(UTF8_BORDERS_ONLY);
-        for (name, value) in value.as_object().into_iter().flatten() {
-            let shown = match value {
-                Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            table.add_row([name.as_str(), &shown]);
-        }
+        add_rows(&mut table, "", &value);
         println!("{table}");
         Ok(())
     }
+}
+
+/// Adds a figure to the table, and those in it one by one, each under the names that lead to it.
+fn add_rows(table: &mut Table, name: &str, value: &Value) {
+    let shown = match value {
+        Value::Object(parts) => {
+            for (part, value) in parts {
+                let name = if name.is_empty() { part.clone() } else { format!("{name} {part}") };
+                add_rows(table, &name, value);
+            }
+            return;
+        }
+        Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    table.add_row([name, &shown]);
 }
