@@ -1,23 +1,17 @@
 //! Making topics this book's: after a restore they hold events that the book has left behind.
 //!
-//! The records are deleted and the topics stay, so that offsets only ever grow and nobody's client is confused by a topic of the
-//! same name: whoever reads them finds the whole book after what it has read, each event with the history that it is of.
+//! The topics stay: whoever reads them finds the whole book after what it has read, each event with the history that it is of.
 
 use daybook_event_store::Daybook;
-use rdkafka::{
-    Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions},
-    client::DefaultClientContext,
-};
 use tokio_postgres::Client;
 
 use super::{
     RelayError, RelaySettings,
     checkpoint::{Checkpoint, Last},
-    refill,
-    tails::{self, Ends},
+    empty::empty,
+    refill, tails,
 };
-use crate::{kafka::TIMEOUT, topology::Shard};
+use crate::topology::Shard;
 
 /// Removes what is in the topics, and begins again.
 pub(super) async fn adopt(
@@ -28,33 +22,11 @@ pub(super) async fn adopt(
     checkpoint: &mut Checkpoint,
 ) -> Result<(), RelayError> {
     let ends = tails::ends(&settings.kafka, shards).await?;
-    empty(settings, shards, &ends).await?;
+    tracing::warn!("the topics may hold another history; they are emptied and filled from the book");
+    empty(&settings.kafka, shards.iter().zip(ends.watermarks.iter().copied())).await?;
     for (index, (_, high)) in ends.watermarks.iter().enumerate() {
         checkpoint.lasts[index] = Some(Last { position: 0, offset: high - 1 });
         checkpoint.clusters[index].clone_from(&ends.cluster);
     }
     refill::begin_again(book, settings, client, shards, checkpoint).await
-}
-
-async fn empty(settings: &RelaySettings, shards: &[Shard], ends: &Ends) -> Result<(), RelayError> {
-    let mut records = TopicPartitionList::new();
-    for (shard, (low, high)) in shards.iter().zip(&ends.watermarks) {
-        if low < high {
-            records.add_partition_offset(&shard.topic, shard.partition, Offset::Offset(*high))?;
-        }
-    }
-    if records.count() == 0 {
-        return Ok(());
-    }
-    tracing::warn!(
-        partitions = records.count(),
-        "the topics hold another history; they are emptied and filled from the book"
-    );
-    let admin: AdminClient<DefaultClientContext> = settings.kafka.client().create()?;
-    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
-    let deleted = admin.delete_records(&records, &options).await?;
-    for partition in deleted.elements() {
-        partition.error()?;
-    }
-    Ok(())
 }

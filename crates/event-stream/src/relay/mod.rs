@@ -7,6 +7,7 @@
 
 mod adopt;
 mod checkpoint;
+mod empty;
 mod leader;
 mod lookout;
 mod publish;

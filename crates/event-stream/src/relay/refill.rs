@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     RelayError, RelaySettings,
     checkpoint::{Checkpoint, Last},
+    empty::{empty, is_refused},
     tails::{self, Tails},
 };
 use crate::topology::Shard;
@@ -52,6 +53,7 @@ pub(super) async fn resume(
         return Ok(());
     }
     tracing::warn!(partitions = lost.len(), "topics were lost or made anew; they are filled from the book");
+    empty_lost(settings, shards, &found, &lost).await?;
     if fitting == 0 {
         return begin_again(book, settings, client, shards, checkpoint).await;
     }
@@ -60,6 +62,25 @@ pub(super) async fn resume(
     checkpoint.cursor = start;
     set_start(checkpoint, &lost, start);
     checkpoint.begin_again(client, shards, &lost).await
+}
+
+/// Removes what partitions hold that do not go on from what was published: the start of a log that was cut off, or what the leader
+/// before had on its way when a topic was made anew under it. Filled after that, a partition would not begin with its first event.
+async fn empty_lost(
+    settings: &RelaySettings,
+    shards: &[Shard],
+    found: &Tails,
+    lost: &[usize],
+) -> Result<(), RelayError> {
+    match empty(&settings.kafka, lost.iter().map(|&index| (&shards[index], found.tails[index].watermarks()))).await {
+        Err(RelayError::Kafka(error)) if is_refused(&error) => {
+            // Out of order, but all there: the engine's own consumers skip what they have taken in and find in the book what is
+            // missing before the first message.
+            tracing::warn!(%error, "the broker does not let records be deleted; the topics are filled after what is there");
+            Ok(())
+        }
+        emptied => emptied,
+    }
 }
 
 /// Publishes everything again that the broker can hold.

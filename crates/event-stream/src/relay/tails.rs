@@ -130,6 +130,11 @@ fn take_note(tail: &mut Tail, checkpoint: Option<Last>, message: &impl Message) 
 }
 
 impl Tail {
+    /// The first offset that is there, and the one after the last.
+    pub(super) const fn watermarks(&self) -> (i64, i64) {
+        (self.low, self.high)
+    }
+
     /// Whether it goes on from what was checkpointed. If not, the topic was lost, cut off or made anew.
     pub(super) fn fits(&self, checkpoint: Last, same_cluster: bool) -> bool {
         if self.high <= checkpoint.offset {

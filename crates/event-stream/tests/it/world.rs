@@ -59,6 +59,8 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
+    // What the engine says is shown with a test that fails. All but the first test find that it is set up.
+    drop(tracing_subscriber::fmt().with_test_writer().with_ansi(false).try_init());
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 8 };
     let book = Daybook::open(&settings).expect("the URL is one");
