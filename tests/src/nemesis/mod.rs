@@ -222,7 +222,8 @@ async fn recover(cluster: &mut Cluster, shop: &Shop, random: &mut Random) -> any
 async fn wire(cluster: &Cluster, book: &Book) -> anyhow::Result<Vec<Check>> {
     let (kafka, topics) = (cluster.kafka().to_owned(), cluster.topics());
     let reading = tokio::task::spawn_blocking(move || check::wire::read(&kafka, &topics, broker::PARTITIONS));
-    Ok(check::wire::checks(book, &reading.await??))
+    let keeps_all = *cluster.broker() != broker::Kind::Embedded;
+    Ok(check::wire::checks(book, &reading.await??, keeps_all))
 }
 
 /// What the engine's own audit says, each of its checks as one of ours.

@@ -331,13 +331,18 @@ fn published(book: &Book) -> Vec<wire::Message> {
 #[test]
 fn what_is_lost_doubled_out_of_order_or_foreign_on_kafka_is_found() {
     let book = Story::true_one().book;
-    let found =
-        |messages: &[wire::Message]| -> u64 { wire::checks(&book, messages).iter().map(|c| c.violations).sum() };
+    let violations = |messages: &[wire::Message], keeps_all| -> u64 {
+        wire::checks(&book, messages, keeps_all).iter().map(|check| check.violations).sum()
+    };
+    let found = |messages: &[wire::Message]| violations(messages, false);
     let whole = published(&book);
     assert_eq!(found(&whole), 0);
     let again: Vec<_> = whole.iter().chain(&whole).cloned().collect();
     assert_eq!(found(&again), 0, "a topic that was filled again");
     assert_eq!(found(&whole[2..]), 0, "a broker that has forgotten the beginning");
+    assert_eq!(violations(&whole[2..], true), 1, "one that does not forget");
+    let end_first: Vec<_> = whole[2..].iter().chain(&whole).cloned().collect();
+    assert_eq!(violations(&end_first, true), 1, "what was on its way went into a topic that was made anew");
     let mut lost = whole.clone();
     lost.remove(3);
     assert_eq!(found(&lost), 2, "it is missing, and the chain is broken");

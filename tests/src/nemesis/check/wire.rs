@@ -102,9 +102,10 @@ struct Log {
     last: i64,
 }
 
-/// Compares messages, in the order in which each partition has them, with the book.
+/// Compares messages, in the order in which each partition has them, with the book. `keeps_all` is whether the broker never forgets
+/// what it was given: then every partition begins with its first event, even one that was lost and filled again.
 #[must_use]
-pub fn checks(book: &Book, messages: &[Message]) -> Vec<Check> {
+pub fn checks(book: &Book, messages: &[Message], keeps_all: bool) -> Vec<Check> {
     let mut same = Check::new("every message on Kafka is an event of the book");
     let mut chain = Check::new("messages are in order, and each names the one before it");
     let mut logs: BTreeMap<&(String, i32), Log> = BTreeMap::new();
@@ -118,7 +119,11 @@ pub fn checks(book: &Book, messages: &[Message]) -> Vec<Check> {
         });
         let at_home = *places.entry(key).or_insert(place) == place;
         same.holds(is_same && at_home, || format!("{place:?} has something else at position {sequence} of {key}"));
-        let log = logs.entry(place).or_insert(Log { start: *previous, last: *previous });
+        let log = logs.entry(place).or_insert_with(|| {
+            let is_first = *previous == 0 || !keeps_all;
+            chain.holds(is_first, || format!("{place:?} begins with {sequence}, which names {previous} before it"));
+            Log { start: *previous, last: *previous }
+        });
         if *sequence <= log.last {
             // Filled again: it was there before.
             chain.holds(previous < sequence, || format!("{place:?}: {sequence} names {previous} before it"));
