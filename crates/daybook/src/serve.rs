@@ -197,6 +197,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
+        // Before anything is served, so that whoever asks finds every view.
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
         }

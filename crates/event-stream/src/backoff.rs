@@ -8,18 +8,27 @@ use std::{
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long to wait after the next failure.
-pub(crate) struct Backoff {
+/// How long to wait after the next failure: 200 ms after the first one, twice as long after each further one, 5 s at most.
+#[derive(Debug)]
+pub struct Backoff {
     next: Duration,
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Backoff {
-    pub(crate) const fn new() -> Self {
+    /// Nothing has failed yet.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { next: FIRST }
     }
 
     /// It works again: the next failure is a first one.
-    pub(crate) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.next = FIRST;
     }
 
@@ -31,7 +40,7 @@ impl Backoff {
     }
 
     /// Waits between half and the whole of the time that it is now.
-    pub(crate) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::time::sleep(jittered(self.time())).await;
     }
 }

@@ -1,8 +1,8 @@
 //! The wire: events of the book on Kafka, and what consumes them.
 //!
 //! What belongs here: the envelope, the topics, the [relay](relay::Relay) that publishes, the [runner](consumer::Consumer)
-//! that projectors and reactors share, a [broker] inside the process. What does not: what an event means; which slices there are is handed in as a
-//! [`Topology`].
+//! that projectors and reactors share, a [broker] inside the process. What does not: what an event means; which slices there are is
+//! handed in as a [`Topology`].
 
 mod backoff;
 pub mod broker;
@@ -14,6 +14,7 @@ pub mod progress;
 pub mod relay;
 pub mod topology;
 
+pub use backoff::Backoff;
 pub use consumer::{Consumer, Effect, EffectError};
 pub use kafka::KafkaSettings;
 pub use migrate::migrate;

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, time::Duration};
 
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
-use daybook_event_stream::{Consumer, Effect, EffectError, KafkaSettings};
+use daybook_event_stream::{Backoff, Consumer, Effect, EffectError, KafkaSettings};
 use deadpool_postgres::Transaction;
 use tokio::task::JoinSet;
 use tokio_postgres::types::ToSql;
@@ -75,14 +75,11 @@ impl Effect for Projection {
     }
 }
 
-/// Runs every view until told to stop. A view that does not exist yet is built first.
+/// Runs every view until told to stop. A view that does not exist is built first.
 ///
 /// # Errors
-/// [`ViewError`] when a view cannot be built, or its task is lost.
+/// [`ViewError`] when the task of a view is lost.
 pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) -> Result<(), ViewError> {
-    for view in views::ALL {
-        rebuild::build_if_missing(book, &kafka.topology, view).await?;
-    }
     let mut running = JoinSet::new();
     for view in views::ALL {
         let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
@@ -96,38 +93,56 @@ pub async fn run(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken
 
 /// Runs the version of a view that is shown, and the next one when it is retired.
 async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken, view: &'static ViewSpec) {
-    let mut left_alone = None;
+    let (mut left_alone, mut backoff) = (None, Backoff::new());
     while !stop.is_cancelled() {
-        match registry::shown(book, view).await {
-            Ok(Some(Shown { version, revision })) => match revision.cmp(&view.revision) {
-                Ordering::Equal => run_version(book, kafka, stop, view, version).await,
-                // Those who read have the old one until then, and programs of its revision go on with it.
-                Ordering::Less => {
-                    let built = rebuild::build_after(book, &kafka.topology, view, Some(version));
-                    if let Some(Err(error)) = stop.run_until_cancelled(built).await {
-                        tracing::warn!(view = view.name, revision, %error, "the view cannot be built anew");
-                    }
+        let done = run_shown(book, kafka, stop, view, &mut left_alone).await;
+        let pause = async {
+            match done {
+                Ok(()) => {
+                    backoff.reset();
+                    tokio::time::sleep(AGAIN).await;
                 }
-                // Its rows may mean something else.
-                Ordering::Greater if left_alone == Some(version) => {}
-                Ordering::Greater => {
-                    tracing::warn!(
-                        view = view.name,
-                        version,
-                        revision,
-                        "a newer program has built the view; it is left alone"
-                    );
-                    left_alone = Some(version);
+                Err(error) => {
+                    tracing::warn!(view = view.name, %error, "the view does not run; it is tried again");
+                    backoff.wait().await;
                 }
-            },
-            Ok(None) => tracing::error!(view = view.name, "the view is gone"),
-            Err(error) => tracing::warn!(view = view.name, %error, "the version of the view is not known"),
-        }
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
+            () = pause => {}
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// Runs the version that is shown until it is retired, or builds the one that should be. A build that is told to stop is left
+/// where it is, which costs nothing: it is begun anew anyway.
+async fn run_shown(
+    book: &Daybook,
+    kafka: &KafkaSettings,
+    stop: &CancellationToken,
+    view: &'static ViewSpec,
+    left_alone: &mut Option<i32>,
+) -> Result<(), ViewError> {
+    let Some(Shown { version, revision }) = registry::shown(book, view).await? else {
+        let built = rebuild::build_after(book, &kafka.topology, view, None);
+        return stop.run_until_cancelled(built).await.unwrap_or(Ok(()));
+    };
+    match revision.cmp(&view.revision) {
+        Ordering::Equal => run_version(book, kafka, stop, view, version).await,
+        // Those who read have the old one until then, and programs of its revision go on with it.
+        Ordering::Less => {
+            let built = rebuild::build_after(book, &kafka.topology, view, Some(version));
+            return stop.run_until_cancelled(built).await.unwrap_or(Ok(()));
+        }
+        // Its rows may mean something else.
+        Ordering::Greater if *left_alone == Some(version) => {}
+        Ordering::Greater => {
+            tracing::warn!(view = view.name, version, revision, "a newer program has built the view; it is left alone");
+            *left_alone = Some(version);
+        }
+    }
+    Ok(())
 }
 
 /// Runs a version until it is retired.
