@@ -30,7 +30,7 @@ const MOST_KILLS: u64 = 2;
 /// 1,500.
 const KILLED_AFTER: (u64, u64) = (150, 900);
 /// What imports are of, in turns. Each turn has files of its own.
-const TURN: [What; 2] = [What::Products, What::Orders];
+const TURN: [What; 3] = [What::Products, What::Orders, What::Stock];
 
 /// Somebody at work.
 pub struct Imports {
@@ -189,7 +189,7 @@ impl Importer {
     fn compare(&mut self, file: &File, summary: &Summary) {
         let bad = file.bad.len() as u64;
         let Summary { read, imported, already_there, rejected } = *summary;
-        // What stands in a file twice is new the first time at most.
+        // An order or a product that stands in a file twice is new the first time at most.
         let right = (read, rejected, imported + already_there) == (file.records, bad, file.records - bad)
             && imported <= file.good();
         self.told.holds(right, || format!("{} of {} records, {bad} of them bad: {summary:?}", file.name, file.records));
@@ -237,7 +237,8 @@ impl Importer {
 fn named(line: &str) -> anyhow::Result<Rejection> {
     let line: Value = serde_json::from_str(line).with_context(|| format!("a rejected record: {line}"))?;
     let text = |name: &str| line[name].as_str().map(str::to_owned);
-    let record = ["external_ref", "name", "record"].into_iter().find_map(text).unwrap_or_else(|| line.to_string());
+    let record =
+        ["external_ref", "name", "reference", "record"].into_iter().find_map(text).unwrap_or_else(|| line.to_string());
     Ok(Rejection { record, code: text("code").unwrap_or_default() })
 }
 

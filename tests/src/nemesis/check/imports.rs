@@ -1,22 +1,21 @@
 //! Imported files beside the book: every good record is there once and as the file says, no bad one is, each of those is named among
 //! the rejected, and the orders of a file come to the sum of its lines.
 
+mod sent;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
+pub use self::sent::calls;
 use super::Check;
 use crate::nemesis::{
     book::{Book, Event},
-    history::Call,
     imports::{
         Outcome,
-        file::{File, Product},
+        file::{Delivery, File},
     },
 };
-
-/// Who imports, in the book.
-const IMPORTER: &str = "admin:import";
 
 /// Compares every file with the book.
 #[must_use]
@@ -50,8 +49,13 @@ impl<'b> Records<'b> {
 }
 
 /// The types of events that records become, and what tells which record it was.
-const KNOWN_BY: [(&str, &str); 4] =
-    [("OrderImported", "external_ref"), ("ProductCreated", "name"), ("SkuClaimed", "sku"), ("PriceSet", "sku")];
+const KNOWN_BY: [(&str, &str); 5] = [
+    ("OrderImported", "external_ref"),
+    ("ProductCreated", "name"),
+    ("SkuClaimed", "sku"),
+    ("PriceSet", "sku"),
+    ("StockReceived", "reference"),
+];
 
 fn known_by(event: &Event) -> Option<&str> {
     let (_, field) = KNOWN_BY.into_iter().find(|(event_type, _)| *event_type == event.event_type)?;
@@ -60,7 +64,7 @@ fn known_by(event: &Event) -> Option<&str> {
 
 fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     let mut check = Check::new("every good record of an imported file is in the book once, as the file says");
-    for File { name, orders, products, .. } in outcomes.iter().map(|outcome| &outcome.file) {
+    for File { name, orders, products, deliveries, .. } in outcomes.iter().map(|outcome| &outcome.file) {
         for (reference, order) in orders {
             let found = there.all("OrderImported", reference);
             let right = matches!(found, [one] if is_order(one, order));
@@ -73,6 +77,12 @@ fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
                 && created[0]["product_id"] == claimed[0]["product_id"]
                 && priced[0]["price"] == json!({ "minor_units": product.price, "currency": "EUR" });
             check.holds(right, || format!("product {sku} of {name}: {created:?}, {claimed:?}, {priced:?}"));
+        }
+        for (reference, Delivery { sku, quantity, times }) in deliveries {
+            let found = there.all("StockReceived", reference);
+            let right = found.len() as u64 == *times
+                && found.iter().all(|event| event["sku"] == json!(sku) && event["quantity"] == json!(quantity));
+            check.holds(right, || format!("delivery {reference} of {name}, {quantity} of {sku}: {found:?}"));
         }
     }
     check
@@ -134,69 +144,12 @@ fn money(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     check
 }
 
-/// The commands of the book that came from files, as calls of somebody who never asked what became of them: so they are decided again
-/// like all others, and what came from no line of a file is what no client has sent.
-#[must_use]
-pub fn calls(book: &Book, outcomes: &[Outcome]) -> Vec<Call> {
-    let sources = Sources::of(outcomes);
-    let sent = book.commands.iter().filter_map(|(id, command)| {
-        let (name, body) = sources.command(book.of(*command))?;
-        Some(Call { key: *id, name, body, attempts: Vec::new() })
-    });
-    sent.collect()
-}
-
-/// What stands in all files.
-struct Sources<'o> {
-    orders: HashMap<&'o str, &'o Value>,
-    products: HashMap<&'o str, &'o Product>,
-}
-
-impl<'o> Sources<'o> {
-    fn of(outcomes: &'o [Outcome]) -> Self {
-        let files = || outcomes.iter().map(|outcome| &outcome.file);
-        Self {
-            orders: files().flat_map(|file| &file.orders).map(|(known_by, order)| (known_by.as_str(), order)).collect(),
-            products: files().flat_map(|file| &file.products).map(|(sku, product)| (sku.as_str(), product)).collect(),
-        }
-    }
-
-    /// The command that these events came from, if it came from a line of a file. Ids are those that the import has chosen.
-    fn command(&self, events: &[Event]) -> Option<(&'static str, Value)> {
-        let first = events.first().filter(|event| event.actor == IMPORTER)?;
-        let of = |event_type: &str| events.iter().find(|event| event.event_type == event_type);
-        if let Some(imported) = of("OrderImported") {
-            let order = self.orders.get(known_by(imported)?)?;
-            return Some(("ImportOrder", (*order).clone()));
-        }
-        if let Some(created) = of("ProductCreated") {
-            let sku = known_by(of("SkuClaimed")?)?;
-            let product = self.products.get(sku)?;
-            return Some(("CreateProduct", create_product(sku, product, &created.data)));
-        }
-        if first.event_type == "PriceSet" {
-            let (sku, price) = (known_by(first)?, self.products.get(known_by(first)?)?.price);
-            return Some(("SetPrice", json!({ "sku": sku, "price": { "minor_units": price, "currency": "EUR" } })));
-        }
-        let name = of("CategoryCreated")?.data["name"].as_str()?;
-        let is_asked_for = self.products.values().any(|product| product.categories.iter().any(|known| known == name));
-        is_asked_for.then(|| ("CreateCategory", first.data.clone()))
-    }
-}
-
-fn create_product(sku: &str, product: &Product, created: &Value) -> Value {
-    let slug = format!("{} {sku}", product.name).to_lowercase().replace(' ', "-");
-    json!({ "product_id": created["product_id"], "name": product.name, "slug": slug, "brand": "Acme",
-            "categories": created["categories"], "attributes": { "package_size": "2 kg" },
-            "variants": [{ "sku": sku }], "publish": true })
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{sent::IMPORTER, *};
     use crate::nemesis::{
         book::Command,
         check::told,
@@ -204,7 +157,7 @@ mod tests {
         random::Random,
     };
 
-    /// Two files, and a book that has taken them in.
+    /// A file of each kind, and a book that has taken them in.
     struct Story {
         book: Book,
         outcomes: Vec<Outcome>,
@@ -212,7 +165,7 @@ mod tests {
 
     impl Story {
         fn true_one() -> Self {
-            let outcomes = [What::Products, What::Orders].map(|what| {
+            let outcomes = [What::Products, What::Orders, What::Stock].map(|what| {
                 let file = File::generated(what, 0, &mut Random::new(7));
                 Outcome { rejected: file.bad.clone(), file }
             });
@@ -224,6 +177,10 @@ mod tests {
                 story.writes("PriceSet", json!({ "sku": sku, "price": euros(&json!(product.price)) }));
             }
             outcomes[1].file.orders.values().for_each(|order| story.writes("OrderImported", imported(order)));
+            for (reference, Delivery { sku, quantity, times }) in &outcomes[2].file.deliveries {
+                let goods = json!({ "sku": sku, "quantity": quantity, "reference": reference });
+                (0..*times).for_each(|_| story.writes("StockReceived", goods.clone()));
+            }
             story
         }
 
@@ -336,6 +293,24 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_that_is_lost_doubled_or_of_something_else_is_found() {
+        let mut story = Story::true_one();
+        let event = story.one("StockReceived");
+        let lost = story.book.events.remove(event);
+        story.assert_found(&[GOOD]);
+        story.writes("StockReceived", lost.data.clone());
+        story.assert_found(&[]);
+        story.writes("StockReceived", lost.data);
+        story.assert_found(&[GOOD]);
+        for (field, wrong) in [("sku", json!("another")), ("quantity", json!(77))] {
+            let mut story = Story::true_one();
+            let event = story.one("StockReceived");
+            story.book.events[event].data[field] = wrong;
+            story.assert_found(&[GOOD]);
+        }
+    }
+
+    #[test]
     fn a_bad_record_in_the_book_is_found() {
         let mut story = Story::true_one();
         let bad = story.outcomes[1].file.forbidden.first().cloned().expect("there is one");
@@ -364,13 +339,15 @@ mod tests {
             check.expect("there is such a check").violations
         };
         let mut story = Story::true_one();
-        story.book.events.retain(|event| event.event_type == "OrderImported" || event.event_type == "PriceSet");
+        let whole = ["OrderImported", "PriceSet", "StockReceived"];
+        story.book.events.retain(|event| whole.contains(&event.event_type.as_str()));
         let orders = story.book.events.clone();
         story.book = Book::default();
         orders.into_iter().for_each(|event| story.writes(&event.event_type, event.data));
         assert_eq!(unsent(&story), 0);
         story.writes("OrderImported", json!({ "external_ref": "from nowhere" }));
         story.writes("PriceSet", json!({ "sku": "from nowhere" }));
-        assert_eq!(unsent(&story), 2);
+        story.writes("StockReceived", json!({ "reference": "from nowhere" }));
+        assert_eq!(unsent(&story), 3);
     }
 }

@@ -10,6 +10,7 @@ use crate::nemesis::{load::ITEMS, random::Random};
 /// How many lines a file has, about.
 const PRODUCTS: u64 = 60;
 const ORDERS: u64 = 240;
+const DELIVERIES: u64 = 120;
 /// How many lines of a hundred are bad, and how many stand there twice.
 const BAD: u64 = 8;
 const TWICE: u64 = 4;
@@ -21,6 +22,8 @@ pub enum What {
     Products,
     /// Orders from another system: NDJSON.
     Orders,
+    /// Goods that came in: CSV.
+    Stock,
 }
 
 impl What {
@@ -30,6 +33,7 @@ impl What {
         match self {
             Self::Products => "products",
             Self::Orders => "orders",
+            Self::Stock => "stock",
         }
     }
 }
@@ -37,7 +41,7 @@ impl What {
 /// A line that must be rejected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejection {
-    /// What it is known by: the reference of an order, the name of a product, or, where it cannot be read, its text.
+    /// What it is known by: the reference of an order or of a delivery, the name of a product, or, where it cannot be read, its text.
     pub record: String,
     /// The code of the reason.
     pub code: String,
@@ -56,6 +60,8 @@ pub struct File {
     pub orders: BTreeMap<String, Value>,
     /// What its good products say, by their SKUs.
     pub products: BTreeMap<String, Product>,
+    /// What its good deliveries say, by their references.
+    pub deliveries: BTreeMap<String, Delivery>,
     /// The bad ones.
     pub bad: Vec<Rejection>,
     /// References, SKUs and names which nothing in the book may have.
@@ -73,6 +79,17 @@ pub struct Product {
     pub price: u64,
 }
 
+/// Goods of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The SKU.
+    pub sku: String,
+    /// How many came in.
+    pub quantity: u64,
+    /// How many lines say the same: each is a delivery of its own.
+    pub times: u64,
+}
+
 impl File {
     /// The file of a number.
     #[must_use]
@@ -80,13 +97,15 @@ impl File {
         match what {
             What::Products => products(number, random),
             What::Orders => orders(number, random),
+            What::Stock => stock(number, random),
         }
     }
 
-    /// How many good records there are, each counted once.
+    /// How many good records there are; orders and products that stand there twice are counted once.
     #[must_use]
     pub fn good(&self) -> u64 {
-        self.orders.len() as u64 + self.products.len() as u64
+        let deliveries: u64 = self.deliveries.values().map(|delivery| delivery.times).sum();
+        self.orders.len() as u64 + self.products.len() as u64 + deliveries
     }
 
     fn line(&mut self, line: &str) {
@@ -196,22 +215,50 @@ fn spoiled(mut order: Value, reference: &str, random: &mut Random) -> (String, S
     (order.to_string(), reference.to_owned(), code)
 }
 
+fn stock(number: u64, random: &mut Random) -> File {
+    let mut file = File { name: format!("stock-{number}.csv"), ..File::default() };
+    file.line("sku,quantity,location,reference");
+    for nr in 0..DELIVERIES {
+        let (sku, quantity) = (format!("item-{}", random.between(0, ITEMS)), random.between(1, 4));
+        let reference = format!("import-delivery-{number}-{nr}");
+        if random.percent(BAD) {
+            let (line, code) = match random.between(0, 4) {
+                0 => (format!("{sku},a few,main,{reference}"), "invalid_record"),
+                1 => (format!("{sku},0,main,{reference}"), "invalid_record"),
+                2 => (format!(",{quantity},main,{reference}"), "invalid_record"),
+                _ => (format!("nobody-has-it,{quantity},main,{reference}"), "unknown_sku"),
+            };
+            file.line(&line);
+            file.forbidden.insert(reference.clone());
+            file.reject(reference, code);
+            continue;
+        }
+        let location = if random.percent(50) { "main" } else { "" };
+        let times = if random.percent(TWICE) { 2 } else { 1 };
+        (0..times).for_each(|_| file.line(&format!("{sku},{quantity},{location},{reference}")));
+        file.records += times;
+        file.deliveries.insert(reference, Delivery { sku, quantity, times });
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_same_seed_writes_the_same_file_with_good_and_bad_lines() {
-        for what in [What::Products, What::Orders] {
+        for what in [What::Products, What::Orders, What::Stock] {
             let file = |seed| File::generated(what, 3, &mut Random::new(seed));
             let one = file(1);
             assert_eq!(one.text, file(1).text);
             assert_ne!(one.text, file(2).text);
             assert!(one.good() > 40 && !one.bad.is_empty(), "{one:?}");
             let lines = one.text.lines().count() as u64;
-            let head = u64::from(what == What::Products);
+            let head = u64::from(what != What::Orders);
             assert_eq!(one.records + head, lines);
-            assert!(one.good() + (one.bad.len() as u64) < one.records, "something stands there twice");
+            let all_once = one.orders.len() + one.products.len() + one.deliveries.len() + one.bad.len();
+            assert!((all_once as u64) < one.records, "something stands there twice");
         }
     }
 }
