@@ -105,6 +105,8 @@ impl Shop {
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
             .args(flags)
+            // On a busy machine the read models may need longer than the five seconds that a shopper would wait.
+            .env("DAYBOOK_CONSISTENCY_TIMEOUT", "25")
             .env_remove("DATABASE_URL")
             .env_remove("KAFKA_BROKERS")
             .stdout(log.try_clone().expect("a log can be shared"))

@@ -1,6 +1,6 @@
 //! `daybook serve`: the engine, in one process or in several, by roles.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -98,7 +98,7 @@ pub struct Settings {
 }
 
 /// What clients may take.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Of connections.
     pub edge: EdgeLimits,
@@ -106,11 +106,24 @@ pub struct Limits {
     pub rates: RateLimits,
     /// How many subscriptions they may have.
     pub streams: daybook_query_api::StreamLimits,
+    /// How long a query waits for the position that it asks for.
+    pub patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            edge: EdgeLimits::default(),
+            rates: RateLimits::default(),
+            streams: daybook_query_api::StreamLimits::default(),
+            patience: daybook_query_api::PATIENCE,
+        }
+    }
 }
 
 impl From<&edge::Flags> for Limits {
     fn from(flags: &edge::Flags) -> Self {
-        Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams() }
+        Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams(), patience: flags.patience() }
     }
 }
 
@@ -225,7 +238,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             keys: settings.keys.clone(),
             command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
-            patience: daybook_query_api::PATIENCE,
+            patience: settings.limits.patience,
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),
             sockets: daybook_query_api::SocketLimits::default(),

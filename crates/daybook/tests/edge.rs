@@ -175,7 +175,7 @@ async fn who_sends_a_byte_at_a_time_is_cut_off_while_others_are_served() {
 
 #[tokio::test]
 async fn a_connection_is_kept_without_a_request_for_as_long_as_it_may_be_idle_and_no_longer() {
-    let server = Server::with(EdgeLimits { head: SOON, idle: SOON * 5, ..limits() }).await;
+    let server = Server::with(EdgeLimits { head: SOON, idle: SOON * 20, ..limits() }).await;
     let mut silent = server.connect().await;
     let mut kept = server.connect().await;
     for path in ["/", "/slow"] {

@@ -25,7 +25,10 @@ const LOCK: i32 = 0x7669_6577;
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Waits until nobody takes events into a view, and keeps it so for as long as the transaction lasts.
-pub(crate) async fn hold_still(transaction: &Transaction<'_>, view: &ViewSpec) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn hold_still(
+    transaction: &tokio_postgres::Transaction<'_>,
+    view: &ViewSpec,
+) -> Result<(), tokio_postgres::Error> {
     transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&LOCK, &view.name]).await?;
     Ok(())
 }

@@ -101,7 +101,7 @@ impl Cluster {
         let ended_by_themselves = Vec::new();
         let mut cluster = Self { parts, postgres, disk, broker, members, import, far, ended_by_themselves };
         cluster.lead_to_broker()?;
-        let (code, said) = cluster.run(&["migrate"])?;
+        let (code, said) = cluster.run(&["migrate"]).await?;
         ensure!(code == 0, "the schema cannot be made: {said}");
         for name in ROLES {
             cluster.launch(name)?;
@@ -182,8 +182,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
-        self.commands().run(args)
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
+        self.commands().run(args).await
     }
 
     /// How to run commands of the binary beside the cluster.

@@ -202,8 +202,9 @@ impl Importer {
         match ended(&mut process, killed_after.unwrap_or(PATIENCE)).await? {
             Some(status) if status.success() => {
                 let said = process.said();
-                let last = said.lines().next_back().unwrap_or_default();
-                Ok(Some(serde_json::from_str(last).with_context(|| format!("an import has said: {said}"))?))
+                // Warnings go to the same file.
+                let summary = said.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+                Ok(Some(summary.with_context(|| format!("an import has said: {said}"))?))
             }
             Some(_) => {
                 self.counts.failed += 1;

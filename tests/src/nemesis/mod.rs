@@ -131,7 +131,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     checks.extend(of_imports);
     checks.extend(check::imports::checks(&book, &outcomes));
     checks.extend(wire(&cluster, &book).await?);
-    checks.extend(verify(&cluster)?);
+    checks.extend(verify(&cluster).await?);
     let report = Report {
         seed: plan.seed,
         took: begin.elapsed(),
@@ -190,7 +190,9 @@ async fn torment(
         let recovery = whole.then(|| harmless.elapsed());
         if !whole {
             // Now, and not later, is the time to see where it stands.
-            eprintln!("{}\n{}", cluster.run(&["relay", "status"])?.1, cluster.run(&["views", "list"])?.1);
+            for command in [["relay", "status"], ["views", "list"]] {
+                eprintln!("{}", cluster.run(&command).await?.1);
+            }
         }
         healed.holds(whole, || format!("{} at {at:?} ({what}): not whole after {PATIENCE:?}", fault.name()));
         eprintln!("{:7.1} s  {}: {what}; recovered in {recovery:?}", begin.elapsed().as_secs_f64(), fault.name());
@@ -227,8 +229,8 @@ async fn wire(cluster: &Cluster, book: &Book) -> anyhow::Result<Vec<Check>> {
 }
 
 /// What the engine's own audit says, each of its checks as one of ours.
-fn verify(cluster: &Cluster) -> anyhow::Result<Vec<Check>> {
-    let (_, printed) = cluster.run(&["verify", "--json"])?;
+async fn verify(cluster: &Cluster) -> anyhow::Result<Vec<Check>> {
+    let (_, printed) = cluster.run(&["verify", "--json"]).await?;
     let verdict: Value = serde_json::from_str(&printed).with_context(|| format!("daybook verify said: {printed}"))?;
     let checks = verdict["checks"].as_array().context("a verdict has checks")?;
     let number = |check: &Value, name: &str| check[name].as_u64().unwrap_or(0);

@@ -31,7 +31,7 @@ impl Rebuilds {
     /// When the views cannot be listed. Nobody may have been harmed yet.
     pub fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
         let (enough, told) = watch::channel(false);
-        let (_, listed) = cluster.run(&["views", "list", "--json"])?;
+        let (_, listed) = cluster.run(&["views", "list", "--json"]).await?;
         let listed: Value = serde_json::from_str(&listed).with_context(|| format!("views are not listed: {listed}"))?;
         let names = listed.as_array().into_iter().flatten().filter_map(|view| view["name"].as_str().map(str::to_owned));
         let names: Vec<_> = names.collect();

@@ -12,6 +12,7 @@ use std::{
 
 use daybook_tests::{Shop, binary};
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -131,6 +132,14 @@ pub(crate) fn servers(data: &Path) -> Vec<Pid> {
     own.filter_map(|process| process.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
 }
 
+/// Signals a process; one of a server's may have ended by itself.
+fn signal(process: Pid, signal: Signal) {
+    match kill(process, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("{process} cannot be signalled: {error}"),
+    }
+}
+
 /// Kills everything in the middle of what it does, and removes all that it has written.
 pub(crate) fn destroy(shop: Shop) {
     let data = fs::canonicalize(shop.data()).expect("it is there");
@@ -138,11 +147,11 @@ pub(crate) fn destroy(shop: Shop) {
     let running = servers(&data);
     assert!(!running.is_empty());
     for server in &running {
-        kill(*server, Signal::SIGSTOP).expect("it can be stopped");
+        signal(*server, Signal::SIGSTOP);
     }
     shop.kill();
     for server in &running {
-        kill(*server, Signal::SIGKILL).expect("it can be killed");
+        signal(*server, Signal::SIGKILL);
     }
     let begun = Instant::now();
     while !servers(&data).is_empty() {

@@ -6,7 +6,7 @@ use daybook_access::{
     proxies::TrustedProxies,
     rates::{Limit, RateLimits},
 };
-use daybook_query_api::StreamLimits;
+use daybook_query_api::{PATIENCE, StreamLimits};
 use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -40,6 +40,9 @@ pub struct Flags {
     /// How many seconds a request may take until its answer begins.
     #[arg(long, env = "DAYBOOK_REQUEST_TIMEOUT", default_value_t = EdgeLimits::default().request.as_secs(), value_parser = seconds())]
     request_timeout: u64,
+    /// How many seconds a query waits for the read models to show the position that it asks for.
+    #[arg(long, env = "DAYBOOK_CONSISTENCY_TIMEOUT", default_value_t = PATIENCE.as_secs(), value_parser = seconds())]
+    consistency_timeout: u64,
     /// How many requests a second may come from one address without a token of staff: 100, or 100/400 with how many at once, or
     /// off.
     #[arg(long, env = "DAYBOOK_RATE_PER_ADDRESS", default_value_t = RateLimits::default().address)]
@@ -77,6 +80,12 @@ impl Flags {
             proxies: TrustedProxies(self.trusted_proxies.clone()),
             ..EdgeLimits::default()
         }
+    }
+
+    /// How long a query waits for the position that it asks for.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        Duration::from_secs(self.consistency_timeout)
     }
 
     /// How often who may ask.

@@ -9,8 +9,9 @@ use daybook_event_store::Daybook;
 
 use super::Check;
 
-/// How long a view that is behind the book may stay where it is: longer than partitions take to find another process.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a view that is behind the book may stay where it is: longer than partitions take to find another process, and than a
+/// stalled consumer takes to notice and to begin anew.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(200);
 

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::{
     RelayError, RelaySettings,
     checkpoint::{Checkpoint, Last},
-    empty::empty,
+    empty::{empty, is_refused},
     refill, tails,
 };
 use crate::topology::Shard;
@@ -23,7 +23,14 @@ pub(super) async fn adopt(
 ) -> Result<(), RelayError> {
     let ends = tails::ends(&settings.kafka, shards).await?;
     tracing::warn!("the topics may hold another history; they are emptied and filled from the book");
-    empty(&settings.kafka, shards.iter().zip(ends.watermarks.iter().copied())).await?;
+    match empty(&settings.kafka, shards.iter().zip(ends.watermarks.iter().copied())).await {
+        Err(RelayError::Kafka(error)) if is_refused(&error) => {
+            // Asking once more would not help, and nothing would be published meanwhile.
+            checkpoint.give_up_adopting(client).await?;
+            return Err(RelayError::NotAdopted(error));
+        }
+        emptied => emptied?,
+    }
     for (index, (_, high)) in ends.watermarks.iter().enumerate() {
         checkpoint.lasts[index] = Some(Last { position: 0, offset: high - 1 });
         checkpoint.clusters[index].clone_from(&ends.cluster);

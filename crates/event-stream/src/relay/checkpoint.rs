@@ -105,6 +105,12 @@ impl Checkpoint {
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 
+    /// What is in the topics stays.
+    pub(super) async fn give_up_adopting(&self, client: &Client) -> Result<(), RelayError> {
+        client.execute("UPDATE relay SET adopt = false WHERE epoch = $1", &[&self.epoch]).await?;
+        Ok(())
+    }
+
     async fn write(&self, client: &Client, shards: &[Shard], which: &[usize], anew: bool) -> Result<bool, RelayError> {
         let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for &index in which {

@@ -15,8 +15,8 @@ use crate::{
     topology::Shard,
 };
 
-/// Deletes what is in these partitions, each given with its first offset and the one after its last. Those that are empty already
-/// are nothing to ask the broker for.
+/// Deletes what is in these partitions, each given with its first offset and the one after its last as they were; what has come since
+/// is deleted as well. Those that were empty are nothing to ask the broker for.
 pub(super) async fn empty<'a>(
     kafka: &KafkaSettings,
     partitions: impl Iterator<Item = (&'a Shard, (i64, i64))>,
@@ -24,7 +24,7 @@ pub(super) async fn empty<'a>(
     let mut records = TopicPartitionList::new();
     for (shard, (low, high)) in partitions {
         if low < high {
-            records.add_partition_offset(&shard.topic, shard.partition, Offset::Offset(high))?;
+            records.add_partition_offset(&shard.topic, shard.partition, Offset::End)?;
         }
     }
     if records.count() == 0 {

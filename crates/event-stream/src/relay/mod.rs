@@ -95,6 +95,9 @@ pub enum RelayError {
         /// The position that the event claims.
         position: i64,
     },
+    /// The topics stay as they are, and the wish to adopt them is dropped.
+    #[error("the topics are not adopted, since the broker does not let their records be deleted: {0}")]
+    NotAdopted(KafkaError),
     /// Another relay leads now.
     #[error("another relay leads now")]
     Fenced,

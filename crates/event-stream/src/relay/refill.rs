@@ -33,7 +33,7 @@ pub(super) async fn resume(
             known_cluster.is_none() || found.cluster.is_none() || known_cluster == found.cluster.as_ref();
         match checkpoint.lasts[index] {
             Some(last) if !tail.fits(last, same_cluster) => {
-                checkpoint.lasts[index] = Some(Last { position: 0, offset: tail.high - 1 });
+                checkpoint.lasts[index] = None;
                 lost.push(index);
             }
             known => {
@@ -53,15 +53,16 @@ pub(super) async fn resume(
         return Ok(());
     }
     tracing::warn!(partitions = lost.len(), "topics were lost or made anew; they are filled from the book");
-    empty_lost(settings, shards, &found, &lost).await?;
     if fitting == 0 {
-        return begin_again(book, settings, client, shards, checkpoint).await;
+        begin_again(book, settings, client, shards, checkpoint).await?;
+    } else {
+        // The others go on where they are, so that the way back begins no later than there.
+        checkpoint.cursor = start(book, settings).await?.min(checkpoint.cursor);
+        set_start(checkpoint, &lost);
+        checkpoint.begin_again(client, shards, &lost).await?;
     }
-    // The others go on where they are, so that the way back begins no later than there.
-    let start = start(book, settings).await?.min(checkpoint.cursor);
-    checkpoint.cursor = start;
-    set_start(checkpoint, &lost, start);
-    checkpoint.begin_again(client, shards, &lost).await
+    // Only now: whoever leads next, should this leader fall, must not take what is left for what was published.
+    empty_lost(settings, shards, &found, &lost).await
 }
 
 /// Removes what partitions hold that do not go on from what was published: the start of a log that was cut off, or what the leader
@@ -91,19 +92,18 @@ pub(super) async fn begin_again(
     shards: &[Shard],
     checkpoint: &mut Checkpoint,
 ) -> Result<(), RelayError> {
-    let start = start(book, settings).await?;
-    tracing::info!(after = start, "the book is published again");
-    checkpoint.cursor = start;
+    checkpoint.cursor = start(book, settings).await?;
+    tracing::info!(after = checkpoint.cursor, "the book is published again");
     let all: Vec<usize> = (0..shards.len()).collect();
-    set_start(checkpoint, &all, start);
+    set_start(checkpoint, &all);
     checkpoint.begin_again(client, shards, &all).await
 }
 
-/// The first message of these partitions says that nothing is missing after `start`, and no more than that.
-fn set_start(checkpoint: &mut Checkpoint, which: &[usize], start: i64) {
+/// The first message of these partitions says that nothing is missing after the cursor, and no more than that.
+fn set_start(checkpoint: &mut Checkpoint, which: &[usize]) {
     for &index in which {
         let offset = checkpoint.lasts[index].map_or(-1, |last| last.offset);
-        checkpoint.lasts[index] = Some(Last { position: start, offset });
+        checkpoint.lasts[index] = Some(Last { position: checkpoint.cursor, offset });
     }
 }
 

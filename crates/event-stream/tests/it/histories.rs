@@ -4,7 +4,7 @@ use daybook_event_stream::relay;
 use uuid::Uuid;
 
 use crate::{
-    broker::real,
+    broker::{real, skipped},
     ledger::Ledger,
     world::{until, world},
 };
@@ -81,5 +81,24 @@ async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted
     world.published().await;
     world.assert_published_once().await;
     consumer.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_wish_to_adopt_topics_that_cannot_be_emptied_is_dropped_and_publishing_goes_on() {
+    if real().is_some() {
+        return skipped("this broker can delete records");
+    }
+    let world = world().await;
+    world.append_many(30).await;
+    let relay = world.relay();
+    world.published().await;
+    relay::adopt(&world.book).await.expect("the database answers");
+    let database = world.database.connect().await;
+    let wish = async || database.query_one("SELECT adopt FROM relay", &[]).await.expect("an answer").get::<_, bool>(0);
+    until("the wish is dropped", async || !wish().await).await;
+    world.append_many(30).await;
+    world.published().await;
+    world.assert_published_once().await;
     relay.stop().await;
 }

@@ -144,6 +144,34 @@ async fn topics_that_are_lost_under_a_leader_are_filled_as_well() {
 }
 
 #[tokio::test]
+async fn a_way_back_that_was_interrupted_is_begun_again_where_it_was() {
+    let world = world().await;
+    world.append_many(40).await;
+    let relay = world.relay();
+    world.published().await;
+    relay.stop().await;
+    let database = world.database.connect().await;
+
+    // A leader fell after it had filled what was lost, and before it could remember that.
+    let filled = "UPDATE relay SET cursor = 0; UPDATE relay_partitions SET log_position = 0, last_offset = -1";
+    database.batch_execute(filled).await.expect("the database answers");
+    let relay = world.relay();
+    let head = world.append_many(5).await;
+    world.published().await;
+    relay.stop().await;
+    world.assert_published_once().await;
+
+    // A leader fell when it had just begun to publish the book once more: what is there stays.
+    let begun = "UPDATE relay SET cursor = 0; UPDATE relay_partitions SET log_position = 0";
+    database.batch_execute(begun).await.expect("the database answers");
+    let relay = world.relay();
+    until("everything is there twice", async || world.messages() == 2 * head).await;
+    world.published().await;
+    relay.stop().await;
+    assert_eq!(world.messages(), 2 * head);
+}
+
+#[tokio::test]
 async fn a_broker_that_keeps_little_gets_the_end_of_the_book_only() {
     let mut world = world().await;
     world.append_many(400).await;

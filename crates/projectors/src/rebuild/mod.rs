@@ -125,6 +125,10 @@ async fn rebuild_from(
     // One rebuild of a view at a time; the lock is the connection's.
     let mut guard = book.connect().await?;
     guard.execute("SELECT pg_advisory_lock(hashtext('daybook view ' || $1))", &[&view.name]).await?;
+    // The swap of one that was killed may still be on its way to the disk, on a connection of its own.
+    let settled = guard.transaction().await?;
+    hold_still(&settled, view).await?;
+    settled.commit().await?;
     if shown_version(book, view).await? != shown {
         return Ok(None);
     }

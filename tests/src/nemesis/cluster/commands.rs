@@ -44,10 +44,11 @@ impl Begin {
     ///
     /// # Errors
     /// When it cannot be run.
-    pub fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
-        let mut command = Command::new(&self.binary);
-        command.args(args).envs(self.surroundings.clone()).current_dir(&self.directory).stdin(Stdio::null());
-        let output = command.output()?;
+    pub async fn run(self, args: &[&str]) -> anyhow::Result<(i32, String)> {
+        let mut command = Command::new(self.binary);
+        command.args(args).envs(self.surroundings).current_dir(self.directory).stdin(Stdio::null());
+        // The network of the cluster lives on this thread.
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let code = output.status.code().unwrap_or(-1);
         let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
         Ok((code, String::from_utf8_lossy(&printed).into_owned()))

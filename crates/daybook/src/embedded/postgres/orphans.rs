@@ -17,15 +17,11 @@ use nix::{
     unistd::Pid,
 };
 
-use super::error::PostgresError;
-
-/// What an orphan is asked, and how long it may take: to shut down cleanly, then at once.
-const REQUESTS: [(Signal, Duration); 2] =
-    [(Signal::SIGINT, Duration::from_secs(20)), (Signal::SIGQUIT, Duration::from_secs(10))];
+use super::{error::PostgresError, server::SHUTDOWN};
 
 /// Ends every process that still uses the cluster, then removes a `postmaster.pid` that nobody stands behind.
 pub(super) fn clear(cluster: &Path) -> Result<(), PostgresError> {
-    for (signal, patience) in REQUESTS {
+    for (signal, patience) in SHUTDOWN {
         let living = living(cluster)?;
         if living.is_empty() {
             break;

@@ -27,8 +27,9 @@ use crate::embedded::supervisor::Supervisor;
 /// How often a child is looked at while something is expected of it soon.
 const SOON: Duration = Duration::from_millis(5);
 
-/// What a server that is to stop is asked, and how long it may take: cleanly, at once, and not at all.
-const SHUTDOWN: [(Signal, Duration); 3] = [
+/// What a server that is to stop is asked, and how long it may take: cleanly, which writes everything to the disk, at once, and
+/// without asking.
+pub(super) const SHUTDOWN: [(Signal, Duration); 3] = [
     (Signal::SIGINT, Duration::from_secs(60)),
     (Signal::SIGQUIT, Duration::from_secs(10)),
     (Signal::SIGKILL, Duration::from_secs(10)),

@@ -14,11 +14,12 @@ use daybook_event_stream::{
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
 use tokio::sync::mpsc;
 
-/// How long a question to the broker may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a question to the broker may take, and how long it may say nothing.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many messages are compared at once.
 const PAGE: usize = 1_000;
 
@@ -59,11 +60,14 @@ pub(super) fn read(kafka: &KafkaSettings, pages: &mpsc::Sender<Vec<Arrived>>) ->
     unread.retain(|_, (low, high)| low < high);
     let (mut page, mut heard) = (Vec::with_capacity(PAGE), Instant::now());
     while !unread.is_empty() {
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
-            anyhow::ensure!(heard.elapsed() < TIMEOUT, "the broker fell silent");
-            continue;
+        let message = match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => message,
+            Some(Err(fatal @ KafkaError::MessageConsumptionFatal(_))) => return Err(fatal.into()),
+            // The client connects again by itself where a connection is lost.
+            Some(Err(trouble)) if heard.elapsed() > TIMEOUT => return Err(trouble.into()),
+            None if heard.elapsed() > TIMEOUT => anyhow::bail!("the broker fell silent"),
+            _ => continue,
         };
-        let message = message?;
         heard = Instant::now();
         let place = Place { topic: message.topic().to_owned(), partition: message.partition() };
         let Some(&(_, high)) = unread.get(&place) else { continue };
