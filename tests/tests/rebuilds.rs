@@ -93,7 +93,7 @@ async fn rebuild(shop: &Shop) {
         let (code, said) = tokio::task::block_in_place(|| shop.cli(&[&["views", "rebuild"], flags].concat()));
         let told = said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));
         // What takes longer than a second tells how far it is as well.
-        let (built, on_the_way): (Vec<Value>, Vec<Value>) = told.partition(|told| told["done"].is_null());
+        let (built, on_the_way): (Vec<Value>, Vec<Value>) = told.partition(|told: &Value| told["done"].is_null());
         assert_eq!((code, built.len()), (0, VIEWS), "{said}");
         assert!(built.iter().all(|told| told["view"].is_string() && told["version"].as_i64() > Some(1)), "{said}");
         assert!(on_the_way.iter().all(|told| told["view"].is_string() && told["of"].is_i64()), "{said}");

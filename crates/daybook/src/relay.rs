@@ -53,9 +53,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn show(status: &RelayStatus) {
-    let RelayStatus { leader, epoch, cursor, head, lag, .. } = status;
+    let RelayStatus { leader, epoch, cursor, head, lag, asked_to_begin_again, .. } = status;
     let leader = if *leader { "a relay leads" } else { "no relay leads" };
     println!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
+    if *asked_to_begin_again {
+        println!("the whole book is to be published again, which has not begun yet");
+    }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["topic", "partition", "last position", "offset"]);
     for partition in &status.partitions {

@@ -139,7 +139,7 @@ async fn closed(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn who_sends_a_byte_at_a_time_is_cut_off_while_others_are_served() {
-    let server = Server::with(EdgeLimits { head: SOON, ..limits() }).await;
+    let server = Server::with(EdgeLimits { head: SOON * 5, ..limits() }).await;
     let mut slow = JoinSet::new();
     for _ in 0..50 {
         let mut stream = server.connect().await;

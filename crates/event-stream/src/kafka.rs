@@ -19,6 +19,8 @@ use crate::Topology;
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before the broker is asked again whether it knows the topics.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a consumer looks whether the topics are there.
+const LOOK_FOR_TOPICS: Duration = Duration::from_millis(300);
 
 fn in_ms(time: Duration) -> String {
     time.as_millis().to_string()
@@ -81,7 +83,7 @@ impl KafkaSettings {
         config
     }
 
-    /// Sees to it that every topic is there.
+    /// Sees to it that every topic is there, for whoever is going to publish.
     ///
     /// # Errors
     /// [`TopicError`] when one is not and cannot be made, or has another number of partitions.
@@ -92,6 +94,25 @@ impl KafkaSettings {
         }
         self.make(&missing).await?;
         self.known().await
+    }
+
+    /// Waits until every topic is there. Consumers do this: the topics are the relay's to make, since a topic that is made anew
+    /// while the relay still has messages for the lost one on their way would begin with those.
+    ///
+    /// # Errors
+    /// [`TopicError`] when the broker does not answer, or a topic has another number of partitions.
+    pub(crate) async fn topics_are_there(&self) -> Result<(), TopicError> {
+        let mut told = false;
+        loop {
+            let missing = self.missing().await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!(?missing, "waiting for the relay, which makes the topics");
+            }
+            tokio::time::sleep(LOOK_FOR_TOPICS).await;
+        }
     }
 
     async fn make(&self, missing: &BTreeSet<String>) -> Result<(), TopicError> {

@@ -111,7 +111,7 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     // What is not whole yet would be laid to the first fault.
     anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster never was whole");
-    let rebuilds = Rebuilds::begin(&cluster, random.fork())?;
+    let rebuilds = Rebuilds::begin(&cluster, random.fork()).await?;
     let imports = Imports::begin(&cluster, random.fork())?;
     let (injected, mut healed) = torment(plan, &mut cluster, &shop, &mut random, begin).await?;
     let (rebuilds, imported) = (rebuilds.end().await?, imports.end().await?);

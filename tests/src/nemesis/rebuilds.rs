@@ -29,7 +29,7 @@ impl Rebuilds {
     ///
     /// # Errors
     /// When the views cannot be listed. Nobody may have been harmed yet.
-    pub fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
+    pub async fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
         let (enough, told) = watch::channel(false);
         let (_, listed) = cluster.run(&["views", "list", "--json"]).await?;
         let listed: Value = serde_json::from_str(&listed).with_context(|| format!("views are not listed: {listed}"))?;

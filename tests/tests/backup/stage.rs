@@ -204,7 +204,8 @@ pub(crate) async fn published(shop: &Shop, head: i64) {
     loop {
         let (_, status) = shop.cli(&["relay", "status", "--json"]);
         let status: Value = serde_json::from_str(&status).unwrap_or_default();
-        if status["cursor"].as_i64().is_some_and(|cursor| cursor >= head) {
+        // A restored relay may stand at the end already, and is to begin again.
+        if status["asked_to_begin_again"] == false && status["cursor"].as_i64().is_some_and(|cursor| cursor >= head) {
             return;
         }
         assert!(begun.elapsed() < PATIENCE, "the relay is not there: {status}");

@@ -67,7 +67,7 @@ impl<E: Effect> Consumer<E> {
         stop: &CancellationToken,
     ) -> Result<(), ConsumerError> {
         tokio::select! {
-            topics = kafka.ensure_topics() => topics?,
+            topics = kafka.topics_are_there() => topics?,
             () = stop.cancelled() => return Ok(()),
         }
         let mut group = Group::join(kafka, &self.name, &self.topics)?;

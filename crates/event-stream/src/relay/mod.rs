@@ -87,7 +87,8 @@ pub enum RelayError {
     },
     /// A topic belongs to another book, or the book was set back to an older state than what was published from it.
     #[error(
-        "topic {topic} holds an event at position {position} that is not of this book, or of a history that it has left          behind; use another topic prefix, or make the topics this book's with `daybook relay adopt`"
+        "topic {topic} holds an event at position {position} that is not of this book, or of a history that it has left \
+         behind; use another topic prefix, or make the topics this book's with `daybook relay adopt`"
     )]
     AnotherBook {
         /// The topic.
@@ -127,6 +128,8 @@ pub struct RelayStatus {
     pub head: i64,
     /// How many positions the book is ahead of where publishing stands.
     pub lag: i64,
+    /// Whether somebody has asked to publish everything again, or to adopt the topics, and the leader has not begun yet.
+    pub asked_to_begin_again: bool,
     /// What was published last, by partition.
     pub partitions: Vec<PartitionStatus>,
 }
@@ -212,7 +215,7 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
     let client = book.pool().get().await?;
     let row = client
         .query_one(
-            "SELECT epoch, position, cursor, EXISTS (
+            "SELECT epoch, position, cursor, republish OR adopt, EXISTS (
                  SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
                  WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
                    AND l.classid = $1::int::oid AND l.objid = $2::int::oid AND l.objsubid = 2
@@ -236,12 +239,13 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
     });
     let cursor: i64 = row.try_get(2)?;
     Ok(RelayStatus {
-        leader: row.try_get(3)?,
+        leader: row.try_get(4)?,
         epoch: row.try_get(0)?,
         position: row.try_get(1)?,
         cursor,
         head,
         lag: (head - cursor).max(0),
+        asked_to_begin_again: row.try_get(3)?,
         partitions: partitions.collect::<Result<_, tokio_postgres::Error>>()?,
     })
 }

@@ -20,7 +20,7 @@ use rdkafka::{
     error::RDKafkaErrorCode,
 };
 
-use crate::world::PATIENCE;
+use crate::world::{PATIENCE, until};
 
 pub(crate) const PARTITIONS: i32 = 3;
 
@@ -120,6 +120,8 @@ impl Topics {
     pub(crate) async fn delete(&self, topic: &str) {
         let gone = self.admin().delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers");
         assert_eq!(gone, [Ok(topic.to_owned())]);
+        // The controller answers before the rest of the broker knows.
+        until("the topic is forgotten", async || self.partitions_of(topic) == 0).await;
     }
 
     /// The partitions of a topic as it is now; none while there is no such topic.

@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
     pub(crate) poison: Arc<Mutex<Vec<i64>>>,
     /// Events with which PostgreSQL cannot do what is asked of it.
     pub(crate) uncountable: Arc<Mutex<Vec<i64>>>,
-    /// How often it was asked.
+    /// How often it was asked to take in events.
     pub(crate) asked: Arc<AtomicUsize>,
     /// The most events that it was given at once.
     pub(crate) largest: Arc<AtomicUsize>,
@@ -34,7 +34,7 @@ pub(crate) struct Ledger {
 
 impl Effect for Ledger {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.asked.fetch_add(usize::from(!events.is_empty()), Ordering::SeqCst);
         self.largest.fetch_max(events.len(), Ordering::SeqCst);
         let _open = self.door.lock().await;
         for event in events {

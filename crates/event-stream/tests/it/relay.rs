@@ -40,15 +40,18 @@ async fn a_relay_killed_between_publishing_and_its_checkpoint_repeats_nothing() 
     let published = world.messages();
     world.append_many(60).await;
     until("the events are published", async || world.messages() == published + 60).await;
+    let database = world.database.connect().await;
+    let waiting = async |what: &str| {
+        let sql = format!(
+            "SELECT count({what}) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        );
+        database.query_one(&sql, &[]).await.expect("an answer").get::<_, i64>(0)
+    };
+    until("it wants to move the checkpoint", async || waiting("pid").await > 0).await;
     relay.kill().await;
     // PostgreSQL does not notice that a client is gone while it waits for a lock: its wish would still be granted.
-    let waiting = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let database = world.database.connect().await;
-    until("nobody waits for the lock", async || {
-        database.query_one(waiting, &[]).await.expect("an answer").get::<_, i64>(0) == 0
-    })
-    .await;
+    until("nobody waits for the lock", async || waiting("pg_terminate_backend(pid)").await == 0).await;
     blocked.rollback().await.expect("the lock is free");
     assert_eq!(world.status().await.position, head, "the checkpoint was not moved");
 

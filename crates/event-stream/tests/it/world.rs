@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::broker::{PARTITIONS, Topics};
 
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 

@@ -146,6 +146,8 @@ async fn converse(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
+            // What has been said counts, however late this task gets its turn.
+            biased;
             message = said.next() => match message {
                 Some(WsMessage::Text(text)) => {
                     begun = true;

@@ -377,7 +377,7 @@ async fn what_a_socket_is_closed_for_is_said_by_its_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_does_not_begin_in_time_is_closed() {
-    let sockets = SocketLimits { init: Duration::from_millis(300), ..SocketLimits::default() };
+    let sockets = SocketLimits { init: Duration::from_secs(2), ..SocketLimits::default() };
     let shop = Shop::with(Special { sockets, ..Special::default() }).await;
     assert_eq!(closed(&mut open(&shop, "/graphql").await).await, 4408);
     let mut begun = connect(&shop, "/graphql", json!({})).await;
@@ -389,7 +389,7 @@ async fn a_socket_that_does_not_begin_in_time_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_whose_other_side_is_gone_is_given_up_and_its_subscriptions_with_it() {
-    let (ping, silence) = (Duration::from_millis(200), Duration::from_millis(900));
+    let (ping, silence) = (Duration::from_millis(500), Duration::from_secs(5));
     let special = Special {
         sockets: SocketLimits { ping, silence, ..SocketLimits::default() },
         streams: StreamLimits { per_connection: 1, per_process: 2 },

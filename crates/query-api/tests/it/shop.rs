@@ -49,7 +49,8 @@ impl Default for Special {
     fn default() -> Self {
         Self {
             introspection: true,
-            patience: daybook_query_api::PATIENCE,
+            // Longer than any machine takes; who wants to see the end of it says so.
+            patience: Duration::from_secs(60),
             streams: StreamLimits::default(),
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
