@@ -5,6 +5,7 @@ mod facts;
 mod folds;
 mod parking;
 mod rebuilding;
+mod revisions;
 mod running;
 mod stage;
 mod statements;

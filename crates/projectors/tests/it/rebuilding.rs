@@ -26,7 +26,7 @@ use crate::{
 /// The most events that a rebuild may fold at once.
 const BATCH: i64 = 5_000;
 
-async fn version(book: &Daybook, view: &str) -> Option<i32> {
+pub(crate) async fn version(book: &Daybook, view: &str) -> Option<i32> {
     let view = views::named(view).expect("there is such a view");
     shown_version(book, view).await.expect("the database answers")
 }
@@ -51,7 +51,7 @@ async fn long_book() -> (TestDatabase, Daybook, Writer) {
     (database, book, writer)
 }
 
-async fn build_all(book: &Daybook) {
+pub(crate) async fn build_all(book: &Daybook) {
     for view in views::ALL {
         rebuild::build_if_missing(book, &topology(), view).await.expect("it can be built");
     }
@@ -200,6 +200,29 @@ async fn a_rebuild_that_is_killed_leaves_the_view_as_it_was_and_the_next_one_com
 }
 
 #[tokio::test]
+async fn the_swap_of_a_killed_rebuild_that_is_still_on_its_way_to_the_disk_is_waited_for() {
+    let (database, book) = book().await;
+    build_all(&book).await;
+    // As far as the killed one has come: its guard is gone, and PostgreSQL is about to commit what it has sent last.
+    let mut left = database.connect().await;
+    let swap = left.transaction().await.expect("a transaction");
+    let sql = "SELECT pg_advisory_xact_lock(x'76696577'::int, hashtext('stock'));
+               CREATE SCHEMA stock_v2; UPDATE views SET version = 2 WHERE name = 'stock'";
+    swap.batch_execute(sql).await.expect("it swaps");
+    let own = book.clone();
+    let next = tokio::spawn(async move { rebuild_view(&own, "stock").await });
+    let watching = database.connect().await;
+    until("the next one waits", async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        watching.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0) == 1
+    })
+    .await;
+    swap.commit().await.expect("it is on the disk");
+    assert_eq!(next.await.expect("no panic"), 3, "what is shown now is not built upon");
+    assert_eq!(schemas(&database, "stock").await, ["stock_v3"]);
+}
+
+#[tokio::test]
 async fn two_processes_that_start_at_once_build_each_view_once_and_take_its_place_in_the_stream() {
     let (_database, book, _writer) = long_book().await;
     tokio::join!(build_all(&book), build_all(&book));
@@ -233,69 +256,6 @@ async fn a_view_that_shows_more_than_the_book_has_is_built_anew_at_the_start() {
     build_all(&book).await;
     assert_eq!((version(&book, "stock").await, version(&book, "order").await), (Some(2), Some(1)));
     assert_views_equal(&book).await;
-}
-
-/// As if a program with another revision of `stock` had built it: its table has a column that this program knows nothing of.
-async fn as_built_by_another_program(database: &TestDatabase, revision: &str) {
-    let sql = format!(
-        "ALTER TABLE stock_v1.stock ADD COLUMN shelf text;
-         UPDATE views SET revision = {revision} WHERE name = 'stock'"
-    );
-    database.connect().await.batch_execute(&sql).await.expect("an answer");
-}
-
-async fn found_in_stock(book: &Daybook) -> Option<String> {
-    let stock = views::named("stock").expect("there is such a view");
-    audit::verify(book, &topology(), stock).await.expect("an answer").first
-}
-
-#[tokio::test]
-async fn a_view_of_an_earlier_revision_is_built_anew_beside_the_one_that_is_shown() {
-    let mut world = world().await;
-    world.writer.write(&day(0, 30)).await;
-    build_all(&world.book).await;
-    let client = world.database.connect().await;
-    client.batch_execute("TRUNCATE stock_v1.stock").await.expect("an answer");
-    as_built_by_another_program(&world.database, "revision - 1").await;
-    let told = "revision 0 is shown, and this program knows revision 1";
-    assert_eq!(found_in_stock(&world.book).await.as_deref(), Some(told));
-    let (relay, one, two) = (world.relay(), world.projectors("one"), world.projectors("two"));
-    world.writer.write(&day(30, 30)).await;
-    world.views_are_up_to_date().await;
-    until("it is built anew", async || version(&world.book, "stock").await == Some(2)).await;
-    assert_eq!((version(&world.book, "stock").await, version(&world.book, "order").await), (Some(2), Some(1)));
-    world.writer.write(&day(60, 30)).await;
-    world.views_are_up_to_date().await;
-    world.assert_views_equal_the_book().await;
-    one.stop().await;
-    two.stop().await;
-    relay.stop().await;
-}
-
-#[tokio::test]
-async fn a_view_of_a_later_revision_is_left_to_the_program_that_has_built_it() {
-    let mut world = world().await;
-    world.writer.write(&day(0, 30)).await;
-    build_all(&world.book).await;
-    let (relay, projectors) = (world.relay(), world.projectors("one"));
-    world.views_are_up_to_date().await;
-    as_built_by_another_program(&world.database, "revision + 1").await;
-    let told = "revision 2 is shown, and this program knows revision 1";
-    assert_eq!(found_in_stock(&world.book).await.as_deref(), Some(told));
-    let before = world.book.head().await.expect("an answer").position;
-    world.writer.write(&day(30, 30)).await;
-    let head = world.book.head().await.expect("an answer").position;
-    until("the others go on", async || has_passed(&world.book, "order", head).await).await;
-    let status = registry::status(&world.book).await.expect("an answer");
-    let stock = status.iter().find(|view| view.name == "stock").expect("it is there");
-    assert_eq!((stock.version, stock.position <= before), (1, true), "it has taken nothing in");
-    let back =
-        "ALTER TABLE stock_v1.stock DROP COLUMN shelf; UPDATE views SET revision = revision - 1 WHERE name = 'stock'";
-    world.database.connect().await.batch_execute(back).await.expect("an answer");
-    world.views_are_up_to_date().await;
-    world.assert_views_equal_the_book().await;
-    projectors.stop().await;
-    relay.stop().await;
 }
 
 #[tokio::test]

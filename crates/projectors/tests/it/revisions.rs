@@ -1,0 +1,74 @@
+//! Programs of several revisions of a view beside each other, as during an upgrade.
+
+use daybook_event_store::Daybook;
+use daybook_projectors::{audit, registry, views};
+use daybook_test_postgres::TestDatabase;
+
+use crate::{
+    facts::day,
+    rebuilding::{build_all, version},
+    world::{has_passed, topology, until, world},
+};
+
+/// As if a program with another revision of `stock` had built it: its table has a column that this program knows nothing of.
+async fn as_built_by_another_program(database: &TestDatabase, revision: &str) {
+    let sql = format!(
+        "ALTER TABLE stock_v1.stock ADD COLUMN shelf text;
+         UPDATE views SET revision = {revision} WHERE name = 'stock'"
+    );
+    database.connect().await.batch_execute(&sql).await.expect("an answer");
+}
+
+async fn found_in_stock(book: &Daybook) -> Option<String> {
+    let stock = views::named("stock").expect("there is such a view");
+    audit::verify(book, &topology(), stock).await.expect("an answer").first
+}
+
+#[tokio::test]
+async fn a_view_of_an_earlier_revision_is_built_anew_beside_the_one_that_is_shown() {
+    let mut world = world().await;
+    world.writer.write(&day(0, 30)).await;
+    build_all(&world.book).await;
+    let client = world.database.connect().await;
+    client.batch_execute("TRUNCATE stock_v1.stock").await.expect("an answer");
+    as_built_by_another_program(&world.database, "revision - 1").await;
+    let told = "revision 0 is shown, and this program knows revision 1";
+    assert_eq!(found_in_stock(&world.book).await.as_deref(), Some(told));
+    let (relay, one, two) = (world.relay(), world.projectors("one"), world.projectors("two"));
+    world.writer.write(&day(30, 30)).await;
+    world.views_are_up_to_date().await;
+    until("it is built anew", async || version(&world.book, "stock").await == Some(2)).await;
+    assert_eq!((version(&world.book, "stock").await, version(&world.book, "order").await), (Some(2), Some(1)));
+    world.writer.write(&day(60, 30)).await;
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    one.stop().await;
+    two.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_of_a_later_revision_is_left_to_the_program_that_has_built_it() {
+    let mut world = world().await;
+    world.writer.write(&day(0, 30)).await;
+    build_all(&world.book).await;
+    let (relay, projectors) = (world.relay(), world.projectors("one"));
+    world.views_are_up_to_date().await;
+    as_built_by_another_program(&world.database, "revision + 1").await;
+    let told = "revision 2 is shown, and this program knows revision 1";
+    assert_eq!(found_in_stock(&world.book).await.as_deref(), Some(told));
+    let before = world.book.head().await.expect("an answer").position;
+    world.writer.write(&day(30, 30)).await;
+    let head = world.book.head().await.expect("an answer").position;
+    until("the others go on", async || has_passed(&world.book, "order", head).await).await;
+    let status = registry::status(&world.book).await.expect("an answer");
+    let stock = status.iter().find(|view| view.name == "stock").expect("it is there");
+    assert_eq!((stock.version, stock.position <= before), (1, true), "it has taken nothing in");
+    let back =
+        "ALTER TABLE stock_v1.stock DROP COLUMN shelf; UPDATE views SET revision = revision - 1 WHERE name = 'stock'";
+    world.database.connect().await.batch_execute(back).await.expect("an answer");
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    projectors.stop().await;
+    relay.stop().await;
+}
