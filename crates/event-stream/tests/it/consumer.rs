@@ -142,13 +142,13 @@ async fn a_consumer_finds_the_whole_book_on_a_broker_that_keeps_its_end_only() {
     until("it leads", async || world.status().await.leader).await;
     world.append_many(100).await;
     world.published().await;
-    assert!(world.messages() < 200, "the broker has the end only");
+    assert!(world.messages().await < 200, "the broker has the end only");
     world.ledger_has(600).await;
     world.assert_ledger_is_whole().await;
 
     relay::republish(&world.book).await.expect("the wish is noted");
-    let messages = world.messages();
-    until("it is published again", async || world.messages() > messages).await;
+    let messages = world.messages().await;
+    until("it is published again", async || world.messages().await > messages).await;
     world.published().await;
     world.append_many(10).await;
     world.ledger_has(610).await;
@@ -168,9 +168,9 @@ async fn partitions_of_which_the_broker_has_nothing_any_more_are_filled_as_well(
     relay.stop().await;
     world.lose_topics().await;
     let relay = world.relay_with(Some(2_000));
-    until("the end of the book is published again", async || world.messages() > 0).await;
+    until("the end of the book is published again", async || world.messages().await > 0).await;
     world.published().await;
-    assert!(world.messages() < 9, "not every partition has a message");
+    assert!(world.messages().await < 9, "not every partition has a message");
     let ledger = Ledger::default();
     let consumer = world.consume(&ledger);
     world.ledger_has(202).await;

@@ -46,7 +46,7 @@ async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted
     let relay = world.relay();
     let consumer = world.consume(&Ledger::default());
     until("it has tried twice", async || world.status().await.epoch >= before + 2).await;
-    assert_eq!((world.messages(), world.ledger().await.len()), (head, 0), "they are nobody's");
+    assert_eq!((world.messages().await, world.ledger().await.len()), (head, 0), "they are nobody's");
     if real().is_none() {
         // The embedded broker cannot delete records; its topics are empty whenever a book was restored.
         relay.stop().await;
@@ -55,7 +55,7 @@ async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted
         relay::adopt(&world.book).await.expect("the database answers");
         let (relay, consumer) = (world.relay(), world.consume(&Ledger::default()));
         world.ledger_has(usize::try_from(head).expect("few")).await;
-        until("the topics are full", async || world.messages() == head).await;
+        until("the topics are full", async || world.messages().await == head).await;
         world.assert_published_once().await;
         world.assert_ledger_is_whole().await;
         relay.stop().await;
@@ -64,7 +64,7 @@ async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted
     }
     relay::adopt(&world.book).await.expect("the database answers");
     world.ledger_has(usize::try_from(head).expect("few")).await;
-    until("the topics are full", async || world.messages() == head).await;
+    until("the topics are full", async || world.messages().await == head).await;
     let head = world.append_many(30).await;
     world.ledger_has(usize::try_from(head).expect("few")).await;
     world.published().await;

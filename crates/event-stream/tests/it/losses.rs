@@ -34,7 +34,7 @@ async fn topics_are_made_over_the_wire_by_whoever_comes_first_and_can_be_used_at
         made.expect("the topics are there, whoever has made them");
     }
     let world = World::with(topics).await;
-    assert_eq!(world.messages(), 0, "every partition answers");
+    assert_eq!(world.messages().await, 0, "every partition answers");
     let topics = &world.topics;
     for topic in topics.settings.topology.topics() {
         assert_eq!(topics.partitions_of(&topic), count(i64::from(PARTITIONS)));
@@ -60,7 +60,7 @@ async fn one_topic_that_is_deleted_comes_back_filled_and_the_others_stay_as_they
     world.topics.delete(&world.kafka.topology.topic("order")).await;
     let head = world.append_many(200).await;
     world.ledger_has(count(head)).await;
-    until("the topic is whole", async || world.messages_if_all_are_there() == Some(head)).await;
+    until("the topic is whole", async || world.messages_if_all_are_there().await == Some(head)).await;
     world.published().await;
     world.assert_published_once().await;
 
@@ -82,13 +82,13 @@ async fn a_topic_that_is_deleted_while_nothing_happens_comes_back_without_being_
     for topic in [world.kafka.topology.topic("catalog"), world.kafka.topology.topic("cart")] {
         world.topics.delete(&topic).await;
     }
-    until("the topics are whole", async || world.messages_if_all_are_there() == Some(head)).await;
+    until("the topics are whole", async || world.messages_if_all_are_there().await == Some(head)).await;
     world.assert_published_once().await;
 
     // Made anew by somebody else, who was quicker.
     world.topics.delete(&world.kafka.topology.topic("order")).await;
     world.kafka.ensure_topics().await.expect("the topic can be made");
-    until("the topic is whole", async || world.messages_if_all_are_there() == Some(head)).await;
+    until("the topic is whole", async || world.messages_if_all_are_there().await == Some(head)).await;
     world.assert_published_once().await;
     relay.stop().await;
 }
@@ -111,13 +111,13 @@ async fn heads_that_were_deleted_are_not_published_again_and_consumers_find_them
     // The checkpoints of relay and consumer are gone from the logs; then whole logs are, and what comes next stands alone.
     for (kept, more) in [(3, 50), (0, 1)] {
         world.topics.delete_heads(kept).await;
-        let left = world.messages();
+        let left = world.messages().await;
         assert!(left <= kept * 9, "{left}");
         let relay = world.relay();
         let before = world.book.head().await.expect("the database answers").position;
         let head = world.append_many(more).await;
         world.published().await;
-        assert_eq!(world.messages(), left + head - before, "nothing is published twice");
+        assert_eq!(world.messages().await, left + head - before, "nothing is published twice");
         relay.stop().await;
     }
     let consumer = world.consume(&Ledger { writer: "late", ..Ledger::default() });
@@ -195,7 +195,7 @@ async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_not
     world.topics.delete(&world.kafka.topology.topic("order")).await;
     let head = world.append_many(100).await;
     world.ledger_has(count(head)).await;
-    until("the topic is there again", async || world.messages_if_all_are_there().is_some()).await;
+    until("the topic is there again", async || world.messages_if_all_are_there().await.is_some()).await;
     world.published().await;
     world.assert_everything_is_there().await;
     let head = world.append(["order-1", "order-2", "order-3"]).await;
@@ -208,7 +208,7 @@ async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_not
     world.kafka.ensure_topics().await.expect("the topic can be made");
     let head = world.append_many(100).await;
     world.ledger_has(count(head)).await;
-    until("the topic is whole", async || world.messages_if_all_are_there() == Some(head)).await;
+    until("the topic is whole", async || world.messages_if_all_are_there().await == Some(head)).await;
     world.published().await;
     world.assert_published_once().await;
     world.assert_ledger_is_whole().await;

@@ -37,9 +37,9 @@ async fn a_relay_killed_between_publishing_and_its_checkpoint_repeats_nothing() 
     let mut blocker = world.database.connect().await;
     let blocked = blocker.transaction().await.expect("a transaction");
     blocked.execute("SELECT FROM relay FOR UPDATE", &[]).await.expect("a lock");
-    let published = world.messages();
+    let published = world.messages().await;
     world.append_many(60).await;
-    until("the events are published", async || world.messages() == published + 60).await;
+    until("the events are published", async || world.messages().await == published + 60).await;
     let database = world.database.connect().await;
     let waiting = async |what: &str| {
         let sql = format!(
@@ -103,9 +103,9 @@ async fn lost_topics_are_filled_from_the_start_of_the_book() {
     relay.stop().await;
 
     world.lose_topics().await;
-    assert_eq!(world.messages(), 0);
+    assert_eq!(world.messages().await, 0);
     let relay = world.relay();
-    until("the topics are full", async || world.messages() == head).await;
+    until("the topics are full", async || world.messages().await == head).await;
     assert_eq!(world.status().await.position, head);
     world.append_many(50).await;
     world.published().await;
@@ -135,11 +135,11 @@ async fn topics_that_are_lost_under_a_leader_are_filled_as_well() {
         world.publish_by_hand(&world.events().await, &left_out).await;
         let relay = world.relay();
         if real().is_some() {
-            until("the topics are full", async || world.messages_if_all_are_there() == Some(head)).await;
+            until("the topics are full", async || world.messages_if_all_are_there().await == Some(head)).await;
             world.assert_published_once().await;
         } else {
             // The embedded broker cannot delete records: what is there stays.
-            until("the topics are full", async || world.messages() == head + 10).await;
+            until("the topics are full", async || world.messages().await == head + 10).await;
             world.assert_everything_is_there().await;
         }
         relay.stop().await;
@@ -168,10 +168,10 @@ async fn a_way_back_that_was_interrupted_is_begun_again_where_it_was() {
     let begun = "UPDATE relay SET cursor = 0; UPDATE relay_partitions SET log_position = 0";
     database.batch_execute(begun).await.expect("the database answers");
     let relay = world.relay();
-    until("everything is there twice", async || world.messages() == 2 * head).await;
+    until("everything is there twice", async || world.messages().await == 2 * head).await;
     world.published().await;
     relay.stop().await;
-    assert_eq!(world.messages(), 2 * head);
+    assert_eq!(world.messages().await, 2 * head);
 }
 
 #[tokio::test]
@@ -184,10 +184,10 @@ async fn a_broker_that_keeps_little_gets_the_end_of_the_book_only() {
 
     world.lose_topics().await;
     let relay = world.relay_with(Some(100_000));
-    until("it has begun", async || world.messages() > 0).await;
+    until("it has begun", async || world.messages().await > 0).await;
     let head = world.append_many(100).await;
     world.published().await;
-    let start = assert_tail(&world, head);
+    let start = assert_tail(&world, head).await;
     assert!((300..400).contains(&start), "{start}");
     relay.stop().await;
 
@@ -195,14 +195,14 @@ async fn a_broker_that_keeps_little_gets_the_end_of_the_book_only() {
     let relay = world.relay_with(Some(100_000));
     let head = world.append_many(100).await;
     world.published().await;
-    assert_eq!(assert_tail(&world, head), start);
+    assert_eq!(assert_tail(&world, head).await, start);
     relay.stop().await;
 }
 
 /// The topics hold everything after a position up to the head, and say so. Returns the position.
-fn assert_tail(world: &World, head: i64) -> i64 {
-    let found = world.found();
-    let start = head - world.messages();
+async fn assert_tail(world: &World, head: i64) -> i64 {
+    let found = world.found().await;
+    let start = head - world.messages().await;
     let mut positions = Vec::new();
     for messages in found.values() {
         let mut prev = start;
@@ -224,9 +224,9 @@ async fn everything_is_published_again_on_demand() {
     let relay = world.relay();
     world.published().await;
     relay::republish(&world.book).await.expect("the wish is noted");
-    until("everything is there twice", async || world.messages() == 2 * head).await;
+    until("everything is there twice", async || world.messages().await == 2 * head).await;
     world.published().await;
-    for messages in world.found().into_values() {
+    for messages in world.found().await.into_values() {
         let prev: Vec<i64> = messages.iter().map(|message| message.delivery.prev_sequence).collect();
         assert_eq!(prev[..prev.len() / 2], prev[prev.len() / 2..], "the same chain twice");
     }
@@ -235,7 +235,7 @@ async fn everything_is_published_again_on_demand() {
     let relay = world.relay();
     world.append_many(1).await;
     world.published().await;
-    assert_eq!(world.messages(), 2 * head + 1);
+    assert_eq!(world.messages().await, 2 * head + 1);
     relay.stop().await;
 }
 
@@ -252,7 +252,7 @@ async fn topics_of_another_book_are_left_alone() {
     let tried = async || relay::status(&other).await.expect("the database answers").epoch;
     until("it has tried twice", async || tried().await >= 2).await;
     relay.stop().await;
-    assert_eq!(world.messages(), head);
+    assert_eq!(world.messages().await, head);
 }
 
 #[tokio::test]

@@ -20,9 +20,10 @@ use daybook_test_postgres::TestDatabase;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
+    error::KafkaResult,
     producer::{FutureProducer, FutureRecord},
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ use crate::broker::{PARTITIONS, Topics};
 
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long the broker may take to answer.
+const QUESTION: Duration = Duration::from_secs(10);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
@@ -144,34 +148,37 @@ impl World {
     }
 
     /// How many messages the topics hold.
-    pub(crate) fn messages(&self) -> i64 {
-        let consumer = self.plain_consumer();
-        let held = |(topic, partition): (String, i32)| {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
-            high - low
-        };
-        self.partitions().map(held).sum()
+    pub(crate) async fn messages(&self) -> i64 {
+        self.held().await.into_iter().map(|held| held.expect("the broker answers")).sum()
     }
 
     /// How many messages the topics hold, unless one of them is missing or not yet as it should be.
-    pub(crate) fn messages_if_all_are_there(&self) -> Option<i64> {
-        let consumer = self.plain_consumer();
-        let held = |(topic, partition): (String, i32)| {
-            let (low, high) = consumer.fetch_watermarks(&topic, partition, PATIENCE).ok()?;
-            Some(high - low)
+    pub(crate) async fn messages_if_all_are_there(&self) -> Option<i64> {
+        self.held().await.into_iter().map(Result::ok).sum()
+    }
+
+    /// How many messages each partition holds. What is tested runs on the thread of the test, and goes on meanwhile.
+    async fn held(&self) -> Vec<KafkaResult<i64>> {
+        let (consumer, partitions) = (self.plain_consumer(), self.partitions().collect::<Vec<_>>());
+        let ask = move || {
+            let held = |(topic, partition): (String, i32)| {
+                let (low, high) = consumer.fetch_watermarks(&topic, partition, QUESTION)?;
+                Ok(high - low)
+            };
+            partitions.into_iter().map(held).collect()
         };
-        self.partitions().map(held).sum()
+        spawn_blocking(ask).await.expect("no panic")
     }
 
     /// Everything in the topics, by partition and in order, as a plain consumer finds it.
-    pub(crate) fn found(&self) -> BTreeMap<(String, i32), Vec<Found>> {
+    pub(crate) async fn found(&self) -> BTreeMap<(String, i32), Vec<Found>> {
         let consumer = self.plain_consumer();
         let mut list = TopicPartitionList::new();
         for (topic, partition) in self.partitions() {
             list.add_partition_offset(&topic, partition, Offset::Beginning).expect("an offset");
         }
         consumer.assign(&list).expect("partitions");
-        let (expected, mut found) = (self.messages(), BTreeMap::<_, Vec<_>>::new());
+        let (expected, mut found) = (self.messages().await, BTreeMap::<_, Vec<_>>::new());
         for _ in 0..expected {
             let message = consumer.poll(PATIENCE).expect("a message comes").expect("the broker answers");
             let (topic, partition) = (message.topic().to_owned(), message.partition());
@@ -185,7 +192,7 @@ impl World {
 
     /// Every event at least once.
     pub(crate) async fn assert_everything_is_there(&self) {
-        let found = self.found();
+        let found = self.found().await;
         let mut positions: Vec<i64> = found.values().flatten().map(|message| message.delivery.event.position).collect();
         positions.sort_unstable();
         positions.dedup();
@@ -195,7 +202,7 @@ impl World {
 
     /// Every event once, in order, where it belongs, and each message names the one before it.
     pub(crate) async fn assert_published_once(&self) {
-        let (found, events) = (self.found(), self.events().await);
+        let (found, events) = (self.found().await, self.events().await);
         let mut all: Vec<RecordedEvent> = Vec::new();
         for messages in found.into_values() {
             let mut prev = 0;

@@ -34,6 +34,12 @@ impl World {
         rows.expect("the database answers").len()
     }
 
+    /// Whether PostgreSQL still does something for a process.
+    async fn is_at_work(&self, process: &str) -> bool {
+        let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle')";
+        self.database.connect().await.query_one(sql, &[&process]).await.expect("the database answers").get(0)
+    }
+
     async fn is_published_again(&self) -> bool {
         let sql = "SELECT NOT r.republish AND r.cursor = h.position FROM relay r, head h";
         self.database.connect().await.query_one(sql, &[]).await.expect("the database answers").get(0)
@@ -68,6 +74,8 @@ async fn the_other_one_takes_over(end: End) {
         End::Stopped => ann.stop().await,
         End::Killed => ann.kill().await,
     }
+    // What PostgreSQL was about to commit is her last.
+    until("ann has left", async || !world.is_at_work("ann").await).await;
     world.forget_who_committed().await;
     world.writer.write(&day(next + 300, 300)).await;
     world.views_are_up_to_date().await;
