@@ -178,37 +178,6 @@ impl Cluster {
         }
     }
 
-    /// Runs another command of the binary beside the cluster; returns its exit code and what it printed.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
-        self.commands().run(args).await
-    }
-
-    /// How to run commands of the binary beside the cluster.
-    #[must_use]
-    pub fn commands(&self) -> Begin {
-        let Parts { binary, directory, prefix, .. } = self.parts.clone();
-        let surroundings = [
-            ("DATABASE_URL", self.postgres.database_url().to_owned()),
-            ("KAFKA_BROKERS", self.kafka().to_owned()),
-            ("DAYBOOK_SECRET", SECRET.to_owned()),
-            ("DAYBOOK_TOPIC_PREFIX", prefix),
-            ("DAYBOOK_PARTITIONS", broker::PARTITIONS.to_string()),
-        ];
-        Begin { binary, directory, surroundings }
-    }
-
-    /// How to run imports beside the cluster, which reach PostgreSQL over a network that can be disturbed.
-    ///
-    /// # Errors
-    /// When PostgreSQL has no address.
-    pub fn import(&self) -> anyhow::Result<Begin> {
-        let database_url = through(self.postgres.database_url(), &self.far, IMPORT)?;
-        Ok(self.commands().with("DATABASE_URL", &database_url))
-    }
-
     /// The keys that sign tokens.
     ///
     /// # Errors

@@ -15,3 +15,4 @@ mod orders;
 mod persisted;
 mod shape;
 mod shop;
+mod sockets;

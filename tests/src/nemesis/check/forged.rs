@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{all, wire};
+use super::all;
 use crate::nemesis::{
     ACTOR,
     book::{Book, Command, Event},
@@ -13,8 +13,8 @@ use crate::nemesis::{
 
 /// A shop as it was, and what its clients say of it.
 #[derive(Clone)]
-struct Story {
-    book: Book,
+pub(super) struct Story {
+    pub(super) book: Book,
     calls: Vec<Call>,
     reads: Vec<Read>,
     ticks: u64,
@@ -32,7 +32,7 @@ const SKU: &str = "hot";
 
 impl Story {
     /// A product, a price, two units, of which one is sold, one reserved, and a third asked for in vain.
-    fn true_one() -> Self {
+    pub(super) fn true_one() -> Self {
         let mut story = Self { book: Book::default(), calls: Vec::new(), reads: Vec::new(), ticks: 0 };
         let product = json!({ "product_id": id(1), "name": "Hot", "publish": true, "variants": [{ "sku": SKU }] });
         story.accepted("CreateProduct", product);
@@ -313,50 +313,6 @@ fn a_stale_read_is_found_and_a_fresh_one_is_not() {
     let mut story = Story::true_one();
     story.read(head - 1, Seen::Order { id: id(3), phase: None });
     story.assert_found("no query has shown less");
-}
-
-/// The book as Kafka has it, in one partition.
-fn published(book: &Book) -> Vec<wire::Message> {
-    let message = |event: &Event| wire::Message {
-        place: ("topic".to_owned(), 0),
-        key: event.stream.clone(),
-        sequence: event.position,
-        previous: event.position - 1,
-        id: event.event_id.to_string(),
-        data: event.data.clone(),
-    };
-    book.events.iter().map(message).collect()
-}
-
-#[test]
-fn what_is_lost_doubled_out_of_order_or_foreign_on_kafka_is_found() {
-    let book = Story::true_one().book;
-    let violations = |messages: &[wire::Message], keeps_all| -> u64 {
-        wire::checks(&book, messages, keeps_all).iter().map(|check| check.violations).sum()
-    };
-    let found = |messages: &[wire::Message]| violations(messages, false);
-    let whole = published(&book);
-    assert_eq!(found(&whole), 0);
-    let again: Vec<_> = whole.iter().chain(&whole).cloned().collect();
-    assert_eq!(found(&again), 0, "a topic that was filled again");
-    assert_eq!(found(&whole[2..]), 0, "a broker that has forgotten the beginning");
-    assert_eq!(violations(&whole[2..], true), 1, "one that does not forget");
-    let end_first: Vec<_> = whole[2..].iter().chain(&whole).cloned().collect();
-    assert_eq!(violations(&end_first, true), 1, "what was on its way went into a topic that was made anew");
-    let mut lost = whole.clone();
-    lost.remove(3);
-    assert_eq!(found(&lost), 2, "it is missing, and the chain is broken");
-    assert_eq!(found(&whole[..whole.len() - 1]), 1, "the last one is missing");
-    let mut swapped = whole.clone();
-    swapped.swap(2, 3);
-    assert!(found(&swapped) > 0);
-    let mut foreign = whole.clone();
-    foreign[1].data = json!({});
-    assert_eq!(found(&foreign), 1);
-    let mut elsewhere = whole;
-    elsewhere[6].place.1 = 1;
-    assert!(found(&elsewhere) > 0, "a stream is in one partition");
-    assert!(found(&[]) > 0, "nothing is no proof");
 }
 
 #[test]

@@ -166,3 +166,55 @@ fn complete(
     }
     check
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::nemesis::{book::Event, check::forged::Story};
+
+    /// The book as Kafka has it, in one partition.
+    fn published(book: &Book) -> Vec<Message> {
+        let message = |event: &Event| Message {
+            place: ("topic".to_owned(), 0),
+            key: event.stream.clone(),
+            sequence: event.position,
+            previous: event.position - 1,
+            id: event.event_id.to_string(),
+            data: event.data.clone(),
+        };
+        book.events.iter().map(message).collect()
+    }
+
+    #[test]
+    fn what_is_lost_doubled_out_of_order_or_foreign_on_kafka_is_found() {
+        let book = Story::true_one().book;
+        let violations = |messages: &[Message], keeps_all| -> u64 {
+            checks(&book, messages, keeps_all).iter().map(|check| check.violations).sum()
+        };
+        let found = |messages: &[Message]| violations(messages, false);
+        let whole = published(&book);
+        assert_eq!(found(&whole), 0);
+        let again: Vec<_> = whole.iter().chain(&whole).cloned().collect();
+        assert_eq!(found(&again), 0, "a topic that was filled again");
+        assert_eq!(found(&whole[2..]), 0, "a broker that has forgotten the beginning");
+        assert_eq!(violations(&whole[2..], true), 1, "one that does not forget");
+        let end_first: Vec<_> = whole[2..].iter().chain(&whole).cloned().collect();
+        assert_eq!(violations(&end_first, true), 1, "what was on its way went into a topic that was made anew");
+        let mut lost = whole.clone();
+        lost.remove(3);
+        assert_eq!(found(&lost), 2, "it is missing, and the chain is broken");
+        assert_eq!(found(&whole[..whole.len() - 1]), 1, "the last one is missing");
+        let mut swapped = whole.clone();
+        swapped.swap(2, 3);
+        assert!(found(&swapped) > 0);
+        let mut foreign = whole.clone();
+        foreign[1].data = json!({});
+        assert_eq!(found(&foreign), 1);
+        let mut elsewhere = whole;
+        elsewhere[6].place.1 = 1;
+        assert!(found(&elsewhere) > 0, "a stream is in one partition");
+        assert!(found(&[]) > 0, "nothing is no proof");
+    }
+}

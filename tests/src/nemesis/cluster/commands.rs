@@ -5,18 +5,19 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::nemesis::process::Process;
+use super::{Cluster, Parts, SECRET, member::IMPORT, server::through};
+use crate::nemesis::{broker, process::Process};
 
 /// How to run commands of the binary beside a cluster, in processes of their own.
 pub struct Begin {
-    pub(super) binary: PathBuf,
-    pub(super) directory: PathBuf,
-    pub(super) surroundings: [(&'static str, String); 5],
+    binary: PathBuf,
+    directory: PathBuf,
+    surroundings: [(&'static str, String); 5],
 }
 
 impl Begin {
     /// The same, with another value of a variable that it knows.
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    fn with(mut self, name: &str, value: &str) -> Self {
         for (known, of) in &mut self.surroundings {
             if *known == name {
                 value.clone_into(of);
@@ -52,5 +53,38 @@ impl Begin {
         let code = output.status.code().unwrap_or(-1);
         let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
         Ok((code, String::from_utf8_lossy(&printed).into_owned()))
+    }
+}
+
+impl Cluster {
+    /// Runs another command of the binary beside the cluster; returns its exit code and what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<(i32, String)> {
+        self.commands().run(args).await
+    }
+
+    /// How to run commands of the binary beside the cluster.
+    #[must_use]
+    pub fn commands(&self) -> Begin {
+        let Parts { binary, directory, prefix, .. } = self.parts.clone();
+        let surroundings = [
+            ("DATABASE_URL", self.postgres.database_url().to_owned()),
+            ("KAFKA_BROKERS", self.kafka().to_owned()),
+            ("DAYBOOK_SECRET", SECRET.to_owned()),
+            ("DAYBOOK_TOPIC_PREFIX", prefix),
+            ("DAYBOOK_PARTITIONS", broker::PARTITIONS.to_string()),
+        ];
+        Begin { binary, directory, surroundings }
+    }
+
+    /// How to run imports beside the cluster, which reach PostgreSQL over a network that can be disturbed.
+    ///
+    /// # Errors
+    /// When PostgreSQL has no address.
+    pub fn import(&self) -> anyhow::Result<Begin> {
+        let database_url = through(self.postgres.database_url(), &self.far, IMPORT)?;
+        Ok(self.commands().with("DATABASE_URL", &database_url))
     }
 }
