@@ -3,7 +3,7 @@
 
 use std::{
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -36,13 +36,12 @@ async fn shown(shop: &Shop, path: &str, token: Option<&str>, query: &str) -> Val
     answer.body["data"].clone()
 }
 
-/// Places orders, and asks for each what it must show, until told to stop. Returns how many there are.
-async fn trade(shop: &Shop, enough: &AtomicBool) -> u128 {
+/// Places orders, and asks for each what it must show, until told to stop. Counts them.
+async fn trade(shop: &Shop, traded: &AtomicU64, enough: &AtomicBool) {
     let token = Some(shop.ready("admin_token"));
-    let mut orders = 0;
     while !enough.load(Ordering::SeqCst) {
-        orders += 1;
-        let (order, position) = place_order(shop, orders).await;
+        let orders = traded.fetch_add(1, Ordering::SeqCst) + 1;
+        let (order, position) = place_order(shop, u128::from(orders)).await;
         let query = format!(
             r#"{{ order(id: "{order}", minPosition: {position}) {{ phase net {{ minorUnits }} timeline {{ version }} }}
                  salesTotals(from: "2000-01-01", to: "2100-01-01", minPosition: {position}) {{ orders units }} }}"#
@@ -58,7 +57,6 @@ async fn trade(shop: &Shop, enough: &AtomicBool) -> u128 {
         let query = format!(r#"{{ product(sku: "oat", minPosition: {position}) {{ name }} }}"#);
         assert_eq!(shown(shop, "/graphql", None, &query).await["product"]["name"], "Oat milk");
     }
-    orders
 }
 
 /// Starts `views rebuild` and kills it after some time. Returns whether it was killed before its end.
@@ -106,15 +104,17 @@ async fn views_are_rebuilt_while_orders_are_placed_and_queries_run() {
     let shop = Shop::up(directory.path()).await;
     sell(&shop).await;
     accepted(&shop, "ReceiveStock", json!({ "sku": "oat", "quantity": 100_000 })).await;
-    let enough = AtomicBool::new(false);
+    let (traded, enough) = (AtomicU64::new(0), AtomicBool::new(false));
     let rebuilding = async {
         // It has something to do, and somebody who notices.
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = traded.load(Ordering::SeqCst);
         rebuild(&shop).await;
+        let meanwhile = traded.load(Ordering::SeqCst) - before;
         enough.store(true, Ordering::SeqCst);
+        assert!(meanwhile > 1, "{meanwhile} orders were placed meanwhile");
     };
-    let (orders, ()) = tokio::join!(trade(&shop, &enough), rebuilding);
-    assert!(orders > 0, "somebody traded meanwhile");
+    tokio::join!(trade(&shop, &traded, &enough), rebuilding);
     let left = versions(&shop).await;
     assert_eq!(left.len(), VIEWS, "one version of each view is left: {left:?}");
     let (code, verdict) = tokio::task::block_in_place(|| shop.cli(&["verify", "--json"]));

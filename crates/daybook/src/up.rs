@@ -165,8 +165,8 @@ impl Servers {
         };
         let (broker, kafka_brokers) = match &args.kafka_brokers {
             Some(brokers) => {
-                let topics = args.topics.at(brokers).ensure_topics().await;
-                topics.with_context(|| format!("the Kafka at {brokers} cannot be used"))?;
+                let checked = args.topics.at(brokers).check().await;
+                checked.with_context(|| format!("the Kafka at {brokers} cannot be used"))?;
                 (None, brokers.clone())
             }
             None => {

@@ -199,8 +199,6 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) position: i64,
-    /// The position of the message before it.
-    pub(crate) prev_sequence: i64,
     pub(crate) event_id: Uuid,
     pub(crate) history: Uuid,
 }
@@ -210,7 +208,6 @@ pub(crate) fn identity(message: &impl Message) -> Result<Identity, EnvelopeError
     let headers = Read(message);
     Ok(Identity {
         position: headers.parsed("ce_sequence")?,
-        prev_sequence: headers.parsed("ce_prevsequence")?,
         event_id: headers.parsed("ce_id")?,
         history: headers.parsed("ce_history")?,
     })

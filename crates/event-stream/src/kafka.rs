@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before the broker is asked again whether it knows the topics.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a consumer looks whether the topics are there.
-const LOOK_FOR_TOPICS: Duration = Duration::from_millis(300);
+const LOOK_FOR_TOPICS: Duration = Duration::from_millis(500);
+/// After how many such looks it is told again that they are not.
+const TELL_EVERY: u32 = 60;
 
 fn in_ms(time: Duration) -> String {
     time.as_millis().to_string()
@@ -83,12 +86,12 @@ impl KafkaSettings {
         config
     }
 
-    /// Sees to it that every topic is there, for whoever is going to publish.
+    /// Sees to it that every topic is there. This is for the relay that leads, before it publishes.
     ///
     /// # Errors
     /// [`TopicError`] when one is not and cannot be made, or has another number of partitions.
     pub async fn ensure_topics(&self) -> Result<(), TopicError> {
-        let missing = self.missing().await?;
+        let missing = self.missing(&Arc::new(self.client().create()?)).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -102,17 +105,27 @@ impl KafkaSettings {
     /// # Errors
     /// [`TopicError`] when the broker does not answer, or a topic has another number of partitions.
     pub(crate) async fn topics_are_there(&self) -> Result<(), TopicError> {
-        let mut told = false;
-        loop {
-            let missing = self.missing().await?;
+        let client: Arc<BaseConsumer> = Arc::new(self.client().create()?);
+        for look in 0_u32.. {
+            let missing = self.missing(&client).await?;
             if missing.is_empty() {
-                return Ok(());
+                break;
             }
-            if !std::mem::replace(&mut told, true) {
-                tracing::info!(?missing, "waiting for the relay, which makes the topics");
+            if look % TELL_EVERY == 0 {
+                tracing::warn!(?missing, "waiting for a relay, which makes the topics");
             }
             tokio::time::sleep(LOOK_FOR_TOPICS).await;
         }
+        Ok(())
+    }
+
+    /// Makes sure that the broker can be used: it answers, and those topics that are there have the right number of partitions.
+    ///
+    /// # Errors
+    /// [`TopicError`] when it is not so.
+    pub async fn check(&self) -> Result<(), TopicError> {
+        self.missing(&Arc::new(self.client().create()?)).await?;
+        Ok(())
     }
 
     async fn make(&self, missing: &BTreeSet<String>) -> Result<(), TopicError> {
@@ -168,10 +181,9 @@ impl KafkaSettings {
         tokio::task::spawn_blocking(ask).await.map_err(|_| TopicError::Interrupted)?
     }
 
-    async fn missing(&self) -> Result<BTreeSet<String>, TopicError> {
-        let (client, topology) = (self.client(), self.topology.clone());
+    async fn missing(&self, client: &Arc<BaseConsumer>) -> Result<BTreeSet<String>, TopicError> {
+        let (consumer, topology) = (Arc::clone(client), self.topology.clone());
         let look = move || {
-            let consumer: BaseConsumer = client.create()?;
             let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
             let mut missing: BTreeSet<String> = topology.topics().into_iter().collect();
             for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {

@@ -225,7 +225,9 @@ async fn wire(cluster: &Cluster, book: &Book) -> anyhow::Result<Vec<Check>> {
     let (kafka, topics) = (cluster.kafka().to_owned(), cluster.topics());
     let reading = tokio::task::spawn_blocking(move || check::wire::read(&kafka, &topics, broker::PARTITIONS));
     let keeps_all = *cluster.broker() != broker::Kind::Embedded;
-    Ok(check::wire::checks(book, &reading.await??, keeps_all))
+    let messages = reading.await??;
+    let head = cluster.sql().await?.query_one("SELECT position FROM head", &[]).await?.try_get(0)?;
+    Ok(check::wire::checks(book, &messages, keeps_all, head))
 }
 
 /// What the engine's own audit says, each of its checks as one of ours.

@@ -1,17 +1,24 @@
 //! Making topics this book's: after a restore they hold events that the book has left behind.
 //!
-//! The topics stay: whoever reads them finds the whole book after what it has read, each event with the history that it is of.
+//! The records are deleted and the topics stay, so that offsets only ever grow and nobody's client is confused by a topic of the
+//! same name: whoever reads them finds the whole book after what it has read, each event with the history that it is of.
 
 use daybook_event_store::Daybook;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
 use tokio_postgres::Client;
 
 use super::{
     RelayError, RelaySettings,
     checkpoint::{Checkpoint, Last},
-    empty::{empty, is_refused},
-    refill, tails,
+    refill,
+    tails::{self, Ends},
 };
-use crate::topology::Shard;
+use crate::{kafka::TIMEOUT, topology::Shard};
 
 /// Removes what is in the topics, and begins again.
 pub(super) async fn adopt(
@@ -22,8 +29,7 @@ pub(super) async fn adopt(
     checkpoint: &mut Checkpoint,
 ) -> Result<(), RelayError> {
     let ends = tails::ends(&settings.kafka, shards).await?;
-    tracing::warn!("the topics may hold another history; they are emptied and filled from the book");
-    match empty(&settings.kafka, shards.iter().zip(ends.watermarks.iter().copied())).await {
+    match empty(settings, shards, &ends).await {
         Err(RelayError::Kafka(error)) if is_refused(&error) => {
             // Asking once more would not help, and nothing would be published meanwhile.
             checkpoint.give_up_adopting(client).await?;
@@ -36,4 +42,41 @@ pub(super) async fn adopt(
         checkpoint.clusters[index].clone_from(&ends.cluster);
     }
     refill::begin_again(book, settings, client, shards, checkpoint).await
+}
+
+async fn empty(settings: &RelaySettings, shards: &[Shard], ends: &Ends) -> Result<(), RelayError> {
+    let mut records = TopicPartitionList::new();
+    for (shard, (low, high)) in shards.iter().zip(&ends.watermarks) {
+        if low < high {
+            records.add_partition_offset(&shard.topic, shard.partition, Offset::Offset(*high))?;
+        }
+    }
+    if records.count() == 0 {
+        return Ok(());
+    }
+    tracing::warn!(
+        partitions = records.count(),
+        "the topics hold another history; they are emptied and filled from the book"
+    );
+    let admin: AdminClient<DefaultClientContext> = settings.kafka.client().create()?;
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    let deleted = admin.delete_records(&records, &options).await?;
+    for partition in deleted.elements() {
+        partition.error()?;
+    }
+    Ok(())
+}
+
+/// Whether the broker cannot delete records, or does not let us.
+fn is_refused(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnsupportedFeature
+                | RDKafkaErrorCode::UnsupportedVersion
+                | RDKafkaErrorCode::PolicyViolation
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+        )
+    )
 }

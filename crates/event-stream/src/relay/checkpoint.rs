@@ -49,7 +49,7 @@ pub(super) struct Checkpoint {
     pub(super) lasts: Vec<Option<Last>>,
     /// On which cluster each shard's log was.
     pub(super) clusters: Vec<Option<String>>,
-    /// Whether the topics are to be made anew before anything is published.
+    /// Whether the topics are to be emptied before anything is published.
     pub(super) adopt: bool,
     save: Statement,
 }
@@ -107,8 +107,8 @@ impl Checkpoint {
 
     /// What is in the topics stays.
     pub(super) async fn give_up_adopting(&self, client: &Client) -> Result<(), RelayError> {
-        client.execute("UPDATE relay SET adopt = false WHERE epoch = $1", &[&self.epoch]).await?;
-        Ok(())
+        let given_up = client.execute("UPDATE relay SET adopt = false WHERE epoch = $1", &[&self.epoch]).await?;
+        if given_up == 1 { Ok(()) } else { Err(RelayError::Fenced) }
     }
 
     async fn write(&self, client: &Client, shards: &[Shard], which: &[usize], anew: bool) -> Result<bool, RelayError> {

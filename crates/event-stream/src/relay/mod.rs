@@ -7,7 +7,6 @@
 
 mod adopt;
 mod checkpoint;
-mod empty;
 mod leader;
 mod lookout;
 mod publish;

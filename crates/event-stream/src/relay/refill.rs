@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     RelayError, RelaySettings,
     checkpoint::{Checkpoint, Last},
-    empty::{empty, is_refused},
     tails::{self, Tails},
 };
 use crate::topology::Shard;
@@ -25,7 +24,7 @@ pub(super) async fn resume(
     history: Uuid,
 ) -> Result<(), RelayError> {
     let found = tails::read(&settings.kafka, shards, &checkpoint.lasts).await?;
-    refuse_another_book(book, shards, &found, history).await?;
+    refuse_another_book(book, shards, &found, &checkpoint.lasts, history).await?;
     let (mut lost, mut ahead, mut fitting) = (Vec::new(), Vec::new(), 0);
     for (index, tail) in found.tails.iter().enumerate() {
         let known_cluster = checkpoint.clusters[index].as_ref();
@@ -33,7 +32,7 @@ pub(super) async fn resume(
             known_cluster.is_none() || found.cluster.is_none() || known_cluster == found.cluster.as_ref();
         match checkpoint.lasts[index] {
             Some(last) if !tail.fits(last, same_cluster) => {
-                checkpoint.lasts[index] = None;
+                checkpoint.lasts[index] = Some(Last { position: 0, offset: tail.high - 1 });
                 lost.push(index);
             }
             known => {
@@ -54,34 +53,13 @@ pub(super) async fn resume(
     }
     tracing::warn!(partitions = lost.len(), "topics were lost or made anew; they are filled from the book");
     if fitting == 0 {
-        begin_again(book, settings, client, shards, checkpoint).await?;
-    } else {
-        // The others go on where they are, so that the way back begins no later than there.
-        checkpoint.cursor = start(book, settings).await?.min(checkpoint.cursor);
-        set_start(checkpoint, &lost);
-        checkpoint.begin_again(client, shards, &lost).await?;
+        return begin_again(book, settings, client, shards, checkpoint).await;
     }
-    // Only now: whoever leads next, should this leader fall, must not take what is left for what was published.
-    empty_lost(settings, shards, &found, &lost).await
-}
-
-/// Removes what partitions hold that do not go on from what was published: the start of a log that was cut off, or what the leader
-/// before had on its way when a topic was made anew under it. Filled after that, a partition would not begin with its first event.
-async fn empty_lost(
-    settings: &RelaySettings,
-    shards: &[Shard],
-    found: &Tails,
-    lost: &[usize],
-) -> Result<(), RelayError> {
-    match empty(&settings.kafka, lost.iter().map(|&index| (&shards[index], found.tails[index].watermarks()))).await {
-        Err(RelayError::Kafka(error)) if is_refused(&error) => {
-            // Out of order, but all there: the engine's own consumers skip what they have taken in and find in the book what is
-            // missing before the first message.
-            tracing::warn!(%error, "the broker does not let records be deleted; the topics are filled after what is there");
-            Ok(())
-        }
-        emptied => emptied,
-    }
+    // The others go on where they are, so that the way back begins no later than there.
+    let start = start(book, settings).await?.min(checkpoint.cursor);
+    checkpoint.cursor = start;
+    set_start(checkpoint, &lost, start);
+    checkpoint.begin_again(client, shards, &lost).await
 }
 
 /// Publishes everything again that the broker can hold.
@@ -92,18 +70,19 @@ pub(super) async fn begin_again(
     shards: &[Shard],
     checkpoint: &mut Checkpoint,
 ) -> Result<(), RelayError> {
-    checkpoint.cursor = start(book, settings).await?;
-    tracing::info!(after = checkpoint.cursor, "the book is published again");
+    let start = start(book, settings).await?;
+    tracing::info!(after = start, "the book is published again");
+    checkpoint.cursor = start;
     let all: Vec<usize> = (0..shards.len()).collect();
-    set_start(checkpoint, &all);
+    set_start(checkpoint, &all, start);
     checkpoint.begin_again(client, shards, &all).await
 }
 
-/// The first message of these partitions says that nothing is missing after the cursor, and no more than that.
-fn set_start(checkpoint: &mut Checkpoint, which: &[usize]) {
+/// The first message of these partitions says that nothing is missing after `start`, and no more than that.
+fn set_start(checkpoint: &mut Checkpoint, which: &[usize], start: i64) {
     for &index in which {
         let offset = checkpoint.lasts[index].map_or(-1, |last| last.offset);
-        checkpoint.lasts[index] = Some(Last { position: checkpoint.cursor, offset });
+        checkpoint.lasts[index] = Some(Last { position: start, offset });
     }
 }
 
@@ -130,8 +109,15 @@ async fn start(book: &Daybook, settings: &RelaySettings) -> Result<i64, RelayErr
 
 /// Makes sure that the last event of every partition is one of this book, and of its history: since a book was restored, a
 /// position may be another event's. In the topics of another one, "already there" would mean nothing, and consumers would mix the
-/// two up.
-async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails, history: Uuid) -> Result<(), RelayError> {
+/// two up. What was there before publishing began again says nothing: a broker that is killed may have records again that it was
+/// told to delete.
+async fn refuse_another_book(
+    book: &Daybook,
+    shards: &[Shard],
+    found: &Tails,
+    lasts: &[Option<Last>],
+    history: Uuid,
+) -> Result<(), RelayError> {
     let positions: Vec<i64> = found.tails.iter().filter_map(|tail| Some(tail.published?.last.position)).collect();
     let client = book.pool().get().await.map_err(StoreError::from)?;
     let rows = client.query("SELECT position, event_id FROM events WHERE position = ANY ($1)", &[&positions]).await?;
@@ -139,8 +125,9 @@ async fn refuse_another_book(book: &Daybook, shards: &[Shard], found: &Tails, hi
     for row in &rows {
         own.insert(row.try_get::<_, i64>(0)?, row.try_get(1)?);
     }
-    for (shard, tail) in shards.iter().zip(&found.tails) {
-        if let Some(event) = tail.published
+    for ((shard, tail), last) in shards.iter().zip(&found.tails).zip(lasts) {
+        let from_before = |offset| last.is_some_and(|last| last.position == 0 && offset <= last.offset);
+        if let Some(event) = tail.published.filter(|event| !from_before(event.last.offset))
             && (event.identity.history != history || own.get(&event.last.position) != Some(&event.identity.event_id))
         {
             return Err(RelayError::AnotherBook { topic: shard.topic.clone(), position: event.last.position });

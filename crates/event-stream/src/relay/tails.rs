@@ -34,8 +34,6 @@ pub(super) struct Tail {
     pub(super) high: i64,
     /// The position that the message at the checkpointed offset carries.
     at_checkpoint: Option<i64>,
-    /// What the message right after that offset names as the one before it.
-    after_checkpoint: Option<i64>,
     /// The last event.
     pub(super) published: Option<Published>,
 }
@@ -124,9 +122,6 @@ fn take_note(tail: &mut Tail, checkpoint: Option<Last>, message: &impl Message) 
             if checkpoint.is_some_and(|last| last.offset == offset) {
                 tail.at_checkpoint = Some(position);
             }
-            if checkpoint.is_some_and(|last| last.offset + 1 == offset) {
-                tail.after_checkpoint = Some(identity.prev_sequence);
-            }
         }
         Err(error) => {
             tracing::error!(topic = message.topic(), partition = message.partition(), offset, %error, "a foreign message");
@@ -135,23 +130,12 @@ fn take_note(tail: &mut Tail, checkpoint: Option<Last>, message: &impl Message) 
 }
 
 impl Tail {
-    /// The first offset that is there, and the one after the last.
-    pub(super) const fn watermarks(&self) -> (i64, i64) {
-        (self.low, self.high)
-    }
-
     /// Whether it goes on from what was checkpointed. If not, the topic was lost, cut off or made anew.
     pub(super) fn fits(&self, checkpoint: Last, same_cluster: bool) -> bool {
         if self.high <= checkpoint.offset {
             return false;
         }
-        // Something is missing between them. (A message that names an earlier one is a repeated one.)
-        if self.after_checkpoint.is_some_and(|before| before > checkpoint.position) {
-            return false;
-        }
-        // Where the book is published once more, what came before says nothing of what comes now.
-        let begun_anew = checkpoint.position == 0;
-        let shown = self.at_checkpoint.map(|position| begun_anew || position == checkpoint.position);
+        let shown = self.at_checkpoint.map(|position| position == checkpoint.position);
         // What retention has deleted cannot be looked at any more; then the cluster being the same must do.
         let expired = self.low > checkpoint.offset || checkpoint.offset < 0;
         shown.unwrap_or(expired && same_cluster)
@@ -166,9 +150,9 @@ mod tests {
     use super::*;
 
     fn tail(low: i64, at_checkpoint: Option<i64>, position: i64, offset: i64) -> Tail {
-        let identity = Identity { position, prev_sequence: 0, event_id: Uuid::nil(), history: Uuid::nil() };
+        let identity = Identity { position, event_id: Uuid::nil(), history: Uuid::nil() };
         let published = Published { last: Last { position, offset }, identity };
-        Tail { low, high: offset + 1, at_checkpoint, published: Some(published), ..Tail::default() }
+        Tail { low, high: offset + 1, at_checkpoint, published: Some(published) }
     }
 
     #[test]
@@ -184,16 +168,6 @@ mod tests {
         assert!(!tail(0, None, 4, 2).fits(checkpoint, true), "cut off");
         assert!(!tail(0, Some(11), 11, 5).fits(checkpoint, true), "made anew");
         assert!(!tail(0, None, 12, 6).fits(checkpoint, true), "a foreign message where the last event was");
-        let gap = Tail { after_checkpoint: Some(11), ..tail(0, Some(10), 12, 6) };
-        assert!(!gap.fits(checkpoint, true), "something is missing after it");
-        let repeated = Tail { after_checkpoint: Some(9), ..tail(0, Some(10), 10, 6) };
-        assert!(repeated.fits(checkpoint, true));
-        let anew = Last { position: 0, offset: 5 };
-        assert!(tail(0, Some(10), 10, 5).fits(anew, true), "all of it is to be published once more");
-        assert!(!tail(0, Some(3), 3, 4).fits(anew, true), "and the topic was lost meanwhile");
-        let filled = Last { position: 0, offset: -1 };
-        assert!(Tail { after_checkpoint: Some(0), ..tail(0, None, 4, 2) }.fits(filled, true));
-        assert!(!Tail { after_checkpoint: Some(3), ..tail(0, None, 4, 0) }.fits(filled, true), "not from its start on");
         let nothing_yet = Last { position: 7, offset: -1 };
         assert!(Tail::default().fits(nothing_yet, true));
         assert!(!Tail::default().fits(nothing_yet, false));

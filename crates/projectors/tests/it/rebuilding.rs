@@ -213,7 +213,8 @@ async fn the_swap_of_a_killed_rebuild_that_is_still_on_its_way_to_the_disk_is_wa
     let next = tokio::spawn(async move { rebuild_view(&own, "stock").await });
     let watching = database.connect().await;
     until("the next one waits", async || {
-        let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        let sql = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                   WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted";
         watching.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0) == 1
     })
     .await;

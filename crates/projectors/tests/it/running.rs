@@ -102,3 +102,18 @@ async fn when_a_process_is_stopped_the_other_one_takes_over() {
 async fn when_a_process_is_killed_the_other_one_takes_over() {
     the_other_one_takes_over(End::Killed).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_gone_is_built_by_those_who_run_it() {
+    let mut world = world().await;
+    let (relay, projectors) = (world.relay(), world.projectors("ann"));
+    world.writer.write(&day(0, 30)).await;
+    world.views_are_up_to_date().await;
+    let gone = "DELETE FROM views WHERE name = 'stock'; DROP SCHEMA stock_v1 CASCADE";
+    world.database.connect().await.batch_execute(gone).await.expect("the database answers");
+    world.writer.write(&day(30, 30)).await;
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    projectors.stop().await;
+    relay.stop().await;
+}
