@@ -22,8 +22,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a consumer looks whether the topics are there.
 const LOOK_FOR_TOPICS: Duration = Duration::from_millis(500);
-/// After how many such looks it is told again that they are not.
-const TELL_EVERY: u32 = 60;
+/// After how many such looks in vain it is told, again and again.
+const TELL_EVERY: u32 = 20;
 
 fn in_ms(time: Duration) -> String {
     time.as_millis().to_string()
@@ -106,7 +106,7 @@ impl KafkaSettings {
     /// [`TopicError`] when the broker does not answer, or a topic has another number of partitions.
     pub(crate) async fn topics_are_there(&self) -> Result<(), TopicError> {
         let client: Arc<BaseConsumer> = Arc::new(self.client().create()?);
-        for look in 0_u32.. {
+        for look in 1_u32.. {
             let missing = self.missing(&client).await?;
             if missing.is_empty() {
                 break;
