@@ -91,7 +91,7 @@ impl KafkaSettings {
     /// # Errors
     /// [`TopicError`] when one is not and cannot be made, or has another number of partitions.
     pub async fn ensure_topics(&self) -> Result<(), TopicError> {
-        let missing = self.missing(&Arc::new(self.client().create()?)).await?;
+        let missing = self.missing(&self.asker()?).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -105,9 +105,9 @@ impl KafkaSettings {
     /// # Errors
     /// [`TopicError`] when the broker does not answer, or a topic has another number of partitions.
     pub(crate) async fn topics_are_there(&self) -> Result<(), TopicError> {
-        let client: Arc<BaseConsumer> = Arc::new(self.client().create()?);
+        let asker = self.asker()?;
         for look in 1_u32.. {
-            let missing = self.missing(&client).await?;
+            let missing = self.missing(&asker).await?;
             if missing.is_empty() {
                 break;
             }
@@ -124,7 +124,7 @@ impl KafkaSettings {
     /// # Errors
     /// [`TopicError`] when it is not so.
     pub async fn check(&self) -> Result<(), TopicError> {
-        self.missing(&Arc::new(self.client().create()?)).await?;
+        self.missing(&self.asker()?).await?;
         Ok(())
     }
 
@@ -181,8 +181,13 @@ impl KafkaSettings {
         tokio::task::spawn_blocking(ask).await.map_err(|_| TopicError::Interrupted)?
     }
 
-    async fn missing(&self, client: &Arc<BaseConsumer>) -> Result<BTreeSet<String>, TopicError> {
-        let (consumer, topology) = (Arc::clone(client), self.topology.clone());
+    /// A client to ask which topics there are, as often as one likes.
+    fn asker(&self) -> Result<Arc<BaseConsumer>, TopicError> {
+        Ok(Arc::new(self.client().create()?))
+    }
+
+    async fn missing(&self, asker: &Arc<BaseConsumer>) -> Result<BTreeSet<String>, TopicError> {
+        let (consumer, topology) = (Arc::clone(asker), self.topology.clone());
         let look = move || {
             let metadata = consumer.fetch_metadata(None, TIMEOUT)?;
             let mut missing: BTreeSet<String> = topology.topics().into_iter().collect();

@@ -1,6 +1,6 @@
 //! Running the views: each version of a view is a consumer of the stream.
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
 use daybook_event_stream::{Backoff, Consumer, Effect, EffectError, KafkaSettings};
@@ -111,10 +111,7 @@ async fn run_view(book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToke
                 }
             }
         };
-        tokio::select! {
-            () = pause => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(pause).await;
     }
 }
 
@@ -127,25 +124,29 @@ async fn run_shown(
     view: &'static ViewSpec,
     left_alone: &mut Option<i32>,
 ) -> Result<(), ViewError> {
-    let Some(Shown { version, revision }) = registry::shown(book, view).await? else {
-        let built = rebuild::build_after(book, &kafka.topology, view, None);
-        return stop.run_until_cancelled(built).await.unwrap_or(Ok(()));
-    };
-    match revision.cmp(&view.revision) {
-        Ordering::Equal => run_version(book, kafka, stop, view, version).await,
-        // Those who read have the old one until then, and programs of its revision go on with it.
-        Ordering::Less => {
-            let built = rebuild::build_after(book, &kafka.topology, view, Some(version));
-            return stop.run_until_cancelled(built).await.unwrap_or(Ok(()));
+    match registry::shown(book, view).await? {
+        Some(Shown { version, revision }) if revision == view.revision => {
+            run_version(book, kafka, stop, view, version).await;
+            Ok(())
         }
-        // Its rows may mean something else.
-        Ordering::Greater if *left_alone == Some(version) => {}
-        Ordering::Greater => {
-            tracing::warn!(view = view.name, version, revision, "a newer program has built the view; it is left alone");
-            *left_alone = Some(version);
+        Some(Shown { version, revision }) if revision > view.revision => {
+            // Its rows may mean something else.
+            if left_alone.replace(version) != Some(version) {
+                tracing::warn!(
+                    view = view.name,
+                    version,
+                    revision,
+                    "a newer program has built the view; it is left alone"
+                );
+            }
+            Ok(())
+        }
+        // Those who read an older one have it until then, and programs of its revision go on with it.
+        older => {
+            let built = rebuild::build_after(book, &kafka.topology, view, older.map(|shown| shown.version));
+            stop.run_until_cancelled(built).await.unwrap_or(Ok(()))
         }
     }
-    Ok(())
 }
 
 /// Runs a version until it is retired.

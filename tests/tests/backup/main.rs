@@ -7,7 +7,7 @@ use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use daybook::embedded::postgres::{Postgres, PostgresSettings};
@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
 use crate::stage::{
-    Acknowledged, archived, assert_published_once, bases, daybook, destroy, epoch, keep_ordering, orders, place_order,
-    published, spoil, stock_up, text,
+    Acknowledged, PATIENCE, archived, assert_published_once, bases, daybook, destroy, epoch, keep_ordering, orders,
+    place_order, published, spoil, stock_up, text,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,12 +37,14 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     let data = shop.data().to_owned();
     let backing_up = async {
         bases(&backups, 1).await;
+        let begun = Instant::now();
         let made = loop {
             let made = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
             // The first one is listed a moment before the shop lets go of the directory.
             if !made.2.contains("in use by another daybook") {
                 break made;
             }
+            assert!(begun.elapsed() < PATIENCE, "{}", made.2);
         };
         enough.store(true, Ordering::SeqCst);
         made
