@@ -10,13 +10,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-event-store", &[]),
     ("daybook-access", &["daybook-domain"]),
     ("daybook-event-stream", &["daybook-event-store"]),
-    ("daybook-command-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
+    ("daybook-bus", &["daybook-domain", "daybook-event-store"]),
+    ("daybook-command-api", &["daybook-access", "daybook-bus", "daybook-domain"]),
     ("daybook-projectors", &["daybook-domain", "daybook-event-store", "daybook-event-stream"]),
     ("daybook-query-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
     (
         "daybook",
         &[
             "daybook-access",
+            "daybook-bus",
             "daybook-command-api",
             "daybook-domain",
             "daybook-event-store",
@@ -29,14 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The simulation runs the bus and the consumers on contracts of its own.
     (
         "daybook-tests",
-        &[
-            "daybook",
-            "daybook-access",
-            "daybook-command-api",
-            "daybook-domain",
-            "daybook-event-store",
-            "daybook-event-stream",
-        ],
+        &["daybook", "daybook-access", "daybook-bus", "daybook-domain", "daybook-event-store", "daybook-event-stream"],
     ),
 ];
 

@@ -11,10 +11,8 @@ use axum::{
 };
 use clap::ValueEnum;
 use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{
-    Bus, BusSettings, Clock,
-    http::{CommandApi, Storefront},
-};
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::{CommandApi, Storefront};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use tokio::{net::TcpListener, task::JoinSet};

@@ -13,7 +13,7 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use clap::ValueEnum;
 use daybook_access::Keys;
-use daybook_command_api::Clock;
+use daybook_bus::Clock;
 use daybook_domain::Actor;
 use daybook_event_stream::KafkaSettings;
 use indicatif::ProgressBar;

@@ -21,13 +21,14 @@ use daybook_access::{
     Keys,
     rates::{ClientAddress, RateLimits, Rates},
 };
+use daybook_bus::{Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use uuid::Uuid;
 
 pub use problem::{Problem, ProblemCode};
 pub use storefront::Storefront;
 
-use crate::{Bus, Submission, clock::new_id, openapi};
+use crate::openapi;
 
 /// The header that carries the identity of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -8,11 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use daybook_access::{TokenError, rates::TooOften};
+use daybook_bus::{CommandError, UnreadableStream};
 use daybook_domain::{Refusal, Role, refusal::RefusalKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use crate::{CommandError, bus::UnreadableStream};
 
 /// A stable, documented name of a problem. Codes of refused rules come from the domain; these are the others.
 pub type ProblemCode = Cow<'static, str>;

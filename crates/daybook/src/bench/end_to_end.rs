@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use daybook_command_api::{Bus, BusSettings, Clock, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, clock::new_id};
 use daybook_domain::ids::CartId;
 use tokio::{
     sync::{Mutex, mpsc},

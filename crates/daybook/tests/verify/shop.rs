@@ -6,7 +6,7 @@ use daybook::{
     embedded::broker::{Broker, FETCH_WAIT, Topic},
     verify::{self, Verdict},
 };
-use daybook_command_api::{Bus, BusSettings, Clock, Submission};
+use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology};

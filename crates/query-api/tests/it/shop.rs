@@ -9,7 +9,8 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
 use daybook_domain::{Actor, Slice, ids::CustomerId};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;

@@ -7,8 +7,11 @@
 //!
 //! The cache is only a cache. Another process may write to the same book: then the batch's read set is stale, nothing of
 //! what rested on it is written, those streams are loaded anew and the commands are decided again.
+//!
+//! What does not belong here: rules (the domain has them), SQL (the event store has it), HTTP (command-api has it).
 
 mod cache;
+pub mod clock;
 mod decided;
 mod host;
 mod load;
@@ -28,8 +31,10 @@ use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 
-pub use self::host::{Host, Tokio};
-use crate::Clock;
+pub use self::{
+    clock::Clock,
+    host::{Host, Tokio},
+};
 
 /// How the bus is sized.
 #[derive(Debug, Clone)]
