@@ -2,10 +2,10 @@
 
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
-use daybook_access::Keys;
-use daybook_bus::{Bus, BusSettings, Clock, CommandError, Tokio, UnreadableStream};
-use daybook_command_api::http::{CommandApi, Problem};
+use daybook_bus::{Bus, BusSettings, Clock, Tokio};
+use daybook_command_api::http::CommandApi;
 use daybook_domain::Actor;
+use daybook_edge::tokens::Keys;
 use daybook_event_store::{Daybook, StoreSettings};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -40,19 +40,4 @@ async fn a_command_that_finds_the_queue_full_is_answered_at_once_and_told_when_t
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON")["code"], "busy");
     assert!(futures::poll!(&mut waiting).is_pending(), "the one that was queued waits for its outcome");
-}
-
-#[test]
-fn a_stream_that_cannot_be_read_and_a_value_that_cannot_be_kept_are_problems_of_their_own() {
-    let unreadable =
-        UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason: "a secret of the house".to_owned() };
-    let problem = serde_json::to_value(Problem::from(CommandError::Unreadable(unreadable))).expect("a document");
-    assert_eq!(
-        (&problem["status"], &problem["code"], &problem["stream"], &problem["version"]),
-        (&json!(500), &json!("unreadable_stream"), &json!("stock-milk@main"), &json!(1))
-    );
-    assert!(!problem.to_string().contains("secret"), "what broke inside is for the log: {problem}");
-
-    let problem = Problem::from(CommandError::Unwritable("a NUL".to_owned()));
-    assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));
 }

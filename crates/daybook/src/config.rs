@@ -2,6 +2,7 @@
 //! of them says is found in the `ready.json` of a running `daybook up`.
 
 pub mod file;
+pub mod limits;
 
 use std::{
     path::{Path, PathBuf},

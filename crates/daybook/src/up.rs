@@ -12,9 +12,9 @@ use std::{
 use anyhow::Context;
 use chrono::TimeDelta;
 use clap::ValueEnum;
-use daybook_access::Keys;
 use daybook_bus::Clock;
 use daybook_domain::Actor;
+use daybook_edge::tokens::Keys;
 use daybook_event_stream::KafkaSettings;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use crate::{
     backup::{self, Archive, Source},
     causes::told,
-    config::{self, READY_FILE, Ready, Topics},
-    demo, edge,
+    config::{self, READY_FILE, Ready, Topics, limits},
+    demo,
     embedded::{
         broker::{Broker, RETAINED_BYTES_PER_PARTITION},
         postgres::{Postgres, PostgresSettings},
@@ -65,7 +65,7 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
-    limits: edge::Flags,
+    limits: limits::Flags,
 }
 
 /// The servers that this process has started itself.

@@ -1,8 +1,8 @@
 //! Who is looking.
 
 use async_graphql::{Context, Error, ErrorExtensions, ServerError, Value};
-use daybook_access::rates::ClientAddress;
 use daybook_domain::{Actor, ids::CustomerId};
+use daybook_edge::rates::ClientAddress;
 
 /// Who is looking, and with which token they came.
 #[derive(Debug, Clone)]

@@ -9,8 +9,11 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use daybook::edge::{EdgeLimits, serve};
-use daybook_access::{proxies::TrustedProxies, rates::ClientAddress};
+use daybook_edge::{
+    proxies::TrustedProxies,
+    rates::ClientAddress,
+    server::{EdgeLimits, serve},
+};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

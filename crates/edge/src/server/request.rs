@@ -18,10 +18,10 @@ use axum::{
 };
 use futures::FutureExt;
 use hyper::body::{Body as _, Incoming};
-use serde_json::json;
 use tower::ServiceExt;
 
 use super::{EdgeLimits, body::Ending, connections::Full};
+use crate::problem::Problem;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -52,11 +52,10 @@ fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
 fn too_slow(complete: bool) -> Response {
     if complete {
         let detail = "the answer took too long; what a command came to is told when it is sent again with the same key";
-        return later(problem(StatusCode::SERVICE_UNAVAILABLE, "timeout", "No answer in time", detail), "1");
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "No answer in time", "timeout", &detail).into_response();
     }
-    let response =
-        problem(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long", "nothing was done");
-    closing(response)
+    let (title, detail) = ("The request took too long", "nothing was done");
+    closing(Problem::new(StatusCode::REQUEST_TIMEOUT, title, "request_timeout", &detail))
 }
 
 /// What somebody is told for whom there is no room.
@@ -65,29 +64,20 @@ pub(super) fn refusal(full: Full) -> Response {
         Full::Process => (StatusCode::SERVICE_UNAVAILABLE, "There are too many connections"),
         Full::Address => (StatusCode::TOO_MANY_REQUESTS, "There are too many connections from this address"),
     };
-    closing(later(problem(status, "too_many_connections", title, "close one, or try again later"), "5"))
+    let problem = Problem::new(status, title, "too_many_connections", &"close one, or try again later");
+    closing(Problem { retry_after: Some(5), ..problem })
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = said.unwrap_or_default(), "a request ended in a panic");
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server has failed", "this is a defect of the server")
+    let (title, detail) = ("The server has failed", "this is a defect of the server");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, title, "internal", &detail).into_response()
 }
 
-/// What no route says.
-pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: &str) -> Response {
-    let document = json!({
-        "type": format!("/problems/{code}"), "title": title, "status": status.as_u16(), "code": code, "detail": detail,
-    });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], document.to_string()).into_response()
-}
-
-fn later(mut response: Response, seconds: &'static str) -> Response {
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
-    response
-}
-
-fn closing(mut response: Response) -> Response {
+/// An answer after which the connection is closed.
+fn closing(problem: Problem) -> Response {
+    let mut response = problem.into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

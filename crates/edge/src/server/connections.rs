@@ -6,11 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use daybook_access::proxies::TrustedProxies;
 use metrics::gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::EdgeLimits;
+use crate::proxies::TrustedProxies;
 
 /// How many are told at once that there is no room for them. Others are not even told.
 const LAST_WORDS: usize = 64;

@@ -1,11 +1,4 @@
-//! Who is asking: bearer tokens (JWT, HS256) and the [`Actor`] behind them; from where, and how often they may. Both APIs read
-//! them the same way.
-//!
-//! What belongs here: signing and checking tokens, [proxies] and their word for an address, [rates]. What does not: accounts, passwords and login, which come later and will
-//! sign tokens here; and what a role may do, which stands beside each command in the domain.
-
-pub mod proxies;
-pub mod rates;
+//! Bearer tokens (JWT, HS256) and the [`Actor`] behind them. All APIs read them in the same way.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_domain::{Actor, Role, ids::CustomerId};

@@ -1,13 +1,13 @@
 //! The edge: connections from outside, and what each of them may take from the others. How many there are, how long they may
 //! keep silent or take to say something, how long a request may take, and whose address it is counted for.
 //!
-//! What belongs here: what is the same for every route. What does not: how often somebody may ask (`daybook_access::rates`, which
+//! What belongs here: what is the same for every route. What does not: how often somebody may ask ([`rates`](crate::rates), which
 //! the APIs ask once they know who it is), the size of bodies and the cost of queries (the APIs' own).
 
 mod body;
 mod connections;
-mod flags;
 mod guarded;
+mod open_files;
 mod request;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -16,19 +16,18 @@ use axum::{
     Router,
     http::{Request, StatusCode},
 };
-use daybook_access::proxies::TrustedProxies;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::flags::{Flags, make_room};
-pub(crate) use self::request::problem;
+pub use self::open_files::make_room;
 use self::{
     connections::{Connections, Full, Place},
     guarded::{Guarded, Turns},
     request::{answer, refusal},
 };
+use crate::proxies::TrustedProxies;
 
 /// How long requests that are under way may take when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -1,19 +1,14 @@
-//! The limits as flags and environment variables.
+//! What clients may take, as flags and environment variables.
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use daybook_access::{
+use daybook_edge::{
     proxies::TrustedProxies,
     rates::{Limit, RateLimits},
+    server::EdgeLimits,
 };
 use daybook_query_api::{PATIENCE, StreamLimits};
 use ipnet::IpNet;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-use super::EdgeLimits;
-
-/// How many files and connections beside those of clients a process needs.
-const OTHER_FILES: u64 = 500;
 
 /// What clients may take. The defaults suit a shop; those of an own load test do not have to.
 #[derive(Debug, Clone, clap::Args)]
@@ -100,31 +95,6 @@ impl Flags {
         StreamLimits {
             per_connection: self.max_subscriptions_per_connection.get(),
             per_process: self.max_subscriptions.get(),
-        }
-    }
-}
-
-/// Lets this process have as many connections as it wants to, and returns how many that are: fewer, where the system has a harder
-/// limit of open files.
-pub fn make_room(wanted: usize) -> usize {
-    let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    let allowed = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        if soft >= files {
-            return Ok(soft);
-        }
-        let more = files.min(hard);
-        setrlimit(Resource::RLIMIT_NOFILE, more, hard).map(|()| more)
-    });
-    match allowed {
-        Ok(allowed) if allowed >= files => wanted,
-        Ok(allowed) => {
-            let room = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(wanted).max(1);
-            tracing::warn!(wanted, room, "the system allows {allowed} open files, so there will be fewer connections");
-            room
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be changed");
-            wanted
         }
     }
 }
