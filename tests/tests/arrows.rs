@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-domain", &[]),
     ("daybook-event-store", &[]),
     ("daybook-edge", &["daybook-domain"]),
+    ("daybook-embedded", &[]),
     ("daybook-event-stream", &["daybook-event-store"]),
     ("daybook-bus", &["daybook-domain", "daybook-event-store"]),
     ("daybook-command-api", &["daybook-edge", "daybook-bus", "daybook-domain"]),
@@ -18,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "daybook",
         &[
             "daybook-edge",
+            "daybook-embedded",
             "daybook-bus",
             "daybook-command-api",
             "daybook-domain",

@@ -10,7 +10,6 @@ mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod embedded;
 pub mod events;
 mod health;
 pub mod history;

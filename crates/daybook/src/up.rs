@@ -15,7 +15,11 @@ use clap::ValueEnum;
 use daybook_bus::Clock;
 use daybook_domain::Actor;
 use daybook_edge::tokens::Keys;
-use daybook_event_stream::KafkaSettings;
+use daybook_embedded::postgres::{Postgres, PostgresSettings};
+use daybook_event_stream::{
+    KafkaSettings,
+    broker::{Broker, RETAINED_BYTES_PER_PARTITION},
+};
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
@@ -24,10 +28,6 @@ use crate::{
     causes::told,
     config::{self, READY_FILE, Ready, Topics, limits},
     demo,
-    embedded::{
-        broker::{Broker, RETAINED_BYTES_PER_PARTITION},
-        postgres::{Postgres, PostgresSettings},
-    },
     restore::RESTORING,
     serve::{self, Role, Settings},
 };

@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daybook_embedded::supervisor::{Identity, Supervisor};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -29,7 +30,6 @@ use super::{
     tools::Tools,
     wal::Wal,
 };
-use crate::embedded::supervisor::{Identity, Supervisor};
 
 const PROGRAM: &str = "pg_receivewal";
 /// The replication slot.

@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use daybook_embedded::postgres::PostgresError;
 use daybook_event_store::{StoreError, chain};
 
-use crate::{causes::told, embedded::postgres::PostgresError};
+use crate::causes::told;
 
 /// Why there is no back-up, or no restored book.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,10 @@ use std::{
     process::Stdio,
 };
 
+use daybook_embedded::postgres::{
+    PostgresError,
+    binaries::{Binaries, Search},
+};
 use indicatif::ProgressBar;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -14,10 +18,6 @@ use tokio::{
 };
 
 use super::{BackupError, source::Source};
-use crate::embedded::postgres::{
-    PostgresError,
-    binaries::{Binaries, Search},
-};
 
 /// How much of what a program says is quoted.
 const QUOTED_LINES: usize = 20;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use daybook_embedded::postgres::{Postgres, PostgresError, PostgresSettings};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::relay;
 use tokio_postgres::{Client, NoTls};
@@ -11,7 +12,6 @@ use uuid::Uuid;
 use super::plan::{Plan, Stop, Target, said};
 use crate::{
     backup::{BackupError, connection_string, lsn},
-    embedded::postgres::{Postgres, PostgresError, PostgresSettings},
     serve,
 };
 

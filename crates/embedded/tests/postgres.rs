@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook::embedded::postgres::{Postgres, PostgresError, PostgresSettings};
+use daybook_embedded::postgres::{Postgres, PostgresError, PostgresSettings};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -256,7 +256,7 @@ impl Home {
         PostgresSettings {
             data_dir: self.data(),
             durable: false,
-            supervisor: Some(PathBuf::from(env!("CARGO_BIN_EXE_daybook"))),
+            supervisor: Some(PathBuf::from(env!("CARGO_BIN_EXE_postgres-supervisor"))),
         }
     }
 
@@ -304,7 +304,7 @@ impl Home {
     fn orphan(&self) -> Child {
         let cluster = self.data().join("cluster");
         let owner = fs::metadata(&cluster).expect("the cluster");
-        let binary = daybook::embedded::postgres::binaries::Search::here().find(None).expect("PostgreSQL");
+        let binary = daybook_embedded::postgres::binaries::Search::here().find(None).expect("PostgreSQL");
         let mut command = if geteuid().is_root() {
             let mut command = Command::new("setpriv");
             command.args([&format!("--reuid={}", owner.uid()), "--clear-groups", "--"]);

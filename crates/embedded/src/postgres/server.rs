@@ -22,7 +22,7 @@ use super::{
     error::PostgresError,
     orphans, privileges,
 };
-use crate::embedded::supervisor::Supervisor;
+use crate::supervisor::Supervisor;
 
 /// How often a child is looked at while something is expected of it soon.
 const SOON: Duration = Duration::from_millis(5);

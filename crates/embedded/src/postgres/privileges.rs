@@ -13,7 +13,7 @@ use std::{path::Path, process::Stdio};
 use nix::unistd::{User, geteuid};
 
 use super::{binaries::Binaries, error::PostgresError};
-use crate::embedded::supervisor::{Identity, Supervisor};
+use crate::supervisor::{Identity, Supervisor};
 
 /// Finds an identity under which the server runs and reaches its data.
 pub(super) fn choose(executable: &Path, binaries: &Binaries, directory: &Path) -> Result<Supervisor, PostgresError> {
