@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-event-store", &[]),
     ("daybook-edge", &["daybook-domain"]),
     ("daybook-embedded", &[]),
+    ("daybook-backup", &["daybook-embedded", "daybook-event-store", "daybook-event-stream"]),
     ("daybook-event-stream", &["daybook-event-store"]),
     ("daybook-bus", &["daybook-domain", "daybook-event-store"]),
     ("daybook-command-api", &["daybook-edge", "daybook-bus", "daybook-domain"]),
@@ -20,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "daybook-edge",
             "daybook-embedded",
+            "daybook-backup",
             "daybook-bus",
             "daybook-command-api",
             "daybook-domain",

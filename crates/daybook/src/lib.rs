@@ -6,7 +6,6 @@
 pub mod asyncapi;
 pub mod backup;
 pub mod bench;
-mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;

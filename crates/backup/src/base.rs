@@ -17,7 +17,10 @@ use super::{
 pub(crate) const KEPT: [(&str, &str); 2] = [("secret", "secret"), ("postgres/password", "password")];
 
 /// Backs a server up.
-pub(crate) async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base, BackupError> {
+///
+/// # Errors
+/// [`BackupError`] says why there is no back-up.
+pub async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base, BackupError> {
     let client = source.connect().await?;
     let server = source::server(&client).await?;
     let tools = Tools::of_version(server.major)?;

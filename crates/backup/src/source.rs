@@ -44,7 +44,7 @@ pub struct Server {
 
 /// A server, and the data directory of the `daybook up` that runs it, if one does.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub struct Source {
     config: Config,
     pub(crate) data: Option<PathBuf>,
 }
@@ -56,7 +56,11 @@ const SERVER: &str = "
            (SELECT count(*) > 2 FROM pg_tablespace)";
 
 impl Source {
-    pub(crate) fn new(database_url: &str, data: Option<PathBuf>) -> Result<Self, BackupError> {
+    /// A server, and the data directory that a `daybook up` runs it in.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(database_url: &str, data: Option<PathBuf>) -> Result<Self, BackupError> {
         Ok(Self { config: database_url.parse()?, data })
     }
 

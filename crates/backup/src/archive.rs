@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An archive that is being filled. Let go of, it stops.
-pub(crate) struct Archive {
+pub struct Archive {
     hold: Option<mpsc::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
     needs_base: bool,
@@ -51,7 +51,10 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// Begins to archive the log of a server into a directory of back-ups, or goes on.
-    pub(crate) async fn start(source: &Source, to: &Path) -> Result<Self, BackupError> {
+    ///
+    /// # Errors
+    /// [`BackupError`] says why nothing can be archived.
+    pub async fn start(source: &Source, to: &Path) -> Result<Self, BackupError> {
         let client = source.connect().await?;
         let server = source::server(&client).await?;
         let tools = Tools::of_version(server.major)?;
@@ -84,12 +87,13 @@ impl Archive {
     }
 
     /// Whether no base back-up leads to what is archived now.
-    pub(crate) const fn needs_base(&self) -> bool {
+    #[must_use]
+    pub const fn needs_base(&self) -> bool {
         self.needs_base
     }
 
     /// Stops it, and returns when what was received is on the disk. A server that is stopped before this has sent everything.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         drop(self.hold.take());
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -112,7 +116,10 @@ impl Drop for Archive {
 }
 
 /// Nobody archives the log any more: the server need not keep it. Returns whether somebody did.
-pub(crate) async fn forget(source: &Source) -> Result<bool, BackupError> {
+///
+/// # Errors
+/// When the database failed.
+pub async fn forget(source: &Source) -> Result<bool, BackupError> {
     let client = source.connect().await?;
     let sql =
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active";

@@ -148,7 +148,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::backup::{Mark, Server};
+    use crate::{Mark, Server};
 
     const BYTES: u64 = 16 * 1024 * 1024;
 

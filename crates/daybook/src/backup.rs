@@ -1,16 +1,4 @@
 //! `daybook backup`: the book in a safe place, while the shop runs.
-//!
-//! PostgreSQL's own programs do the work: pg_basebackup copies the files of the server, pg_verifybackup reads them back, and
-//! pg_receivewal follows the write-ahead log, so that [`crate::restore`] can go to any moment after a base back-up. What
-//! belongs here: driving those programs, and the directory that their results are in. What does not: restoring.
-
-mod archive;
-mod base;
-mod error;
-mod source;
-mod store;
-mod tools;
-mod wal;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,24 +6,10 @@ use std::{
     time::Instant,
 };
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use serde::Serialize;
+use daybook_backup::{Archive, BackupError, Base, Pruned, Report, Source, reports, take};
 use serde_json::json;
-
-pub use error::BackupError;
-pub use source::{Mark, Server};
-pub use store::Base;
-
-pub(crate) use {
-    archive::{Archive, forget},
-    base::{KEPT, take},
-    source::{Source, connection_string},
-    store::{Store, entries, private, private_file, remove},
-    tools::Tools,
-    wal::{Segment, Wal, lsn},
-};
 
 use crate::{
     cli::Usage,
@@ -154,7 +128,7 @@ async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Resu
 }
 
 fn list(from: &Path, json: bool) -> anyhow::Result<()> {
-    let reports = reports(&Store::open(from)?)?;
+    let reports = reports(from)?;
     if json {
         println!("{}", serde_json::to_string(&reports)?);
         return Ok(());
@@ -175,77 +149,22 @@ fn list(from: &Path, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A base back-up, and how far one can go from it.
-#[derive(Debug, Serialize)]
-struct Report {
-    #[serde(flatten)]
-    base: Base,
-    /// The last file of the archived log that leads on from it; none when nothing was archived.
-    archived_to: Option<String>,
-    /// When that file was last written to.
-    archived_at: Option<DateTime<Utc>>,
-    /// The first file that is missing, where there are more after it.
-    missing: Option<String>,
-}
-
-fn reports(store: &Store) -> Result<Vec<Report>, BackupError> {
-    let report = |base: Base| {
-        let bytes = base.server.wal_segment_bytes;
-        let wal = Wal::read(store, bytes)?;
-        let timeline = wal.newest_timeline(&base);
-        let reach = wal.reach(&base, timeline);
-        let last = wal.range(&base, timeline).filter(|(segment, _)| segment.number <= reach.last).last();
-        let written = last.and_then(|(_, path)| path.metadata().and_then(|file| file.modified()).ok());
-        Ok(Report {
-            archived_to: last.map(|(segment, _)| segment.name(bytes)),
-            archived_at: written.map(DateTime::from),
-            missing: reach.missing.map(|segment| segment.name(bytes)),
-            base,
-        })
-    };
-    store.bases()?.into_iter().map(report).collect()
-}
-
 fn prune(from: &Path, keep: usize, json: bool) -> anyhow::Result<()> {
-    let store = Store::open(from)?;
-    let _lock = store.lock("lock")?;
-    let mut bases = store.bases()?;
-    let kept = bases.split_off(bases.len().saturating_sub(keep));
-    // Without a base back-up nothing says what is needed: the one that the archive waits for may be under way.
-    let files: Vec<PathBuf> = match kept.first() {
-        Some(first) => Wal::read(&store, first.server.wal_segment_bytes)?.before(&kept).cloned().collect(),
-        None => Vec::new(),
-    };
-    for base in &bases {
-        store.remove(base)?;
-    }
-    for file in &files {
-        std::fs::remove_file(file).map_err(BackupError::io(format!("remove {}", file.display())))?;
-    }
+    let pruned = daybook_backup::prune(from, keep)?;
     if json {
-        println!("{}", json!({ "kept": kept.len(), "removed": bases.len(), "removed_files": files.len() }));
+        println!("{}", serde_json::to_string(&pruned)?);
     } else {
-        println!("removed {} base back-ups and {} files of the archived log", bases.len(), files.len());
+        let Pruned { removed, removed_files, .. } = pruned;
+        println!("removed {removed} base back-ups and {removed_files} files of the archived log");
     }
     Ok(())
 }
 
 async fn verify(from: &Path, json: bool) -> anyhow::Result<()> {
-    let store = Store::open(from)?;
-    let reports = reports(&store)?;
-    let bar = progress::bar("comparing with the checksums", reports.len() as u64);
-    for Report { base, .. } in &reports {
-        Tools::of_version(base.server.major)?.verify(&store.base(&base.label).join("data")).await?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    // From an older one, a way that the newest has need not be there.
-    if let Some(Report { missing: Some(segment), .. }) = reports.last() {
-        return Err(BackupError::MissingWal { segment: segment.clone() }.into());
-    }
+    let verified = daybook_backup::verify(from, |bases| progress::bar("comparing with the checksums", bases)).await?;
     match json {
-        true => println!("{}", json!({ "verified": reports.len(), "ok": true })),
-        false => println!("all is as it was when it was made: {} base back-ups", reports.len()),
+        true => println!("{}", json!({ "verified": verified, "ok": true })),
+        false => println!("all is as it was when it was made: {verified} base back-ups"),
     }
     Ok(())
 }

@@ -3,9 +3,7 @@
 use std::{io, path::PathBuf};
 
 use daybook_embedded::postgres::PostgresError;
-use daybook_event_store::{StoreError, chain};
-
-use crate::causes::told;
+use daybook_event_store::{StoreError, chain, error_chain};
 
 /// Why there is no back-up, or no restored book.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +131,7 @@ pub enum BackupError {
     #[error(transparent)]
     Book(#[from] StoreError),
     /// Anything else about the restored book.
-    #[error("the restored book could not be finished: {}", told(.0))]
+    #[error("the restored book could not be finished: {}", error_chain(.0.as_ref()))]
     Unfinished(anyhow::Error),
     /// A file or a process could not be handled.
     #[error("cannot {doing}: {source}")]
@@ -166,5 +164,29 @@ impl BackupError {
                 | Self::Tablespaces
                 | Self::Standby
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn every_cause_is_told_once_whether_or_not_the_error_says_it_itself() {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let says_it = anyhow::Error::from(BackupError::io("read the marker")(missing()));
+        assert_eq!(error_chain(says_it.as_ref()), "cannot read the marker: no such file");
+        let does_not = Err::<(), _>(missing()).context("the shop was not backed up").expect_err("it is one");
+        assert_eq!(error_chain(does_not.as_ref()), "the shop was not backed up: no such file");
+        let both = says_it.context("the shop was not backed up");
+        assert_eq!(error_chain(both.as_ref()), "the shop was not backed up: cannot read the marker: no such file");
+        let unfinished = anyhow::Error::from(BackupError::Unfinished(both));
+        let said =
+            "the restored book could not be finished: the shop was not backed up: cannot read the marker: no such file";
+        assert_eq!(error_chain(unfinished.as_ref()), said);
     }
 }

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::backup::{BackupError, Base, Segment, Store, Wal};
+use crate::{
+    BackupError, Base,
+    store::Store,
+    wal::{Segment, Wal},
+};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
     /// Everything that there is.
     End,
     /// What was committed up to a time.
@@ -139,7 +143,8 @@ fn choose(store: &Store, target: Target, label: Option<&str>, timeline: Option<u
 }
 
 /// A time as people read it.
-pub(super) fn said(time: DateTime<Utc>) -> String {
+#[must_use]
+pub fn said(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

@@ -10,10 +10,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use super::plan::{Plan, Stop, Target, said};
-use crate::{
-    backup::{BackupError, connection_string, lsn},
-    serve,
-};
+use crate::{BackupError, source::connection_string, wal::lsn};
 
 /// The book after a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +76,14 @@ impl Recovered {
     }
 
     /// Begins another history, before anybody uses the book: positions will be given again, to other events.
-    pub(super) async fn begin_history(&self, adopt_topics: bool) -> Result<Begun, BackupError> {
+    pub(super) async fn begin_history(
+        &self,
+        migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
+        adopt_topics: bool,
+    ) -> Result<Begun, BackupError> {
         let book = Daybook::open(&StoreSettings { database_url: self.url.clone(), max_connections: 2 })?;
         // The back-up may be one of an older version.
-        serve::migrate(&book).await.map_err(BackupError::Unfinished)?;
+        migrate(&book).await.map_err(BackupError::Unfinished)?;
         if adopt_topics {
             relay::adopt(&book).await?;
         }

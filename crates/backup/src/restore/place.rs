@@ -7,13 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    backup::{BackupError, entries, remove},
-    up,
-};
+use daybook_embedded::data_directory::{self, LOCK_FILE, RESTORING};
 
-/// The folder of a restore that is not done.
-pub(crate) const RESTORING: &str = "restoring";
+use crate::{
+    BackupError,
+    store::{entries, remove},
+};
 
 /// A data directory that is being filled.
 pub(super) struct Place {
@@ -28,12 +27,12 @@ impl Place {
         let made = !data.exists();
         fs::create_dir_all(data).map_err(BackupError::io(format!("make {}", data.display())))?;
         let data = fs::canonicalize(data).map_err(BackupError::io(format!("find {}", data.display())))?;
-        let known = [data.join(RESTORING), data.join(up::LOCK_FILE)];
+        let known = [data.join(RESTORING), data.join(LOCK_FILE)];
         if entries(&data)?.any(|entry| !known.contains(&entry)) {
             let wanted = "a book is restored into a new data directory";
             return Err(BackupError::NotEmpty { directory: data, wanted });
         }
-        let own = up::own(&data).map_err(|_| BackupError::InUse { directory: data.clone() })?;
+        let own = data_directory::lock(&data).map_err(|_| BackupError::InUse { directory: data.clone() })?;
         let place = Self { data, made, _own: own };
         place.clear()?;
         Ok(place)
@@ -66,7 +65,7 @@ impl Place {
     /// Leaves nothing behind.
     pub(super) fn give_up(self) -> Result<(), BackupError> {
         self.clear()?;
-        for file in ["secret", up::LOCK_FILE] {
+        for file in ["secret", LOCK_FILE] {
             match fs::remove_file(self.file(file)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(BackupError::io(format!("remove {file}"))(error));

@@ -9,7 +9,7 @@ use std::{
 use indicatif::ProgressBar;
 
 use super::plan::Plan;
-use crate::backup::{BackupError, KEPT, private};
+use crate::{BackupError, base::KEPT, store::private};
 
 /// The name under which the password of the superuser is kept.
 const PASSWORD: &str = KEPT[1].1;

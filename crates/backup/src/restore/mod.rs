@@ -1,8 +1,8 @@
-//! `daybook restore`: a book from its back-up, as it was at the end or at a moment before, in a new data directory.
+//! A book from its back-up, as it was at the end or at a moment before, in a new data directory.
 //!
 //! PostgreSQL recovers it; the read tables and the log of commands are in the same database, so they are as of the same instant.
 //! Then the book begins another history, since positions after the restored one will be given again, and its relay is told to
-//! make the topics anew. What does not belong here: making back-ups, which is [`crate::backup`].
+//! make the topics anew. What does not belong here: making back-ups.
 
 mod files;
 mod place;
@@ -12,66 +12,42 @@ mod recover;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Instant,
 };
 
 use chrono::{DateTime, Utc};
+use daybook_event_store::Daybook;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    backup::{self, BackupError, KEPT, Store, Tools, private_file},
-    progress,
+    BackupError,
+    base::KEPT,
+    store::{Store, private_file},
+    tools::Tools,
 };
 use place::Place;
-use plan::{Plan, Stop, Target};
+use plan::{Plan, Stop};
 use recover::{Begun, Recovered};
 
-pub(crate) use place::RESTORING;
+pub use plan::{Target, said};
 
-/// The flags of `daybook restore`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+/// What is to be restored, and where to.
+#[derive(Debug, Clone)]
+pub struct Wanted {
     /// The directory of the back-ups.
-    #[arg(long)]
-    from: PathBuf,
+    pub from: PathBuf,
     /// The data directory to make, for `daybook up`.
-    #[arg(long)]
-    data: PathBuf,
-    /// Only what was committed up to this time (RFC 3339).
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["to_position", "without_archive"])]
-    to_time: Option<DateTime<Utc>>,
-    /// Only the book up to this position. Commands that were committed together stay together, so it may end a little before.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "without_archive")]
-    to_position: Option<i64>,
+    pub data: PathBuf,
+    /// Up to where.
+    pub target: Target,
     /// The base back-up to begin with, instead of the newest one that leads there.
-    #[arg(long, value_name = "LABEL")]
-    base: Option<String>,
-    /// The timeline of the log to follow, instead of the newest one: what an earlier restore has left behind.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    timeline: Option<u32>,
-    /// Only the base back-up itself, as it was when it was finished.
-    #[arg(long)]
-    without_archive: bool,
-    /// Leave the Kafka topics to the book that they are of: for a copy beside a shop that goes on.
-    #[arg(long)]
-    leave_topics: bool,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Args {
-    const fn target(&self) -> Target {
-        match (self.to_time, self.to_position, self.without_archive) {
-            (Some(time), ..) => Target::Time(time),
-            (_, Some(position), _) => Target::Position(position),
-            (.., true) => Target::Base,
-            _ => Target::End,
-        }
-    }
+    pub base: Option<String>,
+    /// The timeline of the log to follow, instead of the newest one.
+    pub timeline: Option<u32>,
+    /// Whether the Kafka topics are left to the book that they are of.
+    pub leave_topics: bool,
 }
 
 /// What was restored.
@@ -95,37 +71,25 @@ pub struct Restored {
     pub seconds: f64,
 }
 
-/// Does it. Exit code 2 when something impossible was asked for, 1 when something failed; then nothing is left behind.
+/// Restores. `begin` makes the bar that shows how far it is, once it is clear that it can be done; `migrate` brings the schema of
+/// a book up to date that was backed up by an older version.
 ///
 /// # Errors
-/// When it could not be said how it went.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let restored = restore(&args).await.map_err(|error| backup::told(error.into()))?;
-    if args.json {
-        println!("{}", serde_json::to_string(&restored)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let Restored { base, data, position, recorded_at, seconds, .. } = &restored;
-    let written = recorded_at.map(|at| format!(", written at {}", plan::said(at))).unwrap_or_default();
-    println!("restored from {base} in {seconds:.1} s: the book ends at position {position}{written}");
-    if restored.embedded {
-        println!("start it with: daybook up --data {}", data.display());
-    } else {
-        println!("the data directory for PostgreSQL is {}", data.join("postgres/cluster").display());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn restore(args: &Args) -> Result<Restored, BackupError> {
+/// [`BackupError`] says why there is no restored book; then nothing is left behind.
+pub async fn restore(
+    wanted: &Wanted,
+    begin: impl FnOnce(&str) -> ProgressBar,
+    migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
+) -> Result<Restored, BackupError> {
     let begun = Instant::now();
-    let store = Store::open(&args.from)?;
-    let plan = Plan::make(&store, args.target(), args.base.as_deref(), args.timeline)?;
+    let store = Store::open(&wanted.from)?;
+    let plan = Plan::make(&store, wanted.target, wanted.base.as_deref(), wanted.timeline)?;
     let tools = Tools::of_version(plan.base.server.major)?;
-    let place = Place::take(&args.data)?;
-    let bar = progress::bar("comparing with the checksums", 0);
+    let place = Place::take(&wanted.data)?;
+    let bar = begin("comparing with the checksums");
     let recovered = async {
         tools.verify(&plan.directory.join("data")).await?;
-        recover(&plan, &place, args, &bar).await
+        recover(&plan, &place, wanted, migrate, &bar).await
     };
     let recovered = recovered.await;
     bar.finish_and_clear();
@@ -144,15 +108,21 @@ async fn restore(args: &Args) -> Result<Restored, BackupError> {
         recorded_at,
         epoch,
         embedded: plan.base.server.embedded,
-        adopts_topics: !args.leave_topics,
+        adopts_topics: !wanted.leave_topics,
         seconds: begun.elapsed().as_secs_f64(),
         base: plan.base.label,
     })
 }
 
 /// Puts everything together beside its place.
-async fn recover(plan: &Plan, place: &Place, args: &Args, bar: &ProgressBar) -> Result<Begun, BackupError> {
-    let (server, target) = (place.server(), args.target());
+async fn recover(
+    plan: &Plan,
+    place: &Place,
+    wanted: &Wanted,
+    migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
+    bar: &ProgressBar,
+) -> Result<Begun, BackupError> {
+    let (server, target) = (place.server(), wanted.target);
     // The first recovery to a position is mostly thrown away, so it does not wait for the disk.
     let mut durable = !matches!(target, Target::Position(_));
     let mut recovered = start(plan, &server, &Stop::from(target), durable, bar).await?;
@@ -177,7 +147,7 @@ async fn recover(plan: &Plan, place: &Place, args: &Args, bar: &ProgressBar) -> 
         recovered = start(plan, &server, &Stop::Before(transaction), durable, bar).await?;
     }
     bar.set_message("beginning another history");
-    let begun = recovered.begin_history(!args.leave_topics).await;
+    let begun = recovered.begin_history(migrate, !wanted.leave_topics).await;
     let begun = stopped(recovered, begun).await?;
     if !durable {
         files::sync(server.clone()).await?;
