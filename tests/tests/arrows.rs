@@ -17,6 +17,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-projectors", &["daybook-domain", "daybook-event-store", "daybook-event-stream"]),
     ("daybook-query-api", &["daybook-edge", "daybook-domain", "daybook-event-store"]),
     (
+        "daybook-operations",
+        &[
+            "daybook-backup",
+            "daybook-bus",
+            "daybook-command-api",
+            "daybook-domain",
+            "daybook-edge",
+            "daybook-embedded",
+            "daybook-event-store",
+            "daybook-event-stream",
+            "daybook-projectors",
+        ],
+    ),
+    (
         "daybook",
         &[
             "daybook-edge",
@@ -27,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daybook-domain",
             "daybook-event-store",
             "daybook-event-stream",
+            "daybook-operations",
             "daybook-projectors",
             "daybook-query-api",
         ],

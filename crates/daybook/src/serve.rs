@@ -19,12 +19,13 @@ use daybook_edge::{
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
+use daybook_operations::{Topics, migrate};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     asyncapi,
-    config::{self, Topics, limits::Flags},
+    config::{self, limits::Flags},
     health::Health,
     telemetry,
 };
@@ -181,17 +182,6 @@ pub async fn asked_to_stop() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-}
-
-/// Brings the schema up to date: the book's, the stream's and the views' own.
-///
-/// # Errors
-/// When the database is out of reach or a migration fails.
-pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
-    book.migrate().await?;
-    daybook_event_stream::migrate(book).await?;
-    daybook_projectors::migrate(book).await?;
-    Ok(())
 }
 
 /// Starts the parts.

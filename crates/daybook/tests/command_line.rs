@@ -42,7 +42,7 @@ async fn send(book: &Daybook, commands: &[(&str, Value)]) {
 async fn book(database: &TestDatabase) -> Daybook {
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
     let book = Daybook::open(&settings).expect("the URL is one");
-    daybook::serve::migrate(&book).await.expect("the tables can be made");
+    daybook_operations::migrate(&book).await.expect("the tables can be made");
     book
 }
 

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::relay::{self, RelayStatus};
 
-use crate::config::Connection;
+use crate::Connection;
 
 /// The flags of `daybook relay`.
 #[derive(Debug, Clone, clap::Args)]

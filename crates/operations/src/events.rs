@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_store::{Filter, RecordedEvent};
 
-use crate::config::Connection;
+use crate::Connection;
 
 /// How many events are read at once.
 const PAGE: usize = 1_000;

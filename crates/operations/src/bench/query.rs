@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use uuid::Uuid;
 
 use super::{
-    engine::{self, PARTITIONS},
+    engine::{self, PARTITIONS, Parts, Start},
     history,
     http::{Caller, keys, token},
     load::drive,
@@ -21,7 +21,7 @@ use super::{
     shop::{self, sku},
     stage::Stage,
 };
-use crate::serve::{self, Role};
+use crate::migrate;
 
 const PRODUCTS: usize = 1_000;
 /// How many events there are of carts and orders.
@@ -32,8 +32,8 @@ const CEILING: (Duration, usize) = (Duration::from_secs(3), 8);
 /// A request: the endpoint, and the body.
 type Question = (&'static str, String);
 
-pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
-    serve::migrate(&stage.book).await?;
+pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Duration) -> anyhow::Result<Report> {
+    migrate(&stage.book).await?;
     let (bus, stopped) = Bus::start(stage.book.clone(), Clock::system(), &BusSettings::default());
     shop::stock_up(&bus, PRODUCTS, 1_000_000).await?;
     drop(bus);
@@ -44,7 +44,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         rebuild::build_if_missing(&stage.book, &topology, view).await?;
     }
     let ceiling = bare_look_ups(stage).await?;
-    let running = serve::start(engine::settings(stage, [Role::QueryApi], engine::topics().at("127.0.0.1:1"))?).await?;
+    let running = start(engine::on(stage, Parts::Queries, engine::topics().at("127.0.0.1:1"))?).await?;
     let questions = Arc::new(questions(stage).await?);
     let token = token(&keys()?)?;
     let mut callers = Vec::new();
@@ -65,7 +65,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         }
     })
     .await;
-    running.stop().await?;
+    running.stop.await?;
     Ok(Report::new("query", clients, &tally, 0, ceiling).with("requests_per_s", tally.per_second()))
 }
 

@@ -22,6 +22,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
+pub use engine::{Parts, Running, Start, Wanted};
 use report::Report;
 use stage::Stage;
 
@@ -68,28 +69,28 @@ enum What {
     Relay,
 }
 
-/// Measures.
+/// Measures; `start` starts the engine where one is measured.
 ///
 /// # Errors
 /// When the stage cannot be set or a server fails.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub async fn run(args: Args, start: &Start) -> anyhow::Result<ExitCode> {
     let stage = Stage::set(args.database_url.as_deref()).await?;
-    let report = measure(&args, &stage).await;
+    let report = measure(&args, &stage, start).await;
     stage.strike().await?;
     report?.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(args: &Args, stage: &Stage) -> anyhow::Result<Report> {
+async fn measure(args: &Args, stage: &Stage, start: &Start) -> anyhow::Result<Report> {
     let time = Duration::from_secs(args.seconds);
     match args.what {
         What::Append => append::measure(stage, args.clients, time).await,
         What::PlaceOrder => place_order::measure(stage, args.clients, time).await,
         What::FlashSale => flash_sale::measure(stage, args.clients, time).await,
-        What::EndToEnd => end_to_end::measure(stage, args.clients, time).await,
+        What::EndToEnd => end_to_end::measure(stage, start, args.clients, time).await,
         What::Replay => replay::measure(stage, args.events).await,
         What::Rebuild => rebuild::measure(stage, args.events).await,
-        What::Query => query::measure(stage, args.clients, time).await,
+        What::Query => query::measure(stage, start, args.clients, time).await,
         What::Relay => relay::measure(stage, args.events).await,
     }
 }

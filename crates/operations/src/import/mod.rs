@@ -25,7 +25,7 @@ use indicatif::ProgressBar;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::{config::Connection, progress};
+use crate::{Connection, progress};
 
 /// How many records are under way at once.
 const UNDER_WAY: usize = 1_024;

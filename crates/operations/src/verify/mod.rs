@@ -23,7 +23,7 @@ use daybook_event_stream::KafkaSettings;
 use daybook_projectors::{audit, views};
 use serde::Serialize;
 
-use crate::config::{Connection, Topics};
+use crate::{Connection, Topics};
 
 /// The flags of `daybook verify`.
 #[derive(Debug, Clone, clap::Args)]

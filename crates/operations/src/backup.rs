@@ -9,13 +9,10 @@ use std::{
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_backup::{Archive, BackupError, Base, Pruned, Report, Source, reports, take};
+use daybook_embedded::data_directory::Ready;
 use serde_json::json;
 
-use crate::{
-    cli::Usage,
-    config::{Connection, Ready},
-    progress, serve,
-};
+use crate::{Connection, Usage, progress};
 
 /// The flags of `daybook backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,15 +58,15 @@ enum What {
     },
 }
 
-/// Does it. Exit code 2 when something impossible was asked for, 1 when something failed.
+/// Does it; `stop` ends when the process is asked to. Exit code 2 when something impossible was asked for, 1 when something failed.
 ///
 /// # Errors
 /// When it could not be said how it went.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub async fn run(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let outcome = match args.what {
         None => back_up(&args.to.unwrap_or_default(), &args.connection, json).await,
-        Some(What::Archive { to }) => follow(&to, &args.connection).await,
+        Some(What::Archive { to }) => follow(&to, &args.connection, stop).await,
         Some(What::List { from }) => list(&from, json),
         Some(What::Prune { from, keep }) => prune(&from, usize::from(keep), json),
         Some(What::Verify { from }) => verify(&from, json).await,
@@ -94,14 +91,14 @@ fn source(connection: &Connection) -> anyhow::Result<Source> {
 }
 
 /// Archives until told to stop.
-async fn follow(to: &Path, connection: &Connection) -> anyhow::Result<()> {
+async fn follow(to: &Path, connection: &Connection, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let source = source(connection)?;
     let archive = Archive::start(&source, to).await?;
     println!("the write-ahead log is archived in {}", to.display());
     if archive.needs_base() {
         println!("no base back-up leads there yet; make one with: daybook backup --to {}", to.display());
     }
-    serve::asked_to_stop().await;
+    stop.await;
     archive.stop().await;
     Ok(())
 }

@@ -10,7 +10,7 @@ use daybook_domain::{Event, Fold, ids::OrderId, order::Order};
 use daybook_event_store::{AsOf, RecordedEvent};
 use serde_json::{Value, json};
 
-use crate::{cli::Usage, config::Connection};
+use crate::{Connection, Usage};
 
 /// The flags of `daybook history`.
 #[derive(Debug, Clone, Parser)]

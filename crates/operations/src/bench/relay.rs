@@ -19,7 +19,7 @@ use super::{
     report::{Ceiling, Report, per_second},
     stage::Stage,
 };
-use crate::config::Topics;
+use crate::Topics;
 
 /// How often it is looked how far the relay is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

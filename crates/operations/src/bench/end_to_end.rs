@@ -1,7 +1,7 @@
 //! From the answer of a command to its row in the read model: the whole engine, at a steady rate of orders. The time in
 //! which a customer who has just ordered could look and not find the order.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use daybook_bus::{Bus, BusSettings, Clock, clock::new_id};
@@ -15,18 +15,16 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    ceiling, engine,
+    ceiling,
+    engine::{self, Parts, Start},
     http::{Caller, keys, token},
     load::{Call, Tally},
     report::Report,
     shop,
     stage::Stage,
 };
-use crate::serve::{self, Role, Running};
 
 const PRODUCTS: usize = 1_000;
-/// What takes an order from its command to its row.
-const ROLES: [Role; 3] = [Role::CommandApi, Role::Relay, Role::Projectors];
 /// Orders a second.
 const RATE: u64 = 500;
 /// How large an event of an order is, on average.
@@ -39,22 +37,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An order that was acknowledged, and when.
 type Answered = (Uuid, Instant);
 
-pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
+pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Duration) -> anyhow::Result<Report> {
     let ceiling = ceiling::batches(stage, EVENT_BYTES, Duration::from_secs(3)).await?;
     let topics = engine::topics();
     let broker = Broker::start(topics.embedded()).await?;
-    let running = serve::start(engine::settings(stage, ROLES, topics.at_embedded(broker.bootstrap_servers()))?).await?;
+    let kafka = topics.at_embedded(broker.bootstrap_servers());
+    let running = start(engine::on(stage, Parts::CommandsToViews, kafka)?).await?;
     let carts = set_up(stage, usize::try_from(time.as_secs() * RATE)?).await?;
     let before = stage.book.head().await?.position;
     let (answered, looked_for) = mpsc::unbounded_channel();
     let looking = tokio::spawn(look(stage.connect().await?, looked_for));
-    let answers = order_all(&running, clients, carts, &answered).await?;
+    let answers = order_all(running.address, clients, carts, &answered).await?;
     drop(answered);
     let mut seen = looking.await??;
     ensure!(seen.done == answers.done, "{} were answered, {} were seen", answers.done, seen.done);
     seen.failed = answers.failed + answers.refused;
     let events = stage.book.head().await?.position - before;
-    running.stop().await?;
+    running.stop.await?;
     let [answer_p50, answer_p99] = answers.percentiles([50, 99]);
     Ok(Report::new("end-to-end", clients, &seen, events, ceiling)
         .with("orders_per_s_offered", RATE)
@@ -80,7 +79,7 @@ async fn set_up(stage: &Stage, carts: usize) -> anyhow::Result<Vec<CartId>> {
 
 /// Orders the carts at the rate, whatever the answers take, and says of each when it was answered.
 async fn order_all(
-    running: &Running,
+    address: SocketAddr,
     clients: u32,
     carts: Vec<CartId>,
     answered: &mpsc::UnboundedSender<Answered>,
@@ -90,7 +89,7 @@ async fn order_all(
     let offered = Arc::new(Mutex::new(offered));
     let mut callers = JoinSet::new();
     for _ in 0..clients {
-        let caller = Caller::connect(running.address, &token).await?;
+        let caller = Caller::connect(address, &token).await?;
         callers.spawn(call(caller, Arc::clone(&offered), answered.clone()));
     }
     let mut pace = interval(Duration::from_secs(1) / u32::try_from(RATE)?);

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar for work of `length` steps; 0 when the length is not known yet.
 #[must_use]
-pub fn bar(what: &str, length: u64) -> ProgressBar {
+pub(crate) fn bar(what: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
     if !std::io::stderr().is_terminal() {
         eprintln!("{what} …");

@@ -9,10 +9,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
 use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
 
-use crate::{
-    cli::Usage,
-    config::{Connection, Topics},
-};
+use crate::{Connection, Topics, Usage};
 
 /// The flags of `daybook views`.
 #[derive(Debug, Clone, clap::Args)]

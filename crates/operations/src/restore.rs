@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use chrono::{DateTime, Utc};
 use daybook_backup::restore::{Restored, Target, Wanted, restore, said};
 
-use crate::{backup, progress, serve};
+use crate::{backup, migrate, progress};
 
 /// The flags of `daybook restore`.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,7 +59,7 @@ impl Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let begin = |what: &str| progress::bar(what, 0);
-    let restored = restore(&args.wanted(), begin, serve::migrate).await;
+    let restored = restore(&args.wanted(), begin, migrate).await;
     let restored = restored.map_err(|error| backup::told(error.into()))?;
     if json {
         println!("{}", serde_json::to_string(&restored)?);
