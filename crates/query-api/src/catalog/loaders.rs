@@ -1,44 +1,15 @@
-//! Loaders: whatever many rows ask for is fetched in one statement.
+//! What is loaded of the catalog for many rows at once.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::collections::HashMap;
 
-use async_graphql::Error;
+use async_graphql::{Error, dataloader};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Category, Price, Product, Variant};
-use crate::read::Reader;
+use super::types::{BySku, Category, CategoryOf, Price, Product, ProductOfSku, Variant, VariantsOf};
+use crate::loaders::{Loader, grouped};
 
-/// Loads what belongs to products and SKUs.
-pub(crate) struct Loader(pub(crate) Reader);
-
-/// The variants of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct VariantsOf(pub(crate) Uuid);
-
-/// A category.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct CategoryOf(pub(crate) Uuid);
-
-/// What is known of a SKU: its prices.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct BySku(Arc<str>);
-
-impl BySku {
-    pub(crate) fn prices(sku: &str) -> Self {
-        Self(sku.into())
-    }
-}
-
-/// How many of a SKU can be had.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct AvailableOf(pub(crate) String);
-
-/// The product that a SKU belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProductOfSku(pub(crate) String);
-
-impl async_graphql::dataloader::Loader<VariantsOf> for Loader {
+impl dataloader::Loader<VariantsOf> for Loader {
     type Value = Vec<Variant>;
     type Error = Error;
 
@@ -51,7 +22,7 @@ impl async_graphql::dataloader::Loader<VariantsOf> for Loader {
     }
 }
 
-impl async_graphql::dataloader::Loader<CategoryOf> for Loader {
+impl dataloader::Loader<CategoryOf> for Loader {
     type Value = Category;
     type Error = Error;
 
@@ -63,7 +34,7 @@ impl async_graphql::dataloader::Loader<CategoryOf> for Loader {
     }
 }
 
-impl async_graphql::dataloader::Loader<BySku> for Loader {
+impl dataloader::Loader<BySku> for Loader {
     type Value = Vec<Price>;
     type Error = Error;
 
@@ -75,25 +46,7 @@ impl async_graphql::dataloader::Loader<BySku> for Loader {
     }
 }
 
-impl async_graphql::dataloader::Loader<AvailableOf> for Loader {
-    type Value = i64;
-    type Error = Error;
-
-    async fn load(&self, keys: &[AvailableOf]) -> Result<HashMap<AvailableOf, i64>, Error> {
-        #[derive(Deserialize)]
-        struct Available {
-            sku: String,
-            available: i64,
-        }
-        let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
-        let sql = "SELECT json_build_object('sku', sku, 'available', sum(on_hand - reserved)::bigint)
-                   FROM read.stock WHERE sku = ANY ($1) GROUP BY sku";
-        let rows: Vec<Available> = self.0.rows(sql, &[&skus]).await?;
-        Ok(rows.into_iter().map(|row| (AvailableOf(row.sku), row.available)).collect())
-    }
-}
-
-impl async_graphql::dataloader::Loader<ProductOfSku> for Loader {
+impl dataloader::Loader<ProductOfSku> for Loader {
     type Value = Product;
     type Error = Error;
 
@@ -109,13 +62,4 @@ impl async_graphql::dataloader::Loader<ProductOfSku> for Loader {
         let rows: Vec<Owned> = self.0.rows(sql, &[&skus]).await?;
         Ok(rows.into_iter().map(|row| (ProductOfSku(row.sku), row.product)).collect())
     }
-}
-
-/// The rows of each key.
-pub(crate) fn grouped<K: Eq + Hash, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {
-    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
-    for row in rows {
-        groups.entry(key(&row)).or_default().push(row);
-    }
-    groups
 }

@@ -3,10 +3,13 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use serde::{Serialize, Serializer};
 
-use super::{Category, Product, Variant};
+use super::types::{Category, Product, Variant};
 use crate::{
-    mutation::{AttributeInput, Carried, Done, Intent, MoneyInput, by_name, inputs, parse, payloads},
-    read::reader,
+    graphql::{
+        input::{AttributeInput, MoneyInput, by_name},
+        mutation::{Carried, Done, Intent, inputs, parse, payloads},
+    },
+    reader::reader,
 };
 
 /// A variant to be sold.

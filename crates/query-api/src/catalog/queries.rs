@@ -6,11 +6,14 @@ use async_graphql::{
 };
 use uuid::Uuid;
 
-use super::{Category, Product};
+use super::types::{Category, Product};
 use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, viewer},
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::viewer,
+    },
+    reader::{plain, reader},
 };
 
 /// Which products.

@@ -9,11 +9,17 @@ use daybook_domain::order::moves::Phase;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AsOf, Order, OrderPhase, by_id, folded};
+use super::{
+    history::{AsOf, folded},
+    types::{Order, OrderPhase},
+};
 use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, staff_only, viewer},
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::{staff_only, viewer},
+    },
+    reader::{plain, reader},
 };
 
 /// Orders, newest first: their time and id.
@@ -187,4 +193,16 @@ async fn select(
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))
+}
+
+/// An order by its id, if the viewer may see it.
+pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
+    let order: Option<Order> =
+        reader(context)?.row("SELECT to_json(o) FROM read.orders o WHERE order_id = $1", &[&id]).await?;
+    match order {
+        Some(order) if !order.may_be_seen_by(viewer(context)?) => {
+            Err(coded("FORBIDDEN", "the order is somebody else's"))
+        }
+        order => Ok(order),
+    }
 }

@@ -1,5 +1,8 @@
 //! Reading: SQL on the read tables, and waiting until they show what the reader has written.
 
+pub(crate) mod follow;
+pub(crate) mod tail;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +14,8 @@ use daybook_event_store::Daybook;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::{tail::Tail, viewer::coded};
+use self::tail::Tail;
+use crate::graphql::error::coded;
 
 /// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
 pub const PATIENCE: Duration = Duration::from_secs(5);
