@@ -6,7 +6,7 @@ use daybook_event_store::Filter;
 use super::types::{Event, View};
 use crate::{
     graphql::{connection::rows, error::coded, viewer::staff_only},
-    reader::{failed, plain, reader},
+    reader::{Statement, failed, plain, reader},
 };
 
 #[derive(Default)]
@@ -35,10 +35,13 @@ impl BookQuery {
 
     /// How far the read models are.
     async fn views(&self, context: &Context<'_>) -> async_graphql::Result<Vec<View>> {
+        const STATUS: Statement = Statement::new(
+            &[],
+            "SELECT json_build_object('name', name, 'version', version, 'position', position,
+                    'lag', greatest(head - position, 0)) FROM read.view_status ORDER BY name",
+        );
         staff_only(context)?;
-        let sql = "SELECT json_build_object('name', name, 'version', version, 'position', position,
-                          'lag', greatest(head - position, 0)) FROM read.view_status ORDER BY name";
-        reader(context)?.rows(sql, &[]).await
+        reader(context)?.rows(&STATUS, &[]).await
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::types::Cart;
 use crate::{
     graphql::{error::coded, viewer::viewer},
-    reader::reader,
+    reader::{Statement, View, reader},
 };
 
 #[derive(Default)]
@@ -25,8 +25,8 @@ impl CartQuery {
 
 /// A cart by its id, if the viewer may see it.
 pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Cart>> {
-    let cart: Option<Cart> =
-        reader(context)?.row("SELECT to_json(c) FROM read.carts c WHERE cart_id = $1", &[&id]).await?;
+    const BY_ID: Statement = Statement::new(&[View::Cart], "SELECT to_json(c) FROM read.carts c WHERE cart_id = $1");
+    let cart: Option<Cart> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match cart {
         Some(cart) if !viewer(context)?.may_see(cart.customer_id.as_ref()) => {
             Err(coded("FORBIDDEN", "the cart is somebody else's"))

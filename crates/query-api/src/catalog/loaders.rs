@@ -7,17 +7,22 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::types::{BySku, Category, CategoryOf, Price, Product, ProductOfSku, Variant, VariantsOf};
-use crate::loaders::{Loader, grouped};
+use crate::{
+    loaders::{Loader, grouped},
+    reader::{Statement, View},
+};
 
 impl dataloader::Loader<VariantsOf> for Loader {
     type Value = Vec<Variant>;
     type Error = Error;
 
     async fn load(&self, keys: &[VariantsOf]) -> Result<HashMap<VariantsOf, Vec<Variant>>, Error> {
+        const OF_PRODUCTS: Statement = Statement::new(
+            &[View::Product],
+            "SELECT to_json(v) FROM read.product_variants v WHERE product_id = ANY ($1) ORDER BY product_id, ordinal",
+        );
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let sql =
-            "SELECT to_json(v) FROM read.product_variants v WHERE product_id = ANY ($1) ORDER BY product_id, ordinal";
-        let rows: Vec<Variant> = self.0.rows(sql, &[&ids]).await?;
+        let rows: Vec<Variant> = self.0.rows(&OF_PRODUCTS, &[&ids]).await?;
         Ok(grouped(rows, |row| VariantsOf(row.product_id)))
     }
 }
@@ -27,9 +32,10 @@ impl dataloader::Loader<CategoryOf> for Loader {
     type Error = Error;
 
     async fn load(&self, keys: &[CategoryOf]) -> Result<HashMap<CategoryOf, Category>, Error> {
+        const BY_IDS: Statement =
+            Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)");
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let sql = "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)";
-        let rows: Vec<Category> = self.0.rows(sql, &[&ids]).await?;
+        let rows: Vec<Category> = self.0.rows(&BY_IDS, &[&ids]).await?;
         Ok(rows.into_iter().map(|row| (CategoryOf(row.category_id), row)).collect())
     }
 }
@@ -39,9 +45,12 @@ impl dataloader::Loader<BySku> for Loader {
     type Error = Error;
 
     async fn load(&self, keys: &[BySku]) -> Result<HashMap<BySku, Vec<Price>>, Error> {
+        const OF_SKUS: Statement = Statement::new(
+            &[View::Product],
+            "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) ORDER BY sku, channel, currency",
+        );
         let skus: Vec<&str> = keys.iter().map(|key| &*key.0).collect();
-        let sql = "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) ORDER BY sku, channel, currency";
-        let rows: Vec<Price> = self.0.rows(sql, &[&skus]).await?;
+        let rows: Vec<Price> = self.0.rows(&OF_SKUS, &[&skus]).await?;
         Ok(grouped(rows, |row| BySku::prices(&row.sku)))
     }
 }
@@ -51,15 +60,18 @@ impl dataloader::Loader<ProductOfSku> for Loader {
     type Error = Error;
 
     async fn load(&self, keys: &[ProductOfSku]) -> Result<HashMap<ProductOfSku, Product>, Error> {
+        const BY_SKUS: Statement = Statement::new(
+            &[View::Product],
+            "SELECT json_build_object('sku', v.sku, 'product', to_json(p))
+             FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)",
+        );
         #[derive(Deserialize)]
         struct Owned {
             sku: String,
             product: Product,
         }
         let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
-        let sql = "SELECT json_build_object('sku', v.sku, 'product', to_json(p))
-                   FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)";
-        let rows: Vec<Owned> = self.0.rows(sql, &[&skus]).await?;
+        let rows: Vec<Owned> = self.0.rows(&BY_SKUS, &[&skus]).await?;
         Ok(rows.into_iter().map(|row| (ProductOfSku(row.sku), row.product)).collect())
     }
 }

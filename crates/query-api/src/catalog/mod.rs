@@ -3,6 +3,7 @@
 mod loaders;
 mod mutations;
 mod queries;
+mod statements;
 mod types;
 
 pub(crate) use mutations::CatalogMutation;

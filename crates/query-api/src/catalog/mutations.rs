@@ -9,7 +9,7 @@ use crate::{
         input::{AttributeInput, MoneyInput, by_name},
         mutation::{Carried, Done, Intent, inputs, parse, payloads},
     },
-    reader::reader,
+    reader::{Statement, View, reader},
 };
 
 /// A variant to be sold.
@@ -126,17 +126,21 @@ payloads! {
 }
 
 async fn product(context: &Context<'_>, id: &str) -> Done<Option<Product>> {
-    let sql = "SELECT to_json(p) FROM read.products p WHERE product_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+    const BY_ID: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(p) FROM read.products p WHERE product_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 async fn variant(context: &Context<'_>, sku: &str) -> Done<Option<Variant>> {
-    reader(context)?.row("SELECT to_json(v) FROM read.product_variants v WHERE sku = $1", &[&sku]).await
+    const BY_SKU: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
+    reader(context)?.row(&BY_SKU, &[&sku]).await
 }
 
 async fn category(context: &Context<'_>, id: &str) -> Done<Option<Category>> {
-    let sql = "SELECT to_json(c) FROM read.categories c WHERE category_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+    const BY_ID: Statement =
+        Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 use daybook_domain::{Currency, Money, catalog::PriceList, ids::Channel};
 use serde::Deserialize;
@@ -60,7 +60,7 @@ pub(crate) struct Product {
     #[graphql(skip)]
     attributes: BTreeMap<String, String>,
     /// When it was created.
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
     /// When it was last changed.
     updated_at: DateTime<Utc>,
 }
@@ -96,7 +96,7 @@ impl Product {
 #[graphql(complex)]
 pub(crate) struct Variant {
     #[graphql(skip)]
-    product_id: Uuid,
+    pub(super) product_id: Uuid,
     /// Its SKU.
     sku: String,
     /// What tells it from the other variants.
@@ -137,7 +137,7 @@ struct Asked {
 #[graphql(complex)]
 pub(crate) struct Price {
     #[graphql(skip)]
-    sku: String,
+    pub(super) sku: String,
     /// The channel.
     pub(crate) channel: String,
     #[graphql(skip)]
@@ -175,7 +175,7 @@ impl Price {
 #[graphql(complex)]
 pub(crate) struct Category {
     #[graphql(skip)]
-    category_id: Uuid,
+    pub(super) category_id: Uuid,
     #[graphql(skip)]
     parent_id: Option<Uuid>,
     /// What it is called.
@@ -193,6 +193,24 @@ impl Category {
     async fn parent_id(&self) -> Option<ID> {
         self.parent_id.map(ID::from)
     }
+}
+
+/// Which products.
+#[derive(Default, InputObject)]
+pub(crate) struct ProductFilter {
+    /// Those shown in this category.
+    pub(super) category_id: Option<ID>,
+    /// Those of this brand.
+    pub(super) brand: Option<String>,
+}
+
+/// In which order.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum ProductSort {
+    /// By name.
+    Name,
+    /// The newest first.
+    Newest,
 }
 
 fn attributes(all: &BTreeMap<String, String>) -> Vec<Attribute> {

@@ -6,7 +6,7 @@ use daybook_domain::ids::Sku;
 use super::types::{Stock, StockLevel};
 use crate::{
     graphql::{error::coded, viewer::staff_only},
-    reader::{Reader, reader},
+    reader::{Reader, Statement, View, reader},
 };
 
 #[derive(Default)]
@@ -23,7 +23,9 @@ impl InventoryQuery {
 
 /// How much of a SKU there is, by location.
 pub(super) async fn of_sku(reader: &Reader, sku: &Sku) -> async_graphql::Result<Vec<Stock>> {
-    reader.rows("SELECT to_json(s) FROM read.stock s WHERE sku = $1 ORDER BY location", &[&sku.as_str()]).await
+    const OF_SKU: Statement =
+        Statement::new(&[View::Stock], "SELECT to_json(s) FROM read.stock s WHERE sku = $1 ORDER BY location");
+    reader.rows(&OF_SKU, &[&sku.as_str()]).await
 }
 
 /// A SKU that somebody gave.
@@ -33,8 +35,11 @@ pub(super) fn sku(text: &str) -> async_graphql::Result<Sku> {
 
 /// How many of SKUs can be had.
 pub(super) async fn levels(reader: &Reader, skus: &[Sku]) -> async_graphql::Result<Vec<StockLevel>> {
+    const OF_SKUS: Statement = Statement::new(
+        &[View::Stock],
+        "SELECT json_build_object('sku', sku, 'available', sum(on_hand - reserved)::bigint)
+         FROM read.stock WHERE sku = ANY ($1) GROUP BY sku ORDER BY sku",
+    );
     let skus: Vec<&str> = skus.iter().map(Sku::as_str).collect();
-    let sql = "SELECT json_build_object('sku', sku, 'available', sum(on_hand - reserved)::bigint)
-               FROM read.stock WHERE sku = ANY ($1) GROUP BY sku ORDER BY sku";
-    reader.rows(sql, &[&skus]).await
+    reader.rows(&OF_SKUS, &[&skus]).await
 }

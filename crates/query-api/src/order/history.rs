@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::reader::{Reader, failed};
+use crate::reader::{Reader, Statement, View, failed};
 
 /// Until when an order is folded.
 #[derive(Clone, Copy, OneofObject)]
@@ -49,8 +49,11 @@ pub(super) async fn timeline(
     order_id: Uuid,
     version: i32,
 ) -> async_graphql::Result<Vec<TimelineEntry>> {
-    let sql = "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version";
-    reader.rows(sql, &[&order_id, &version]).await
+    const UP_TO: Statement = Statement::new(
+        &[View::Order],
+        "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version",
+    );
+    reader.rows(&UP_TO, &[&order_id, &version]).await
 }
 
 /// An order as it was: the domain's own fold of its timeline, and the version it stands at.

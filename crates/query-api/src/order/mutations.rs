@@ -3,7 +3,10 @@
 use async_graphql::{Context, ID, Object};
 
 use super::{queries::by_id, types::Order};
-use crate::graphql::mutation::{Carried, Done, Intent, MoneyInput, inputs, parse, payloads};
+use crate::graphql::{
+    input::MoneyInput,
+    mutation::{Carried, Done, Intent, inputs, parse, payloads},
+};
 
 inputs! {
     /// Checks a cart out.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{queries::by_id, types::Order};
 use crate::{
     graphql::error::coded,
-    reader::{failed, follow::follow, reader},
+    reader::{Statement, View, failed, follow::follow, reader},
 };
 
 #[derive(Default)]
@@ -22,6 +22,8 @@ impl OrderSubscription {
         context: &Context<'_>,
         id: ID,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Order>>> {
+        const AT_VERSION: Statement =
+            Statement::new(&[View::Order], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1 AND version = $2");
         let id: Uuid = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
         let found = by_id(context, id).await?;
         found.ok_or_else(|| coded("NOT_FOUND", "there is no such order"))?;
@@ -38,8 +40,7 @@ impl OrderSubscription {
                 if let Err(error) = reader.wait_until_passed(event.position).await {
                     return Some(Err(error));
                 }
-                let sql = "SELECT to_json(o) FROM read.orders o WHERE order_id = $1 AND version = $2";
-                reader.row(sql, &[&id, &event.version]).await.transpose()
+                reader.row(&AT_VERSION, &[&id, &event.version]).await.transpose()
             }
         }))
     }

@@ -49,7 +49,7 @@ pub(crate) struct Order {
     #[graphql(skip)]
     currency: Currency,
     #[graphql(skip)]
-    pub(super) phase: Phase,
+    phase: Phase,
     /// When it was placed.
     pub(crate) placed_at: DateTime<Utc>,
     #[graphql(skip)]
@@ -63,7 +63,7 @@ pub(crate) struct Order {
     #[graphql(skip)]
     lines: Vec<OrderLine>,
     /// How much has happened to it.
-    pub(super) version: i32,
+    version: i32,
     /// When it last changed.
     updated_at: DateTime<Utc>,
 }
@@ -171,6 +171,11 @@ impl Order {
 }
 
 impl Order {
+    /// The order at an earlier version. Totals and lines are frozen at placement; what changes is how far the order is.
+    pub(super) fn as_it_was(self, phase: Phase, version: i32) -> Self {
+        Self { phase, version, ..self }
+    }
+
     /// Whether somebody may see it. A guest's order is for whoever knows its id, since nobody can guess it; that of an imported
     /// order derives from its reference and can be guessed, so without a customer it is for staff.
     pub(super) fn may_be_seen_by(&self, viewer: &Viewer) -> bool {
