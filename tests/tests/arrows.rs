@@ -8,15 +8,21 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     ("daybook-domain", &[]),
     ("daybook-event-store", &[]),
-    ("daybook-access", &["daybook-domain"]),
+    ("daybook-edge", &["daybook-domain"]),
+    ("daybook-embedded", &[]),
+    ("daybook-backup", &["daybook-embedded", "daybook-event-store", "daybook-event-stream"]),
     ("daybook-event-stream", &["daybook-event-store"]),
-    ("daybook-command-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
+    ("daybook-bus", &["daybook-domain", "daybook-event-store"]),
+    ("daybook-command-api", &["daybook-edge", "daybook-bus", "daybook-domain"]),
     ("daybook-projectors", &["daybook-domain", "daybook-event-store", "daybook-event-stream"]),
-    ("daybook-query-api", &["daybook-access", "daybook-domain", "daybook-event-store"]),
+    ("daybook-query-api", &["daybook-edge", "daybook-domain", "daybook-event-store"]),
     (
         "daybook",
         &[
-            "daybook-access",
+            "daybook-edge",
+            "daybook-embedded",
+            "daybook-backup",
+            "daybook-bus",
             "daybook-command-api",
             "daybook-domain",
             "daybook-event-store",
@@ -29,14 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The simulation runs the bus and the consumers on contracts of its own.
     (
         "daybook-tests",
-        &[
-            "daybook",
-            "daybook-access",
-            "daybook-command-api",
-            "daybook-domain",
-            "daybook-event-store",
-            "daybook-event-stream",
-        ],
+        &["daybook", "daybook-edge", "daybook-bus", "daybook-domain", "daybook-event-store", "daybook-event-stream"],
     ),
 ];
 

@@ -5,10 +5,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use daybook_event_store::error_chain;
 
 use crate::{
     backup, bench,
-    causes::told,
     config::{Connection, file::File},
     events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
 };
@@ -110,7 +110,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("daybook: {}", told(error));
+    eprintln!("daybook: {}", error_chain(error.as_ref()));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 

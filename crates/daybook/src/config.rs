@@ -2,6 +2,7 @@
 //! of them says is found in the `ready.json` of a running `daybook up`.
 
 pub mod file;
+pub mod limits;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,10 +13,11 @@ use anyhow::Context;
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
 use daybook_event_store::{Daybook, StoreSettings};
-use daybook_event_stream::KafkaSettings;
+use daybook_event_stream::{
+    KafkaSettings,
+    broker::{self, Topic},
+};
 use serde::{Deserialize, Serialize};
-
-use crate::embedded::broker::{self, Topic};
 
 /// The file in the data directory that holds [`Ready`] while `daybook up` is ready.
 pub const READY_FILE: &str = "ready.json";

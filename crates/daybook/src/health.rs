@@ -9,13 +9,13 @@ use std::{
 };
 
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::KafkaSettings;
 use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::{causes::told, serve::Role};
+use crate::serve::Role;
 
 /// How long what is looked at may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -137,7 +137,7 @@ impl Health {
 async fn within(name: &'static str, look: impl Future<Output = anyhow::Result<(bool, String)>>) -> Check {
     let (ok, detail) = match tokio::time::timeout(PATIENCE, look).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => (false, told(&error)),
+        Ok(Err(error)) => (false, error_chain(error.as_ref())),
         Err(_) => (false, format!("no answer in {} s", PATIENCE.as_secs())),
     };
     Check { name, ok, detail }

@@ -6,12 +6,9 @@
 pub mod asyncapi;
 pub mod backup;
 pub mod bench;
-mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod edge;
-pub mod embedded;
 pub mod events;
 mod health;
 pub mod history;

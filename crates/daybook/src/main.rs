@@ -8,6 +8,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // First of all, while this process has one thread: it may have been started to become PostgreSQL.
-    daybook::embedded::supervisor::run_if_asked();
+    daybook_embedded::supervisor::run_if_asked();
     daybook::cli::main()
 }

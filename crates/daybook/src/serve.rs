@@ -6,14 +6,16 @@ use anyhow::Context;
 use axum::{
     Json,
     http::{StatusCode, Uri},
-    response::IntoResponse,
     routing::get,
 };
 use clap::ValueEnum;
-use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{
-    Bus, BusSettings, Clock,
-    http::{CommandApi, Storefront},
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::{CommandApi, Storefront};
+use daybook_edge::{
+    problem::Problem,
+    rates::RateLimits,
+    server::{self, EdgeLimits},
+    tokens::Keys,
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
@@ -22,11 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     asyncapi,
-    config::{self, Topics},
-    edge::{self, EdgeLimits, problem},
+    config::{self, Topics, limits::Flags},
     health::Health,
     telemetry,
 };
+
+/// What somebody is told who asks a path by a method that it does not know.
+const ALLOWED: &str = "the header Allow lists those that it knows";
 
 /// A part of the engine that can run in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -70,7 +74,7 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
-    limits: edge::Flags,
+    limits: Flags,
 }
 
 /// What a process of the engine is made of.
@@ -121,8 +125,8 @@ impl Default for Limits {
     }
 }
 
-impl From<&edge::Flags> for Limits {
-    fn from(flags: &edge::Flags) -> Self {
+impl From<&Flags> for Limits {
+    fn from(flags: &Flags) -> Self {
         Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams(), patience: flags.patience() }
     }
 }
@@ -245,26 +249,21 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             now: Arc::new(move || clock.now()),
         }));
     }
-    let router = router.fallback(not_found).method_not_allowed_fallback(async || no_such_method());
+    let router = router.fallback(not_found).method_not_allowed_fallback(async || Problem::method_not_allowed(ALLOWED));
     let mut limits = settings.limits.edge;
-    limits.connections = edge::make_room(limits.connections);
+    limits.connections = server::make_room(limits.connections);
     let shutdown = stop.clone();
     tasks.spawn(async move {
-        edge::serve(listener, router, limits, shutdown).await;
+        server::serve(listener, router, limits, shutdown).await;
         Ok(())
     });
     Ok(Running { address, book, stop, tasks })
 }
 
 /// What is not served here.
-async fn not_found(uri: Uri) -> impl IntoResponse {
+async fn not_found(uri: Uri) -> Problem {
     let detail = format!("{} is no address of this server", uri.path());
-    problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here", &detail)
-}
-
-fn no_such_method() -> impl IntoResponse {
-    let title = "The path knows no such method";
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, "the header Allow lists those that it knows")
+    Problem::new(StatusCode::NOT_FOUND, "There is nothing here", "not_found", &detail)
 }
 
 impl Running {

@@ -4,9 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use chrono::TimeDelta;
-use daybook_access::{Keys, TokenError};
-use daybook_command_api::Clock;
+use daybook_bus::Clock;
 use daybook_domain::{Actor, Role, ids::CustomerId};
+use daybook_edge::tokens::{Keys, TokenError};
 
 /// The flags of `daybook token`.
 #[derive(Debug, Clone, clap::Args)]

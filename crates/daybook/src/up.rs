@@ -12,28 +12,27 @@ use std::{
 use anyhow::Context;
 use chrono::TimeDelta;
 use clap::ValueEnum;
-use daybook_access::Keys;
-use daybook_command_api::Clock;
+use daybook_backup::{self as backup, Archive, Source};
+use daybook_bus::Clock;
 use daybook_domain::Actor;
-use daybook_event_stream::KafkaSettings;
+use daybook_edge::tokens::Keys;
+use daybook_embedded::{
+    data_directory::{self, RESTORING},
+    postgres::{Postgres, PostgresSettings},
+};
+use daybook_event_store::error_chain;
+use daybook_event_stream::{
+    KafkaSettings,
+    broker::{Broker, RETAINED_BYTES_PER_PARTITION},
+};
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use crate::{
-    backup::{self, Archive, Source},
-    causes::told,
-    config::{self, READY_FILE, Ready, Topics},
-    demo, edge,
-    embedded::{
-        broker::{Broker, RETAINED_BYTES_PER_PARTITION},
-        postgres::{Postgres, PostgresSettings},
-    },
-    restore::RESTORING,
+    config::{self, READY_FILE, Ready, Topics, limits},
+    demo,
     serve::{self, Role, Settings},
 };
-
-/// The file in the data directory that is locked by whoever uses it.
-pub(crate) const LOCK_FILE: &str = "up.lock";
 
 /// For how long the printed token holds.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
@@ -65,7 +64,7 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
-    limits: edge::Flags,
+    limits: limits::Flags,
 }
 
 /// The servers that this process has started itself.
@@ -84,7 +83,7 @@ struct Servers {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
     let ready_file = args.data.join(READY_FILE);
-    let _own = own(&args.data)?;
+    let _own = data_directory::lock(&args.data)?;
     if ready_file.exists() {
         // Left by a process that was killed: it is not ready any more.
         fs::remove_file(&ready_file)?;
@@ -134,22 +133,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     stopped?;
     unready?;
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Takes the data directory for this process, for as long as the file is held.
-pub(crate) fn own(data: &Path) -> anyhow::Result<fs::File> {
-    let lock = data.join(LOCK_FILE);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
-    let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            anyhow::bail!("{} is in use by another `daybook up`", data.display())
-        }
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
-        }
-    }
 }
 
 impl Servers {
@@ -209,7 +192,7 @@ impl Servers {
             match made.await {
                 Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
                 Err(error) => tracing::error!(
-                    error = told(&error),
+                    error = error_chain(error.as_ref()),
                     "there is no base back-up yet: make one with `daybook backup`"
                 ),
             }

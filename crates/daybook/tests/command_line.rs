@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command as Process};
 
-use daybook_command_api::{Bus, BusSettings, Clock, Submission, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};

@@ -1,6 +1,8 @@
 //! Opening the book, and what can go wrong with it.
 
 use std::{
+    error::Error,
+    iter::successors,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -75,7 +77,7 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{}: {}", db.code().code(), db.message()),
         None => {
-            let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+            let causes = successors(Some(error as &dyn Error), |error| (*error).source());
             causes.map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
                 "" => cause,
                 // Some errors say their cause themselves.
@@ -84,6 +86,24 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
             })
         }
     }
+}
+
+/// What an error says with its causes, each of them once: most errors of the house say their cause themselves.
+#[must_use]
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut said = String::new();
+    for cause in successors(Some(error), |error| (*error).source()) {
+        // PostgreSQL's own display is only "db error"; `chain` says that and all behind it.
+        let database = cause.downcast_ref::<tokio_postgres::Error>();
+        let text = database.map_or_else(|| cause.to_string(), chain);
+        if !said.contains(&text) {
+            said = if said.is_empty() { text } else { format!("{said}: {text}") };
+        }
+        if database.is_some() {
+            break;
+        }
+    }
+    said
 }
 
 /// How long a transaction may stand still before PostgreSQL gives it up. A process that is put to sleep in the middle of one

@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use daybook_access::{Keys, rates::RateLimits};
+use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
 pub use graphql::{

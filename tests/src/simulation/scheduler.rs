@@ -18,7 +18,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_command_api::bus::Host;
+use daybook_bus::Host;
 use futures::{FutureExt, future::Map};
 use tokio::sync::oneshot;
 

@@ -17,20 +17,23 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use daybook_access::{
-    Keys,
-    rates::{ClientAddress, RateLimits, Rates},
-};
+use daybook_bus::{Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
+use daybook_edge::{
+    problem::Problem,
+    rates::{ClientAddress, RateLimits, Rates},
+    tokens::Keys,
+};
 use uuid::Uuid;
 
-pub use problem::{Problem, ProblemCode};
 pub use storefront::Storefront;
 
-use crate::{Bus, Submission, clock::new_id, openapi};
+use crate::openapi;
 
 /// The header that carries the identity of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What each path knows.
+const METHODS: &str = "a command is sent by POST, a document is read by GET";
 
 /// What the routes share.
 #[derive(Clone)]
@@ -66,7 +69,7 @@ impl CommandApi {
         Router::new()
             .route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
     }
 }
@@ -91,13 +94,13 @@ async fn submit(
     api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
-    let receipt = api.bus.execute(submission).await?;
+    let receipt = api.bus.execute(submission).await.map_err(|error| problem::not_accepted(&error))?;
     Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
 }
 
 fn authorise(name: &str, actor: &Actor) -> Result<(), Problem> {
-    let roles = Command::roles(name).ok_or_else(|| Problem::unknown_command(name))?;
-    if roles.contains(&actor.role()) { Ok(()) } else { Err(Problem::forbidden(name, actor.role(), roles)) }
+    let roles = Command::roles(name).ok_or_else(|| problem::unknown_command(name))?;
+    if roles.contains(&actor.role()) { Ok(()) } else { Err(problem::forbidden(name, actor.role(), roles)) }
 }
 
 /// The identity that the caller gave the command, or a new one for a caller who will not ask twice.
@@ -106,7 +109,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
         None => Ok(new_id()),
         Some(value) => {
             let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-            parsed.ok_or_else(Problem::malformed_key)
+            parsed.ok_or_else(problem::malformed_key)
         }
     }
 }

@@ -5,8 +5,9 @@ use daybook_domain::{
     Command, Role,
     ids::{Channel, LocationId},
 };
+use daybook_edge::problem::Problem;
 
-use super::Problem;
+use super::problem::not_served;
 
 /// A setting of the shop. By default the storefront serves the channel `web`, from any location.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Storefront {
             return Ok(());
         }
         let served = self.channels.iter().map(Channel::as_str).collect();
-        Err(Problem::not_served("channel", channel.as_str(), served, "/channel".to_owned()))
+        Err(not_served("channel", channel.as_str(), served, "/channel".to_owned()))
     }
 
     fn check_locations(&self, named: &[LocationId]) -> Result<(), Problem> {
@@ -48,7 +49,7 @@ impl Storefront {
             None => Ok(()),
             Some((index, location)) => {
                 let served = served.iter().map(LocationId::as_str).collect();
-                Err(Problem::not_served("location", location.as_str(), served, format!("/locations/{index}")))
+                Err(not_served("location", location.as_str(), served, format!("/locations/{index}")))
             }
         }
     }

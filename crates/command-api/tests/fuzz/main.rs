@@ -10,9 +10,10 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::Keys;
-use daybook_command_api::{Bus, BusSettings, Clock, Submission, clock::new_id, http::CommandApi};
+use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
+use daybook_command_api::http::CommandApi;
 use daybook_domain::{Actor, Command, ids::CustomerId};
+use daybook_edge::tokens::Keys;
 use daybook_event_store::{Daybook, StoreSettings};
 use http_body_util::BodyExt;
 use proptest::{

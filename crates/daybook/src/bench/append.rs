@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_command_api::{Bus, BusSettings, Clock, Submission, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
 use daybook_domain::{Actor, catalog::command::CreateProduct, ids::ProductId};
 
 use super::{

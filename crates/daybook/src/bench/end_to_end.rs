@@ -4,8 +4,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use daybook_command_api::{Bus, BusSettings, Clock, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, clock::new_id};
 use daybook_domain::ids::CartId;
+use daybook_event_stream::broker::Broker;
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinSet,
@@ -21,10 +22,7 @@ use super::{
     shop,
     stage::Stage,
 };
-use crate::{
-    embedded::broker::Broker,
-    serve::{self, Role, Running},
-};
+use crate::serve::{self, Role, Running};
 
 const PRODUCTS: usize = 1_000;
 /// What takes an order from its command to its row.

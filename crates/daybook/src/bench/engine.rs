@@ -1,8 +1,8 @@
 //! The engine of a measurement: the topics of `daybook up`, on a database of the measurement's own, and limits that do not
 //! measure themselves.
 
-use daybook_access::rates::RateLimits;
 use daybook_command_api::http::Storefront;
+use daybook_edge::rates::RateLimits;
 use daybook_event_stream::KafkaSettings;
 
 use super::{http::keys, stage::Stage};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use daybook_command_api::clock::new_id;
+use daybook_bus::clock::new_id;
 use tokio::sync::Mutex;
 
 use super::{ceiling, http::Server, load::Call, load::drive, report::Report, shop, stage::Stage};

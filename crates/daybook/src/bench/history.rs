@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use daybook_command_api::clock::new_id;
+use daybook_bus::clock::new_id;
 use daybook_domain::{
     Currency, Event, Money, Quantity, StreamName,
     cart::event::{CartCheckedOut, CartOpened, LineAdded},

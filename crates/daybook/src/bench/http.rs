@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use daybook_access::Keys;
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
+use daybook_edge::{
+    server::{self, EdgeLimits},
+    tokens::Keys,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
@@ -14,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{load::Call, shop::admin, stage::Stage};
-use crate::edge::{self, EdgeLimits};
 
 /// The secret of the bench; nobody else can reach its server.
 const SECRET: [u8; 32] = [0x5a; 32];
@@ -40,7 +43,7 @@ impl Server {
         let address = listener.local_addr()?;
         // All callers come from one address.
         let limits = EdgeLimits { connections_per_address: CALLERS, ..EdgeLimits::default() };
-        tokio::spawn(edge::serve(listener, router, limits, CancellationToken::new()));
+        tokio::spawn(server::serve(listener, router, limits, CancellationToken::new()));
         Ok(Self { address, bus, token })
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_command_api::clock::new_id;
+use daybook_bus::clock::new_id;
 use tokio::sync::Mutex;
 
 use super::{ceiling, http::Server, load::drive, report::Report, shop, stage::Stage};

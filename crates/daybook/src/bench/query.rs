@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook_command_api::{Bus, BusSettings, Clock};
+use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_projectors::{rebuild, views};
 use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use daybook_event_stream::{Relay, RelaySettings, relay};
+use daybook_event_stream::{Relay, RelaySettings, broker::Broker, relay};
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
@@ -19,7 +19,7 @@ use super::{
     report::{Ceiling, Report, per_second},
     stage::Stage,
 };
-use crate::{config::Topics, embedded::broker::Broker};
+use crate::config::Topics;
 
 /// How often it is looked how far the relay is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daybook_command_api::{Bus, CommandError, Submission, clock::new_id};
+use daybook_bus::{Bus, CommandError, Submission, clock::new_id};
 use daybook_domain::{
     Actor, Command, Currency, Money, Quantity,
     cart::command::{AddLines, NewLine, OpenCart},

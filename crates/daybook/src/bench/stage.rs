@@ -1,11 +1,10 @@
 //! Where a measurement takes place: a database of its own, on a private durable PostgreSQL or on one that is given.
 
 use anyhow::Context;
+use daybook_embedded::postgres::{Postgres, PostgresSettings};
 use daybook_event_store::{Daybook, StoreSettings};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
-
-use crate::embedded::postgres::{Postgres, PostgresSettings};
 
 /// A PostgreSQL with an empty book.
 pub(super) struct Stage {

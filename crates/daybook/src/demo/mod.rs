@@ -2,7 +2,7 @@
 //! the bus like all others; each has an id of its own, so that a second start adds nothing.
 
 use anyhow::Context;
-use daybook_command_api::{Bus, BusSettings, Clock, Submission};
+use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::Daybook;
 use serde::Deserialize;

@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use daybook_command_api::{Bus, BusSettings, Clock, CommandError, Submission, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, CommandError, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use flate2::read::MultiGzDecoder;
 use futures::{StreamExt, stream::FuturesUnordered};

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use daybook_command_api::Bus;
+use daybook_bus::Bus;
 use daybook_domain::order::command::ImportOrder;
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use daybook_command_api::{Bus, CommandError, Submission, clock::new_id};
+use daybook_bus::{Bus, CommandError, Submission, clock::new_id};
 use daybook_domain::{
     Actor, Money,
     catalog::command::{CreateCategory, CreateProduct, NewVariant, SetPrice},

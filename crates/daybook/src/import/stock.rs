@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use daybook_command_api::{Bus, CommandError, Submission};
+use daybook_bus::{Bus, CommandError, Submission};
 use daybook_domain::{Actor, inventory::command::ReceiveStock};
 use serde::Deserialize;
 use serde_json::{Value, json};

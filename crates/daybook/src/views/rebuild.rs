@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::ensure;
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::Topology;
 use daybook_projectors::{rebuild, view::ViewSpec, views};
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{causes::told, progress};
+use crate::progress;
 
 /// How often it is said how far a rebuild is, where there is no terminal.
 const EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ async fn ended(running: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<usiz
     match ended? {
         Ok(()) => Ok(0),
         Err(error) => {
-            eprintln!("{}", told(&error));
+            eprintln!("{}", error_chain(error.as_ref()));
             Ok(1)
         }
     }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use daybook::{
-    embedded::broker::{Broker, FETCH_WAIT, Topic},
-    verify::{self, Verdict},
-};
-use daybook_command_api::{Bus, BusSettings, Clock, Submission};
+use daybook::verify::{self, Verdict};
+use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology};
+use daybook_event_stream::{
+    KafkaSettings, Relay, RelaySettings, Topology,
+    broker::{Broker, FETCH_WAIT, Topic},
+};
 use daybook_projectors::{registry, runner};
 use daybook_test_postgres::TestDatabase;
 use serde_json::json;

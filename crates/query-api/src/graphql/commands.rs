@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_graphql::Error;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::{Keys, rates::ClientAddress};
 use daybook_domain::Actor;
+use daybook_edge::{rates::ClientAddress, tokens::Keys};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},

@@ -6,7 +6,7 @@ use async_graphql::{
     Data, Executor, Request, Response, ServerError,
     parser::types::{DocumentOperations, OperationType},
 };
-use daybook_access::rates::{Rates, TooOften};
+use daybook_edge::rates::{Rates, TooOften};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},

@@ -1,8 +1,8 @@
 //! Who is looking.
 
 use async_graphql::Context;
-use daybook_access::rates::ClientAddress;
 use daybook_domain::{Actor, ids::CustomerId};
+use daybook_edge::rates::ClientAddress;
 
 use crate::graphql::error::coded;
 

@@ -12,7 +12,7 @@ use axum::{
     },
     routing::get,
 };
-use daybook_access::{Keys, rates::Rates};
+use daybook_edge::{rates::Rates, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 

@@ -16,11 +16,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use daybook_access::{
-    Keys, TokenError,
-    rates::{ClientAddress, Rates, TooOften},
-};
 use daybook_domain::Actor;
+use daybook_edge::{
+    rates::{ClientAddress, Rates, TooOften},
+    tokens::{Keys, TokenError},
+};
 use serde_json::json;
 
 pub use self::websocket::SocketLimits;

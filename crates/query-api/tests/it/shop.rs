@@ -8,9 +8,10 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
 use daybook_domain::{Actor, Slice, ids::CustomerId};
+use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
 use daybook_projectors::{rebuild, runner::Projection, topology, views};

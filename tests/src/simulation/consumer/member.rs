@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_command_api::bus::Host;
+use daybook_bus::Host;
 use daybook_event_store::{Head, RecordedEvent};
 use daybook_event_stream::{
     Topology,

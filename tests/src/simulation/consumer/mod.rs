@@ -15,7 +15,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use daybook_command_api::bus::Host;
+use daybook_bus::Host;
 use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{
     SliceTopic, Topology,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_command_api::bus::Host;
+use daybook_bus::Host;
 use daybook_event_stream::{
     consumer::{
         ConsumerError,
