@@ -257,12 +257,12 @@ impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
 async fn submit(bus: Bus, command: Command, record: Value, there: &[&str]) -> anyhow::Result<Fate> {
     match bus.execute_patiently(Submission::new(command, new_id(), Actor::Admin("import".to_owned()))).await {
         Ok(_) => Ok(Fate::Imported),
-        Err(CommandError::Refused(refusal)) => {
+        Err(CommandError::Refused { refusal, .. }) => {
             let code = refusal.code();
-            if there.contains(&code.as_str()) {
+            if there.contains(&code) {
                 return Ok(Fate::AlreadyThere);
             }
-            Ok(Fate::Rejected(Rejection { record, code, reason: refusal.to_string() }))
+            Ok(Fate::Rejected(Rejection { record, code: code.to_owned(), reason: refusal.to_string() }))
         }
         Err(error) => Err(error.into()),
     }
