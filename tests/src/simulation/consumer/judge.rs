@@ -19,6 +19,8 @@ pub(super) struct End {
     pub(super) held_up: Option<Result<(), String>>,
     /// How many messages did not fit into an inbox.
     pub(super) dropped: u64,
+    /// How often a partition was taken for stalled, where nothing went wrong.
+    pub(super) calm_stalled: Option<u64>,
     /// How often a consumer has subscribed.
     pub(super) subscribed: u64,
 }
@@ -31,6 +33,10 @@ pub(super) fn judge(tables: &mut Tables, topology: &Topology, end: &End, told: T
     let mut held_up = Check::new("a consumer that cannot commit holds up no other consumer");
     if let Some(others) = &end.held_up {
         held_up.holds(others.is_ok(), || others.clone().err().unwrap_or_default());
+    }
+    let mut stalled = Check::new("a partition is taken for stalled only where something went wrong");
+    if let Some(times) = end.calm_stalled {
+        stalled.holds(times == 0, || format!("{times} times"));
     }
     let mut commits = counted(
         "after every commit the view is a fold of the book up to the checkpoint, and no further",
@@ -64,6 +70,7 @@ pub(super) fn judge(tables: &mut Tables, topology: &Topology, end: &End, told: T
     let checks = vec![
         ends,
         held_up,
+        stalled,
         commits,
         counted("what cannot be processed is parked, and what comes after it in its stream", tables.parkings),
         counted("a process that has lost a partition cannot commit", tables.fenced),

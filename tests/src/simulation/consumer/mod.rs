@@ -74,6 +74,7 @@ struct World {
     lives: Vec<Group>,
     last_life: u32,
     dropped: Arc<AtomicU64>,
+    stalled: Arc<AtomicU64>,
     subscribed: Arc<AtomicU64>,
 }
 
@@ -103,6 +104,7 @@ pub fn run(seed: u64, tells: bool) -> Verdict {
         lives: Vec::new(),
         last_life: MEMBERS,
         dropped: Arc::default(),
+        stalled: Arc::default(),
         subscribed: Arc::default(),
     };
     let ended = scheduler.run(WORLD, world.story()).and_then(|end| {
@@ -160,8 +162,10 @@ impl World {
         for life in &self.lives {
             self.place.scheduler().kill(*life);
         }
-        let [dropped, subscribed] = [&self.dropped, &self.subscribed].map(|count| count.load(Ordering::Relaxed));
-        End { caught_up, held_up, dropped, subscribed }
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let (dropped, stalled, subscribed) = (count(&self.dropped), count(&self.stalled), count(&self.subscribed));
+        let calm_stalled = self.plan.is_calm().then_some(stalled);
+        End { caught_up, held_up, dropped, calm_stalled, subscribed }
     }
 
     /// All there is was published: every consumer but one has to come to the end of the book.
@@ -170,6 +174,7 @@ impl World {
             self.look_at_ends();
             self.publish();
             self.place.sleep(Duration::from_millis(100)).await;
+            self.plan.notes_late = 0;
             if self.behind(but).is_empty() {
                 return Ok(());
             }
@@ -232,6 +237,10 @@ impl World {
                 }
             }
             self.published.insert(partition.clone(), last);
+            // The relay notes after the acknowledgement what it has published, which consumers may have received by then.
+            if self.random.percent(self.plan.notes_late) {
+                continue;
+            }
             let ever = tables.published.get(&partition).map_or(0, |published| published.last).max(last);
             tables.published.insert(partition, Published { last: ever, log_end: last });
         }
@@ -348,8 +357,9 @@ impl World {
             };
             drop(place.spawn(attendance.attend()));
         }
-        let (logs, group, dropped) = (self.logs.clone(), self.group.clone(), Arc::clone(&self.dropped));
-        let member = Member { nr: member, place: place.clone(), server, logs, group, feed, random, dropped };
+        let (logs, group) = (self.logs.clone(), self.group.clone());
+        let (dropped, stalled) = (Arc::clone(&self.dropped), Arc::clone(&self.stalled));
+        let member = Member { nr: member, place: place.clone(), server, logs, group, feed, random, dropped, stalled };
         drop(place.spawn(member.receive()));
     }
 }

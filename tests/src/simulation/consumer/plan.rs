@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) events: u64,
     /// Of a hundred rounds of the world, how many bring trouble.
     pub(super) trouble: u64,
+    /// Of a hundred times that something was published, how often the relay notes it only at the next time.
+    pub(super) notes_late: u64,
     /// Of a hundred events, how many are poisoned.
     pub(super) poison: u64,
     /// Of a hundred subscriptions, how many end soon and come again.
@@ -34,6 +36,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether nothing goes wrong.
+    pub(super) fn is_calm(&self) -> bool {
+        self.weather == Weather::default() && self.trouble == 0
+    }
+
     pub(super) fn of(random: &mut Random) -> Self {
         let some = |random: &mut Random, high| usize::try_from(random.between(1, high)).unwrap_or(1);
         let consumers = consumers(random);
@@ -51,6 +58,7 @@ impl Plan {
             },
             events: random.between(5, 40),
             trouble: if random.percent(20) { 0 } else { random.between(5, 60) },
+            notes_late: if random.percent(50) { 0 } else { random.between(10, 60) },
             poison: if random.percent(70) { 0 } else { random.between(1, 20) },
             comes_and_goes: if random.percent(60) { 0 } else { random.between(10, 70) },
             consumers,

@@ -51,6 +51,8 @@ pub(super) struct Member {
     pub(super) random: Random,
     /// How many messages did not fit into an inbox.
     pub(super) dropped: Arc<AtomicU64>,
+    /// How often a partition was taken for stalled.
+    pub(super) stalled: Arc<AtomicU64>,
 }
 
 impl Member {
@@ -90,6 +92,7 @@ impl Member {
                 Either::Right((Either::Left((Ok(()), _)), _)) => {}
                 Either::Right((Either::Left((Err(_), _)), _)) => return "it was taken for dead".to_owned(),
                 Either::Right((Either::Right((partition, _)), _)) => {
+                    self.stalled.fetch_add(1, Ordering::Relaxed);
                     return format!("nothing comes from {partition:?}");
                 }
             }
