@@ -81,6 +81,7 @@ impl Member {
             // News of the assignment comes when it comes; until then others may have what this one takes for its own.
             let late = if self.any(4) == 0 { 8_000_000 } else { 2_000 };
             let (late, place) = (Duration::from_micros(self.any(late)), self.place.clone());
+            let stalled = Arc::clone(&self.stalled);
             let news = async {
                 let changed = assigned.changed().await;
                 place.sleep(late).await;
@@ -92,7 +93,7 @@ impl Member {
                 Either::Right((Either::Left((Ok(()), _)), _)) => {}
                 Either::Right((Either::Left((Err(_), _)), _)) => return "it was taken for dead".to_owned(),
                 Either::Right((Either::Right((partition, _)), _)) => {
-                    self.stalled.fetch_add(1, Ordering::Relaxed);
+                    stalled.fetch_add(1, Ordering::Relaxed);
                     return format!("nothing comes from {partition:?}");
                 }
             }
