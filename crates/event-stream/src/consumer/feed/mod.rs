@@ -195,24 +195,28 @@ impl Feed {
         self.0.assignment.send_replace(state.assignment);
     }
 
-    /// Hands a message over to all subscribers of its partition.
-    pub fn hand_over(&self, topic: &str, nr: i32, message: &ReceivedMessage) {
+    /// Hands a message over to all subscribers of its partition. Returns into how many inboxes it does not fit.
+    pub fn hand_over(&self, topic: &str, nr: i32, message: &ReceivedMessage) -> usize {
         let mut state = self.lock();
         let State { topics, subscribers, .. } = &mut *state;
         let Some(source) = topics.get_mut(topic).and_then(|partitions| partitions.get_mut(&nr)) else {
-            // Received for an assignment that is over. Whoever has the partition next begins at its checkpoints.
-            return tracing::debug!(topic, partition = nr, message.offset, "a message of a partition that is not ours");
+            // Received for an assignment that is over. The next owner of the partition begins at the checkpoints.
+            tracing::debug!(topic, partition = nr, message.offset, "a message of a partition that is not ours");
+            return 0;
         };
         if let Ok(received) = &message.content {
             source.received = source.received.max(received.event.position);
         }
+        let mut dropped = 0;
         for Reader { subscriber, inbox, queue } in &source.readers {
             if !inbox.offer(*queue, message)
-                && let Some(subscriber) = subscribers.get(subscriber)
+                && let Some(Subscriber { name, .. }) = subscribers.get(subscriber)
             {
-                metrics::counter!("daybook_consumer_dropped_total", "consumer" => subscriber.name.clone()).increment(1);
+                dropped += 1;
+                metrics::counter!("daybook_consumer_dropped_total", "consumer" => name.clone()).increment(1);
             }
         }
+        dropped
     }
 
     /// The partitions in which all subscribers have gone on since the last call, and the offset of the last message that all have
