@@ -6,7 +6,10 @@ use daybook_command_api::http::Storefront;
 use daybook_edge::rates::RateLimits;
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
-use crate::serve::{self, Limits, Role, Settings};
+use crate::{
+    role::Role,
+    serve::{self, Limits, Settings},
+};
 
 /// Measures.
 ///

@@ -15,7 +15,7 @@ use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::serve::Role;
+use crate::role::Role;
 
 /// How long what is looked at may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);

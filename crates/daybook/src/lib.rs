@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 mod health;
+pub mod role;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;

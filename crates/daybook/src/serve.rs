@@ -27,24 +27,12 @@ use crate::{
     asyncapi,
     config::{self, limits::Flags},
     health::Health,
+    role::Role,
     telemetry,
 };
 
 /// What somebody is told who asks a path by a method that it does not know.
 const ALLOWED: &str = "the header Allow lists those that it knows";
-
-/// A part of the engine that can run in a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Role {
-    /// Takes commands.
-    CommandApi,
-    /// Answers queries.
-    QueryApi,
-    /// Publishes the book to Kafka; one leads, others stand by.
-    Relay,
-    /// Fills the read models.
-    Projectors,
-}
 
 /// The flags of `daybook serve`.
 #[derive(Debug, Clone, clap::Args)]

@@ -32,7 +32,8 @@ use tokio::task::JoinHandle;
 use crate::{
     config::{self, limits},
     demo,
-    serve::{self, Role, Settings},
+    role::Role,
+    serve::{self, Settings},
 };
 
 /// For how long the printed token holds.

@@ -15,6 +15,7 @@ mod keeper;
 mod orphans;
 mod privileges;
 mod server;
+mod shutdown;
 
 pub use error::PostgresError;
 

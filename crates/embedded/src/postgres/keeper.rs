@@ -17,7 +17,8 @@ use tokio::sync::oneshot;
 use super::{
     PostgresSettings,
     error::PostgresError,
-    server::{Server, Wanted, exited, released, shut_down},
+    server::{Server, Wanted, released},
+    shutdown::{exited, shut_down},
 };
 
 /// How often the server is looked at.

@@ -17,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{error::PostgresError, server::SHUTDOWN};
+use super::{error::PostgresError, shutdown::SHUTDOWN};
 
 /// Ends every process that still uses the cluster, then removes a `postmaster.pid` that nobody stands behind.
 pub(super) fn clear(cluster: &Path) -> Result<(), PostgresError> {

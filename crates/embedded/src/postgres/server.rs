@@ -9,11 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-
 use super::{
     PostgresSettings,
     binaries::{Binaries, Search},
@@ -21,19 +16,12 @@ use super::{
     directory::{DataDirectory, give, private_directory},
     error::PostgresError,
     orphans, privileges,
+    shutdown::{exited, shut_down},
 };
 use crate::supervisor::Supervisor;
 
 /// How often a child is looked at while something is expected of it soon.
 const SOON: Duration = Duration::from_millis(5);
-
-/// What a server that is to stop is asked, and how long it may take: cleanly, which writes everything to the disk, at once, and
-/// without asking.
-pub(super) const SHUTDOWN: [(Signal, Duration); 3] = [
-    (Signal::SIGINT, Duration::from_secs(60)),
-    (Signal::SIGQUIT, Duration::from_secs(10)),
-    (Signal::SIGKILL, Duration::from_secs(10)),
-];
 
 /// How many ports are tried when somebody else takes the one that was free a moment ago.
 const PORTS_TRIED: u32 = 3;
@@ -240,32 +228,4 @@ impl Server {
             .spawn()
             .map_err(PostgresError::io(doing()))
     }
-}
-
-/// How the child ended, if it did.
-pub(super) fn exited(child: &mut Child) -> Result<Option<ExitStatus>, PostgresError> {
-    child.try_wait().map_err(PostgresError::io("look after PostgreSQL"))
-}
-
-/// Stops a child, with less and less courtesy.
-pub(super) fn shut_down(child: &mut Child) -> Result<(), PostgresError> {
-    for (signal, patience) in SHUTDOWN {
-        if exited(child)?.is_some() {
-            return Ok(());
-        }
-        let process = i32::try_from(child.id()).map_err(std::io::Error::other);
-        let process = process.map_err(PostgresError::io("name the process of PostgreSQL"))?;
-        // It is our child and not yet waited for, so the number is still its own.
-        kill(Pid::from_raw(process), signal)
-            .map_err(|errno| PostgresError::io(format!("send {signal} to PostgreSQL"))(errno.into()))?;
-        let asked = Instant::now();
-        while asked.elapsed() < patience {
-            if exited(child)?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(SOON);
-        }
-        tracing::warn!(%signal, "PostgreSQL did not stop within {patience:?}");
-    }
-    Err(PostgresError::io("stop PostgreSQL")(std::io::Error::other("it outlived SIGKILL")))
 }
