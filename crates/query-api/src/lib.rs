@@ -4,28 +4,16 @@
 //! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
 //! limits, subscriptions. What does not: rules, and writing anything.
 
-mod batches;
 mod book;
 mod cart;
 mod catalog;
-mod commands;
-mod connection;
-mod cost;
-mod finishing;
+mod graphql;
 mod http;
 mod inventory;
-mod mutation;
+mod loaders;
 mod order;
-mod position;
-mod read;
+mod reader;
 mod sales;
-mod scalars;
-mod schema;
-mod shape;
-mod streams;
-mod tail;
-mod user_error;
-mod viewer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,10 +22,12 @@ use chrono::{DateTime, Utc};
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
+pub use graphql::{
+    schema::{admin_sdl, storefront_sdl},
+    stream_limits::StreamLimits,
+};
 pub use http::SocketLimits;
-pub use read::PATIENCE;
-pub use schema::{admin_sdl, storefront_sdl};
-pub use streams::StreamLimits;
+pub use reader::PATIENCE;
 
 /// What the query API is made of.
 #[derive(Clone)]

@@ -32,7 +32,7 @@ pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report
         let taken: i64 = client
             .query_one(
                 "SELECT count(*) FROM events WHERE split_part(stream_id, '-', 1) = ANY ($1)",
-                &[&view.slice.stream_prefixes()],
+                &[&view.stream_prefixes()],
             )
             .await?
             .try_get(0)?;

@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "cart",
-    slice: Slice::Cart,
+    slices: &[Slice::Cart],
     tables: &["carts"],
     revision: 1,
     ddl: "CREATE TABLE carts (

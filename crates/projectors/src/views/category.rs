@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "category",
-    slice: Slice::Catalog,
+    slices: &[Slice::Catalog],
     tables: &["categories"],
     revision: 1,
     ddl: "CREATE TABLE categories (category_id uuid PRIMARY KEY, parent_id uuid, name text NOT NULL, position bigint NOT NULL);

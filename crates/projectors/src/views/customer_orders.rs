@@ -20,7 +20,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "customer_orders",
-    slice: Slice::Order,
+    slices: &[Slice::Order],
     tables: &["customer_orders"],
     revision: 1,
     ddl: "CREATE TABLE customer_orders (

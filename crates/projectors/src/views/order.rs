@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "order",
-    slice: Slice::Order,
+    slices: &[Slice::Order],
     tables: &["orders", "order_timeline"],
     revision: 1,
     ddl: "CREATE TABLE orders (

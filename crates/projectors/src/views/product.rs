@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "product",
-    slice: Slice::Catalog,
+    slices: &[Slice::Catalog],
     tables: &["products", "product_variants", "sku_prices"],
     revision: 1,
     ddl: "CREATE TABLE products (

@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "sales_by_day",
-    slice: Slice::Order,
+    slices: &[Slice::Order],
     tables: &["sales_by_day", "sales_orders"],
     revision: 1,
     ddl: "CREATE TABLE sales_by_day (

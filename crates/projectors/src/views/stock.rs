@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "stock",
-    slice: Slice::Inventory,
+    slices: &[Slice::Inventory],
     tables: &["stock", "reservations"],
     revision: 1,
     ddl: "CREATE TABLE stock (

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",
-    slice: Slice::Order,
+    slices: &[Slice::Order],
     tables: &["product_sales", "product_sales_orders"],
     revision: 1,
     ddl: "CREATE TABLE product_sales (

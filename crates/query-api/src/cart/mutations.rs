@@ -4,8 +4,8 @@ use async_graphql::{Context, ID, InputObject, Object};
 use daybook_domain::Actor;
 use serde::Serialize;
 
-use super::{Cart, by_id};
-use crate::{
+use super::{queries::by_id, types::Cart};
+use crate::graphql::{
     mutation::{Carried, Done, Intent, inputs, parse, payloads},
     viewer::viewer,
 };

@@ -3,10 +3,13 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use serde::{Serialize, Serializer};
 
-use super::{Category, Product, Variant};
+use super::types::{Category, Product, Variant};
 use crate::{
-    mutation::{AttributeInput, Carried, Done, Intent, MoneyInput, by_name, inputs, parse, payloads},
-    read::reader,
+    graphql::{
+        input::{AttributeInput, MoneyInput, by_name},
+        mutation::{Carried, Done, Intent, inputs, parse, payloads},
+    },
+    reader::{Statement, View, reader},
 };
 
 /// A variant to be sold.
@@ -123,17 +126,21 @@ payloads! {
 }
 
 async fn product(context: &Context<'_>, id: &str) -> Done<Option<Product>> {
-    let sql = "SELECT to_json(p) FROM read.products p WHERE product_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+    const BY_ID: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(p) FROM read.products p WHERE product_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 async fn variant(context: &Context<'_>, sku: &str) -> Done<Option<Variant>> {
-    reader(context)?.row("SELECT to_json(v) FROM read.product_variants v WHERE sku = $1", &[&sku]).await
+    const BY_SKU: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
+    reader(context)?.row(&BY_SKU, &[&sku]).await
 }
 
 async fn category(context: &Context<'_>, id: &str) -> Done<Option<Category>> {
-    let sql = "SELECT to_json(c) FROM read.categories c WHERE category_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+    const BY_ID: Statement =
+        Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 #[derive(Default)]

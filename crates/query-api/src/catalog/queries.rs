@@ -1,35 +1,23 @@
 //! Queries of the catalog. Customers see what is published; staff see everything.
 
 use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject,
+    Context, ID, Object, SimpleObject,
     connection::{Connection, EmptyFields},
 };
 use uuid::Uuid;
 
-use super::{Category, Product};
-use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, viewer},
+use super::{
+    statements,
+    types::{Category, Product, ProductFilter, ProductSort},
 };
-
-/// Which products.
-#[derive(Default, InputObject)]
-pub(crate) struct ProductFilter {
-    /// Those shown in this category.
-    category_id: Option<ID>,
-    /// Those of this brand.
-    brand: Option<String>,
-}
-
-/// In which order.
-#[derive(Clone, Copy, PartialEq, Eq, Enum)]
-pub(crate) enum ProductSort {
-    /// By name.
-    Name,
-    /// The newest first.
-    Newest,
-}
+use crate::{
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::viewer,
+    },
+    reader::{plain, reader},
+};
 
 /// How many products have a value.
 #[derive(SimpleObject, serde::Deserialize)]
@@ -59,10 +47,6 @@ pub(crate) struct SearchResult {
 /// A cursor of products: what they are sorted by, and the id.
 type Products = Connection<Cursor<(String, Uuid)>, Product, EmptyFields, EmptyFields>;
 
-/// Which rows a viewer sees: `$1` says whether they are staff, `$2` and `$3` are the filter.
-const VISIBLE: &str = "($1 OR p.status = 'published') AND ($2::uuid IS NULL OR p.category_ids @> ARRAY[$2])
-                       AND ($3::text IS NULL OR p.brand = $3)";
-
 /// What the tree of categories costs, as often as fields are asked of its nodes: it has no pages.
 const CATEGORIES_COST: usize = 500;
 
@@ -79,19 +63,15 @@ impl CatalogQuery {
         slug: Option<String>,
         sku: Option<String>,
     ) -> async_graphql::Result<Option<Product>> {
-        let (condition, text) = match (&id, &slug, &sku) {
+        let (statement, text) = match (&id, &slug, &sku) {
             (Some(id), None, None) if id.parse::<Uuid>().is_err() => return Ok(None),
-            (Some(id), None, None) => ("p.product_id = $2::text::uuid", id.as_str()),
-            (None, Some(slug), None) => ("p.slug = $2", slug.as_str()),
-            (None, None, Some(sku)) => {
-                ("p.product_id = (SELECT v.product_id FROM read.product_variants v WHERE v.sku = $2)", sku.as_str())
-            }
+            (Some(id), None, None) => (&statements::BY_ID, id.as_str()),
+            (None, Some(slug), None) => (&statements::BY_SLUG, slug.as_str()),
+            (None, None, Some(sku)) => (&statements::BY_SKU, sku.as_str()),
             _ => return Err(coded("BAD_INPUT", "a product is asked for by id, by slug or by sku")),
         };
         plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
-        let sql =
-            format!("SELECT to_json(p) FROM read.products p WHERE ($1 OR p.status = 'published') AND {condition}");
-        reader(context)?.row(&sql, &[&viewer(context)?.is_staff(), &text]).await
+        reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text]).await
     }
 
     /// Products.
@@ -112,19 +92,11 @@ impl CatalogQuery {
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
-        let (key, order) = match sort {
-            ProductSort::Name => ("(p.name, p.product_id) > ($4::text, $5::uuid)", "p.name, p.product_id"),
-            ProductSort::Newest => (
-                "(p.created_at, p.product_id) < ($4::text::timestamptz, $5::uuid)",
-                "p.created_at DESC, p.product_id DESC",
-            ),
-        };
-        let sql = format!(
-            "SELECT to_json(p) FROM read.products p WHERE {VISIBLE} AND ($4::text IS NULL OR {key})
-             ORDER BY {order} LIMIT $6"
-        );
         let rows: Vec<Product> = reader(context)?
-            .rows(&sql, &[&staff, &category, &filter.brand, &after_key, &after_id, &page.limit()])
+            .rows(
+                statements::page(sort, &filter),
+                &[&staff, &category, &filter.brand, &after_key, &after_id, &page.limit()],
+            )
             .await?;
         Ok(page.connection(rows, |product| {
             let key = match sort {
@@ -150,33 +122,25 @@ impl CatalogQuery {
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
-        let matching = format!("{VISIBLE} AND p.search @@ plainto_tsquery('simple', $4)");
         let reader = reader(context)?;
-        let sql = format!(
-            "SELECT to_json(p) FROM read.products p WHERE {matching}
-             AND ($5::text IS NULL OR (p.name, p.product_id) > ($5::text, $6::uuid)) ORDER BY p.name, p.product_id LIMIT $7"
-        );
         let rows: Vec<Product> = reader
-            .rows(&sql, &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()])
+            .rows(
+                &statements::MATCHING,
+                &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()],
+            )
             .await?;
         let products = page.connection(rows, |product| (product.name.clone(), product.product_id));
         if !context.look_ahead().field("facets").exists() {
             return Ok(SearchResult { products, facets: Facets { brands: Vec::new() } });
         }
-        let facets = format!(
-            "SELECT json_build_object('value', p.brand, 'count', count(*)) FROM read.products p
-             WHERE {matching} AND p.brand IS NOT NULL GROUP BY p.brand ORDER BY count(*) DESC, p.brand LIMIT 20"
-        );
-        let brands = reader.rows(&facets, &[&staff, &category, &filter.brand, &query]).await?;
+        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, &[&staff, &category, &filter.brand, &query]).await?;
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
     /// The tree of categories, every node with its parent; at most 10,000.
     #[graphql(complexity = "CATEGORIES_COST * child_complexity")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
-        reader(context)?
-            .rows("SELECT to_json(c) FROM read.categories c ORDER BY name, category_id LIMIT 10000", &[])
-            .await
+        reader(context)?.rows(&statements::CATEGORIES, &[]).await
     }
 }
 

@@ -19,11 +19,11 @@ use futures::StreamExt;
 use super::{Rejection, address, text};
 use crate::{
     QuerySettings,
-    book::follow,
-    read::is_bad_value,
-    streams::{Room, Streams},
-    tail::Tail,
-    viewer::Viewer,
+    graphql::{
+        stream_limits::{Room, Streams},
+        viewer::Viewer,
+    },
+    reader::{follow::follow, is_bad_value, tail::Tail},
 };
 
 /// The most events of one answer.

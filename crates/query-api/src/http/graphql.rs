@@ -19,9 +19,10 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Rejection, address, graphiql, text};
-use crate::{
-    streams::{Room, runs},
-    viewer::{Viewer, code},
+use crate::graphql::{
+    error::code,
+    stream_limits::{Room, runs},
+    viewer::Viewer,
 };
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";

@@ -1,6 +1,5 @@
 //! HTTP: GraphQL over GET, POST, WebSocket and SSE, and the book as NDJSON.
 
-mod documents;
 mod events;
 mod graphiql;
 mod graphql;
@@ -24,16 +23,17 @@ use daybook_edge::{
 };
 use serde_json::json;
 
-use self::documents::Documents;
 pub use self::websocket::SocketLimits;
 use crate::{
     QuerySettings,
-    batches::Loading,
-    read::Reader,
-    schema::{Admin, Storefront, build},
-    streams::{Streams, TooMany},
-    tail::Tail,
-    viewer::Viewer,
+    graphql::{
+        batches::Loading,
+        documents::Documents,
+        schema::{Admin, Storefront, build},
+        stream_limits::{Streams, TooMany},
+        viewer::Viewer,
+    },
+    reader::{Reader, tail::Tail},
 };
 
 /// The largest request, in bytes.

@@ -28,7 +28,7 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::{Endpoint, MAX_BODY, Rejection, address, text};
-use crate::viewer::coded;
+use crate::graphql::error::coded;
 
 /// How much is read at once. A socket holds as much memory for as long as it lives, and mostly it waits.
 const READ_BUFFER: usize = 4 << 10;

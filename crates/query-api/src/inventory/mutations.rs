@@ -3,10 +3,10 @@
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
-use super::{Stock, of_sku};
+use super::{queries::of_sku, types::Stock};
 use crate::{
-    mutation::{Carried, Done, Intent, inputs, payloads},
-    read::reader,
+    graphql::mutation::{Carried, Done, Intent, inputs, payloads},
+    reader::reader,
 };
 
 inputs! {
@@ -83,7 +83,7 @@ payloads! {
 }
 
 async fn changed(context: &Context<'_>, sku: &str) -> Done<Option<Vec<Stock>>> {
-    of_sku(reader(context)?, &super::sku(sku)?).await.map(Some)
+    of_sku(reader(context)?, &super::queries::sku(sku)?).await.map(Some)
 }
 
 #[derive(Default)]

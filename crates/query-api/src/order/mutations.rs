@@ -2,8 +2,11 @@
 
 use async_graphql::{Context, ID, Object};
 
-use super::{Order, by_id};
-use crate::mutation::{Carried, Done, Intent, MoneyInput, inputs, parse, payloads};
+use super::{queries::by_id, types::Order};
+use crate::graphql::{
+    input::MoneyInput,
+    mutation::{Carried, Done, Intent, inputs, parse, payloads},
+};
 
 inputs! {
     /// Checks a cart out.

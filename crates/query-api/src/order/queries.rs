@@ -9,11 +9,17 @@ use daybook_domain::order::moves::Phase;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AsOf, Order, OrderPhase, by_id, folded};
+use super::{
+    history::{AsOf, folded},
+    types::{Order, OrderPhase},
+};
 use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, staff_only, viewer},
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::{staff_only, viewer},
+    },
+    reader::{Statement, View, plain, reader},
 };
 
 /// Orders, newest first: their time and id.
@@ -70,8 +76,7 @@ impl OrderQuery {
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
         let (state, version) = folded(reader(context)?, id, as_of).await?;
-        // Totals and lines are frozen at placement; what changes is how far the order is.
-        Ok(state.0.map(|record| Order { phase: record.phase, version, ..order }))
+        Ok(state.0.map(|record| order.as_it_was(record.phase, version)))
     }
 
     /// The customer who is looking; nobody for guests.
@@ -154,6 +159,41 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
+/// Orders that a condition lets through, the newest first. The bounds of time and the place of the cursor always stand in it, at
+/// infinity when they are not given: so an index on the place is read from there, whatever is asked for.
+macro_rules! newest_first {
+    ($condition:literal) => {
+        Statement::new(
+            &[View::Order],
+            concat!(
+                "SELECT to_json(o) FROM read.orders o WHERE ",
+                $condition,
+                " AND placed_at >= coalesce($3::timestamptz, '-infinity') AND placed_at < coalesce($4::timestamptz, 'infinity')
+                  AND (placed_at, order_id) < (coalesce($6::timestamptz, 'infinity'),
+                                               coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                  ORDER BY placed_at DESC, order_id DESC LIMIT $8"
+            ),
+        )
+    };
+}
+
+/// The statement that a filter takes: one for each index that finds its orders, with whatever else it has as a condition.
+fn statement(filter: &OrderFilter) -> &'static Statement {
+    const ALL: Statement = newest_first!("$1::text IS NULL AND $2::text IS NULL AND $5::text IS NULL");
+    const IN_PHASE: Statement = newest_first!("phase = $1 AND $2::text IS NULL AND $5::text IS NULL");
+    const OF_CUSTOMER: Statement =
+        newest_first!("customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
+    const IMPORTED: Statement = newest_first!(
+        "external_ref = $5 AND ($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)"
+    );
+    match filter {
+        OrderFilter { external_ref: Some(_), .. } => &IMPORTED,
+        OrderFilter { customer_id: Some(_), .. } => &OF_CUSTOMER,
+        OrderFilter { phase: Some(_), .. } => &IN_PHASE,
+        _ => &ALL,
+    }
+}
+
 async fn select(
     context: &Context<'_>,
     filter: &OrderFilter,
@@ -165,15 +205,9 @@ async fn select(
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
-    let sql = "SELECT to_json(o) FROM read.orders o
-               WHERE ($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)
-                 AND ($3::timestamptz IS NULL OR placed_at >= $3) AND ($4::timestamptz IS NULL OR placed_at < $4)
-                 AND ($5::text IS NULL OR external_ref = $5)
-                 AND ($6::timestamptz IS NULL OR (placed_at, order_id) < ($6, $7::uuid))
-               ORDER BY placed_at DESC, order_id DESC LIMIT $8";
     let rows: Vec<Order> = reader(context)?
         .rows(
-            sql,
+            statement(filter),
             &[
                 &phase,
                 &filter.customer_id,
@@ -187,4 +221,16 @@ async fn select(
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))
+}
+
+/// An order by its id, if the viewer may see it.
+pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
+    const BY_ID: Statement = Statement::new(&[View::Order], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
+    let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
+    match order {
+        Some(order) if !order.may_be_seen_by(viewer(context)?) => {
+            Err(coded("FORBIDDEN", "the order is somebody else's"))
+        }
+        order => Ok(order),
+    }
 }

@@ -275,7 +275,9 @@ async fn show(book: Daybook, still: Arc<Mutex<()>>) {
         done = last.position;
         let mut client = book.pool().get().await.expect("the database answers");
         for view in views::ALL {
-            let own = |event: &&RecordedEvent| Slice::of_stream(&event.stream_id) == Some(view.slice);
+            let own = |event: &&RecordedEvent| {
+                Slice::of_stream(&event.stream_id).is_some_and(|slice| view.slices.contains(&slice))
+            };
             let own: Vec<_> = events.iter().filter(own).cloned().collect();
             let transaction = client.transaction().await.expect("a transaction begins");
             Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");

@@ -10,7 +10,7 @@ use async_graphql::{
 use hashlink::LruCache;
 use sha2::{Digest, Sha256};
 
-use crate::viewer::with_code;
+use crate::graphql::error::with_code;
 
 /// How many documents are kept.
 const MAX_DOCUMENTS: usize = 1_000;
@@ -26,7 +26,7 @@ struct Document {
 }
 
 /// The documents that were used last.
-pub(super) struct Documents(Mutex<Kept>);
+pub(crate) struct Documents(Mutex<Kept>);
 
 struct Kept {
     documents: LruCache<Hash, Arc<Document>>,
@@ -34,12 +34,12 @@ struct Kept {
 }
 
 impl Documents {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Kept { documents: LruCache::new(MAX_DOCUMENTS), bytes: 0 }))
     }
 
     /// Gives a request its parsed document; also its text, when it came as a hash only.
-    pub(super) fn prepare(&self, request: &mut Request) -> Result<(), ServerError> {
+    pub(crate) fn prepare(&self, request: &mut Request) -> Result<(), ServerError> {
         let named = named(request)?;
         let document = if request.query.is_empty() {
             let hash = named.ok_or_else(|| refused("BAD_REQUEST", "the query is missing"))?;

@@ -12,7 +12,7 @@ use async_graphql::{
     parser::types::ExecutableDocument,
 };
 
-use crate::{cost, shape};
+use crate::graphql::{cost, normalize};
 
 /// Finishes requests.
 pub(crate) struct Finishing;
@@ -89,7 +89,7 @@ impl Extension for OfRequest {
     ) -> Response {
         let mut response = next.run(context, operation_name).await;
         if let Some(document) = self.document() {
-            shape::complete(&document, operation_name, &context.schema_env.registry, &mut response);
+            normalize::complete(&document, operation_name, &context.schema_env.registry, &mut response);
         }
         response
     }

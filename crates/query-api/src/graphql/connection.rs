@@ -8,7 +8,7 @@ use async_graphql::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::viewer::coded;
+use crate::graphql::error::coded;
 
 /// The most rows of a page.
 const MAX_PAGE: i32 = 100;

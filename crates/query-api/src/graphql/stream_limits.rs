@@ -13,7 +13,7 @@ use futures::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::viewer::{Viewer, with_code};
+use crate::graphql::{error::with_code, viewer::Viewer};
 
 /// The code of what is asked too often.
 pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";

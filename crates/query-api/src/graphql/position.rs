@@ -8,7 +8,7 @@ use async_graphql::{
     registry::{Deprecation, MetaInputValue, MetaType, MetaTypeId, Registry},
 };
 
-use crate::{read::reader, scalars::Long};
+use crate::{graphql::scalars::Long, reader::reader};
 
 pub(crate) const ARGUMENT: &str = "minPosition";
 const DESCRIPTION: &str = "The position that the answer must show, such as a `consistencyToken`: the query waits for it, and fails with \

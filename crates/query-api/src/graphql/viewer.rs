@@ -1,8 +1,10 @@
 //! Who is looking.
 
-use async_graphql::{Context, Error, ErrorExtensions, ServerError, Value};
+use async_graphql::Context;
 use daybook_domain::{Actor, ids::CustomerId};
 use daybook_edge::rates::ClientAddress;
+
+use crate::graphql::error::coded;
 
 /// Who is looking, and with which token they came.
 #[derive(Debug, Clone)]
@@ -27,25 +29,6 @@ impl Viewer {
 /// Who is looking.
 pub(crate) fn viewer<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Viewer> {
     context.data::<Viewer>()
-}
-
-/// An error with a stable code.
-pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
-    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
-}
-
-/// The code of an error of ours.
-pub(crate) fn code(error: &Error) -> Option<&str> {
-    match error.extensions.as_ref()?.get("code")? {
-        Value::String(code) => Some(code),
-        _ => None,
-    }
-}
-
-/// An error of the library, with a stable code.
-pub(crate) fn with_code(mut error: ServerError, code: &str) -> ServerError {
-    error.extensions.get_or_insert_default().set("code", code);
-    error
 }
 
 /// Only staff may see this.

@@ -1,5 +1,9 @@
 //! Reading: SQL on the read tables, and waiting until they show what the reader has written.
 
+pub(crate) mod follow;
+mod statement;
+pub(crate) mod tail;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +15,9 @@ use daybook_event_store::Daybook;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{Json, ToSql};
 
-use crate::{tail::Tail, viewer::coded};
+pub(crate) use self::statement::{Statement, View};
+use self::tail::Tail;
+use crate::graphql::error::coded;
 
 /// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,24 +28,6 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(8),
     Duration::from_millis(15),
     Duration::from_millis(30),
-];
-
-/// Which view each read table belongs to.
-const TABLES: [(&str, &str); 14] = [
-    ("carts", "cart"),
-    ("categories", "category"),
-    ("customer_orders", "customer_orders"),
-    ("orders", "order"),
-    ("order_timeline", "order"),
-    ("products", "product"),
-    ("product_variants", "product"),
-    ("sku_prices", "product"),
-    ("sales_by_day", "sales_by_day"),
-    ("sales_orders", "sales_by_day"),
-    ("stock", "stock"),
-    ("reservations", "stock"),
-    ("product_sales", "top_products"),
-    ("product_sales_orders", "top_products"),
 ];
 
 /// Reads the read tables.
@@ -60,7 +48,7 @@ struct Written {
     /// The position of its last event; 0 when it has written nothing.
     position: i64,
     /// The views that are known to have passed that.
-    passed_by: BTreeSet<&'static str>,
+    passed_by: BTreeSet<View>,
 }
 
 /// Parameters of a statement.
@@ -90,14 +78,14 @@ impl Reader {
         }
     }
 
-    /// Waits until the views that a statement reads show what this operation has written.
-    async fn catch_up(&self, sql: &str) -> Result<(), Error> {
+    /// Waits until these views show what this operation has written.
+    async fn catch_up(&self, views: &[View]) -> Result<(), Error> {
         let (position, awaited) = {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             if written.position == 0 {
                 return Ok(());
             }
-            let awaited: Vec<_> = views(sql).filter(|view| !written.passed_by.contains(view)).collect();
+            let awaited: Vec<View> = views.iter().filter(|view| !written.passed_by.contains(view)).copied().collect();
             (written.position, awaited)
         };
         if awaited.is_empty() {
@@ -111,31 +99,35 @@ impl Reader {
         Ok(())
     }
 
-    /// The rows of a statement that selects one JSON column.
+    /// The rows of a statement.
     pub(crate) async fn rows<T: DeserializeOwned>(
         &self,
-        sql: &str,
+        statement: &Statement,
         parameters: Parameters<'_>,
     ) -> Result<Vec<T>, Error> {
-        self.catch_up(sql).await?;
-        self.select(sql, parameters).await
+        self.catch_up(statement.views()).await?;
+        self.select(statement, parameters).await
     }
 
-    async fn select<T: DeserializeOwned>(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<T>, Error> {
+    async fn select<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<T>, Error> {
         let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
-        let statement = client.prepare_cached(sql).await.map_err(|error| failed(&error))?;
+        let statement = client.prepare_cached(statement.sql()).await.map_err(|error| failed(&error))?;
         let rows = client.query(&statement, parameters).await.map_err(|error| failed(&error))?;
         let rows = rows.iter().map(|row| row.try_get(0).map(|Json(row)| row));
         rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
     }
 
-    /// The first row of a statement that selects one JSON column.
+    /// The first row of a statement.
     pub(crate) async fn row<T: DeserializeOwned>(
         &self,
-        sql: &str,
+        statement: &Statement,
         parameters: Parameters<'_>,
     ) -> Result<Option<T>, Error> {
-        Ok(self.rows(sql, parameters).await?.into_iter().next())
+        Ok(self.rows(statement, parameters).await?.into_iter().next())
     }
 
     /// Waits until every view shows a position that a reader asks to see. One that the book does not have is refused.
@@ -153,13 +145,17 @@ impl Reader {
     }
 
     /// Waits until these views, or all, have passed a position.
-    async fn wait(&self, position: i64, views: Option<&[&str]>) -> Result<(), Error> {
-        const BEHIND: &str = "SELECT to_json(name) FROM read.view_status
-                              WHERE position < $1 AND ($2::text[] IS NULL OR name = ANY ($2)) LIMIT 1";
+    async fn wait(&self, position: i64, views: Option<&[View]>) -> Result<(), Error> {
+        const BEHIND: Statement = Statement::new(
+            &[],
+            "SELECT to_json(name) FROM read.view_status
+             WHERE position < $1 AND ($2::text[] IS NULL OR name = ANY ($2)) LIMIT 1",
+        );
+        let views: Option<Vec<&str>> = views.map(|views| views.iter().map(|view| view.name()).collect());
         let begin = Instant::now();
         let mut pauses = PAUSES.into_iter();
         loop {
-            let behind: Vec<String> = self.select(BEHIND, &[&position, &views]).await?;
+            let behind: Vec<String> = self.select(&BEHIND, &[&position, &views]).await?;
             let Some(view) = behind.first() else { return Ok(()) };
             if begin.elapsed() > self.patience {
                 let message = format!("the view {view} has not passed position {position} yet; try again");
@@ -168,16 +164,6 @@ impl Reader {
             tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(50))).await;
         }
     }
-}
-
-/// The views whose tables a statement reads.
-fn views(sql: &str) -> impl Iterator<Item = &'static str> + '_ {
-    let tables = sql.split("read.").skip(1).map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        &rest[..end]
-    });
-    let of = |table: &str| TABLES.iter().find(|(name, _)| *name == table).map(|(_, view)| *view);
-    tables.filter_map(of)
 }
 
 /// What broke inside is for the log, not for the reader. What the database could not take as a value came from the reader.
@@ -204,29 +190,5 @@ pub(crate) fn plain(name: &str, text: Option<&str>) -> Result<(), Error> {
     match text {
         Some(text) if text.contains('\0') => Err(coded("BAD_INPUT", format!("{name} must not contain NUL"))),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{TABLES, views};
-
-    #[test]
-    fn the_views_of_a_statement_are_those_of_its_tables() {
-        let of = |sql| views(sql).collect::<BTreeSet<_>>();
-        assert_eq!(of("SELECT to_json(c) FROM read.carts c WHERE cart_id = $1"), ["cart"].into());
-        let joined = "SELECT 1 FROM read.product_variants v LEFT JOIN read.products p USING (product_id), read.stock";
-        assert_eq!(of(joined), ["product", "stock"].into());
-        assert_eq!(of("SELECT position FROM head"), BTreeSet::new());
-    }
-
-    #[test]
-    fn every_read_table_is_known_to_belong_to_its_view() {
-        let known: BTreeSet<_> = TABLES.into_iter().collect();
-        let all = daybook_projectors::views::ALL.iter();
-        let there = all.flat_map(|view| view.tables.iter().map(|table| (*table, view.name))).collect();
-        assert_eq!(known, there);
     }
 }

@@ -5,7 +5,7 @@ mod surcharge;
 
 use async_graphql::{ServerError, ServerResult, ValidationResult, Value, parser::types::ExecutableDocument, value};
 
-use crate::viewer::with_code;
+use crate::graphql::error::with_code;
 
 /// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
 pub(crate) const MAX_DEPTH: usize = 15;

@@ -2,7 +2,7 @@
 
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 
-use crate::position;
+use crate::graphql::position;
 
 /// What it costs to wait for a position.
 const POSITION: usize = 20;

@@ -16,10 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    streams::RATE_LIMITED,
-    viewer::{Viewer, coded},
-};
+use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
 
 /// For how long the token of a guest holds that is made for one mutation.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);

@@ -9,7 +9,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, Selection, SelectionSet},
 };
 
-use crate::viewer::with_code;
+use crate::graphql::error::with_code;
 
 /// The most selections that a document may come to, those of its fragments by themselves among them.
 const MAX_SELECTIONS: usize = 20_000;

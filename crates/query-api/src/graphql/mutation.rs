@@ -1,19 +1,22 @@
 //! Mutations: intents, each one command. What is the same in all of them: the key, the sending, and the payload.
 
-use std::{collections::BTreeMap, future::Future};
+use std::future::Future;
 
-use async_graphql::{Context, CustomDirective, Directive, InputObject, extensions::ResolveFut};
-use serde::{Serialize, Serializer};
+use async_graphql::{Context, CustomDirective, Directive, extensions::ResolveFut};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    commands::{Commands, Receipt},
-    read::reader,
-    scalars::Long,
-    schema::NewId,
-    user_error::UserError,
-    viewer::{coded, viewer},
+    graphql::{
+        commands::{Commands, Receipt},
+        environment::NewId,
+        error::coded,
+        scalars::Long,
+        user_error::UserError,
+        viewer::viewer,
+    },
+    reader::reader,
 };
 
 /// What a step of a mutation returns.
@@ -64,7 +67,7 @@ macro_rules! inputs {
                 idempotency_key: Option<uuid::Uuid>,
             }
 
-            impl crate::mutation::Input for $name {
+            impl crate::graphql::mutation::Input for $name {
                 fn idempotency_key(&self) -> Option<uuid::Uuid> {
                     self.idempotency_key
                 }
@@ -97,23 +100,23 @@ macro_rules! payloads {
                 /// The thing as it is after the mutation.
                 $field: Option<$type>,
                 /// What was wrong; nothing when it was done.
-                user_errors: Vec<crate::user_error::UserError>,
+                user_errors: Vec<crate::graphql::user_error::UserError>,
                 /// Send it as `X-Min-Position`, or give it as `minPosition`, to read what was written.
-                consistency_token: Option<crate::scalars::Long>,
+                consistency_token: Option<crate::graphql::scalars::Long>,
             }
 
-            impl crate::mutation::Payload for $name {
+            impl crate::graphql::mutation::Payload for $name {
                 type Subject = $type;
                 const SUBJECT: &'static str = stringify!($field);
 
-                async fn find(context: &async_graphql::Context<'_>, id: &str) -> crate::mutation::Done<Option<$type>> {
+                async fn find(context: &async_graphql::Context<'_>, id: &str) -> crate::graphql::mutation::Done<Option<$type>> {
                     $find(context, id).await
                 }
 
                 fn new(
                     $field: Option<$type>,
-                    user_errors: Vec<crate::user_error::UserError>,
-                    consistency_token: Option<crate::scalars::Long>,
+                    user_errors: Vec<crate::graphql::user_error::UserError>,
+                    consistency_token: Option<crate::graphql::scalars::Long>,
                 ) -> Self {
                     Self { $field, user_errors, consistency_token }
                 }
@@ -207,36 +210,4 @@ fn key(context: &Context<'_>, in_input: Option<Uuid>) -> Done<Uuid> {
 /// The id that a command was accepted with.
 pub(crate) fn parse(id: &str) -> Done<Uuid> {
     id.parse().map_err(|_| coded("BAD_INPUT", format!("`{id}` is not an id")))
-}
-
-/// An amount of money.
-#[derive(Debug, Clone, InputObject, Serialize)]
-pub(crate) struct MoneyInput {
-    /// The amount in minor units.
-    minor_units: Long,
-    /// The ISO 4217 code.
-    currency: String,
-}
-
-/// A name and a text.
-#[derive(Debug, Clone, InputObject)]
-pub(crate) struct AttributeInput {
-    /// The name.
-    name: String,
-    /// The text.
-    value: String,
-}
-
-/// Writes attributes by name, as commands have them. A name that comes twice is an error, and not a loss.
-pub(crate) fn by_name<'a, S: Serializer>(
-    attributes: impl IntoIterator<Item = &'a Vec<AttributeInput>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut map = BTreeMap::new();
-    for AttributeInput { name, value } in attributes.into_iter().flatten() {
-        if map.insert(name, value).is_some() {
-            return Err(serde::ser::Error::custom(format!("`{name}` is given twice")));
-        }
-    }
-    map.serialize(serializer)
 }

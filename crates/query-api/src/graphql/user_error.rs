@@ -3,7 +3,7 @@
 use async_graphql::{Interface, SimpleObject};
 use serde_json::Value;
 
-use crate::{commands::Problem, scalars::MoneyObject};
+use crate::graphql::{commands::Problem, scalars::MoneyObject};
 
 /// Declares the kinds of user error: the three fields of all of them, and their own.
 macro_rules! user_errors {

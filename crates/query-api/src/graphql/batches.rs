@@ -23,7 +23,7 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
-use crate::{catalog::Loader, cost::MAX_COMPLEXITY, read::Reader};
+use crate::{graphql::cost::MAX_COMPLEXITY, loaders::Loader, reader::Reader};
 
 /// An executor that gives each operation a reader and loaders of its own, and runs their batches: what was loaded for one
 /// operation is not kept for another, and what one has written is not waited for by another.

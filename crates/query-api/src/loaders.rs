@@ -1,0 +1,17 @@
+//! Loaders: whatever many rows ask for is fetched in one statement. What is loaded, and by which key, is in the slices.
+
+use std::{collections::HashMap, hash::Hash};
+
+use crate::reader::Reader;
+
+/// Loads rows by their keys, for one operation.
+pub(crate) struct Loader(pub(crate) Reader);
+
+/// The rows of each key.
+pub(crate) fn grouped<K: Eq + Hash, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {
+    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
+    for row in rows {
+        groups.entry(key(&row)).or_default().push(row);
+    }
+    groups
+}
