@@ -14,7 +14,7 @@ use daybook_command_api::http::{CommandApi, Storefront};
 use daybook_edge::{
     problem::Problem,
     rates::RateLimits,
-    server::{self, EdgeLimits},
+    server::{self, ConnectionLimits},
     tokens::Keys,
 };
 use daybook_event_store::{Daybook, StoreSettings};
@@ -31,8 +31,8 @@ use crate::{
     telemetry,
 };
 
-/// What somebody is told who asks a path by a method that it does not know.
-const ALLOWED: &str = "the header Allow lists those that it knows";
+/// The detail of an answer to a method that a path does not support.
+const ALLOWED: &str = "the header Allow lists the methods of this path";
 
 /// The flags of `daybook serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -93,8 +93,8 @@ pub struct Settings {
 /// What clients may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Of connections.
-    pub edge: EdgeLimits,
+    /// The limits of connections.
+    pub connections: ConnectionLimits,
     /// How often they may ask.
     pub rates: RateLimits,
     /// How many subscriptions they may have.
@@ -106,7 +106,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            edge: EdgeLimits::default(),
+            connections: ConnectionLimits::default(),
             rates: RateLimits::default(),
             streams: daybook_query_api::StreamLimits::default(),
             patience: daybook_query_api::PATIENCE,
@@ -116,7 +116,12 @@ impl Default for Limits {
 
 impl From<&Flags> for Limits {
     fn from(flags: &Flags) -> Self {
-        Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams(), patience: flags.patience() }
+        Self {
+            connections: flags.connections(),
+            rates: flags.rates(),
+            streams: flags.streams(),
+            patience: flags.patience(),
+        }
     }
 }
 
@@ -228,8 +233,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         }));
     }
     let router = router.fallback(not_found).method_not_allowed_fallback(async || Problem::method_not_allowed(ALLOWED));
-    let mut limits = settings.limits.edge;
-    limits.connections = server::make_room(limits.connections);
+    let mut limits = settings.limits.connections;
+    limits.connections = server::raise_file_limit(limits.connections);
     let shutdown = stop.clone();
     tasks.spawn(async move {
         server::serve(listener, router, limits, shutdown).await;
@@ -238,10 +243,10 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     Ok(Running { address, book, stop, tasks })
 }
 
-/// What is not served here.
+/// The answer for a path without a route.
 async fn not_found(uri: Uri) -> Problem {
-    let detail = format!("{} is no address of this server", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, "There is nothing here", "not_found", &detail)
+    let detail = format!("this server has no route for {}", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "Not found", "not_found", &detail)
 }
 
 impl Running {

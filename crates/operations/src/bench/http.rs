@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_edge::{
-    server::{self, EdgeLimits},
+    server::{self, ConnectionLimits},
     tokens::Keys,
 };
 use http_body_util::{BodyExt, Full};
@@ -42,7 +42,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         // All callers come from one address.
-        let limits = EdgeLimits { connections_per_address: CALLERS, ..EdgeLimits::default() };
+        let limits = ConnectionLimits { connections_per_address: CALLERS, ..ConnectionLimits::default() };
         tokio::spawn(server::serve(listener, router, limits, CancellationToken::new()));
         Ok(Self { address, bus, token })
     }
