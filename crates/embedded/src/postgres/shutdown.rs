@@ -1,4 +1,4 @@
-//! How a server is stopped: asked cleanly first, and killed at last.
+//! Stopping a server: by a clean request first, by SIGKILL last.
 
 use std::{
     process::{Child, ExitStatus},
@@ -12,31 +12,30 @@ use nix::{
 
 use super::error::PostgresError;
 
-/// How often a child that is to stop is looked at.
-const SOON: Duration = Duration::from_millis(5);
+/// How often a child that is to stop is checked.
+const POLL: Duration = Duration::from_millis(5);
 
-/// What a server that is to stop is asked, and how long it may take: cleanly, which writes everything to the disk, at once, and
-/// without asking.
+/// The signals that stop a server, and how long each may take: a fast shutdown with a checkpoint, an immediate one, and a kill.
 pub(super) const SHUTDOWN: [(Signal, Duration); 3] = [
     (Signal::SIGINT, Duration::from_secs(60)),
     (Signal::SIGQUIT, Duration::from_secs(10)),
     (Signal::SIGKILL, Duration::from_secs(10)),
 ];
 
-/// How the child ended, if it did.
+/// The exit status of a child that has ended.
 pub(super) fn exited(child: &mut Child) -> Result<Option<ExitStatus>, PostgresError> {
-    child.try_wait().map_err(PostgresError::io("look after PostgreSQL"))
+    child.try_wait().map_err(PostgresError::io("watch PostgreSQL"))
 }
 
-/// Stops a child, with less and less courtesy.
+/// Stops a child by one signal after the other.
 pub(super) fn shut_down(child: &mut Child) -> Result<(), PostgresError> {
     for (signal, patience) in SHUTDOWN {
         if exited(child)?.is_some() {
             return Ok(());
         }
         let process = i32::try_from(child.id()).map_err(std::io::Error::other);
-        let process = process.map_err(PostgresError::io("name the process of PostgreSQL"))?;
-        // It is our child and not yet waited for, so the number is still its own.
+        let process = process.map_err(PostgresError::io("find the process of PostgreSQL"))?;
+        // The child was not reaped yet, so its id cannot have been reused.
         kill(Pid::from_raw(process), signal)
             .map_err(|errno| PostgresError::io(format!("send {signal} to PostgreSQL"))(errno.into()))?;
         let asked = Instant::now();
@@ -44,7 +43,7 @@ pub(super) fn shut_down(child: &mut Child) -> Result<(), PostgresError> {
             if exited(child)?.is_some() {
                 return Ok(());
             }
-            std::thread::sleep(SOON);
+            std::thread::sleep(POLL);
         }
         tracing::warn!(%signal, "PostgreSQL did not stop within {patience:?}");
     }
