@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use chrono::{DateTime, Utc};
-use daybook_backup::restore::{Restored, Target, Wanted, restore, said};
+use daybook_backup::restore::{Restored, Target, Wanted, readable, restore};
 
 use crate::{backup, migrate, progress};
 
@@ -66,7 +66,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Restored { base, data, position, recorded_at, seconds, .. } = &restored;
-    let written = recorded_at.map(|at| format!(", written at {}", said(at))).unwrap_or_default();
+    let written = recorded_at.map(|at| format!(", written at {}", readable(at))).unwrap_or_default();
     println!("restored from {base} in {seconds:.1} s: the book ends at position {position}{written}");
     if restored.embedded {
         println!("start it with: daybook up --data {}", data.display());
