@@ -1,4 +1,4 @@
-//! `daybook schema`: the contracts, made from the code. What is committed is checked against it.
+//! `daybook schema`: the contracts, generated from the code. The committed files are checked against them.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use crate::asyncapi::{self, Schemas};
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where the contracts are.
+    /// The directory of the contracts.
     #[arg(long, default_value = "schemas")]
     out: PathBuf,
-    /// Write nothing; fail when what is there differs.
+    /// Write nothing, and fail if a file differs.
     #[arg(long)]
     check: bool,
 }
@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let differing: Vec<_> = contracts.iter().filter(|(name, text)| !is_same(&args.out.join(name), text)).collect();
     for (name, _) in &differing {
-        eprintln!("{name} is not as the code has it; run `daybook schema --out {}`", args.out.display());
+        eprintln!("{name} differs from the code; run `daybook schema --out {}`", args.out.display());
     }
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

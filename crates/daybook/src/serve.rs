@@ -1,4 +1,4 @@
-//! `daybook serve`: the engine, in one process or in several, by roles.
+//! `daybook serve`: the engine in one process or in several, by roles.
 
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ pub struct Args {
     /// The parts to run.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Role::value_variants().to_vec())]
     roles: Vec<Role>,
-    /// Where to serve HTTP.
+    /// The address of the HTTP server.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// The PostgreSQL that holds the book.
@@ -52,10 +52,10 @@ pub struct Args {
     /// The secret that signs tokens, at least 32 bytes.
     #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
     secret: String,
-    /// Where mutations are sent, when command-api runs in another process.
+    /// The URL of the command-api for mutations, if it runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
-    /// Refuse to tell the GraphQL schemas by introspection.
+    /// Refuse introspection of the GraphQL schemas.
     #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
     no_introspection: bool,
     #[command(flatten)]
@@ -66,11 +66,11 @@ pub struct Args {
     limits: Flags,
 }
 
-/// What a process of the engine is made of.
+/// The settings of a process of the engine.
 pub struct Settings {
     /// The parts to run.
     pub roles: BTreeSet<Role>,
-    /// Where to serve HTTP.
+    /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// The PostgreSQL that holds the book.
     pub database_url: String,
@@ -78,28 +78,28 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// The keys that check tokens.
     pub keys: Keys,
-    /// Where mutations are sent; this process when absent.
+    /// The URL of the command-api for mutations. It is this process when absent.
     pub command_url: Option<String>,
-    /// Whether GraphQL schemas may be asked for by introspection.
+    /// Whether introspection of the GraphQL schemas is allowed.
     pub introspection: bool,
     /// What guests and customers may buy.
     pub storefront: Storefront,
-    /// What clients may take.
+    /// The limits of clients.
     pub limits: Limits,
-    /// How much of the book topics are filled with after they were lost; all of it when absent.
+    /// The bytes of the book that lost topics are refilled with. All of it when absent.
     pub refill_bytes: Option<i64>,
 }
 
-/// What clients may take.
+/// The limits of clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The limits of connections.
     pub connections: ConnectionLimits,
-    /// How often they may ask.
+    /// The rate limits.
     pub rates: RateLimits,
-    /// How many subscriptions they may have.
+    /// The limits of subscriptions.
     pub streams: daybook_query_api::StreamLimits,
-    /// How long a query waits for the position that it asks for.
+    /// How long a query waits for its minimum position.
     pub patience: Duration,
 }
 
@@ -127,7 +127,7 @@ impl From<&Flags> for Limits {
 
 /// A running process of the engine.
 pub struct Running {
-    /// Where it serves HTTP.
+    /// The address of its HTTP server.
     pub address: SocketAddr,
     /// The book.
     pub book: Daybook,
@@ -135,7 +135,7 @@ pub struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
-/// Runs until told to stop.
+/// Runs until the process is asked to stop.
 ///
 /// # Errors
 /// When a part cannot start, or fails for good.
@@ -167,7 +167,7 @@ pub async fn asked_to_stop() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be heard");
+            tracing::error!(%error, "SIGTERM cannot be handled");
             return std::future::pending().await;
         }
     };
@@ -197,7 +197,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
-        // Before anything is served, so that whoever asks finds every view.
+        // Views are built before anything is served, so that every query finds its view.
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
         }
@@ -262,7 +262,7 @@ impl Running {
         }
     }
 
-    /// Stops: requests that are under way are answered first.
+    /// Stops. Open requests are answered first.
     ///
     /// # Errors
     /// When a part failed on the way out.
