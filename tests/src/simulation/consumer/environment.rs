@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_command_api::bus::Host;
+use daybook_bus::Runtime;
 use daybook_event_store::{Head, RecordedEvent};
 use daybook_event_stream::{
     SharedEvent, Start, Topology,

@@ -23,7 +23,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use daybook_bus::Host;
+use daybook_bus::Runtime;
 use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{
     Feed, SliceTopic, Topology,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_command_api::bus::Host;
+use daybook_bus::Runtime;
 use daybook_event_stream::{
     Feed, Start,
     consumer::{
