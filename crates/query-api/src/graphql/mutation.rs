@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use async_graphql::{Context, CustomDirective, Directive, extensions::ResolveFut};
+use async_graphql::{Context, CustomDirective, Directive, InputType, extensions::ResolveFut};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -49,7 +49,7 @@ impl CustomDirective for Idempotent {
 }
 
 /// The input of a mutation: it serialises to the body of its command, and the key travels beside it.
-pub(crate) trait Input: Serialize {
+pub(crate) trait Input: InputType + Serialize {
     /// The key of the mutation, if the caller chose one.
     fn idempotency_key(&self) -> Option<Uuid>;
 }
@@ -127,24 +127,25 @@ macro_rules! payloads {
 pub(crate) use payloads;
 
 /// A command on its way to the command API.
-pub(crate) struct Intent<'c> {
+pub(crate) struct Intent<'c, I> {
     context: &'c Context<'c>,
+    input: &'c I,
     command: &'static str,
     body: Map<String, Value>,
     key: Uuid,
 }
 
-impl<'c> Intent<'c> {
+impl<'c, I: Input> Intent<'c, I> {
     /// The command that an input asks for. What was left out of the input is left out of the body, so that the command's own
     /// default holds.
-    pub(crate) fn of(context: &'c Context<'c>, command: &'static str, input: &impl Input) -> Done<Self> {
+    pub(crate) fn of(context: &'c Context<'c>, command: &'static str, input: &'c I) -> Done<Self> {
         let body = serde_json::to_value(input).map_err(|error| coded("BAD_INPUT", error.to_string()))?;
         let Value::Object(mut body) = body else {
             return Err(coded("INTERNAL", "an input is an object"));
         };
         body.retain(|_, value| !value.is_null());
         let key = key(context, input.idempotency_key())?;
-        Ok(Self { context, command, body, key })
+        Ok(Self { context, input, command, body, key })
     }
 
     /// Gives the new thing an id, unless the caller did: one that follows from the key, so that a repetition means the same
@@ -165,7 +166,7 @@ impl<'c> Intent<'c> {
     /// Sends the command, and reads the object whose id is in `field`, if it is asked for. Whatever is read from now on waits
     /// until the views that it is read from show what the command did; the others are not waited for.
     pub(crate) async fn carry_out<P: Payload>(self, field: &str) -> Carried<P> {
-        let Self { context, command, body, key } = self;
+        let Self { context, input, command, body, key } = self;
         let id = body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let body = Value::Object(body);
         match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
@@ -180,7 +181,7 @@ impl<'c> Intent<'c> {
                 });
                 Ok(Some(P::new(subject, Vec::new(), Some(Long(position)))))
             }
-            Err(problem) => Ok(Some(P::new(None, vec![problem.into()], None))),
+            Err(problem) => Ok(Some(P::new(None, vec![UserError::of(problem, &input.to_value())], None))),
         }
     }
 }

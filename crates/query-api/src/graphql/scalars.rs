@@ -49,6 +49,18 @@ impl From<Money> for MoneyObject {
     }
 }
 
+impl MoneyObject {
+    /// Its fields by name, for objects that select by themselves.
+    pub(crate) fn into_fields(self) -> [(&'static str, Value); 3] {
+        let Self { minor_units, currency, formatted } = self;
+        [
+            ("minorUnits", minor_units.to_value()),
+            ("currency", Value::String(currency)),
+            ("formatted", Value::String(formatted)),
+        ]
+    }
+}
+
 /// Money of a column and its currency.
 pub(crate) fn money(minor_units: i64, currency: Currency) -> MoneyObject {
     Money::new(minor_units, currency).into()
