@@ -159,16 +159,20 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
-/// Orders that a condition lets through, the newest first. The bounds of time and the place of the cursor always stand in it, at
-/// infinity when they are not given: so an index on the place is read from there, whatever is asked for.
-macro_rules! newest_first {
-    ($condition:literal) => {
+/// A page of orders that a condition lets through, the newest first. `$1` is the phase, `$2` the customer and `$5` the reference of
+/// the filter, `$3` and `$4` are its times, `$6` and `$7` are the cursor, and `$8` is how many. Times and cursor always stand in the
+/// condition, at infinity when they are not given. So an index in the order of the page is read from the cursor on.
+macro_rules! page {
+    ($orders:literal, $condition:literal) => {
         Statement::new(
             &[View::Order],
             concat!(
-                "SELECT to_json(o) FROM read.orders o WHERE ",
+                "SELECT to_json(o) FROM ",
+                $orders,
+                " o WHERE ",
                 $condition,
-                " AND placed_at >= coalesce($3::timestamptz, '-infinity') AND placed_at < coalesce($4::timestamptz, 'infinity')
+                " AND placed_at >= coalesce($3::timestamptz, '-infinity')
+                  AND placed_at < coalesce($4::timestamptz, 'infinity')
                   AND (placed_at, order_id) < (coalesce($6::timestamptz, 'infinity'),
                                                coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   ORDER BY placed_at DESC, order_id DESC LIMIT $8"
@@ -177,14 +181,16 @@ macro_rules! newest_first {
     };
 }
 
-/// The statement that a filter takes: one for each index that finds its orders, with whatever else it has as a condition.
-fn statement(filter: &OrderFilter) -> &'static Statement {
-    const ALL: Statement = newest_first!("$1::text IS NULL AND $2::text IS NULL AND $5::text IS NULL");
-    const IN_PHASE: Statement = newest_first!("phase = $1 AND $2::text IS NULL AND $5::text IS NULL");
+/// The page that a filter takes: one statement for each index that finds its orders.
+fn page_of(filter: &OrderFilter) -> &'static Statement {
+    const ALL: Statement = page!("read.orders", "$1::text IS NULL AND $2::text IS NULL AND $5::text IS NULL");
+    const IN_PHASE: Statement = page!("read.orders", "phase = $1 AND $2::text IS NULL AND $5::text IS NULL");
     const OF_CUSTOMER: Statement =
-        newest_first!("customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
-    const IMPORTED: Statement = newest_first!(
-        "external_ref = $5 AND ($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)"
+        page!("read.orders", "customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
+    // A reference has one order. `OFFSET 0` keeps PostgreSQL from looking for it in the order of time.
+    const IMPORTED: Statement = page!(
+        "(SELECT * FROM read.orders WHERE external_ref = $5 OFFSET 0)",
+        "($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)"
     );
     match filter {
         OrderFilter { external_ref: Some(_), .. } => &IMPORTED,
@@ -207,7 +213,7 @@ async fn select(
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
     let rows: Vec<Order> = reader(context)?
         .rows(
-            statement(filter),
+            page_of(filter),
             &[
                 &phase,
                 &filter.customer_id,

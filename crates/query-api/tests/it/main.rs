@@ -13,6 +13,7 @@ mod loaders;
 mod mutations;
 mod orders;
 mod persisted;
+mod plans;
 mod shape;
 mod shop;
 mod sockets;

@@ -208,6 +208,11 @@ impl Shop {
             .data();
     }
 
+    /// A connection to the database, beside the query API's.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.database.connect().await
+    }
+
     /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
     pub(crate) async fn stand_still(&self, slice: Slice) {
         let topic = topology("test", 1).topic(slice.name());
