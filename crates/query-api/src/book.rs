@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    connection::rows,
+    connection::{page_size, rows_up_to},
     read::{Reader, failed, plain, reader},
     tail::{Page, Tail},
     viewer::{coded, staff_only},
@@ -16,6 +16,8 @@ use crate::{
 
 /// How many events are read at once when following.
 const PAGE: usize = 500;
+/// The most events of a page.
+const MAX_EVENTS: u16 = 1_000;
 
 /// An event of the book.
 #[derive(Debug, Clone, SimpleObject)]
@@ -79,7 +81,7 @@ pub(crate) struct BookQuery;
 #[Object]
 impl BookQuery {
     /// The events after a position, in order.
-    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
+    #[graphql(complexity = "rows_up_to(MAX_EVENTS, first)? * child_complexity")]
     async fn events(
         &self,
         context: &Context<'_>,
@@ -90,10 +92,10 @@ impl BookQuery {
     ) -> async_graphql::Result<Vec<Event>> {
         staff_only(context)?;
         plain_filter(types.as_deref(), stream.as_deref())?;
-        let first = usize::try_from(first).ok().filter(|first| (1..=1_000).contains(first));
-        let first = first.ok_or_else(|| coded("BAD_PAGE", "first is 1 to 1000"))?;
+        let first = usize::from(page_size(first, MAX_EVENTS)?);
         let book = &reader(context)?.book;
-        let events = book.read_after(after, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
+        let events =
+            book.read_after(after, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
         Ok(events.into_iter().map(Event::from).collect())
     }
 

@@ -6,10 +6,10 @@ use daybook_domain::Currency;
 use serde::Deserialize;
 
 use crate::{
-    connection::rows,
+    connection::{MAX_PAGE, page_size, rows},
     read::reader,
     scalars::{MoneyObject, money},
-    viewer::{coded, staff_only},
+    viewer::staff_only,
 };
 
 /// The sums of some orders in one currency.
@@ -121,7 +121,7 @@ impl SalesQuery {
     }
 
     /// The SKUs that brought the most money in a time, both ends included.
-    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
+    #[graphql(complexity = "rows(Some(first))? * child_complexity")]
     async fn top_products(
         &self,
         context: &Context<'_>,
@@ -130,9 +130,7 @@ impl SalesQuery {
         #[graphql(default = 10)] first: i32,
     ) -> async_graphql::Result<Vec<ProductSales>> {
         staff_only(context)?;
-        if !(1..=100).contains(&first) {
-            return Err(coded("BAD_PAGE", "first is 1 to 100"));
-        }
+        let first = page_size(first, MAX_PAGE)?;
         let sql = "SELECT json_build_object('sku', t.sku, 'currency', t.currency, 'orders', t.orders, 'units', t.units,
                           'gross', t.gross, 'net', t.net, 'name', p.name)
                    FROM (SELECT sku, currency, sum(orders) AS orders, sum(units) AS units, sum(gross) AS gross, sum(net) AS net

@@ -17,7 +17,7 @@ use crate::{
     cart::{CartMutation, CartQuery},
     catalog::{CatalogMutation, CatalogQuery},
     commands::Commands,
-    cost::{MAX_COMPLEXITY, MAX_DEPTH},
+    cost::MAX_DEPTH,
     finishing::Finishing,
     inventory::{self, InventoryMutation, InventoryQuery, StockLevel},
     mutation::idempotent,
@@ -166,7 +166,6 @@ where
     Schema::build(Q::default(), M::default(), S::default())
         .directive(idempotent)
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
         .limit_directives(MAX_DIRECTIVES)
 }
 

@@ -95,7 +95,7 @@ impl CatalogQuery {
     }
 
     /// Products.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn products(
         &self,
         context: &Context<'_>,
@@ -136,7 +136,7 @@ impl CatalogQuery {
     }
 
     /// Products that have all the words of a text, by name.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,
         context: &Context<'_>,
