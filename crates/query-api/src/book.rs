@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     connection::{page_size, rows_up_to},
     read::{Reader, failed, plain, reader},
+    scalars::Long,
     tail::{Page, Tail},
     viewer::{coded, staff_only},
 };
@@ -85,7 +86,7 @@ impl BookQuery {
     async fn events(
         &self,
         context: &Context<'_>,
-        #[graphql(default)] after: i64,
+        #[graphql(default_with = "Long(0)")] after: Long,
         types: Option<Vec<String>>,
         stream: Option<String>,
         #[graphql(default = 20)] first: i32,
@@ -95,7 +96,7 @@ impl BookQuery {
         let first = usize::from(page_size(first, MAX_EVENTS)?);
         let book = &reader(context)?.book;
         let events =
-            book.read_after(after, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
+            book.read_after(after.0, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
         Ok(events.into_iter().map(Event::from).collect())
     }
 
@@ -122,11 +123,12 @@ impl BookSubscription {
     async fn event_appended(
         &self,
         context: &Context<'_>,
-        #[graphql(default)] after: i64,
+        #[graphql(default_with = "Long(0)")] after: Long,
         types: Option<Vec<String>>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Event>>> {
         staff_only(context)?;
         plain_filter(types.as_deref(), None)?;
+        let Long(after) = after;
         let filter = Filter { types, stream: None };
         let Reader { book, tail, .. } = reader(context)?.clone();
         let head = book.head().await.map_err(|error| failed(&error))?.position;
