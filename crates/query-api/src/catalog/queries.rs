@@ -75,7 +75,7 @@ impl CatalogQuery {
     }
 
     /// Products.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn products(
         &self,
         context: &Context<'_>,
@@ -108,7 +108,7 @@ impl CatalogQuery {
     }
 
     /// Products that have all the words of a text, by name.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,
         context: &Context<'_>,

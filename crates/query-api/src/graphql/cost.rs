@@ -5,7 +5,10 @@ mod surcharge;
 
 use async_graphql::{ServerError, ServerResult, ValidationResult, Value, parser::types::ExecutableDocument, value};
 
-use crate::graphql::error::with_code;
+use crate::graphql::{
+    connection::{BAD_PAGE, refuses_page},
+    error::with_code,
+};
 
 /// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
 pub(crate) const MAX_DEPTH: usize = 15;
@@ -18,7 +21,8 @@ pub(crate) fn bounded(document: ServerResult<&ExecutableDocument>) -> ServerResu
     expansion::check(document.map_err(|error| with_code(error, "GRAPHQL_PARSE_FAILED"))?)
 }
 
-/// A request that passed the library's limits, with what its fields cost beside what the library counts. Only a valid document
+/// A valid request with its whole cost: what the library counts, and what some fields cost beside it. The limit is held here and not
+/// by the library, which would name the cost of a request before its errors, such as a page that is too large. Only a valid document
 /// can be walked: its fragments end.
 pub(crate) fn limited(
     mut validated: ValidationResult,
@@ -60,6 +64,7 @@ pub(crate) fn refused(error: ServerError) -> ServerError {
     let code = match error.message.as_str() {
         "Query is too complex." => "QUERY_TOO_COMPLEX",
         "Query is nested too deep." => "QUERY_TOO_DEEP",
+        message if refuses_page(message) => BAD_PAGE,
         _ => "GRAPHQL_VALIDATION_FAILED",
     };
     with_code(error, code)

@@ -12,7 +12,7 @@ use crate::{
     catalog::{CatalogMutation, CatalogQuery},
     graphql::{
         commands::Commands,
-        cost::{MAX_COMPLEXITY, MAX_DEPTH},
+        cost::MAX_DEPTH,
         environment::{NewId, Now},
         extension::Finishing,
         mutation::idempotent,
@@ -78,7 +78,6 @@ where
     Schema::build(Q::default(), M::default(), S::default())
         .directive(idempotent)
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
         .limit_directives(MAX_DIRECTIVES)
 }
 

@@ -53,7 +53,7 @@ impl Me {
     }
 
     /// Their orders, the newest first.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,
@@ -105,7 +105,7 @@ pub(crate) struct BackOfficeOrders;
 #[Object]
 impl BackOfficeOrders {
     /// Orders, the newest first.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,

@@ -5,7 +5,10 @@ use chrono::NaiveDate;
 
 use super::types::{ProductSales, Sales};
 use crate::{
-    graphql::{connection::rows, error::coded, viewer::staff_only},
+    graphql::{
+        connection::{MAX_PAGE, page_size, rows},
+        viewer::staff_only,
+    },
     reader::{Statement, View, reader},
 };
 
@@ -57,7 +60,7 @@ impl SalesQuery {
     }
 
     /// The SKUs that brought the most money in a time, both ends included.
-    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
+    #[graphql(complexity = "rows(Some(first))? * child_complexity")]
     async fn top_products(
         &self,
         context: &Context<'_>,
@@ -76,9 +79,7 @@ impl SalesQuery {
              LEFT JOIN read.products p ON p.product_id = v.product_id ORDER BY t.net DESC, t.sku",
         );
         staff_only(context)?;
-        if !(1..=100).contains(&first) {
-            return Err(coded("BAD_PAGE", "first is 1 to 100"));
-        }
+        let first = page_size(first, MAX_PAGE)?;
         reader(context)?.rows(&BY_NET, &[&from, &to, &i64::from(first)]).await
     }
 }
