@@ -1,4 +1,4 @@
-//! Loaders: whatever many rows ask for is fetched in one statement. What is loaded, and by which key, is in the slices.
+//! The loader of an operation: one statement fetches what many rows need. Keys and statements are in the slices.
 
 use std::{collections::HashMap, hash::Hash};
 

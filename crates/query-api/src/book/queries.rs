@@ -40,7 +40,7 @@ impl BookQuery {
         Ok(events.into_iter().map(Event::from).collect())
     }
 
-    /// How far the read models are.
+    /// The progress of the read models.
     async fn views(&self, context: &Context<'_>) -> async_graphql::Result<Vec<View>> {
         const STATUS: Statement = Statement::new(
             &[],

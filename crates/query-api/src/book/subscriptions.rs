@@ -15,7 +15,7 @@ pub(crate) struct BookSubscription;
 
 #[Subscription]
 impl BookSubscription {
-    /// Every event after a position: first those of the past, then each as it is written, without a gap.
+    /// Every event after a position, without a gap: first those of the past, then each when it is written.
     async fn event_appended(
         &self,
         context: &Context<'_>,

@@ -1,4 +1,4 @@
-//! What is loaded of the catalog for many rows at once.
+//! Loaders of the catalog. Each loads what many rows need in one statement.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The statements of the catalog's queries. Everywhere `$1` says whether the viewer is staff, who see what is not published.
+//! The statements of the catalog's queries. In all of them `$1` says whether the viewer is staff: staff also see products that are not
+//! published.
 
 use super::types::{ProductFilter, ProductSort};
 use crate::reader::{Statement, View};
@@ -21,9 +22,9 @@ pub(super) const BY_SLUG: Statement = product!("p.slug = $2");
 pub(super) const BY_SKU: Statement =
     product!("p.product_id = (SELECT v.product_id FROM read.product_variants v WHERE v.sku = $2)");
 
-/// A page of products that a condition lets through. `$2` is the category and `$3` the brand of the filter, `$4` and `$5` are the
-/// cursor, and `$6` is how many. The cursor always stands in the condition, before all products when it is not given. So an index
-/// in the order of the page is read from the cursor on.
+/// A page of the products that satisfy a condition. `$2` is the category and `$3` the brand of the filter, `$4` and `$5` are the
+/// cursor, and `$6` is how many. The condition always contains the cursor, which is before all products by default. So
+/// PostgreSQL reads an index in the order of the page from the cursor on.
 macro_rules! page {
     ($products:literal, $condition:literal, by_name) => {
         page!(
@@ -61,8 +62,8 @@ macro_rules! page {
     };
 }
 
-/// The products of a category. No index has them in an order, and a short category is not looked for in an index of all products:
-/// `OFFSET 0` keeps PostgreSQL from that.
+/// The products of a category. No index has them in order. `OFFSET 0` keeps PostgreSQL from searching an ordered index of all products
+/// for the few of a small category.
 macro_rules! category {
     ($order:ident) => {
         page!(
@@ -73,7 +74,7 @@ macro_rules! category {
     };
 }
 
-/// The page that a filter and an order take: one statement for each index that finds its products.
+/// The statement for a filter and a sort order: one for each index that finds the products.
 pub(super) fn page(sort: ProductSort, filter: &ProductFilter) -> &'static Statement {
     const ALL_BY_NAME: Statement = page!("read.products", "$2::uuid IS NULL AND $3::text IS NULL", by_name);
     const ALL_NEWEST: Statement = page!("read.products", "$2::uuid IS NULL AND $3::text IS NULL", newest);
@@ -93,7 +94,7 @@ pub(super) fn page(sort: ProductSort, filter: &ProductFilter) -> &'static Statem
     }
 }
 
-/// What of the products that match the text `$4` and the filter.
+/// Selects from the products that match the text `$4` and the filter.
 macro_rules! matching {
     ($what:literal, $rest:literal) => {
         Statement::new(
@@ -115,7 +116,7 @@ pub(super) const MATCHING: Statement = matching!(
     "to_json(p)",
     "($5::text IS NULL OR (p.name, p.product_id) > ($5, $6::uuid)) ORDER BY p.name, p.product_id LIMIT $7"
 );
-/// How many of the products that match a text each brand has.
+/// The brands of the products that match a text, and how many products each has.
 pub(super) const BRANDS_OF_MATCHING: Statement = matching!(
     "json_build_object('value', p.brand, 'count', count(*))",
     "p.brand IS NOT NULL GROUP BY p.brand ORDER BY count(*) DESC, p.brand LIMIT 20"

@@ -1,4 +1,4 @@
-//! Relay connections over keysets: a cursor is the key of a row, so a page costs the same wherever it is.
+//! Relay connections over keysets: a cursor is the key of a row, so every page costs the same.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::graphql::error::coded;
 
 /// The most rows of a page of a connection.
 pub(crate) const MAX_PAGE: u16 = 100;
-/// The rows of a page when nobody says.
+/// The rows of a page by default.
 const DEFAULT_PAGE: i32 = 20;
 
 /// The code of a page that is too small or too large.
@@ -20,8 +20,8 @@ pub(crate) const BAD_PAGE: &str = "BAD_PAGE";
 /// How the message of such a page begins.
 const SIZES: &str = "first is 1 to ";
 
-/// What is said of a cursor of another connection, or of another order.
-const NOT_OURS: &str = "the cursor is not one of this connection";
+/// The message for a cursor of another connection, or of another order.
+const OTHER_CURSOR: &str = "the cursor is not one of this connection";
 
 /// How many rows a page of a connection has, for the cost of a query.
 pub(crate) fn rows(first: Option<i32>) -> ServerResult<usize> {
@@ -58,7 +58,7 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
         let byte = |at: usize| text.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
         let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        cursor.map(|(order, key)| Self { order, key }).ok_or(NOT_OURS)
+        cursor.map(|(order, key)| Self { order, key }).ok_or(OTHER_CURSOR)
     }
 
     fn encode_cursor(&self) -> String {
@@ -67,7 +67,7 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
     }
 }
 
-/// What a page asks for.
+/// The page that a query asks for.
 pub(crate) struct Page<K> {
     /// How many rows.
     pub(crate) first: i64,
@@ -82,12 +82,12 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> Page<K> {
         let first = page_size(first.unwrap_or(DEFAULT_PAGE), MAX_PAGE)?;
         let after = after.map(Cursor::<K>::decode_cursor).transpose().map_err(|error| coded("BAD_CURSOR", error))?;
         if after.as_ref().is_some_and(|cursor| cursor.order != order) {
-            return Err(coded("BAD_CURSOR", NOT_OURS));
+            return Err(coded("BAD_CURSOR", OTHER_CURSOR));
         }
         Ok(Self { first: i64::from(first), after: after.map(|cursor| cursor.key), order })
     }
 
-    /// How many rows to select: one more than asked for tells whether there is a next page.
+    /// How many rows to select. One more than the page has shows whether a next page follows.
     pub(crate) const fn limit(&self) -> i64 {
         self.first + 1
     }

@@ -1,12 +1,12 @@
-//! What resolvers need from outside: the time, and new ids.
+//! The clock and the source of new ids, for resolvers.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// Tells the time.
+/// The clock.
 pub(crate) struct Now(pub(crate) Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
-/// Makes ids for mutations whose caller gave no key.
+/// The source of keys for mutations whose caller gave none.
 pub(crate) struct NewId(pub(crate) fn() -> Uuid);

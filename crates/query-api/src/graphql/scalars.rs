@@ -4,12 +4,12 @@ use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarTyp
 use daybook_domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
-/// A whole number of 64 bits. Beyond what a JavaScript number holds exactly it is written as a text.
+/// An integer of 64 bits. It is written as a string where a JavaScript number cannot hold it exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Long(pub(crate) i64);
 
-/// The largest whole number that every JSON reader holds exactly: 2^53 - 1.
+/// The largest integer that every JSON reader holds exactly: 2^53 - 1.
 const SAFE: i64 = (1 << 53) - 1;
 
 #[Scalar]
@@ -50,7 +50,7 @@ impl From<Money> for MoneyObject {
 }
 
 impl MoneyObject {
-    /// Its fields by name, for objects that select by themselves.
+    /// The fields by name, for objects that select by themselves.
     pub(crate) fn into_fields(self) -> [(&'static str, Value); 3] {
         let Self { minor_units, currency, formatted } = self;
         [
@@ -61,7 +61,7 @@ impl MoneyObject {
     }
 }
 
-/// Money of a column and its currency.
+/// Money of the columns of its amount and its currency.
 pub(crate) fn money(minor_units: i64, currency: Currency) -> MoneyObject {
     Money::new(minor_units, currency).into()
 }

@@ -1,4 +1,4 @@
-//! What is loaded of stock for many rows at once.
+//! Loaders of stock. Each loads what many rows need in one statement.
 
 use std::collections::HashMap;
 

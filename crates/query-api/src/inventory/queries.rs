@@ -14,7 +14,7 @@ pub(crate) struct InventoryQuery;
 
 #[Object]
 impl InventoryQuery {
-    /// How much of a SKU there is, by location.
+    /// The stock of a SKU, by location.
     async fn stock(&self, context: &Context<'_>, sku: String) -> async_graphql::Result<Vec<Stock>> {
         staff_only(context)?;
         of_sku(reader(context)?, &self::sku(&sku)?).await
@@ -28,7 +28,7 @@ pub(super) async fn of_sku(reader: &Reader, sku: &Sku) -> async_graphql::Result<
     reader.rows(&OF_SKU, &[&sku.as_str()]).await
 }
 
-/// A SKU that somebody gave.
+/// Checks a SKU.
 pub(super) fn sku(text: &str) -> async_graphql::Result<Sku> {
     Sku::new(text).map_err(|error| coded("BAD_INPUT", format!("{text:?} is not a SKU: {error}")))
 }

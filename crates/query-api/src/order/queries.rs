@@ -22,37 +22,37 @@ use crate::{
     reader::{Statement, View, plain, reader},
 };
 
-/// Orders, newest first: their time and id.
+/// Orders, the newest first. Their cursor is the time of placement, and the id.
 pub(crate) type Orders = Connection<Cursor<(DateTime<Utc>, Uuid)>, Order, EmptyFields, EmptyFields>;
 
-/// Which orders.
+/// Selects orders.
 #[derive(Default, InputObject)]
 pub(crate) struct OrderFilter {
-    /// Those that are this far.
+    /// Orders in this phase.
     phase: Option<OrderPhase>,
-    /// Those of this customer.
+    /// Orders of this customer.
     customer_id: Option<String>,
-    /// Those placed at this time or later.
+    /// Orders placed at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Those placed before this time.
+    /// Orders placed before this time.
     to: Option<DateTime<Utc>>,
-    /// The one that was imported under this reference.
+    /// The order that was imported with this reference.
     external_ref: Option<String>,
 }
 
-/// Who is looking.
+/// A customer.
 pub(crate) struct Me {
     customer_id: String,
 }
 
 #[Object]
 impl Me {
-    /// Their id.
+    /// The id of the customer.
     async fn id(&self) -> &str {
         &self.customer_id
     }
 
-    /// Their orders, the newest first.
+    /// The orders of the customer, the newest first.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
@@ -70,7 +70,7 @@ pub(crate) struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// An order; with `asOf`, as it was then.
+    /// The order of this id. With `asOf`, it is shown as it was then.
     async fn order(&self, context: &Context<'_>, id: ID, as_of: Option<AsOf>) -> async_graphql::Result<Option<Order>> {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
@@ -79,7 +79,7 @@ impl OrderQuery {
         Ok(state.0.map(|record| order.as_it_was(record.phase, version)))
     }
 
-    /// The customer who is looking; nobody for guests.
+    /// The customer whose token the request has; absent for others.
     async fn me(&self, context: &Context<'_>) -> async_graphql::Result<Option<Me>> {
         Ok(match &viewer(context)?.actor {
             daybook_domain::Actor::Customer(id) => Some(Me { customer_id: id.to_string() }),
@@ -88,14 +88,14 @@ impl OrderQuery {
     }
 }
 
-/// A part of an order that differs.
+/// A difference between two versions of an order.
 #[derive(SimpleObject)]
 pub(crate) struct Difference {
-    /// Where, as a JSON pointer.
+    /// The place of the difference, as a JSON pointer.
     path: String,
-    /// What it was.
+    /// The value in the first version.
     before: Option<Json<Value>>,
-    /// What it is.
+    /// The value in the second version.
     after: Option<Json<Value>>,
 }
 
@@ -117,13 +117,13 @@ impl BackOfficeOrders {
         select(context, &filter, first, after.as_deref()).await
     }
 
-    /// A customer, by their orders.
+    /// The customer of this id.
     async fn customer(&self, context: &Context<'_>, id: String) -> async_graphql::Result<Me> {
         staff_only(context)?;
         Ok(Me { customer_id: id })
     }
 
-    /// What changed in an order between two of its versions.
+    /// The differences between two versions of an order.
     async fn order_diff(
         &self,
         context: &Context<'_>,
@@ -142,7 +142,7 @@ impl BackOfficeOrders {
     }
 }
 
-/// Walks two values side by side and notes where they part.
+/// Compares two values, and collects their differences.
 fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
     match (before, after) {
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
@@ -159,9 +159,9 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
-/// A page of orders that a condition lets through, the newest first. `$1` is the phase, `$2` the customer and `$5` the reference of
-/// the filter, `$3` and `$4` are its times, `$6` and `$7` are the cursor, and `$8` is how many. Times and cursor always stand in the
-/// condition, at infinity when they are not given. So an index in the order of the page is read from the cursor on.
+/// A page of the orders that satisfy a condition, the newest first. `$1` is the phase, `$2` the customer and `$5` the reference of
+/// the filter, `$3` and `$4` are its times, `$6` and `$7` are the cursor, and `$8` is how many. The condition always contains times
+/// and cursor, which are infinite by default. So PostgreSQL reads an index in the order of the page from the cursor on.
 macro_rules! page {
     ($orders:literal, $condition:literal) => {
         Statement::new(
@@ -181,13 +181,13 @@ macro_rules! page {
     };
 }
 
-/// The page that a filter takes: one statement for each index that finds its orders.
+/// The statement for a filter: one for each index that finds the orders.
 fn page_of(filter: &OrderFilter) -> &'static Statement {
     const ALL: Statement = page!("read.orders", "$1::text IS NULL AND $2::text IS NULL AND $5::text IS NULL");
     const IN_PHASE: Statement = page!("read.orders", "phase = $1 AND $2::text IS NULL AND $5::text IS NULL");
     const OF_CUSTOMER: Statement =
         page!("read.orders", "customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
-    // A reference has one order. `OFFSET 0` keeps PostgreSQL from looking for it in the order of time.
+    // A reference has one order. `OFFSET 0` keeps PostgreSQL from searching the index of times for it.
     const IMPORTED: Statement = page!(
         "(SELECT * FROM read.orders WHERE external_ref = $5 OFFSET 0)",
         "($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)"
@@ -235,7 +235,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match order {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {
-            Err(coded("FORBIDDEN", "the order is somebody else's"))
+            Err(coded("FORBIDDEN", "the order belongs to another customer"))
         }
         order => Ok(order),
     }

@@ -17,7 +17,7 @@ pub(crate) struct SalesQuery;
 
 #[Object]
 impl SalesQuery {
-    /// Sales by day, both ends included; a day has a row for each currency.
+    /// The sales of each day of a period, which includes both ends. A day has an entry for each currency.
     async fn sales_by_day(
         &self,
         context: &Context<'_>,
@@ -38,7 +38,7 @@ impl SalesQuery {
         reader(context)?.rows(&BY_DAY, &[&from, &to]).await
     }
 
-    /// Sales of a time, both ends included, by currency.
+    /// The sales of a period, which includes both ends, by currency.
     async fn sales_totals(
         &self,
         context: &Context<'_>,
@@ -59,7 +59,7 @@ impl SalesQuery {
         reader(context)?.rows(&TOTALS, &[&from, &to]).await
     }
 
-    /// The SKUs that brought the most money in a time, both ends included.
+    /// The SKUs with the highest net sales in a period, which includes both ends.
     #[graphql(complexity = "rows(Some(first))? * child_complexity")]
     async fn top_products(
         &self,
