@@ -6,12 +6,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use daybook_event_store::error_chain;
-
-use crate::{
-    backup, bench,
-    config::{Connection, file::File},
-    events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
+use daybook_operations::{
+    self as operations, Connection, Usage, backup, events, history, import, migrate, relay, restore, verify, views,
 };
+
+use crate::{bench, config::file::File, schema, serve, telemetry, token, up};
 
 /// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
 #[derive(Debug, Parser)]
@@ -49,7 +48,7 @@ enum Command {
     /// Audit the whole: the book, the views, the wire.
     Verify(verify::Args),
     /// Measure this machine, like pgbench.
-    Bench(bench::Args),
+    Bench(operations::bench::Args),
     /// Sign a token.
     Token(token::Args),
     /// Write the contracts, or check them.
@@ -57,11 +56,6 @@ enum Command {
     /// Print every setting, what it is and where that comes from, as a configuration file.
     Config,
 }
-
-/// What was asked for cannot be, though it is well-formed: there is no such version, or no such view. Exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
 
 /// Reads the command line and does what it says.
 #[must_use]
@@ -88,7 +82,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Migrate(connection) => {
-            serve::migrate(&connection.book()?).await?;
+            migrate(&connection.book()?).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(args) => import::run(args).await,
@@ -97,7 +91,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
-        Command::Backup(args) => backup::run(args).await,
+        Command::Backup(args) => backup::run(args, serve::asked_to_stop()).await,
         Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),

@@ -4,22 +4,13 @@
 //! private servers that `daybook up` starts. What does not: commerce, storage, streams, queries; those are crates.
 
 pub mod asyncapi;
-pub mod backup;
-pub mod bench;
+mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod events;
 mod health;
-pub mod history;
-pub mod import;
-pub mod progress;
-pub mod relay;
-pub mod restore;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;
 pub mod token;
 pub mod up;
-pub mod verify;
-pub mod views;

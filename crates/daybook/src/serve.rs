@@ -10,7 +10,8 @@ use axum::{
 };
 use clap::ValueEnum;
 use daybook_bus::{Bus, BusSettings, Clock};
-use daybook_command_api::http::{CommandApi, Storefront};
+use daybook_command_api::http::CommandApi;
+use daybook_domain::Storefront;
 use daybook_edge::{
     problem::Problem,
     rates::RateLimits,
@@ -19,12 +20,13 @@ use daybook_edge::{
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
+use daybook_operations::{Topics, migrate};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     asyncapi,
-    config::{self, Topics, limits::Flags},
+    config::{self, limits::Flags},
     health::Health,
     telemetry,
 };
@@ -183,17 +185,6 @@ pub async fn asked_to_stop() {
     }
 }
 
-/// Brings the schema up to date: the book's, the stream's and the views' own.
-///
-/// # Errors
-/// When the database is out of reach or a migration fails.
-pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
-    book.migrate().await?;
-    daybook_event_stream::migrate(book).await?;
-    daybook_projectors::migrate(book).await?;
-    Ok(())
-}
-
 /// Starts the parts.
 ///
 /// # Errors
@@ -230,8 +221,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         });
     }
     if settings.roles.contains(&Role::CommandApi) {
-        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        let api = CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront);
+        let bus_settings = BusSettings { storefront: settings.storefront, ..BusSettings::default() };
+        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &bus_settings);
+        let api = CommandApi::new(bus, settings.keys.clone());
         router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }

@@ -17,7 +17,7 @@ use daybook_bus::Clock;
 use daybook_domain::Actor;
 use daybook_edge::tokens::Keys;
 use daybook_embedded::{
-    data_directory::{self, RESTORING},
+    data_directory::{self, READY_FILE, RESTORING, Ready},
     postgres::{Postgres, PostgresSettings},
 };
 use daybook_event_store::error_chain;
@@ -25,11 +25,12 @@ use daybook_event_stream::{
     KafkaSettings,
     broker::{Broker, RETAINED_BYTES_PER_PARTITION},
 };
+use daybook_operations::Topics;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use crate::{
-    config::{self, READY_FILE, Ready, Topics, limits},
+    config::{self, limits},
     demo,
     serve::{self, Role, Settings},
 };

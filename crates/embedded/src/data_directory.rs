@@ -2,20 +2,54 @@
 //!
 //! ```text
 //! up.lock       held while a process uses the directory
+//! ready.json    how to reach the process, while it is ready
 //! postgres/     what the private PostgreSQL keeps
 //! restoring/    a restore that is not finished
 //! ```
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
 
 /// The file that is locked by the process that uses the directory.
 pub const LOCK_FILE: &str = "up.lock";
 /// The folder of a restore that is not finished.
 pub const RESTORING: &str = "restoring";
+
+/// The file in the data directory that holds [`Ready`] while `daybook up` is ready.
+pub const READY_FILE: &str = "ready.json";
+
+/// How to reach a running `daybook up`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Where it serves HTTP.
+    pub url: String,
+    /// A token for the role admin.
+    pub admin_token: String,
+    /// Its PostgreSQL.
+    pub database_url: String,
+    /// Its broker.
+    pub kafka_brokers: String,
+}
+
+impl Ready {
+    /// Reads what a running `daybook up` has left in its data directory.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(data: &Path) -> Result<Self, DataDirectoryError> {
+        let file = data.join(READY_FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(source) => return Err(DataDirectoryError::NotReady { file, source }),
+        };
+        serde_json::from_str(&text).map_err(|source| DataDirectoryError::Damaged { file, source })
+    }
+}
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +67,22 @@ pub enum DataDirectoryError {
         file: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// No `daybook up` that is ready uses it.
+    #[error("no running `daybook up` was found by {}; start one, or say --database-url", file.display())]
+    NotReady {
+        /// The file that says how to reach it.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What a running `daybook up` has left cannot be read.
+    #[error("{} is damaged", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
 }
 

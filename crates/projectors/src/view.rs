@@ -22,8 +22,7 @@ impl Recorded {
     /// # Errors
     /// [`EffectError::Poison`] when this program does not know it.
     pub fn read(record: RecordedEvent) -> Result<Self, EffectError> {
-        let schema_version = u16::try_from(record.schema_version).unwrap_or(0);
-        match Event::decode(&record.event_type, schema_version, record.data.as_bytes()) {
+        match daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes()) {
             Ok(event) => Ok(Self { record, event }),
             Err(error) => Err(EffectError::Poison { position: record.position, reason: error.to_string() }),
         }
@@ -37,8 +36,10 @@ pub type Project = for<'a> fn(&'a Store<'a>, &'a [Recorded]) -> BoxFuture<'a, Re
 pub struct ViewSpec {
     /// Its name on the command line and in GraphQL.
     pub name: &'static str,
-    /// The slice whose events it shows.
-    pub slice: Slice,
+    /// The slices whose events it takes in. It gets those of one stream in order, and those of different streams in any order: so
+    /// folds of different streams must commute. They touch different columns or different child rows, or they add to sums. What
+    /// does not commute belongs on one stream, which is for the domain to see to.
+    pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static str],
     /// Counts the changes of its tables and of its fold, from 1. A projector that starts with a later revision than the one that
@@ -60,6 +61,12 @@ impl ViewSpec {
     /// The topics it takes in.
     #[must_use]
     pub fn topics(&self, topology: &Topology) -> Vec<String> {
-        vec![topology.topic(self.slice.name())]
+        self.slices.iter().map(|slice| topology.topic(slice.name())).collect()
+    }
+
+    /// The prefixes of the streams it takes in.
+    #[must_use]
+    pub fn stream_prefixes(&self) -> Vec<&'static str> {
+        self.slices.iter().flat_map(|slice| slice.stream_prefixes()).copied().collect()
     }
 }

@@ -11,9 +11,8 @@ use std::{
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
+use daybook_operations::Usage;
 use toml_edit::{DocumentMut, Item, Value};
-
-use crate::cli::Usage;
 
 /// The environment variable that names the file.
 const VARIABLE: &str = "DAYBOOK_CONFIG";

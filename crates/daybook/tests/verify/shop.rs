@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use daybook::verify::{self, Verdict};
 use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
@@ -10,6 +9,7 @@ use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, FETCH_WAIT, Topic},
 };
+use daybook_operations::verify::{self, Verdict};
 use daybook_projectors::{registry, runner};
 use daybook_test_postgres::TestDatabase;
 use serde_json::json;
@@ -55,7 +55,7 @@ pub(crate) async fn shop() -> Shop {
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 32 };
     let book = Daybook::open(&settings).expect("the URL is one");
-    daybook::serve::migrate(&book).await.expect("the tables can be made");
+    daybook_operations::migrate(&book).await.expect("the tables can be made");
     let (broker, kafka) = broker().await;
     take_orders(&book).await;
     publish_and_project(&book, &kafka).await;

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 
-use daybook_domain::Slice;
 use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::{
     EffectError,
@@ -102,7 +101,7 @@ impl Loading<'_> {
         let (send, mut batches) = mpsc::channel(WAITING);
         let reading = Reading {
             book: self.book.clone(),
-            slice: self.next.view.slice,
+            prefixes: self.next.view.stream_prefixes(),
             consumer: self.next.schema.clone(),
             poisoned: std::mem::take(&mut self.poisoned),
             batches: send,
@@ -147,7 +146,8 @@ struct Batch {
 /// Reads the book and understands its events.
 struct Reading {
     book: Daybook,
-    slice: Slice,
+    /// The prefixes of the streams that are wanted.
+    prefixes: Vec<&'static str>,
     consumer: String,
     poisoned: HashSet<String>,
     batches: mpsc::Sender<Batch>,
@@ -159,7 +159,7 @@ impl Reading {
         let mut done = after;
         while done < head {
             let up_to = head.min(done + SPAN);
-            let events = self.book.scan_streams(done, up_to, self.slice.stream_prefixes()).await?;
+            let events = self.book.scan_streams(done, up_to, &self.prefixes).await?;
             pin_mut!(events);
             let mut batch = Batch::default();
             while let Some(event) = events.try_next().await? {

@@ -219,11 +219,8 @@ async fn fold_up_to(
     head: i64,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
-    let events = book
-        .scan_streams(after, head, next.view.slice.stream_prefixes())
-        .await?
-        .try_chunks(CHUNK)
-        .map_err(|error| error.1);
+    let events =
+        book.scan_streams(after, head, &next.view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     let mut client = book.pool().get().await?;
     while let Some(chunk) = events.next().await {
@@ -253,7 +250,7 @@ async fn swap(
     hold_still(&transaction, view).await?;
     let head = book.head().await?.position;
     let missing =
-        book.scan_streams(done, head, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
+        book.scan_streams(done, head, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(missing);
     while let Some(chunk) = missing.next().await {
         take_in(&mut transaction, next, &chunk?).await?;
