@@ -23,7 +23,7 @@ impl ScalarType for Long {
     }
 
     fn to_value(&self) -> Value {
-        if self.0.abs() <= SAFE { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
+        if (-SAFE..=SAFE).contains(&self.0) { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
     }
 }
 
@@ -73,4 +73,20 @@ pub(crate) struct Attribute {
     pub(crate) name: String,
     /// The text.
     pub(crate) value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_that_a_number_of_javascript_does_not_hold_is_a_string() {
+        for number in [0, SAFE, -SAFE] {
+            assert_eq!(Long(number).to_value(), Value::from(number));
+        }
+        for number in [SAFE + 1, -SAFE - 1, i64::MAX, i64::MIN] {
+            assert_eq!(Long(number).to_value(), Value::from(number.to_string()));
+            assert_eq!(Long::parse(Long(number).to_value()).ok(), Some(Long(number)));
+        }
+    }
 }
