@@ -17,3 +17,5 @@ mod plans;
 mod shape;
 mod shop;
 mod sockets;
+mod stock;
+mod user_errors;
