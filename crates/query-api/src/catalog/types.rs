@@ -159,7 +159,7 @@ impl Price {
 
     /// The lowest price of the last 30 days (Directive 98/6/EC, article 6a).
     async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let now = (context.data::<Now>()?.0)();
+        let now = context.data::<Now>()?.time();
         let money = |minor_units| Money { minor_units, currency: self.currency };
         let list = PriceList {
             channel: Channel::default(),

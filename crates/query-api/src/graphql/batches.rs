@@ -23,7 +23,11 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
-use crate::{graphql::cost::MAX_COMPLEXITY, loaders::Loader, reader::Reader};
+use crate::{
+    graphql::{cost::MAX_COMPLEXITY, environment::Now},
+    loaders::Loader,
+    reader::Reader,
+};
 
 /// An executor that gives each operation its own reader and loaders, and runs their batches. So operations share neither loaded rows
 /// nor the positions that they wait for.
@@ -31,11 +35,12 @@ use crate::{graphql::cost::MAX_COMPLEXITY, loaders::Loader, reader::Reader};
 pub(crate) struct BatchExecutor<E> {
     schema: E,
     reader: Reader,
+    now: Now,
 }
 
 impl<E> BatchExecutor<E> {
-    pub(crate) const fn new(schema: E, reader: Reader) -> Self {
-        Self { schema, reader }
+    pub(crate) const fn new(schema: E, reader: Reader, now: Now) -> Self {
+        Self { schema, reader, now }
     }
 
     fn prepare(&self, request: Request) -> (Request, Batches) {
@@ -45,7 +50,7 @@ impl<E> BatchExecutor<E> {
             drop(sender.send(batch));
         };
         let reader = self.reader.of_operation();
-        let loaders = DataLoader::new(Loader(reader.clone()), start);
+        let loaders = DataLoader::new(Loader { reader: reader.clone(), now: self.now.clone() }, start);
         let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY);
         (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new() })
     }

@@ -29,6 +29,7 @@ use crate::{
     graphql::{
         batches::BatchExecutor,
         documents::Documents,
+        environment::Now,
         schema::{Admin, Storefront, build},
         stream_limits::{StreamPermits, TooManyStreams},
         viewer::Viewer,
@@ -87,7 +88,7 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 impl<E> Endpoint<BatchExecutor<E>> {
     fn new(schema: E, settings: &QuerySettings, streams: &StreamPermits, rates: &Rates, staff_only: bool) -> Self {
         let reader = Reader::new(settings.book.clone(), Tail::default(), settings.patience);
-        let schema = BatchExecutor::new(schema, reader.clone());
+        let schema = BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)));
         Self {
             schema,
             documents: Documents::new(),

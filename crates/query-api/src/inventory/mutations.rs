@@ -4,10 +4,7 @@ use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
 use super::{queries::of_sku, types::Stock};
-use crate::{
-    graphql::mutation::{Intent, MutationResult, inputs, payloads},
-    reader::reader,
-};
+use crate::graphql::mutation::{Intent, MutationResult, inputs, payloads};
 
 inputs! {
     /// Receives goods.
@@ -83,7 +80,7 @@ payloads! {
 }
 
 async fn changed(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Vec<Stock>>> {
-    of_sku(reader(context)?, &super::queries::sku(sku)?).await.map(Some)
+    of_sku(context, &super::queries::sku(sku)?).await.map(Some)
 }
 
 #[derive(Default)]

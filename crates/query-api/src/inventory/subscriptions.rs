@@ -11,7 +11,7 @@ use super::{
     types::StockLevel,
 };
 use crate::{
-    graphql::error::coded,
+    graphql::{environment::Now, error::coded},
     reader::{Reader, reader},
 };
 
@@ -33,7 +33,8 @@ impl StockSubscription {
             return Err(coded("BAD_INPUT", format!("a subscription watches 1 to {MAX_WATCHED} SKUs")));
         }
         let skus = skus.iter().map(|sku| self::sku(sku)).collect::<Result<Vec<_>, _>>()?;
-        let watch = Watch { reader: reader(context)?.clone(), skus, sent: HashMap::new() };
+        let (reader, now) = (reader(context)?.clone(), context.data::<Now>()?.clone());
+        let watch = Watch { reader, now, skus, sent: HashMap::new() };
         // An error ends the subscription. The client may subscribe again.
         let levels = futures::stream::try_unfold(watch, |mut watch| async move {
             let changed = watch.changed().await?;
@@ -46,6 +47,7 @@ impl StockSubscription {
 /// The stock that a subscription watches, and the levels that it has sent.
 struct Watch {
     reader: Reader,
+    now: Now,
     skus: Vec<Sku>,
     sent: HashMap<String, i64>,
 }
@@ -54,8 +56,9 @@ impl Watch {
     /// The levels that have changed since they were sent, as soon as one has.
     async fn changed(&mut self) -> async_graphql::Result<Vec<StockLevel>> {
         const CHECK_EVERY: Duration = Duration::from_millis(100);
+        let skus: Vec<&str> = self.skus.iter().map(Sku::as_str).collect();
         loop {
-            let mut levels = levels(&self.reader, &self.skus).await?;
+            let mut levels = levels(&self.reader, &skus, self.now.time()).await?;
             levels.retain(|level| self.sent.insert(level.sku.clone(), level.available) != Some(level.available));
             if !levels.is_empty() {
                 return Ok(levels);
