@@ -1,10 +1,9 @@
-//! Archiving: pg_receivewal follows the write-ahead log, a moment behind the server, so that a restore can go to any moment.
+//! The archive: pg_receivewal receives the write-ahead log shortly after it is written, so that a restore can reach any moment.
 //!
-//! A replication slot makes the server keep what was not received yet (up to a bound), so a pause leaves no gap. Where there was
-//! no slot, or the bound was passed, the log goes on elsewhere and only a new base back-up leads there.
+//! A replication slot makes the server keep the log that was not received yet, up to a bound. So a pause leaves no gap. Without a slot,
+//! or beyond the bound, the log continues in another folder, and only a new base back-up leads there.
 //!
-//! It is kept by a thread of its own, because the kernel takes the end of the *thread* that started a process for the death of its
-//! parent.
+//! A thread runs the program, since for the kernel the parent dies with the *thread* that started the child.
 
 use std::{
     convert::Infallible,
@@ -34,23 +33,24 @@ use super::{
 const PROGRAM: &str = "pg_receivewal";
 /// The replication slot.
 const SLOT: &str = "daybook_archive";
-/// How often the program is looked at.
+/// How often the program is checked.
 const WATCH: Duration = Duration::from_millis(50);
-/// How long to wait before it is started again.
+/// The pause before it is started again.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long it may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An archive that is being filled. Let go of, it stops.
+/// A running archive. A drop stops it.
 pub struct Archive {
-    hold: Option<mpsc::Sender<Infallible>>,
+    /// The thread stops the program when this is dropped.
+    running: Option<mpsc::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
     needs_base: bool,
     _lock: File,
 }
 
 impl Archive {
-    /// Begins to archive the log of a server into a directory of back-ups, or goes on.
+    /// Starts or continues to archive the log of a server into a directory of back-ups.
     ///
     /// # Errors
     /// [`BackupError`] says why nothing can be archived.
@@ -62,28 +62,28 @@ impl Archive {
         let store = Store::open_or_make(to, &server.system_identifier)?;
         let lock = store.lock("archive.lock")?;
         let fresh = ensure_slot(&client).await?;
-        let directory = place(&store, server.timeline, fresh)?;
+        let directory = folder(&store, server.timeline, fresh)?;
         let wal = Wal::read(&store, server.wal_segment_bytes)?;
         let leads_on = |base: &super::Base| {
             base.server.timeline == server.timeline && wal.reach(base, server.timeline).missing.is_none()
         };
         let needs_base = fresh || !store.bases()?.iter().any(leads_on);
         let executable = Supervisor::this_executable().map_err(BackupError::io("find this executable"))?;
-        // A client writes what whoever calls it may; only servers give root up.
+        // A client runs as the user of this process. Only servers drop root.
         let supervisor = Supervisor { executable, identity: Identity::Own, directory: directory.clone() };
         let source = source.clone();
         let receive = move || {
             let mut command = supervisor.command(&program);
             command.arg("--directory").arg(&directory).args(["--slot", SLOT, "--synchronous", "--no-password"]);
-            source.tell(&mut command);
+            source.configure(&mut command);
             command
         };
-        let (hold, wanted) = mpsc::channel();
+        let (running, stop) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("wal-archive".to_owned())
-            .spawn(move || keep(&receive, &wanted))
+            .spawn(move || keep(&receive, &stop))
             .map_err(BackupError::io("start a thread"))?;
-        Ok(Self { hold: Some(hold), thread: Some(thread), needs_base, _lock: lock })
+        Ok(Self { running: Some(running), thread: Some(thread), needs_base, _lock: lock })
     }
 
     /// Whether no base back-up leads to what is archived now.
@@ -92,9 +92,9 @@ impl Archive {
         self.needs_base
     }
 
-    /// Stops it, and returns when what was received is on the disk. A server that is stopped before this has sent everything.
+    /// Stops it. Returns when the received log is on the disk. A server that was stopped earlier has sent all of its log.
     pub async fn stop(mut self) {
-        drop(self.hold.take());
+        drop(self.running.take());
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
@@ -106,7 +106,7 @@ impl Archive {
 
 impl Drop for Archive {
     fn drop(&mut self) {
-        drop(self.hold.take());
+        drop(self.running.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -115,7 +115,7 @@ impl Drop for Archive {
     }
 }
 
-/// Nobody archives the log any more: the server need not keep it. Returns whether somebody did.
+/// Drops the replication slot, so that the server need not keep the log for an archive. Returns whether there was one.
 ///
 /// # Errors
 /// When the database failed.
@@ -126,7 +126,7 @@ pub async fn forget(source: &Source) -> Result<bool, BackupError> {
     Ok(client.execute(sql, &[&SLOT]).await? > 0)
 }
 
-/// Sees to it that the server keeps what was not received yet. Returns whether it begins to do so only now.
+/// Makes the replication slot if it is missing or lost. Returns whether it was made.
 async fn ensure_slot(client: &Client) -> Result<bool, BackupError> {
     let known = client
         .query_opt("SELECT coalesce(wal_status, '') FROM pg_replication_slots WHERE slot_name = $1", &[&SLOT])
@@ -134,7 +134,9 @@ async fn ensure_slot(client: &Client) -> Result<bool, BackupError> {
     match known.map(|row| row.try_get::<_, String>(0)).transpose()? {
         Some(status) if status != "lost" => return Ok(false),
         Some(_) => {
-            tracing::warn!("the archive was away for so long that the server has thrown away what it lacks");
+            tracing::warn!(
+                "the archive has stopped for so long that the server has removed log which was not received"
+            );
             client.execute("SELECT pg_drop_replication_slot($1)", &[&SLOT]).await?;
         }
         None => {}
@@ -143,8 +145,8 @@ async fn ensure_slot(client: &Client) -> Result<bool, BackupError> {
     Ok(true)
 }
 
-/// Where the log goes: pg_receivewal goes on after the last file of its directory, so what does not go on from it is put elsewhere.
-fn place(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupError> {
+/// The folder of the log. pg_receivewal continues after the last file of its folder, so a log with a gap needs another folder.
+fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupError> {
     let wal = store.path().join("wal");
     private(&wal, true)?;
     let own = format!("{timeline:08X}");
@@ -162,18 +164,18 @@ fn place(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupErr
     Ok(directory)
 }
 
-/// Keeps the program running for as long as it is wanted.
-fn keep(receive: &dyn Fn() -> Command, wanted: &Receiver<Infallible>) {
+/// Restarts the program whenever it ends, until it is to stop.
+fn keep(receive: &dyn Fn() -> Command, stop: &Receiver<Infallible>) {
     loop {
         match spawn(receive()) {
             Ok(mut child) => {
-                if watch(&mut child, wanted) {
+                if watch(&mut child, stop) {
                     return end(&mut child);
                 }
             }
             Err(error) => tracing::error!(%error, "the write-ahead log is not archived: {PROGRAM} cannot be started"),
         }
-        if released(wanted, PAUSE) {
+        if stopped_within(stop, PAUSE) {
             return;
         }
     }
@@ -183,7 +185,7 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     if let Some(errors) = child.stderr.take() {
         thread::Builder::new().name("wal-archive-log".to_owned()).spawn(move || {
-            // It ends with the program, or with what cannot be read any more.
+            // It ends with the program, or at a line that cannot be read.
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
                 tracing::warn!("{line}");
             }
@@ -192,10 +194,10 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
     Ok(child)
 }
 
-/// Waits until it is not wanted any more (`true`), or has ended by itself.
-fn watch(child: &mut Child, wanted: &Receiver<Infallible>) -> bool {
+/// Waits until the program is to stop (`true`), or has ended by itself.
+fn watch(child: &mut Child, stop: &Receiver<Infallible>) -> bool {
     loop {
-        if released(wanted, WATCH) {
+        if stopped_within(stop, WATCH) {
             return true;
         }
         match child.try_wait() {
@@ -212,15 +214,15 @@ fn watch(child: &mut Child, wanted: &Receiver<Infallible>) -> bool {
     }
 }
 
-fn released(wanted: &Receiver<Infallible>, wait: Duration) -> bool {
-    matches!(wanted.recv_timeout(wait), Err(RecvTimeoutError::Disconnected))
+fn stopped_within(stop: &Receiver<Infallible>, wait: Duration) -> bool {
+    matches!(stop.recv_timeout(wait), Err(RecvTimeoutError::Disconnected))
 }
 
-/// Asks it to end, which makes it write what it has to the disk.
+/// Asks the program to end. It writes the received log to the disk first.
 fn end(child: &mut Child) {
-    let asked = i32::try_from(child.id()).map(|id| kill(Pid::from_raw(id), Signal::SIGINT));
+    let sent = i32::try_from(child.id()).map(|id| kill(Pid::from_raw(id), Signal::SIGINT));
     let since = Instant::now();
-    while matches!(asked, Ok(Ok(()))) && since.elapsed() < PATIENCE {
+    while matches!(sent, Ok(Ok(()))) && since.elapsed() < PATIENCE {
         if !matches!(child.try_wait(), Ok(None)) {
             return;
         }

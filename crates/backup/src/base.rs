@@ -1,4 +1,4 @@
-//! Making a base back-up: PostgreSQL copies its files while the shop runs, and every file is read back and compared.
+//! Making a base back-up: PostgreSQL copies its files while the shop runs, and every file is compared with its checksum.
 
 use std::{fs, path::Path};
 
@@ -13,8 +13,8 @@ use super::{
     wal,
 };
 
-/// The files of a data directory that a restored shop needs beside its database, with where they are kept.
-pub(crate) const KEPT: [(&str, &str); 2] = [("secret", "secret"), ("postgres/password", "password")];
+/// The files of a data directory that a restored shop needs beside its database: their paths there and in the back-up.
+pub(crate) const EXTRA_FILES: [(&str, &str); 2] = [("secret", "secret"), ("postgres/password", "password")];
 
 /// Backs a server up.
 ///
@@ -39,7 +39,7 @@ pub async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base,
         tools.verify(&data).await?;
         let ended = source::mark(&client).await?;
         if let Some(from) = source.data.as_deref().filter(|_| server.embedded) {
-            keep(from, &part)?;
+            copy_extra_files(from, &part)?;
         }
         let Manifest { bytes, first_lsn, last_lsn } = Manifest::read(&data)?;
         let daybook = env!("CARGO_PKG_VERSION").to_owned();
@@ -49,16 +49,16 @@ pub async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base,
     };
     let outcome = finished.await;
     if outcome.is_err()
-        && let Err(error) = store.give_up(&part)
+        && let Err(error) = store.discard(&part)
     {
-        tracing::warn!(%error, "what was begun of the back-up is still there");
+        tracing::warn!(%error, "the unfinished back-up could not be removed");
     }
     outcome
 }
 
-/// Keeps what a restored shop needs beside its database: its tokens stay good.
-fn keep(data: &Path, part: &Path) -> Result<(), BackupError> {
-    for (from, to) in KEPT {
+/// Copies the extra files of a data directory, so that its tokens stay valid.
+fn copy_extra_files(data: &Path, part: &Path) -> Result<(), BackupError> {
+    for (from, to) in EXTRA_FILES {
         let from = data.join(from);
         if from.is_file() {
             let bytes = fs::read(&from).map_err(BackupError::io(format!("read {}", from.display())))?;
@@ -68,7 +68,7 @@ fn keep(data: &Path, part: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// What PostgreSQL's manifest of a base back-up says.
+/// The manifest that PostgreSQL writes for a base back-up.
 struct Manifest {
     bytes: u64,
     first_lsn: u64,
@@ -104,7 +104,7 @@ impl Manifest {
         let range = lsns(|range| &range.start).min().zip(lsns(|range| &range.end).max());
         let (first_lsn, last_lsn) = range.ok_or_else(|| BackupError::Damaged {
             directory: data.to_owned(),
-            what: "backup_manifest says nothing of the write-ahead log".to_owned(),
+            what: "backup_manifest names no range of the write-ahead log".to_owned(),
         })?;
         Ok(Self { bytes: text.files.iter().map(|file| file.size).sum(), first_lsn, last_lsn })
     }

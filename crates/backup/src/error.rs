@@ -1,4 +1,4 @@
-//! What can keep a book from being backed up or restored, each said so that its reader knows what to do.
+//! The errors of back-ups and restores. Each message says what the operator can do.
 
 use std::{io, path::PathBuf};
 
@@ -8,15 +8,15 @@ use daybook_event_store::{StoreError, chain, error_chain};
 /// Why there is no back-up, or no restored book.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The directory holds something else.
+    /// The directory holds other files.
     #[error("{} is not empty; {wanted}", directory.display())]
     NotEmpty {
         /// The directory.
         directory: PathBuf,
-        /// What would do.
+        /// The directory that is expected.
         wanted: &'static str,
     },
-    /// There is no back-up to be found.
+    /// The directory holds no back-up.
     #[error("{} holds no back-up of daybook", directory.display())]
     NoBackup {
         /// The directory.
@@ -27,42 +27,42 @@ pub enum BackupError {
     AnotherCluster {
         /// The directory.
         directory: PathBuf,
-        /// Whose back-ups they are.
+        /// The system identifier of the back-ups.
         theirs: String,
-        /// Who was to be backed up.
+        /// The system identifier of the server.
         ours: String,
     },
     /// No base back-up has this label.
     #[error("there is no base back-up {label}; there are: {}", there.join(", "))]
     NoSuchBase {
-        /// What was asked for.
+        /// The label.
         label: String,
-        /// What there is.
+        /// The labels of the base back-ups.
         there: Vec<String>,
     },
-    /// What was asked for lies before the first back-up that could lead there.
+    /// The target is before the first back-up that leads there.
     #[error("{asked} is before the back-up: {earliest}")]
     BeforeBackup {
-        /// The time or position that was asked for.
+        /// The time or position of the target.
         asked: String,
-        /// The earliest that there is.
+        /// The earliest target.
         earliest: String,
     },
-    /// What was asked for lies after all that was archived.
+    /// The target is after the end of the archive.
     #[error("{asked} is after the end of the back-up: {end}. Without a target, everything is restored")]
     AfterBackup {
-        /// The time or position that was asked for.
+        /// The time or position of the target.
         asked: String,
         /// Where the back-up ends.
         end: String,
     },
-    /// The server keeps data where a back-up cannot put it.
+    /// The server has tablespaces, which are not backed up.
     #[error(
         "the database has tablespaces of its own, which daybook does not back up; use pg_basebackup --tablespace-mapping"
     )]
     Tablespaces,
-    /// The server is itself a copy.
-    #[error("the server is a standby; back the primary up, whose write-ahead log goes on")]
+    /// The server is a standby.
+    #[error("the server is a standby; back up the primary, whose write-ahead log continues")]
     Standby,
     /// One of PostgreSQL's programs is missing.
     #[error(
@@ -75,17 +75,17 @@ pub enum BackupError {
         program: &'static str,
         /// The version of the server.
         major: u32,
-        /// Where it was looked for.
+        /// The directory that was searched.
         directory: PathBuf,
     },
-    /// The programs that are installed are of other versions than the server.
+    /// The installed programs have other versions than the server.
     #[error(
         "the server is PostgreSQL {server}, and the programs that were found are of version {found}; install those of {server}"
     )]
     OtherVersion {
         /// The version of the server.
         server: u32,
-        /// Those that were found.
+        /// The versions that were found.
         found: String,
     },
     /// One of PostgreSQL's programs failed.
@@ -93,17 +93,17 @@ pub enum BackupError {
     Tool {
         /// The program.
         program: &'static str,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// What it said.
+        /// Its output.
         output: String,
     },
-    /// A back-up is not what it was when it was made.
+    /// A back-up is damaged.
     #[error("the back-up in {} is damaged:\n{what}", directory.display())]
     Damaged {
         /// The back-up.
         directory: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         what: String,
     },
     /// A part of the write-ahead log is missing.
@@ -115,13 +115,13 @@ pub enum BackupError {
         /// The first file that is missing.
         segment: String,
     },
-    /// Somebody else writes to the directory.
+    /// Another process works on the directory.
     #[error("{} is in use by another daybook", directory.display())]
     InUse {
         /// The directory.
         directory: PathBuf,
     },
-    /// The server that was to be backed up failed.
+    /// The server that is backed up failed.
     #[error("the database failed: {}", chain(.0))]
     Database(#[from] tokio_postgres::Error),
     /// The restored server failed.
@@ -130,27 +130,27 @@ pub enum BackupError {
     /// The restored book failed.
     #[error(transparent)]
     Book(#[from] StoreError),
-    /// Anything else about the restored book.
+    /// Another step on the restored book failed.
     #[error("the restored book could not be finished: {}", error_chain(.0.as_ref()))]
     Unfinished(anyhow::Error),
     /// A file or a process could not be handled.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl BackupError {
-    /// Wraps what the system said with what was being done.
+    /// Wraps an error of the system with the operation that failed.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }
 
-    /// Whether something impossible was asked for, rather than that something possible failed.
+    /// Whether the request was impossible, as opposed to a possible one that failed.
     #[must_use]
     pub const fn is_usage(&self) -> bool {
         matches!(
@@ -176,17 +176,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_is_told_once_whether_or_not_the_error_says_it_itself() {
+    fn every_cause_is_named_once_whether_or_not_the_error_names_it_itself() {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
-        let says_it = anyhow::Error::from(BackupError::io("read the marker")(missing()));
-        assert_eq!(error_chain(says_it.as_ref()), "cannot read the marker: no such file");
-        let does_not = Err::<(), _>(missing()).context("the shop was not backed up").expect_err("it is one");
-        assert_eq!(error_chain(does_not.as_ref()), "the shop was not backed up: no such file");
-        let both = says_it.context("the shop was not backed up");
+        let names_its_cause = anyhow::Error::from(BackupError::io("read the marker")(missing()));
+        assert_eq!(error_chain(names_its_cause.as_ref()), "cannot read the marker: no such file");
+        let names_no_cause = Err::<(), _>(missing()).context("the shop was not backed up").expect_err("it is one");
+        assert_eq!(error_chain(names_no_cause.as_ref()), "the shop was not backed up: no such file");
+        let both = names_its_cause.context("the shop was not backed up");
         assert_eq!(error_chain(both.as_ref()), "the shop was not backed up: cannot read the marker: no such file");
         let unfinished = anyhow::Error::from(BackupError::Unfinished(both));
-        let said =
+        let text =
             "the restored book could not be finished: the shop was not backed up: cannot read the marker: no such file";
-        assert_eq!(error_chain(unfinished.as_ref()), said);
+        assert_eq!(error_chain(unfinished.as_ref()), text);
     }
 }

@@ -1,4 +1,4 @@
-//! What is done with back-ups that are there: say how far they lead, remove the old ones, compare them with their checksums.
+//! Care for finished back-ups: report how far they lead, remove old ones, compare them with their checksums.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use super::{BackupError, Base, store::Store, tools::Tools, wal::Wal};
 
-/// A base back-up, and how far one can go from it.
+/// A base back-up, and the end of the archived log that continues it.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The base back-up.
     #[serde(flatten)]
     pub base: Base,
-    /// The last file of the archived log that leads on from it; none when nothing was archived.
+    /// The last file of the archived log that continues it. None when no file was archived.
     pub archived_to: Option<String>,
-    /// When that file was last written to.
+    /// The time of the last write to that file.
     pub archived_at: Option<DateTime<Utc>>,
-    /// The first file that is missing, where there are more after it.
+    /// The first missing file, if there are later ones.
     pub missing: Option<String>,
 }
 
-/// The base back-ups of a directory, and how far one can go from each.
+/// The base back-ups of a directory, with the end of the log that continues each.
 ///
 /// # Errors
 /// When there are none, or the directory cannot be read.
@@ -48,7 +48,7 @@ fn of(store: &Store) -> Result<Vec<Report>, BackupError> {
     store.bases()?.into_iter().map(report).collect()
 }
 
-/// How much was removed, and how much is left.
+/// The result of pruning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Pruned {
     /// Base back-ups that are left.
@@ -59,16 +59,16 @@ pub struct Pruned {
     pub removed_files: usize,
 }
 
-/// Removes all base back-ups but the newest ones, and what is archived from before them.
+/// Removes all base back-ups but the newest ones, and the archived log before them.
 ///
 /// # Errors
-/// When somebody else works on the directory, or it cannot be read or changed.
+/// When another process works on the directory, or it cannot be read or changed.
 pub fn prune(from: &Path, keep: usize) -> Result<Pruned, BackupError> {
     let store = Store::open(from)?;
     let _lock = store.lock("lock")?;
     let mut bases = store.bases()?;
     let kept = bases.split_off(bases.len().saturating_sub(keep));
-    // Without a base back-up nothing says what is needed: the one that the archive waits for may be under way.
+    // Without a base back-up all files stay: the first base back-up of the archive may be in progress.
     let files: Vec<PathBuf> = match kept.first() {
         Some(first) => Wal::read(&store, first.server.wal_segment_bytes)?.before(&kept).cloned().collect(),
         None => Vec::new(),
@@ -82,11 +82,11 @@ pub fn prune(from: &Path, keep: usize) -> Result<Pruned, BackupError> {
     Ok(Pruned { kept: kept.len(), removed: bases.len(), removed_files: files.len() })
 }
 
-/// Compares every file of every base back-up with its checksum, and looks for gaps in the archived log. Returns how many base
-/// back-ups that were. `begin` makes the bar for so many.
+/// Compares every file of every base back-up with its checksum, and looks for gaps in the archived log. `begin` makes a progress bar
+/// for the number of base back-ups, which is also the result.
 ///
 /// # Errors
-/// [`BackupError::Damaged`] and [`BackupError::MissingWal`] say what is not as it was.
+/// [`BackupError::Damaged`] and [`BackupError::MissingWal`] name the damage.
 pub async fn verify(from: &Path, begin: impl FnOnce(u64) -> ProgressBar) -> Result<usize, BackupError> {
     let store = Store::open(from)?;
     let reports = of(&store)?;
@@ -96,7 +96,7 @@ pub async fn verify(from: &Path, begin: impl FnOnce(u64) -> ProgressBar) -> Resu
         bar.inc(1);
     }
     bar.finish_and_clear();
-    // From an older one, a way that the newest has need not be there.
+    // The log after the newest base back-up must be complete. Older ones may have gaps.
     if let Some(Report { missing: Some(segment), .. }) = reports.last() {
         return Err(BackupError::MissingWal { segment: segment.clone() });
     }

@@ -1,8 +1,8 @@
-//! The book in a safe place, while the shop runs, and the book restored from there.
+//! Back-ups of the book while the shop runs, and the restored book.
 //!
 //! PostgreSQL's own programs do the work: pg_basebackup copies the files of the server, pg_verifybackup reads them back, and
-//! pg_receivewal follows the write-ahead log, so that [`restore`] can go to any moment after a base back-up. What belongs here:
-//! driving those programs, and the directory that their results are in. What does not: flags, and what is printed.
+//! pg_receivewal archives the write-ahead log, so that [`restore`] can reach any moment after a base back-up. What belongs here:
+//! running those programs, and the directory of back-ups. What does not: the flags and the output of commands.
 
 mod archive;
 mod base;

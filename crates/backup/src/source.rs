@@ -1,4 +1,4 @@
-//! The server that is backed up: how its programs reach it, and what it says of itself.
+//! The server that is backed up: its address for PostgreSQL's programs, and its properties.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::BackupError;
 
-/// Where the book was at a moment.
+/// The state of the book at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// When, by the server's clock.
+    /// The moment, by the server's clock.
     pub at: DateTime<Utc>,
     /// The position of the last event.
     pub position: i64,
@@ -23,14 +23,14 @@ pub struct Mark {
     pub epoch: Uuid,
 }
 
-/// What a server says of itself.
+/// The properties of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// The major version.
     pub major: u32,
     /// The identity of the cluster, which its copies share.
     pub system_identifier: String,
-    /// The timeline of the write-ahead log: raised by every restore.
+    /// The timeline of the write-ahead log. Every restore raises it.
     pub timeline: u32,
     /// The size of a file of the write-ahead log, in bytes.
     pub wal_segment_bytes: u64,
@@ -42,7 +42,7 @@ pub struct Server {
     pub embedded: bool,
 }
 
-/// A server, and the data directory of the `daybook up` that runs it, if one does.
+/// A server, and the data directory if a `daybook up` runs it.
 #[derive(Debug, Clone)]
 pub struct Source {
     config: Config,
@@ -59,7 +59,7 @@ impl Source {
     /// A server, and the data directory that a `daybook up` runs it in.
     ///
     /// # Errors
-    /// When the URL is none.
+    /// When the URL is malformed.
     pub fn new(database_url: &str, data: Option<PathBuf>) -> Result<Self, BackupError> {
         Ok(Self { config: database_url.parse()?, data })
     }
@@ -68,14 +68,15 @@ impl Source {
         let (client, connection) = self.config.connect(NoTls).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::warn!(%error, "the connection to the server that is backed up broke");
+                tracing::warn!(%error, "the connection to the server that is backed up was lost");
             }
         });
         Ok(client)
     }
 
-    /// Tells a program how to reach the server. The password does not stand on its command line, where all could read it.
-    pub(crate) fn tell(&self, command: &mut std::process::Command) {
+    /// Adds the address of the server to the command of a program. The password is an environment variable, since all users can read a
+    /// command line.
+    pub(crate) fn configure(&self, command: &mut std::process::Command) {
         command.arg("--dbname").arg(connection_string(&self.config, None));
         if let Some(password) = self.config.get_password() {
             command.env("PGPASSWORD", String::from_utf8_lossy(password).into_owned());
@@ -83,32 +84,32 @@ impl Source {
     }
 }
 
-/// A connection string of libpq for a configuration; with a user and a database other than its own, if they are given.
+/// A connection string of libpq for a configuration. `other` replaces its user and its database.
 pub(crate) fn connection_string(config: &Config, other: Option<(&str, &str)>) -> String {
     let mut text = String::from("application_name=daybook_backup");
-    let mut say = |key: &str, value: &str| {
+    let mut add = |key: &str, value: &str| {
         let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
         // Writing to a string does not fail.
         write!(text, " {key}='{quoted}'").ok();
     };
     let hosts: Vec<String> = config.get_hosts().iter().map(host).collect();
     let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
-    say("host", &hosts.join(","));
+    add("host", &hosts.join(","));
     if !ports.is_empty() {
-        say("port", &ports.join(","));
+        add("port", &ports.join(","));
     }
     let (user, database) = match other {
         Some((user, database)) => (Some(user), Some(database)),
         None => (config.get_user(), config.get_dbname()),
     };
     if let Some(user) = user {
-        say("user", user);
+        add("user", user);
     }
     if let Some(database) = database {
-        say("dbname", database);
+        add("dbname", database);
     }
     if config.get_ssl_mode() == SslMode::Disable {
-        say("sslmode", "disable");
+        add("sslmode", "disable");
     }
     text
 }
@@ -120,7 +121,7 @@ fn host(host: &Host) -> String {
     }
 }
 
-/// What the server says of itself.
+/// The properties of a server.
 pub(crate) async fn server(client: &Client) -> Result<Server, BackupError> {
     let row = client.query_one(SERVER, &[]).await?;
     if row.try_get(2)? {
@@ -132,7 +133,7 @@ pub(crate) async fn server(client: &Client) -> Result<Server, BackupError> {
     let (superuser, database): (String, String) = (row.try_get(5)?, row.try_get(4)?);
     let segment: i64 = row.try_get(3)?;
     let major: i32 = row.try_get(0)?;
-    // The first eight digits of a name are its timeline.
+    // A name begins with the eight digits of its timeline.
     let file: String = client.query_one("SELECT pg_walfile_name(pg_current_wal_lsn())", &[]).await?.try_get(0)?;
     Ok(Server {
         major: major.unsigned_abs(),
@@ -145,7 +146,7 @@ pub(crate) async fn server(client: &Client) -> Result<Server, BackupError> {
     })
 }
 
-/// Where the book is now.
+/// The state of the book now.
 pub(crate) async fn mark(client: &Client) -> Result<Mark, BackupError> {
     let row = client.query_one("SELECT clock_timestamp(), position, epoch FROM head", &[]).await?;
     Ok(Mark { at: row.try_get(0)?, position: row.try_get(1)?, epoch: row.try_get(2)? })
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_string_says_the_same_as_the_url_without_its_password() {
+    fn a_connection_string_equals_the_url_without_its_password() {
         let config: Config = "postgresql://o'neil:secret@/shop?host=/my%20shop/run&port=5433".parse().expect("a URL");
         let text = connection_string(&config, None);
         assert!(!text.contains("secret"), "{text}");

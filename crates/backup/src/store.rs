@@ -1,13 +1,13 @@
-//! A directory of back-ups: base back-ups, and the write-ahead log that leads on from them.
+//! A directory of back-ups: base back-ups, and the write-ahead log that continues them.
 //!
 //! ```text
-//! daybook-backups.json   whose back-ups these are: the system identifier of the cluster
-//! lock                   held while a base back-up is made
-//! base/LABEL/            a base back-up; LABEL is when it was begun
-//!     backup.json        what it is; LABEL.part is not finished, and thrown away by the next one
+//! daybook-backups.json   the system identifier of the cluster that the back-ups are of
+//! lock                   locked while a base back-up is made
+//! base/LABEL/            a base back-up; LABEL is the time when it was begun
+//!     backup.json        its description; LABEL.part is unfinished, and the next back-up removes it
 //!     data/              the files of the cluster, with PostgreSQL's backup_manifest
 //!     secret, password   of the `daybook up` that it was made from
-//! wal/TIMELINE.RUN/      the write-ahead log, as pg_receivewal gets it; archive.lock is held meanwhile
+//! wal/TIMELINE.RUN/      the write-ahead log of pg_receivewal; archive.lock is locked while it runs
 //! ```
 
 use std::{
@@ -28,7 +28,7 @@ const MARKER: &str = "daybook-backups.json";
 /// The end of the name of a base back-up that is not finished.
 const UNFINISHED: &str = ".part";
 
-/// What the marker says.
+/// The contents of the marker.
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
     format: u32,
@@ -45,26 +45,26 @@ pub(crate) struct Store {
 /// A base back-up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
-    /// When it was begun, in UTC; what it is called.
+    /// The time when it was begun, in UTC. It is also the name of its folder.
     pub label: String,
     /// The version of daybook that made it.
     pub daybook: String,
-    /// What was backed up.
+    /// The server that was backed up.
     pub server: Server,
     /// The book when it was begun.
     pub began: Mark,
-    /// The book when it was finished: what it leads to on its own is at most that.
+    /// The book when it was finished. Without the archive, a restore reaches at most this.
     pub ended: Mark,
     /// Its first byte of the write-ahead log.
     pub first_lsn: u64,
-    /// The byte of the write-ahead log from which on it is whole.
+    /// The byte of the write-ahead log from which on it is consistent.
     pub last_lsn: u64,
     /// The size of its files.
     pub bytes: u64,
 }
 
 impl Store {
-    /// The back-ups that are there.
+    /// Opens a directory that holds back-ups.
     pub(crate) fn open(directory: &Path) -> Result<Self, BackupError> {
         let directory = fs::canonicalize(directory)
             .map_err(BackupError::io(format!("find the back-up {}", directory.display())))?;
@@ -74,7 +74,7 @@ impl Store {
         Ok(Self { directory, made: false })
     }
 
-    /// A place for the back-ups of a cluster: one that is there, or a new one in a directory that is empty.
+    /// Opens the back-ups of a cluster, or makes a new directory of back-ups in an empty directory.
     pub(crate) fn open_or_make(directory: &Path, system_identifier: &str) -> Result<Self, BackupError> {
         private(directory, true)?;
         let directory =
@@ -88,7 +88,7 @@ impl Store {
             return Ok(Self { directory, made: false });
         }
         if entries(&directory)?.next().is_some() {
-            let wanted = "back-ups go into an empty directory, or to those that are there already";
+            let wanted = "back-ups go into an empty directory, or beside earlier back-ups of the same book";
             return Err(BackupError::NotEmpty { directory, wanted });
         }
         write(&marker, &Marker { format: 1, system_identifier: system_identifier.to_owned() })?;
@@ -99,7 +99,7 @@ impl Store {
         &self.directory
     }
 
-    /// Becomes the only one who does something here, for as long as the file is open.
+    /// Locks a part of the directory for this process. The lock is released when the file is dropped.
     pub(crate) fn lock(&self, name: &str) -> Result<File, BackupError> {
         let path = self.directory.join(name);
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -111,7 +111,7 @@ impl Store {
         }
     }
 
-    /// Begins a base back-up; the lock must be held. What one that was killed has left is thrown away.
+    /// Begins a base back-up. The caller holds the lock. Unfinished back-ups are removed.
     pub(crate) fn begin(&self, label: &str) -> Result<PathBuf, BackupError> {
         let bases = self.directory.join("base");
         private(&bases, true)?;
@@ -125,18 +125,18 @@ impl Store {
         Ok(part)
     }
 
-    /// Finishes a base back-up: from now on it is there.
+    /// Finishes a base back-up. From now on it counts.
     pub(crate) fn finish(&self, part: &Path, base: &Base) -> Result<PathBuf, BackupError> {
         write(&part.join("backup.json"), base)?;
-        let place = self.base(&base.label);
-        fs::rename(part, &place)
+        let finished = self.base(&base.label);
+        fs::rename(part, &finished)
             .and_then(|()| File::open(self.directory.join("base"))?.sync_all())
-            .map_err(BackupError::io(format!("put {} into its place", place.display())))?;
-        Ok(place)
+            .map_err(BackupError::io(format!("finish {}", finished.display())))?;
+        Ok(finished)
     }
 
-    /// Takes back what was begun, so that nothing is left of a back-up that failed.
-    pub(crate) fn give_up(&self, part: &Path) -> Result<(), BackupError> {
+    /// Removes everything of a back-up that failed.
+    pub(crate) fn discard(&self, part: &Path) -> Result<(), BackupError> {
         if self.made { remove(&self.directory) } else { remove(part) }
     }
 
@@ -145,10 +145,10 @@ impl Store {
         self.directory.join("base").join(label)
     }
 
-    /// Removes a base back-up. It is called unfinished first, so that it is never half there.
+    /// Removes a base back-up. It is renamed to an unfinished one first, so that a half-removed one never counts.
     pub(crate) fn remove(&self, base: &Base) -> Result<(), BackupError> {
-        let (place, part) = (self.base(&base.label), self.base(&format!("{}{UNFINISHED}", base.label)));
-        fs::rename(&place, &part).map_err(BackupError::io(format!("remove {}", place.display())))?;
+        let (finished, part) = (self.base(&base.label), self.base(&format!("{}{UNFINISHED}", base.label)));
+        fs::rename(&finished, &part).map_err(BackupError::io(format!("remove {}", finished.display())))?;
         remove(&part)
     }
 
@@ -168,18 +168,18 @@ impl Store {
     }
 }
 
-/// Makes a directory that only its owner may enter; an existing one is left as it is, if it `may_exist`.
+/// Makes a directory that only its owner may enter. An existing one is left unchanged, if it `may_exist`.
 pub(crate) fn private(directory: &Path, may_exist: bool) -> Result<(), BackupError> {
     let made = DirBuilder::new().recursive(may_exist).mode(0o700).create(directory);
     made.map_err(BackupError::io(format!("make {}", directory.display())))
 }
 
-/// Removes a directory with all it holds.
+/// Removes a directory with all its entries.
 pub(crate) fn remove(directory: &Path) -> Result<(), BackupError> {
     fs::remove_dir_all(directory).map_err(BackupError::io(format!("remove {}", directory.display())))
 }
 
-/// What a directory holds.
+/// The entries of a directory.
 pub(crate) fn entries(directory: &Path) -> Result<impl Iterator<Item = PathBuf>, BackupError> {
     let list = || fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
     let listed = list().map_err(BackupError::io(format!("list {}", directory.display())))?;

@@ -1,6 +1,6 @@
-//! PostgreSQL's own programs for back-ups: found in the version of the server, run, and heard out.
+//! PostgreSQL's own programs for back-ups, in the version of the server.
 //!
-//! They are clients: they read and write only what whoever calls them may. Only servers give root up.
+//! They are clients, so they run as the user of this process. Only servers drop root.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{BackupError, source::Source};
 
-/// How much of what a program says is quoted.
+/// How many lines of a program's output an error quotes.
 const QUOTED_LINES: usize = 20;
 
 /// The programs of one major version.
@@ -29,7 +29,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Those of the version of a server or a back-up.
+    /// The programs of the version of a server or a back-up.
     pub(crate) fn of_version(major: u32) -> Result<Self, BackupError> {
         match Search::here().find(Some((major, Path::new("the server")))) {
             Ok(binaries) => Ok(Self { binaries }),
@@ -40,7 +40,7 @@ impl Tools {
         }
     }
 
-    /// Where a program is.
+    /// The path of a program.
     pub(crate) fn program(&self, program: &'static str) -> Result<PathBuf, BackupError> {
         let Binaries { directory, major, .. } = &self.binaries;
         let file = directory.join(program);
@@ -50,14 +50,14 @@ impl Tools {
         Err(BackupError::ToolMissing { program, major: *major, directory: directory.clone() })
     }
 
-    /// A program, which ends when it is let go of.
+    /// The command of a program. It is killed when its handle is dropped.
     fn command(&self, program: &'static str) -> Result<Command, BackupError> {
         let mut command = Command::new(self.program(program)?);
         command.env("LC_ALL", "C").env_remove("PGOPTIONS").stdin(Stdio::null()).kill_on_drop(true);
         Ok(command)
     }
 
-    /// Copies a running server's files; nothing in it waits for that.
+    /// Copies the files of a running server. The server does not wait for it.
     pub(crate) async fn base_backup(
         &self,
         source: &Source,
@@ -66,11 +66,10 @@ impl Tools {
         bar: &ProgressBar,
     ) -> Result<(), BackupError> {
         let mut command = self.command("pg_basebackup")?;
-        source.tell(command.as_std_mut());
+        source.configure(command.as_std_mut());
         command.args(["--wal-method=stream", "--checkpoint=fast", "--progress", "--no-password", "--label", label]);
-        // Read back and compared with its checksums afterwards.
         command.arg("--pgdata").arg(to);
-        heard_out(command, "pg_basebackup", |line| {
+        run(command, "pg_basebackup", |line| {
             let Some((done, of)) = kilobytes(line) else { return false };
             bar.set_length(of * 1024);
             bar.set_position(done * 1024);
@@ -79,11 +78,11 @@ impl Tools {
         .await
     }
 
-    /// Compares every file of a back-up with the checksum that was noted when it was made, and reads its write-ahead log.
+    /// Compares every file of a back-up with its checksum, and reads its write-ahead log.
     pub(crate) async fn verify(&self, backup: &Path) -> Result<(), BackupError> {
         let mut command = self.command("pg_verifybackup")?;
         command.arg(backup);
-        let verified = heard_out(command, "pg_verifybackup", |_| false).await;
+        let verified = run(command, "pg_verifybackup", |_| false).await;
         verified.map_err(|error| match error {
             BackupError::Tool { output, .. } => BackupError::Damaged { directory: backup.to_owned(), what: output },
             other => other,
@@ -91,8 +90,8 @@ impl Tools {
     }
 }
 
-/// Runs a program to its end. Lines on its standard error that `is_progress` does not take are quoted when it fails.
-async fn heard_out(
+/// Runs a program to its end. `is_progress` handles lines of its standard error. An error quotes the lines that it rejects.
+async fn run(
     mut command: Command,
     program: &'static str,
     mut is_progress: impl FnMut(&str) -> bool,
@@ -103,17 +102,17 @@ async fn heard_out(
         return Err(BackupError::io(doing())(std::io::Error::other("no pipe")));
     };
     let mut lines = BufReader::new(errors).lines();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     while let Some(line) = lines.next_line().await.map_err(BackupError::io(doing()))? {
-        if !is_progress(&line) && said.len() < QUOTED_LINES {
-            said.push(line);
+        if !is_progress(&line) && output.len() < QUOTED_LINES {
+            output.push(line);
         }
     }
     let status = child.wait().await.map_err(BackupError::io(doing()))?;
     if status.success() {
         return Ok(());
     }
-    Err(BackupError::Tool { program, status: status.to_string(), output: said.join("\n") })
+    Err(BackupError::Tool { program, status: status.to_string(), output: output.join("\n") })
 }
 
 /// `  4161/41461 kB (10%), 0/1 tablespace`
@@ -127,7 +126,7 @@ mod tests {
     use super::kilobytes;
 
     #[test]
-    fn progress_is_told_from_complaints() {
+    fn progress_is_distinguished_from_errors() {
         assert_eq!(kilobytes("    4161/41461 kB (10%), 0/1 tablespace (...ata/base/1/2609)"), Some((4161, 41461)));
         assert_eq!(kilobytes("pg_basebackup: error: no space left on device"), None);
     }

@@ -1,4 +1,4 @@
-//! The files of the write-ahead log: what their names say, and how far they lead on from a base back-up.
+//! The archived files of the write-ahead log, and how far they continue a base back-up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// `TTTTTTTTHHHHHHHHLLLLLLLL`: the timeline, and the number in two halves of which the lower one counts to 4 GiB of log.
+    /// `TTTTTTTTHHHHHHHHLLLLLLLL`: the timeline, and the number in two halves. The lower half counts up to 4 GiB of log.
     fn of_name(name: &str, bytes: u64) -> Option<Self> {
         if name.len() != 24 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
@@ -38,7 +38,7 @@ impl Segment {
     }
 }
 
-/// When a file was last written to; none where that is not known.
+/// The time of the last write to a file, if it is known.
 fn written(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|file| file.modified()).ok()
 }
@@ -47,39 +47,38 @@ fn per_half(bytes: u64) -> u64 {
     (0x1_0000_0000 / bytes.max(1)).max(1)
 }
 
-/// What is archived.
+/// The archived log.
 #[derive(Debug, Default)]
 pub(crate) struct Wal {
     pub(crate) segments: BTreeMap<Segment, PathBuf>,
-    /// Which timeline forked where, by timeline.
+    /// The history files, by timeline. They say where each timeline forked.
     pub(crate) histories: BTreeMap<u32, PathBuf>,
 }
 
-/// How far a base back-up and the archive lead.
+/// How far a base back-up and the archived log lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// The number of the last file without a gap.
     pub(crate) last: u64,
-    /// The first file that is missing, if there are others after it.
+    /// The first missing file, if there are later ones.
     pub(crate) missing: Option<Segment>,
 }
 
 impl Wal {
-    /// The files that are there. A finished file counts more than an unfinished one of the same name, and
-    /// of those the newer one.
+    /// Reads the archived files. Of several files of one name a finished one counts, or else the newest.
     pub(crate) fn read(store: &Store, bytes: u64) -> Result<Self, BackupError> {
         let mut wal = Self::default();
         let directory = store.path().join("wal");
         let timelines = if directory.is_dir() { entries(&directory)?.collect() } else { Vec::new() };
         for timeline in timelines.into_iter().filter(|path| path.is_dir()) {
             for path in entries(&timeline)? {
-                wal.note(path, bytes);
+                wal.add(path, bytes);
             }
         }
         Ok(wal)
     }
 
-    fn note(&mut self, path: PathBuf, bytes: u64) {
+    fn add(&mut self, path: PathBuf, bytes: u64) {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return };
         if let Some(timeline) = name.strip_suffix(".history").and_then(|name| u32::from_str_radix(name, 16).ok()) {
             self.histories.insert(timeline, path);
@@ -93,12 +92,12 @@ impl Wal {
         }
     }
 
-    /// The newest timeline that goes on from a base back-up.
+    /// The newest timeline that continues a base back-up.
     pub(crate) fn newest_timeline(&self, base: &Base) -> u32 {
         self.segments.keys().map(|segment| segment.timeline).max().unwrap_or(0).max(base.server.timeline)
     }
 
-    /// How far they lead on from a base back-up, which holds what it needs itself.
+    /// How far the files continue a base back-up. The base back-up holds the log up to its own end.
     pub(crate) fn reach(&self, base: &Base, timeline: u32) -> Reach {
         let mut last = base_end(base);
         let numbers: BTreeSet<u64> = self.range(base, timeline).map(|(segment, _)| segment.number).collect();
@@ -111,7 +110,7 @@ impl Wal {
         Reach { last, missing: None }
     }
 
-    /// The files that come before all of some base back-ups: nothing leads over them.
+    /// The files that none of these base back-ups needs.
     pub(crate) fn before<'w>(&'w self, bases: &'w [Base]) -> impl Iterator<Item = &'w PathBuf> {
         let needed = |segment: &Segment| {
             bases.iter().any(|base| {
@@ -122,7 +121,7 @@ impl Wal {
         self.segments.iter().filter(move |(segment, _)| !needed(segment)).map(|(_, path)| path)
     }
 
-    /// The files that lead on from a base back-up, on the way to a timeline.
+    /// The files that continue a base back-up on the way to a timeline.
     pub(crate) fn range(&self, base: &Base, timeline: u32) -> impl Iterator<Item = (Segment, &PathBuf)> {
         let first = base.first_lsn / base.server.wal_segment_bytes.max(1);
         let timelines = base.server.timeline..=timeline;
@@ -131,12 +130,12 @@ impl Wal {
     }
 }
 
-/// The number of the last file that a base back-up holds itself.
+/// The number of the last file that a base back-up holds.
 fn base_end(base: &Base) -> u64 {
     base.last_lsn.saturating_sub(1) / base.server.wal_segment_bytes.max(1)
 }
 
-/// `16/B374D848`, as PostgreSQL writes a place in the log.
+/// `16/B374D848`: a byte of the log, as PostgreSQL writes it.
 pub(crate) fn lsn(text: &str) -> Option<u64> {
     let (high, low) = text.trim().split_once('/')?;
     Some(u64::from(u32::from_str_radix(high, 16).ok()?) << 32 | u64::from(u32::from_str_radix(low, 16).ok()?))
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_leads_on_up_to_its_first_gap_and_over_a_fork() {
+    fn an_archive_leads_up_to_its_first_gap_and_across_a_fork() {
         let base = base(1, 2, 3);
         assert_eq!(wal(&[]).reach(&base, 1), Reach { last: 3, missing: None });
         assert_eq!(wal(&[(1, 1), (1, 2), (1, 3), (1, 4), (1, 5)]).reach(&base, 1), Reach { last: 5, missing: None });
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_base_back_up_needs_is_known() {
+    fn files_that_no_base_back_up_needs_are_found() {
         let wal = wal(&[(1, 1), (1, 2), (1, 9), (2, 9), (2, 10)]);
         let unneeded = |bases: &[Base]| wal.before(bases).map(|path| path.display().to_string()).collect::<Vec<_>>();
         assert_eq!(unneeded(&[base(1, 2, 3), base(2, 10, 10)]), ["1"]);

@@ -13,8 +13,8 @@
 mod cache;
 pub mod clock;
 mod decided;
-mod host;
 mod load;
+mod runtime;
 mod sequencer;
 
 use std::sync::{
@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 pub use self::{
     clock::Clock,
-    host::{Host, Tokio},
+    runtime::{Runtime, Tokio},
 };
 
 /// How the bus is sized.
@@ -225,15 +225,15 @@ impl Bus {
 
     /// A bus on a book, and its work, which somebody has to run: where that is dropped, the bus is gone as if its process had
     /// been killed.
-    pub fn on<B: Store, H: Host>(
-        host: H,
+    pub fn on<B: Store, R: Runtime>(
+        runtime: R,
         book: B,
         clock: Clock,
         settings: &BusSettings,
-    ) -> (Self, impl Future<Output = ()> + Send + use<B, H>) {
+    ) -> (Self, impl Future<Output = ()> + Send + use<B, R>) {
         let (queue, jobs) = mpsc::channel(settings.queue.max(1));
         let conflicts = Arc::default();
-        let sequencer = sequencer::Sequencer::new(host, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
+        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
         (Self { queue, conflicts }, sequencer.run())
     }
 

@@ -104,10 +104,10 @@ fn responses() -> Value {
         "409": problem("The idempotency key was used for something else."),
         "413": problem("The body is too large."),
         "415": problem("The body says that it is no JSON in UTF-8, or compressed."),
-        "422": problem("A rule says no; `code` says which, and its data stands beside it."),
+        "422": problem("Refused by a rule; `code` names it, and its data stands beside it."),
         "429": later("Too many requests, or too many connections from one address; nothing was done."),
         "500": problem("A defect of the server. What the command came to is told when it is sent again with the same key."),
-        "503": later("Too much is waiting, or the outcome is unknown; try again with the same key after Retry-After."),
+        "503": later("Too many commands are waiting, or the outcome is unknown; try again with the same key after Retry-After."),
     })
 }
 

@@ -1,4 +1,4 @@
-//! What an outcome of the bus looks like over HTTP, where no rule of the domain is concerned.
+//! Outcomes of the bus over HTTP that no rule of the domain causes.
 
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
@@ -13,8 +13,8 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 #[tokio::test]
-async fn a_command_that_finds_the_queue_full_is_answered_at_once_and_told_when_to_come_back() {
-    // The bus has room for one command, and nobody runs it. So no connection to its database is ever made.
+async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
+    // The queue holds one command, and no task runs the bus. So it never connects to its database.
     let database_url = "postgres://nobody@localhost/nothing".to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let settings = BusSettings { queue: 1, ..BusSettings::default() };
@@ -39,5 +39,5 @@ async fn a_command_that_finds_the_queue_full_is_answered_at_once_and_told_when_t
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().expect("a value")));
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON")["code"], "busy");
-    assert!(futures::poll!(&mut waiting).is_pending(), "the one that was queued waits for its outcome");
+    assert!(futures::poll!(&mut waiting).is_pending(), "the queued command waits for its outcome");
 }

@@ -1,15 +1,15 @@
-//! The topics as an AsyncAPI document: a file among the contracts, and `/asyncapi.json`.
+//! The AsyncAPI document of the topics: a file of the contracts, and `/asyncapi.json`.
 
 use daybook_domain::Event;
 use daybook_event_stream::Topology;
 use serde_json::{Value, json};
 
-/// How the document gives the schema of an event.
+/// How the document contains the schema of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schemas {
-    /// By the name of its file in `schemas/`.
+    /// As a reference to its file in `schemas/`.
     Referred,
-    /// As it is.
+    /// Inline.
     Inlined,
 }
 

@@ -1,4 +1,4 @@
-//! `daybook bench`: the measurements are operations; what they measure is wired as `daybook serve` wires it.
+//! `daybook bench`: starting the engine of a measurement with the wiring of `daybook serve`.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,15 @@ use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
-use crate::serve::{self, Limits, Role, Settings};
+use crate::{
+    role::Role,
+    serve::{self, Limits, Settings},
+};
 
-/// Measures.
+/// Runs a measurement.
 ///
 /// # Errors
-/// When the stage cannot be set or a server fails.
+/// When the database cannot be made or a server fails.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     bench::run(args, &|wanted| Box::pin(start(wanted))).await
 }
@@ -30,7 +33,7 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         command_url: None,
         introspection: false,
         storefront: Storefront::default(),
-        // They would be measured instead.
+        // A rate limit would be measured instead of the engine.
         limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
         refill_bytes: None,
     })

@@ -1,4 +1,4 @@
-//! Configuration: every value is a flag and an environment variable, and may stand in a [`file`].
+//! Configuration: every value is a flag and an environment variable, and can be set in a [`file`].
 
 pub mod file;
 pub mod limits;
@@ -6,13 +6,13 @@ pub mod limits;
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
 
-/// What guests and customers may buy.
+/// What guests and customers may buy, as flags.
 #[derive(Debug, Clone, Args)]
 pub struct Storefront {
-    /// The channels that guests and customers may open carts in; staff may name any.
+    /// The channels that guests and customers may open carts in. Staff may use any.
     #[arg(long, env = "DAYBOOK_STOREFRONT_CHANNELS", value_delimiter = ',', default_value = "web")]
     pub storefront_channels: Vec<Channel>,
-    /// The locations that guests and customers may have goods sent from; any when left out.
+    /// The locations that orders of guests and customers may be shipped from. Any location if empty.
     #[arg(long, env = "DAYBOOK_STOREFRONT_LOCATIONS", value_delimiter = ',')]
     pub storefront_locations: Vec<LocationId>,
 }

@@ -1,7 +1,7 @@
-//! The one binary of Daybook, as a library that its `main` and its tests call.
+//! The one binary of Daybook, as a library for its `main` and its tests.
 //!
-//! What belongs here: what only the process as a whole knows, such as the command line, its configuration and the
-//! private servers that `daybook up` starts. What does not: commerce, storage, streams, queries; those are crates.
+//! What belongs here: the command line, configuration, the wiring of the parts, telemetry. What does not: commerce, storage, streams,
+//! queries and the commands of operators, which are crates.
 
 pub mod asyncapi;
 mod bench;
@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 mod health;
+pub mod role;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;

@@ -1,4 +1,4 @@
-//! `daybook schema`: the contracts, made from the code. What is committed is checked against it.
+//! `daybook schema`: the contracts, generated from the code. The committed files are checked against them.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,10 @@ use crate::asyncapi::{self, Schemas};
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where the contracts are.
+    /// The directory of the contracts.
     #[arg(long, default_value = "schemas")]
     out: PathBuf,
-    /// Write nothing; fail when what is there differs.
+    /// Write nothing, and fail if a file differs.
     #[arg(long)]
     check: bool,
 }
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("{name} is missing; books may hold events of that version, so its contract stays");
     }
     for (name, _) in &differing {
-        eprintln!("{name} is not as the code has it; run `daybook schema --out {}`", args.out.display());
+        eprintln!("{name} differs from the code; run `daybook schema --out {}`", args.out.display());
     }
     Ok(if differing.is_empty() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,4 +1,4 @@
-//! Problems, as RFC 9457 tells them: a status, a stable code, a sentence, and what the rule looked at.
+//! Problem documents (RFC 9457): a status, a stable code, a sentence, and the data of the refusal.
 
 use std::borrow::Cow;
 
@@ -12,33 +12,33 @@ use serde_json::{Map, Value};
 
 use crate::{rates::TooOften, tokens::TokenError};
 
-/// A stable, documented name of a problem. Codes of refused rules come from the domain; these are the others.
+/// The stable, documented name of a problem. The codes of refusals come from the domain.
 pub type ProblemCode = Cow<'static, str>;
 
 /// Why a request was not fulfilled.
 #[derive(Debug, Serialize)]
 pub struct Problem {
-    /// What sort of problem it is, in words.
+    /// The kind of problem, in words.
     pub title: &'static str,
     /// The HTTP status.
     #[serde(serialize_with = "number")]
     pub status: StatusCode,
     /// The stable code.
     pub code: ProblemCode,
-    /// What is wrong this time.
+    /// What is wrong with this request.
     pub detail: String,
-    /// Which part of the body is wrong, as a JSON pointer (RFC 6901).
+    /// The part of the body that is wrong, as a JSON pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// What the rule looked at. In a box, since a problem is passed up from everywhere.
+    /// The data of the refusal. It is boxed to keep results small.
     #[serde(flatten)]
     pub data: Box<Map<String, Value>>,
-    /// After how many seconds it may be tried again.
+    /// The seconds after which the request may be tried again.
     #[serde(skip)]
     pub retry_after: Option<u16>,
 }
 
-/// A problem as it is sent: its type follows from its code.
+/// A problem as it is sent. Its type is derived from its code.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(rename = "type")]
@@ -52,7 +52,7 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 }
 
 impl Problem {
-    /// A problem that says nothing but this.
+    /// A problem without pointer, data and time to wait.
     pub fn new(status: StatusCode, title: &'static str, code: impl Into<ProblemCode>, detail: &impl ToString) -> Self {
         Self {
             title,
@@ -65,44 +65,43 @@ impl Problem {
         }
     }
 
-    /// A body that is no JSON.
+    /// The body is not JSON.
     #[must_use]
     pub fn malformed_json(error: &serde_json::Error) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "The body is not JSON", "malformed_json", error)
     }
 
-    /// A body that has another form than it should have, where the pointer says.
+    /// The body does not match its schema at the pointer.
     #[must_use]
     pub fn invalid_body(detail: &str, pointer: &str) -> Self {
-        let problem =
-            Self::new(StatusCode::BAD_REQUEST, "The body does not have the right form", "invalid_body", &detail);
+        let problem = Self::new(StatusCode::BAD_REQUEST, "The body does not match its schema", "invalid_body", &detail);
         Self { pointer: Some(pointer.to_owned()), ..problem }
     }
 
-    /// A body that is written in another way than it can be read.
+    /// The media type, character set or encoding of the body is not supported.
     #[must_use]
     pub fn unsupported_media_type(detail: &str) -> Self {
-        let title = "The body is written in another way than it can be read";
+        let title = "Unsupported media type";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, title, "unsupported_media_type", &detail)
     }
 
-    /// A body that broke off.
+    /// The body ended early.
     #[must_use]
     pub fn unreadable_body(error: &axum::Error) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "The body could not be read", "unreadable_body", error)
     }
 
-    /// A path that cannot be decoded.
+    /// The path cannot be decoded.
     #[must_use]
     pub fn unreadable_path(error: &PathRejection) -> Self {
         let detail = error.body_text();
         Self::new(StatusCode::BAD_REQUEST, "The path cannot be read", "unreadable_path", &detail)
     }
 
-    /// A path that is asked by a method which it does not know.
+    /// The path does not support the method.
     #[must_use]
     pub fn method_not_allowed(detail: &str) -> Self {
-        let title = "The path knows no such method";
+        let title = "Method not allowed";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, title, "method_not_allowed", &detail)
     }
 }
@@ -114,13 +113,13 @@ impl From<TokenError> for Problem {
             TokenError::Expired => "token_expired",
             TokenError::Invalid | TokenError::CustomerMissing | TokenError::SecretTooShort => "token_invalid",
         };
-        Self::new(StatusCode::UNAUTHORIZED, "Who is asking?", code, &error)
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", code, &error)
     }
 }
 
 impl From<TooOften> for Problem {
     fn from(error: TooOften) -> Self {
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "That is too often", "rate_limited", &error);
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", "rate_limited", &error);
         Self { retry_after: Some(error.retry_after_seconds()), ..problem }
     }
 }

@@ -1,4 +1,4 @@
-//! From where somebody asks, when a proxy stands between: `X-Forwarded-For`, as far as those who wrote it are trusted.
+//! The address of a client behind proxies: `X-Forwarded-For`, as far as its authors are trusted.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::rates::ClientAddress;
 
-/// The networks of proxies that are believed when they say for whom they ask.
+/// The networks of proxies that may name the address of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(pub Vec<IpNet>);
 
@@ -19,19 +19,19 @@ impl Default for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether an address is one of theirs.
+    /// Whether an address belongs to a trusted proxy.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address that a request comes from: the last that was written down by somebody who is trusted. None for a request
-    /// that a trusted proxy makes itself, or for somebody whom it does not name: it would be counted as all of them together.
+    /// The address that a request is counted for: the last one that a trusted proxy has written. None for a request of a trusted
+    /// proxy itself, and where the proxy names no address, since all its clients would count as one.
     #[must_use]
     pub fn client(&self, peer: IpAddr, forwarded_for: &[&str]) -> Option<ClientAddress> {
         let written = forwarded_for.iter().rev().flat_map(|line| line.rsplit(','));
-        // What cannot be read ends the chain: whoever wrote it said nothing that can be counted.
+        // An entry that is no address ends the chain.
         let written = written.map_while(|address| address.trim().parse::<IpAddr>().ok());
         let mut chain = std::iter::once(peer).chain(written);
         chain.find(|address| !self.contains(*address)).map(ClientAddress)
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_are_trusted_are_believed() {
+    fn only_trusted_proxies_name_an_address() {
         let mut proxies = TrustedProxies::default();
         proxies.0.push("10.0.0.0/8".parse().expect("it is a network"));
         for (peer, forwarded_for, client) in [

@@ -1,8 +1,8 @@
-//! How often somebody may ask: a bucket of requests for each address and for each holder of a token, that fills up again by so
-//! many a second (GCRA, by the crate `governor`). What is not asked for is not remembered: each kind of bucket has a most of
-//! them, and the one that was asked last is let go of first.
+//! Rate limits: a bucket of requests for each address and for each holder of a token (GCRA, by the crate `governor`). A bucket
+//! refills by so many requests a second. The number of buckets of a kind is bounded; the one that was used least recently is removed
+//! first.
 //!
-//! Each API counts by itself, and each process: a limit holds for a shop as often as it has such processes.
+//! Each API counts on its own, and so does each process: a shop with two such processes allows twice the rate.
 
 use std::{
     fmt,
@@ -24,19 +24,19 @@ use governor::{
 };
 use hashlink::LruCache;
 
-/// The most buckets of a kind: some 10 MB.
+/// The most buckets of a kind, about 10 MB.
 const MAX_BUCKETS: usize = 100_000;
 
-/// So many requests a second, and so many at once.
+/// A number of requests a second, and a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many a second, in the long run.
+    /// The requests a second, in the long run.
     pub per_second: NonZeroU32,
-    /// How many at once, after a silence.
+    /// The requests at once, after a pause.
     pub burst: NonZeroU32,
 }
 
-/// A rate, or none: written as `50`, `50/200` (a second, at once) or `off`.
+/// A rate, or no limit. It is written as `50`, as `50/200` (a second, at once) or as `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub Option<Rate>);
 
@@ -49,7 +49,7 @@ impl Limit {
     /// No limit.
     pub const OFF: Self = Self(None);
 
-    /// So many a second, and four times as many at once.
+    /// A rate a second, with a burst of four times as many.
     #[must_use]
     pub const fn per_second(per_second: NonZeroU32) -> Self {
         let burst = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(3));
@@ -81,25 +81,24 @@ impl fmt::Display for Limit {
     }
 }
 
-/// How often who may ask.
+/// The rate limits of a process.
 #[derive(Debug, Clone)]
 pub struct RateLimits {
-    /// Everybody together who comes from one address (of IPv6: one network of 64 bits) without a token of staff.
+    /// All requests of one address without a staff token. For IPv6, a network of 64 bits counts as one address.
     pub address: Limit,
-    /// One customer, from wherever they come.
+    /// All requests of one customer, from any address.
     pub customer: Limit,
-    /// One holder of a token of staff: of support, or an admin.
+    /// All requests of one holder of a staff token (support or admin).
     pub staff: Limit,
 }
 
 impl RateLimits {
-    /// Everybody may ask as often as they like.
+    /// No limits.
     pub const OFF: Self = Self { address: Limit::OFF, customer: Limit::OFF, staff: Limit::OFF };
 }
 
 impl Default for RateLimits {
-    /// 100 a second from an address, 50 a second of a customer. Staff is not limited: their programs import and reconcile, and
-    /// whoever gave them a token can take it back.
+    /// 100 a second for an address, 50 a second for a customer. Staff is not limited, since its programs import and reconcile.
     fn default() -> Self {
         let per_second = |number| NonZeroU32::new(number).map_or(Limit::OFF, Limit::per_second);
         Self { address: per_second(100), customer: per_second(50), staff: Limit::OFF }
@@ -110,24 +109,24 @@ impl Default for RateLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// Somebody asks too often.
+/// A rate limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; ask again in {} s", self.retry_after_seconds())]
 pub struct TooOften {
-    /// After how long the next request will be let in.
+    /// When the next request will be admitted.
     pub retry_after: Duration,
 }
 
 impl TooOften {
-    /// The same in whole seconds, as the header `Retry-After` says it: at least 1.
+    /// The same in whole seconds, for the header `Retry-After`: at least 1.
     #[must_use]
     pub fn retry_after_seconds(&self) -> u16 {
-        let begun = u64::from(self.retry_after.subsec_nanos() > 0);
-        u16::try_from(self.retry_after.as_secs() + begun).unwrap_or(u16::MAX).max(1)
+        let started = u64::from(self.retry_after.subsec_nanos() > 0);
+        u16::try_from(self.retry_after.as_secs() + started).unwrap_or(u16::MAX).max(1)
     }
 }
 
-/// Counts requests. Cheap to clone; clones count together.
+/// Counts requests. It is cheap to clone, and clones share their counters.
 #[derive(Clone)]
 pub struct Rates<C: Clock = MonotonicClock>(Arc<Buckets<C>>);
 
@@ -138,7 +137,7 @@ struct Buckets<C: Clock> {
 }
 
 impl Rates {
-    /// Counters with nothing counted.
+    /// New counters.
     #[must_use]
     pub fn new(limits: &RateLimits) -> Self {
         Self::with_clock(limits, &MonotonicClock)
@@ -154,10 +153,10 @@ impl<C: Clock + Clone> Rates<C> {
         }))
     }
 
-    /// Counts a request of an actor; of nobody when their token was not accepted.
+    /// Counts a request of an actor, or of none when its token was not accepted.
     ///
     /// # Errors
-    /// [`TooOften`] when it is one too many. It is not counted then, so asking too often does not make the wait longer.
+    /// [`TooOften`] when a limit is reached. Such a request is not counted, so it does not extend the wait.
     pub fn check(&self, actor: Option<&Actor>, address: Option<ClientAddress>) -> Result<(), TooOften> {
         let Buckets { addresses, customers, staff } = &*self.0;
         match actor {
@@ -171,7 +170,7 @@ impl<C: Clock + Clone> Rates<C> {
     }
 }
 
-/// What is counted as one address: whoever has an address of IPv6 has the whole network of 64 bits.
+/// What counts as one address: for IPv6 the network of 64 bits, since one client has all of it.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -195,7 +194,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Counter<K, C> {
     }
 }
 
-/// The buckets that were asked last, so that nobody can fill the memory with addresses.
+/// The buckets that were used last, so that many addresses cannot fill the memory.
 struct Latest<K: Hash + Eq>(Mutex<LruCache<K, Nanos>>);
 
 impl<K: Hash + Eq> Latest<K> {
@@ -256,10 +255,14 @@ mod tests {
         assert_eq!((0..30).filter(|_| guest("192.0.2.1").is_ok()).count(), 20);
         let refused = guest("192.0.2.1").expect_err("it is empty");
         assert_eq!((refused.retry_after, refused.retry_after_seconds()), (Duration::from_millis(100), 1));
-        assert_eq!(rates.check(None, from("192.0.2.1")), Err(refused), "a token that is not accepted is nobody's");
+        assert_eq!(
+            rates.check(None, from("192.0.2.1")),
+            Err(refused),
+            "a request without an actor counts for its address"
+        );
         clock.advance(Duration::from_secs(1));
         assert_eq!((0..30).filter(|_| guest("::ffff:192.0.2.1").is_ok()).count(), 10);
-        assert_eq!(guest("192.0.2.2"), Ok(()), "everybody has their own");
+        assert_eq!(guest("192.0.2.2"), Ok(()), "each address has its own bucket");
         assert_eq!((0..30).filter(|nr| guest(&format!("2001:db8::{nr}")).is_ok()).count(), 20, "a network is one");
         assert_eq!(rates.check(Some(&Actor::Guest), None), Ok(()));
 
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn customers_are_counted_wherever_they_come_from_and_staff_is_not_limited_unless_it_is_asked_for() {
+    fn customers_are_counted_across_addresses_and_staff_is_not_limited_by_default() {
         let limits = RateLimits { customer: limit("1/5"), ..RateLimits::default() };
         let rates = Rates::with_clock(&limits, &FakeRelativeClock::default());
         let ann = Actor::Customer("ann".parse().expect("a valid id"));
@@ -281,14 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn more_addresses_than_there_are_buckets_do_not_take_more_memory() {
+    fn more_addresses_than_buckets_take_no_more_memory() {
         let rates = Rates::with_clock(&RateLimits::default(), &FakeRelativeClock::default());
         for address in 0..150_000_u32 {
             let address = Some(ClientAddress(IpAddr::from(address.to_be_bytes())));
             assert_eq!(rates.check(None, address), Ok(()));
         }
-        let Buckets { addresses, .. } = Arc::into_inner(rates.0).expect("nobody else has it");
+        let Buckets { addresses, .. } = Arc::into_inner(rates.0).expect("there is no other clone");
         let buckets = addresses.expect("addresses are counted").0.into_state_store();
-        assert_eq!(buckets.0.lock().expect("nobody panicked").len(), MAX_BUCKETS);
+        assert_eq!(buckets.0.lock().expect("no thread panicked").len(), MAX_BUCKETS);
     }
 }

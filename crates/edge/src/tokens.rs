@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 /// The shortest secret that is accepted, in bytes: as long as the hash (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
-    /// Who it was given to.
+    /// The subject that it was given to.
     sub: String,
-    /// What they may do.
+    /// The role of the subject.
     role: Role,
-    /// Which customer they are, for the role `customer`.
+    /// The customer, for the role `customer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     customer: Option<CustomerId>,
     /// When it was signed, in seconds since 1970.
     iat: i64,
-    /// When it ends, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     exp: i64,
 }
 
-/// Why a token is not accepted, or cannot be made.
+/// Why a token is not accepted or cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// There is none.
+    /// The request has no token.
     #[error("a bearer token is needed")]
     Missing,
-    /// Its time is over.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
-    /// It is not one of ours.
+    /// It was not signed with this secret, or is malformed.
     #[error("the token is not valid")]
     Invalid,
-    /// The role `customer` says which customer.
+    /// The role `customer` has no customer.
     #[error("a token for the role customer names the customer")]
     CustomerMissing,
-    /// The secret is too short to be one.
+    /// The secret is shorter than [`MIN_SECRET_BYTES`].
     #[error("the secret for tokens needs at least {MIN_SECRET_BYTES} bytes")]
     SecretTooShort,
 }
@@ -63,7 +63,7 @@ impl Keys {
         Ok(Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret) })
     }
 
-    /// Signs a token for an actor that holds from `now` for `lifetime`.
+    /// Signs a token for an actor. It holds from `now` for `lifetime`.
     ///
     /// # Errors
     /// [`TokenError::Invalid`] when it cannot be signed, or the actor is the engine itself.
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_foreign_and_missing_tokens_are_told_apart() {
+    fn expired_foreign_and_missing_tokens_are_distinct() {
         let actor = Actor::Admin("ada".into());
         let old = keys().sign(&actor, DateTime::UNIX_EPOCH, TimeDelta::hours(1)).expect("it can be signed");
         let other = Keys::new(&[8; 32]).expect("long enough");

@@ -1,4 +1,4 @@
-//! The limits of connections, on real sockets: who takes too long is cut off, and the others are served meanwhile.
+//! The limits of connections, on real sockets: a slow client is cut off, and the others are served meanwhile.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use axum::{
 use daybook_edge::{
     proxies::TrustedProxies,
     rates::ClientAddress,
-    server::{EdgeLimits, serve},
+    server::{ConnectionLimits, serve},
 };
 use serde_json::Value;
 use tokio::{
@@ -23,11 +23,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// For how long a test waits for what must come.
+/// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A limit that a test wants to see passed.
+/// A time limit that a test wants to exceed.
 const SOON: Duration = Duration::from_millis(400);
-/// How long those wait who send one byte after the other.
+/// The pause of a client that sends byte by byte.
 const DRIP: Duration = Duration::from_millis(50);
 
 /// A server with limits, until dropped.
@@ -43,7 +43,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn with(limits: EdgeLimits) -> Self {
+    async fn with(limits: ConnectionLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let stop = CancellationToken::new();
@@ -85,8 +85,8 @@ fn router() -> Router {
         .route("/socket", get(async move |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(echo) }))
 }
 
-fn limits() -> EdgeLimits {
-    EdgeLimits::default()
+fn limits() -> ConnectionLimits {
+    ConnectionLimits::default()
 }
 
 #[derive(Debug)]
@@ -109,7 +109,7 @@ async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.expect("it can be sent");
 }
 
-/// Reads one answer whose length is told.
+/// Reads one answer with a content-length.
 async fn answer(stream: &mut TcpStream) -> Answer {
     let read = async {
         let mut bytes = Vec::new();
@@ -141,8 +141,8 @@ async fn closed(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn who_sends_a_byte_at_a_time_is_cut_off_while_others_are_served() {
-    let server = Server::with(EdgeLimits { head: SOON * 5, ..limits() }).await;
+async fn a_client_that_sends_byte_by_byte_is_cut_off_while_others_are_served() {
+    let server = Server::with(ConnectionLimits { head_timeout: SOON * 5, ..limits() }).await;
     let mut slow = JoinSet::new();
     for _ in 0..50 {
         let mut stream = server.connect().await;
@@ -157,7 +157,7 @@ async fn who_sends_a_byte_at_a_time_is_cut_off_while_others_are_served() {
             let mut bytes = [0; 64];
             tokio::select! {
                 () = drip => {}
-                // Nothing is said to them: they have not asked for anything yet.
+                // It gets no answer, since it has sent no request.
                 read = timeout(PATIENCE, from.read(&mut bytes)) => {
                     assert!(matches!(read.expect("it is cut off"), Ok(0) | Err(_)), "it got an answer");
                 }
@@ -173,12 +173,12 @@ async fn who_sends_a_byte_at_a_time_is_cut_off_while_others_are_served() {
         }
         sleep(DRIP / 5).await;
     }
-    assert!(served > 1, "somebody was served meanwhile");
+    assert!(served > 1, "others were served meanwhile");
 }
 
 #[tokio::test]
 async fn a_connection_is_kept_without_a_request_for_as_long_as_it_may_be_idle_and_no_longer() {
-    let server = Server::with(EdgeLimits { head: SOON, idle: SOON * 20, ..limits() }).await;
+    let server = Server::with(ConnectionLimits { head_timeout: SOON, idle_timeout: SOON * 20, ..limits() }).await;
     let mut silent = server.connect().await;
     let mut kept = server.connect().await;
     for path in ["/", "/slow"] {
@@ -193,7 +193,7 @@ async fn a_connection_is_kept_without_a_request_for_as_long_as_it_may_be_idle_an
 
 #[tokio::test]
 async fn a_later_head_on_the_same_connection_may_not_take_longer_than_the_first() {
-    let server = Server::with(EdgeLimits { head: SOON, ..limits() }).await;
+    let server = Server::with(ConnectionLimits { head_timeout: SOON, ..limits() }).await;
     let mut stream = server.connect().await;
     send(&mut stream, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(answer(&mut stream).await.status, 200);
@@ -202,8 +202,8 @@ async fn a_later_head_on_the_same_connection_may_not_take_longer_than_the_first(
 }
 
 #[tokio::test]
-async fn a_body_that_comes_byte_by_byte_is_refused_and_an_answer_that_does_not_come_is_told() {
-    let server = Server::with(EdgeLimits { request: SOON, ..limits() }).await;
+async fn a_slow_body_is_refused_and_a_slow_answer_times_out() {
+    let server = Server::with(ConnectionLimits { request_timeout: SOON, ..limits() }).await;
     let mut stream = server.connect().await;
     send(&mut stream, "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n").await;
     let (mut from, mut to) = stream.into_split();
@@ -224,13 +224,13 @@ async fn a_body_that_comes_byte_by_byte_is_refused_and_an_answer_that_does_not_c
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_cut_off_and_gives_back_the_place() {
-    let server = Server::with(EdgeLimits { stall: SOON, connections: 1, ..limits() }).await;
+async fn a_client_that_does_not_read_is_cut_off_and_returns_its_permit() {
+    let server = Server::with(ConnectionLimits { stall_timeout: SOON, connections: 1, ..limits() }).await;
     let mut deaf = server.connect().await;
     send(&mut deaf, "GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let begin = Instant::now();
     while server.get("/", "").await.status != 200 {
-        assert!(begin.elapsed() < PATIENCE, "the place is never given back");
+        assert!(begin.elapsed() < PATIENCE, "the permit is never returned");
         sleep(DRIP).await;
     }
     drop(deaf);
@@ -254,11 +254,11 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn there_are_no_more_connections_than_there_is_room_for() {
+async fn connections_beyond_the_limit_are_rejected() {
     for (limits, status) in [
-        (EdgeLimits { connections: 3, ..limits() }, 503),
-        // Proxies are not counted by address, and this machine is one unless it is said otherwise.
-        (EdgeLimits { connections_per_address: 3, proxies: TrustedProxies(Vec::new()), ..limits() }, 429),
+        (ConnectionLimits { connections: 3, ..limits() }, 503),
+        // Proxies are not counted by address, and by default this machine is a proxy.
+        (ConnectionLimits { connections_per_address: 3, trusted_proxies: TrustedProxies(Vec::new()), ..limits() }, 429),
     ] {
         let server = Server::with(limits).await;
         let mut held = Vec::new();
@@ -274,18 +274,19 @@ async fn there_are_no_more_connections_than_there_is_room_for() {
         held.pop();
         let begin = Instant::now();
         while server.get("/", "").await.status != 200 {
-            assert!(begin.elapsed() < PATIENCE, "a place is never given back");
+            assert!(begin.elapsed() < PATIENCE, "a permit is never returned");
             sleep(DRIP).await;
         }
     }
-    let server = Server::with(EdgeLimits { connections_per_address: 1, ..limits() }).await;
+    let server = Server::with(ConnectionLimits { connections_per_address: 1, ..limits() }).await;
     let _held = server.connect().await;
     assert_eq!(server.get("/", "").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_websocket_is_a_connection_that_may_be_silent() {
-    let limits = EdgeLimits { head: SOON, idle: SOON, request: SOON, connections: 1, ..limits() };
+    let limits =
+        ConnectionLimits { head_timeout: SOON, idle_timeout: SOON, request_timeout: SOON, connections: 1, ..limits() };
     let server = Server::with(limits).await;
     let mut socket = server.connect().await;
     let upgrade = "GET /socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -293,7 +294,7 @@ async fn a_websocket_is_a_connection_that_may_be_silent() {
     send(&mut socket, upgrade).await;
     assert_eq!(answer(&mut socket).await.status, 101);
     sleep(SOON * 3).await;
-    assert_eq!(server.get("/", "").await.status, 503, "the socket has the only place");
+    assert_eq!(server.get("/", "").await.status, 503, "the socket has the only permit");
     // A text of two letters, masked with zeros, and its echo.
     socket.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.expect("it can be sent");
     let mut echo = [0; 4];
@@ -302,10 +303,10 @@ async fn a_websocket_is_a_connection_that_may_be_silent() {
 }
 
 #[tokio::test]
-async fn a_request_is_counted_for_whom_a_trusted_proxy_names() {
+async fn a_request_is_counted_for_the_address_that_a_trusted_proxy_names() {
     let server = Server::with(limits()).await;
     assert_eq!(server.get("/address", "").await.body, "nobody");
     assert_eq!(server.get("/address", "x-forwarded-for: 203.0.113.9, 198.51.100.1\r\n").await.body, "198.51.100.1");
-    let strict = Server::with(EdgeLimits { proxies: TrustedProxies(Vec::new()), ..limits() }).await;
+    let strict = Server::with(ConnectionLimits { trusted_proxies: TrustedProxies(Vec::new()), ..limits() }).await;
     assert_eq!(strict.get("/address", "x-forwarded-for: 203.0.113.9\r\n").await.body, "127.0.0.1");
 }

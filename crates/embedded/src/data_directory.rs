@@ -1,9 +1,9 @@
-//! The data directory of `daybook up`: what stands in it beside what its servers keep.
+//! The data directory of `daybook up`: its lock, and how to reach the process that uses it.
 //!
 //! ```text
-//! up.lock       held while a process uses the directory
+//! up.lock       locked while a process uses the directory
 //! ready.json    how to reach the process, while it is ready
-//! postgres/     what the private PostgreSQL keeps
+//! postgres/     the files of the private PostgreSQL
 //! restoring/    a restore that is not finished
 //! ```
 
@@ -23,10 +23,10 @@ pub const RESTORING: &str = "restoring";
 /// The file in the data directory that holds [`Ready`] while `daybook up` is ready.
 pub const READY_FILE: &str = "ready.json";
 
-/// How to reach a running `daybook up`.
+/// The addresses of a running `daybook up`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// Where it serves HTTP.
+    /// The address of its HTTP server.
     pub url: String,
     /// A token for the role admin.
     pub admin_token: String,
@@ -37,10 +37,10 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Reads what a running `daybook up` has left in its data directory.
+    /// Reads the addresses of the `daybook up` that uses a data directory.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no `daybook up` is ready in it.
     pub fn read(data: &Path) -> Result<Self, DataDirectoryError> {
         let file = data.join(READY_FILE);
         let text = match fs::read_to_string(&file) {
@@ -60,33 +60,33 @@ pub enum DataDirectoryError {
         /// The directory.
         directory: PathBuf,
     },
-    /// Its lock could not be opened or taken.
+    /// Its lock file could not be opened or locked.
     #[error("{} cannot be locked", file.display())]
     Lock {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// No `daybook up` that is ready uses it.
+    /// No `daybook up` is ready in it.
     #[error("no running `daybook up` was found by {}; start one, or say --database-url", file.display())]
     NotReady {
         /// The file that says how to reach it.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What a running `daybook up` has left cannot be read.
+    /// The file of addresses cannot be read.
     #[error("{} is damaged", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 }
 
-/// Takes a data directory for this process, for as long as the file is held.
+/// Locks a data directory for this process. The lock is released when the file is dropped.
 ///
 /// # Errors
 /// [`DataDirectoryError`] says why it cannot be used.

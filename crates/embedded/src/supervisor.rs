@@ -1,8 +1,8 @@
-//! The moment between `fork` and `exec`, done by this very binary: `daybook __postgres-supervisor …`.
+//! The steps between `fork` and `exec`, done by this binary itself: `daybook __postgres-supervisor …`.
 //!
-//! A server must give up root, ask the kernel to be stopped when its parent dies, and only then become PostgreSQL. The
-//! usual place for that is a `pre_exec` closure, which is unsafe. Running our own executable first gives a fresh
-//! process with one thread, in which all of it is safe Rust; it then replaces itself by the server.
+//! A server must drop root and ask the kernel for a signal when its parent dies. Only then it becomes PostgreSQL. The usual place for
+//! these steps is a `pre_exec` closure, which is unsafe. Instead this executable is started first: its new process has one thread, in
+//! which all steps are safe Rust. Then it replaces itself by the server.
 
 use std::{
     convert::Infallible,
@@ -18,22 +18,22 @@ use std::{
 const SUBCOMMAND: &str = "__postgres-supervisor";
 
 /// The exit code when the process could not become the server.
-const COULD_NOT_BECOME: i32 = 126;
+const EXEC_FAILED: i32 = 126;
 
-/// Whom the child runs as.
+/// The user that the child runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// Whoever we are; right whenever we are not root.
+    /// The user of this process. It suits every user but root.
     Own,
-    /// Another user: root is given up for good.
+    /// Another user. Root is dropped for good.
     User {
         /// The user id.
         uid: u32,
         /// The group id.
         gid: u32,
     },
-    /// The same user, seen as this one from inside a user namespace of its own: no capability is left, nothing need
-    /// change its owner, and directories that only root may enter stay reachable.
+    /// The same user, mapped to this one inside a user namespace. The child has no capability. Files keep their owner, and directories
+    /// of root stay reachable.
     Namespace {
         /// The user id inside the namespace.
         uid: u32,
@@ -43,7 +43,7 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Who must own, outside, the files that the child reads and writes; `None` when whoever made them does.
+    /// The user that must own the files of the child, as seen outside a namespace. `None` when the files keep their owner.
     #[must_use]
     pub fn owner(self) -> Option<(u32, u32)> {
         match self {
@@ -73,30 +73,30 @@ impl FromStr for Identity {
             ["own"] => Ok(Self::Own),
             ["user", uid, gid] => Ok(Self::User { uid: number(uid)?, gid: number(gid)? }),
             ["namespace", uid, gid] => Ok(Self::Namespace { uid: number(uid)?, gid: number(gid)? }),
-            _ => Err(io::Error::other(format!("{text:?} is no identity"))),
+            _ => Err(io::Error::other(format!("{text:?} is not an identity"))),
         }
     }
 }
 
-/// How to start a server as a child: the executable that carries [`run_if_asked`], whom to become, and where to stand.
+/// How to start a server as a child: the executable that calls [`run_if_asked`], the user, and the working directory.
 #[derive(Debug, Clone)]
 pub struct Supervisor {
-    /// The executable that carries the hidden subcommand.
+    /// The executable that has the hidden subcommand.
     pub executable: PathBuf,
-    /// Whom the child runs as.
+    /// The user that the child runs as.
     pub identity: Identity,
-    /// The directory it starts in; it fails at once when that identity cannot reach it.
+    /// The working directory. The start fails when the user cannot enter it.
     pub directory: PathBuf,
 }
 
 impl Supervisor {
-    /// The executable to use when none is named: this one, reached in a way that survives its file being replaced.
+    /// This executable, by a path that stays valid when its file is replaced.
     pub fn this_executable() -> io::Result<PathBuf> {
         if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
     }
 
-    /// A command that becomes `program`, in its own process group (so that Ctrl-C reaches us first) and with an
-    /// environment that no `PG…` variable of the caller leaks into.
+    /// A command that becomes `program`. It has a process group of its own, so that Ctrl-C reaches this process first. Its environment
+    /// holds no `PG…` variable of the caller.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(&self.executable);
@@ -120,8 +120,8 @@ impl Supervisor {
     }
 }
 
-/// Becomes a server when this process was started for that, and returns otherwise. Call it first thing in `main`, while
-/// there is one thread: a process with more cannot enter a user namespace.
+/// Becomes a server if this process was started for that; otherwise it returns. Call it first in `main`, while the process has one
+/// thread: a process with more threads cannot enter a user namespace.
 pub fn run_if_asked() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().as_deref() != Some(OsStr::new(SUBCOMMAND)) {
@@ -129,7 +129,7 @@ pub fn run_if_asked() {
     }
     let Err(error) = become_server(&mut arguments);
     eprintln!("daybook: {error}");
-    process::exit(COULD_NOT_BECOME);
+    process::exit(EXEC_FAILED);
 }
 
 fn become_server(arguments: &mut dyn Iterator<Item = OsString>) -> io::Result<Infallible> {
@@ -141,20 +141,20 @@ fn become_server(arguments: &mut dyn Iterator<Item = OsString>) -> io::Result<In
     let directory = PathBuf::from(next("a directory")?);
     let program = next("a program")?;
 
-    assume(identity).map_err(|error| said(&format!("cannot run as {identity}"), &error))?;
-    // Only now: a change of user clears the wish.
+    assume(identity).map_err(|error| failed(&format!("cannot run as {identity}"), &error))?;
+    // This comes after the change of user, which clears the setting.
     die_with_parent(parent)?;
     std::env::set_current_dir(&directory)
-        .map_err(|error| said(&format!("cannot enter {} as {identity}", directory.display()), &error))?;
+        .map_err(|error| failed(&format!("cannot enter {} as {identity}", directory.display()), &error))?;
     let error = Command::new(&program).args(arguments).exec();
-    Err(said(&format!("cannot run {} as {identity}", program.display()), &error))
+    Err(failed(&format!("cannot run {} as {identity}", program.display()), &error))
 }
 
 fn text(argument: OsString) -> io::Result<String> {
     argument.into_string().map_err(|argument| io::Error::other(format!("{argument:?} is not text")))
 }
 
-fn said(what: &str, error: &io::Error) -> io::Error {
+fn failed(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
@@ -173,7 +173,7 @@ fn assume(identity: Identity) -> io::Result<()> {
         Identity::Namespace { uid, gid } => {
             let (outer_uid, outer_gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)?;
-            // The kernel takes a group map from a process like this one only after it renounced setgroups.
+            // The kernel accepts the group map of an unprivileged process only after it has denied setgroups.
             std::fs::write("/proc/self/setgroups", "deny")?;
             std::fs::write("/proc/self/uid_map", format!("{uid} {outer_uid} 1"))?;
             std::fs::write("/proc/self/gid_map", format!("{gid} {outer_gid} 1"))
@@ -192,7 +192,7 @@ fn assume(identity: Identity) -> io::Result<()> {
             nix::unistd::setuid(Uid::from_raw(uid))?;
             Ok(())
         }
-        Identity::Namespace { .. } => Err(io::Error::other("user namespaces are a thing of Linux")),
+        Identity::Namespace { .. } => Err(io::Error::other("user namespaces exist on Linux only")),
     }
 }
 
@@ -200,11 +200,11 @@ fn assume(identity: Identity) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn die_with_parent(parent: i32) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGINT)?;
-    // It may have died before we asked; then nobody would tell us.
+    // The parent may have died before the request, and then no signal would come.
     if nix::unistd::getppid().as_raw() == parent { Ok(()) } else { Err(io::Error::other("the parent is gone")) }
 }
 
-/// Other systems cannot ask; there the next start on the same directory ends an orphan.
+/// Other systems have no such request. There the next start on the same directory stops an orphan.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(parent: i32) -> io::Result<()> {
     if nix::unistd::getppid().as_raw() == parent { Ok(()) } else { Err(io::Error::other("the parent is gone")) }
@@ -215,7 +215,7 @@ mod tests {
     use super::Identity;
 
     #[test]
-    fn an_identity_survives_the_way_through_the_command_line() {
+    fn an_identity_round_trips_through_the_command_line() {
         for identity in
             [Identity::Own, Identity::User { uid: 101, gid: 104 }, Identity::Namespace { uid: 65534, gid: 65534 }]
         {

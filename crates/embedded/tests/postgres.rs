@@ -1,4 +1,4 @@
-//! The private PostgreSQL, with real servers: it starts, keeps its data, survives murder, and leaves nothing behind.
+//! The private PostgreSQL, with real servers: it starts, keeps its data, survives kill -9, and leaves nothing behind.
 //!
 //! Some tests need a whole process to kill. That process is this test binary again, running only the test
 //! [`the_process_that_is_killed`], which is ignored otherwise.
@@ -21,7 +21,7 @@ use nix::{
 };
 use tokio_postgres::{Client, NoTls};
 
-/// How long anything may take before a test gives up; no test asserts how quick it is.
+/// How long a test waits for anything. No test asserts a duration.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const HELD_DIRECTORY: &str = "DAYBOOK_TEST_HELD_DIRECTORY";
@@ -75,7 +75,7 @@ async fn a_killed_server_comes_back_at_the_same_address_with_every_commit() {
 
 #[tokio::test]
 async fn nothing_is_left_when_our_process_is_killed() {
-    // Each way to give up root has its own way to lose the wish to die with us; for an ordinary user both are alike.
+    // Each way to drop root could lose the signal at the parent's death in its own way. For an ordinary user both modes are alike.
     for mode in [0o755, 0o700] {
         let home = Home::with_mode(mode);
         let mut process = home.hold(None);
@@ -106,15 +106,15 @@ async fn a_second_start_on_the_same_directory_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_process_id_that_now_belongs_to_somebody_else_does_not_keep_it_from_starting() {
+async fn a_reused_process_id_does_not_keep_it_from_starting() {
     let home = Home::reachable();
     Postgres::start(&home.settings()).await.expect("a start").stop().await.expect("a clean stop");
-    // A live process that is no server of ours: this one.
+    // A live process that is no server of the cluster: this one.
     let cluster = home.data().join("cluster");
     let stale = format!("{}\n{}\n1700000000\n5432\n\n\n\n", std::process::id(), cluster.display());
     fs::write(cluster.join("postmaster.pid"), stale).expect("a stale file");
 
-    let postgres = Postgres::start(&home.settings()).await.expect("a start in spite of it");
+    let postgres = Postgres::start(&home.settings()).await.expect("a start all the same");
     connect(postgres.database_url()).await;
     postgres.stop().await.expect("a clean stop");
 }
@@ -138,7 +138,7 @@ async fn a_server_that_outlived_its_daybook_is_stopped_first() {
 }
 
 #[tokio::test]
-async fn an_initialisation_that_was_cut_short_is_done_again() {
+async fn an_interrupted_initialisation_is_repeated() {
     let home = Home::reachable();
     let half_done = home.data().join("initialising");
     fs::create_dir_all(&half_done).expect("a directory");
@@ -167,7 +167,7 @@ async fn a_path_too_long_for_a_socket_gets_a_port_that_asks_for_a_password() {
 }
 
 #[tokio::test]
-async fn the_socket_is_closed_to_everybody_else() {
+async fn the_socket_is_closed_to_other_users() {
     let home = Home::reachable();
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
     let client = connect(postgres.database_url()).await;
@@ -177,7 +177,7 @@ async fn the_socket_is_closed_to_everybody_else() {
 }
 
 #[tokio::test]
-async fn started_by_root_it_runs_as_somebody_else_where_others_can_reach_it() {
+async fn started_by_root_it_runs_as_another_user_where_that_user_can_reach_it() {
     if !geteuid().is_root() {
         return;
     }
@@ -188,7 +188,7 @@ async fn started_by_root_it_runs_as_somebody_else_where_others_can_reach_it() {
 }
 
 #[tokio::test]
-async fn started_by_root_it_runs_without_capabilities_where_only_root_can_go() {
+async fn started_by_root_it_runs_without_capabilities_where_only_root_can_enter() {
     if !geteuid().is_root() {
         return;
     }
@@ -208,7 +208,7 @@ async fn started_by_root_it_runs_without_capabilities_where_only_root_can_go() {
 async fn an_ordinary_user_needs_nothing_special() {
     let Some(user) = nix::unistd::User::from_name("nobody").expect("the users can be read") else { return };
     if !geteuid().is_root() || Command::new("setpriv").arg("--version").output().is_err() {
-        // Then all the other tests run as an ordinary user anyway, or there is no way to become one.
+        // Then all other tests run as an ordinary user already, or there is no way to become one.
         return;
     }
     let home = Home::reachable();
@@ -222,7 +222,7 @@ async fn an_ordinary_user_needs_nothing_special() {
     until("the server has followed", || async { home.processes().is_empty() }).await;
 }
 
-/// Not a test of its own: holds a server, until it is killed.
+/// Not a test of its own: it runs a server until it is killed.
 #[tokio::test]
 #[ignore = "run by other tests, as the process that they kill"]
 async fn the_process_that_is_killed() {
@@ -233,11 +233,11 @@ async fn the_process_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
-/// A directory for one test, which takes every server in it along when it ends.
+/// A directory for one test. It stops its servers when it is dropped.
 struct Home(tempfile::TempDir);
 
 impl Home {
-    /// One that other users may pass through.
+    /// A directory that other users may enter.
     fn reachable() -> Self {
         Self::with_mode(0o755)
     }
@@ -269,7 +269,7 @@ impl Home {
         text.lines().next()?.parse().ok()
     }
 
-    /// The processes that stand anywhere in this directory.
+    /// The processes whose working directory is in this directory.
     fn processes(&self) -> Vec<PathBuf> {
         let home = fs::canonicalize(self.0.path()).expect("it is there");
         let all =
@@ -277,7 +277,7 @@ impl Home {
         all.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home))).collect()
     }
 
-    /// A process that holds a server on this directory, ready.
+    /// A process that runs a server on this directory. The server is ready.
     fn hold(&self, user: Option<&str>) -> Child {
         let this_binary = env::current_exe().expect("this binary");
         let mut command = match user {
@@ -294,13 +294,13 @@ impl Home {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
-        let said = BufReader::new(process.stdout.take().expect("it was piped"));
-        let ready = said.lines().map_while(Result::ok).any(|line| line.starts_with("ready "));
+        let output = BufReader::new(process.stdout.take().expect("it was piped"));
+        let ready = output.lines().map_while(Result::ok).any(|line| line.starts_with("ready "));
         assert!(ready, "the process ended without being ready");
         process
     }
 
-    /// A server on the cluster that nobody looks after, ready.
+    /// A server on the cluster without a keeper. It is ready.
     fn orphan(&self) -> Child {
         let cluster = self.data().join("cluster");
         let owner = fs::metadata(&cluster).expect("the cluster");
@@ -324,7 +324,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// A test that fails half-way must not leave a server behind either.
+    /// A test that fails must not leave a server behind either.
     fn drop(&mut self) {
         if let Some(server) = self.postmaster_if_any().filter(|id| lives(*id)) {
             let directory = fs::read_link(format!("/proc/{server}/cwd"));

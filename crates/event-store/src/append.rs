@@ -15,7 +15,7 @@ use crate::{
     chain,
     contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
-    resolve::{plan, versions},
+    resolve::plan,
     sql::JsonRef,
 };
 
@@ -308,7 +308,7 @@ fn fill(
 
 fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
     let mut last: Vec<(Arc<str>, i32)> = Vec::new();
-    for (event, version) in unit.events.iter().zip(versions(unit)) {
+    for (event, version) in unit.events.iter().zip(unit.versions()) {
         match last.iter_mut().find(|(stream, _)| *stream == event.stream_id) {
             Some(entry) => entry.1 = version,
             None => last.push((Arc::clone(&event.stream_id), version)),
@@ -356,7 +356,7 @@ impl<'a> Columns<'a> {
         self.fingerprints.push(&unit.fingerprint);
         self.first_events.push(count(self.types.len()));
         self.event_counts.push(count(unit.events.len()));
-        self.versions.extend(versions(unit));
+        self.versions.extend(unit.versions());
         for event in &unit.events {
             self.streams.push(&event.stream_id);
             self.types.push(&event.event_type);

@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::batch::{Outcome, Step, Unit};
+use crate::batch::{Outcome, Step};
 
 /// The steps that hold together, by index, and the versions of the streams that they rest on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -122,24 +122,13 @@ impl<'s> Unwritten<'s> {
     }
 }
 
-/// The versions that the events of a unit get, given what it read.
-pub(crate) fn versions(unit: &Unit) -> Vec<i32> {
-    let mut now: HashMap<&Arc<str>, i32> = unit.reads.iter().map(|(stream, version)| (stream, *version)).collect();
-    let next = unit.events.iter().map(|event| {
-        let version = now.entry(&event.stream_id).or_insert(0);
-        *version += 1;
-        *version
-    });
-    next.collect()
-}
-
 #[cfg(test)]
 mod serialisable;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::NewEvent;
+    use crate::batch::{NewEvent, Unit};
 
     fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
         let event = |stream: &&str| NewEvent {

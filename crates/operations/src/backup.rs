@@ -1,4 +1,4 @@
-//! `daybook backup`: the book in a safe place, while the shop runs.
+//! `daybook backup`: back-ups while the shop runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ use crate::{Connection, Usage, progress};
 #[derive(Debug, Clone, clap::Args)]
 #[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Where to put the back-up: an empty directory, or one with earlier back-ups of the same book.
+    /// The directory of the back-up: an empty one, or one with earlier back-ups of the same book.
     #[arg(long, required = true)]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -32,22 +32,22 @@ pub struct Args {
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
-    /// Archive the write-ahead log until told to stop, for a server that `daybook up --archive` does not run.
+    /// Archive the write-ahead log until the process is stopped, for a server that `daybook up --archive` does not run.
     Archive {
         /// The directory of the back-ups.
         #[arg(long)]
         to: PathBuf,
     },
-    /// List the base back-ups of a directory, and how far the archived log leads on from each.
+    /// List the base back-ups of a directory, and the end of the archived log that continues each.
     List {
         /// The directory.
         from: PathBuf,
     },
-    /// Remove all base back-ups but the newest ones, and what is archived from before them.
+    /// Remove all base back-ups but the newest ones, and the archived log before them.
     Prune {
         /// The directory.
         from: PathBuf,
-        /// How many to keep.
+        /// The number of base back-ups to keep.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         keep: u16,
     },
@@ -58,10 +58,10 @@ enum What {
     },
 }
 
-/// Does it; `stop` ends when the process is asked to. Exit code 2 when something impossible was asked for, 1 when something failed.
+/// Runs the command. An archive runs until `stop` resolves.
 ///
 /// # Errors
-/// When it could not be said how it went.
+/// [`Usage`] for an impossible request, any other error for a failure.
 pub async fn run(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let outcome = match args.what {
@@ -71,11 +71,11 @@ pub async fn run(args: Args, stop: impl Future<Output = ()>) -> anyhow::Result<E
         Some(What::Prune { from, keep }) => prune(&from, usize::from(keep), json),
         Some(What::Verify { from }) => verify(&from, json).await,
     };
-    outcome.map(|()| ExitCode::SUCCESS).map_err(told)
+    outcome.map(|()| ExitCode::SUCCESS).map_err(as_usage)
 }
 
-/// What cannot be asked for is a mistake of usage; anything else is told as it is.
-pub(crate) fn told(error: anyhow::Error) -> anyhow::Error {
+/// Turns an impossible request into a mistake of usage. Other errors are left unchanged.
+pub(crate) fn as_usage(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<BackupError>() {
         Some(known) if known.is_usage() => Usage(known.to_string()).into(),
         _ => error,
@@ -90,13 +90,13 @@ fn source(connection: &Connection) -> anyhow::Result<Source> {
     Ok(Source::new(&url, data)?)
 }
 
-/// Archives until told to stop.
+/// Archives until `stop` resolves.
 async fn follow(to: &Path, connection: &Connection, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let source = source(connection)?;
     let archive = Archive::start(&source, to).await?;
     println!("the write-ahead log is archived in {}", to.display());
     if archive.needs_base() {
-        println!("no base back-up leads there yet; make one with: daybook backup --to {}", to.display());
+        println!("the archive has no base back-up yet; make one with: daybook backup --to {}", to.display());
     }
     stop.await;
     archive.stop().await;
@@ -105,10 +105,10 @@ async fn follow(to: &Path, connection: &Connection, stop: impl Future<Output = (
 
 async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Result<()> {
     let source = source(connection)?;
-    let (bar, begun) = (progress::bar("backing up", 0), Instant::now());
+    let (bar, start) = (progress::bar("backing up", 0), Instant::now());
     let base = take(&source, to, &bar).await?;
     bar.finish_and_clear();
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     if json {
         let mut summary = serde_json::to_value(&base)?;
         summary["seconds"] = json!(seconds);
@@ -116,7 +116,7 @@ async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Resu
     } else {
         let Base { label, bytes, ended, .. } = &base;
         println!(
-            "{label}: {} MiB in {seconds:.1} s, compared with their checksums; the book up to position {}",
+            "{label}: {} MiB in {seconds:.1} s, compared with their checksums; the book ends at position {}",
             bytes >> 20,
             ended.position
         );
@@ -131,7 +131,7 @@ fn list(from: &Path, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(["base back-up", "position", "MiB", "archived log leads on to"]);
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["base back-up", "position", "MiB", "archived log ends with"]);
     for Report { base, archived_to, missing, .. } in &reports {
         let leads_to = match (archived_to, missing) {
             (Some(file), Some(missing)) => format!("{file}; {missing} is missing"),
@@ -161,7 +161,7 @@ async fn verify(from: &Path, json: bool) -> anyhow::Result<()> {
     let verified = daybook_backup::verify(from, |bases| progress::bar("comparing with the checksums", bases)).await?;
     match json {
         true => println!("{}", json!({ "verified": verified, "ok": true })),
-        false => println!("all is as it was when it was made: {verified} base back-ups"),
+        false => println!("{verified} base back-ups are undamaged"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where the servers are, as flags; what none of them says is found by a running `daybook up`.
+//! The addresses of the servers, as flags. A running `daybook up` supplies what is missing.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 use daybook_embedded::data_directory::Ready;
 use daybook_event_store::{Daybook, StoreSettings};
 
-/// Where the servers are, for commands that work beside a running engine.
+/// The addresses of the servers, for commands that work beside a running engine.
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
     /// The data directory of a running `daybook up`.
@@ -21,10 +21,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The book.
+    /// Opens the book.
     ///
     /// # Errors
-    /// When nothing says where it is.
+    /// When its address is unknown.
     pub fn book(&self) -> anyhow::Result<Daybook> {
         let database_url = match &self.database_url {
             Some(url) => url.clone(),
@@ -33,10 +33,10 @@ impl Connection {
         Ok(Daybook::open(&StoreSettings { database_url, max_connections: 16 })?)
     }
 
-    /// The brokers.
+    /// The addresses of the brokers.
     ///
     /// # Errors
-    /// When nothing says where they are.
+    /// When they are unknown.
     pub fn brokers(&self) -> anyhow::Result<String> {
         match &self.kafka_brokers {
             Some(brokers) => Ok(brokers.clone()),

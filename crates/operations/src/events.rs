@@ -12,7 +12,7 @@ use daybook_event_store::{Filter, RecordedEvent};
 
 use crate::Connection;
 
-/// How many events are read at once.
+/// The number of events of one read.
 const PAGE: usize = 1_000;
 
 /// The flags of `daybook events`.
@@ -20,19 +20,19 @@ const PAGE: usize = 1_000;
 pub struct Args {
     #[command(flatten)]
     connection: Connection,
-    /// Begin after this position.
+    /// Print events after this position.
     #[arg(long, default_value_t = 0)]
     after: i64,
-    /// Only events of this stream.
+    /// Print only events of this stream.
     #[arg(long)]
     stream: Option<String>,
-    /// Only events of this type; may be said several times.
+    /// Print only events of this type. The flag can be repeated.
     #[arg(long = "type")]
     types: Vec<String>,
-    /// Go on with what is written from now on, until told to stop.
+    /// Print new events, too, until the process is stopped.
     #[arg(long)]
     follow: bool,
-    /// How to print them.
+    /// The format of the output.
     #[arg(long, value_enum, default_value = "ndjson")]
     format: Format,
 }
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     loop {
         let events = book.read_after(after, PAGE, &filter).await?;
         if print(&events, args.format).is_err() {
-            // Whoever read has gone, as `head` does.
+            // The reader of the pipe has closed it, as `head` does.
             return Ok(ExitCode::SUCCESS);
         }
         match (events.last(), args.follow) {

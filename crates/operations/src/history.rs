@@ -1,4 +1,4 @@
-//! `daybook history order ID`: replay one order: how it was then, who did what, what changed.
+//! `daybook history order ID`: replaying one order: its state at a moment, its events, and the changes between two versions.
 
 use std::{collections::BTreeSet, process::ExitCode};
 
@@ -27,13 +27,13 @@ enum What {
     Order {
         /// The order.
         id: OrderId,
-        /// As it was at this time (RFC 3339).
+        /// The order as of this time (RFC 3339).
         #[arg(long, conflicts_with = "version")]
         at: Option<DateTime<Utc>>,
-        /// As it was at this version.
+        /// The order as of this version.
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
         version: Option<i32>,
-        /// What changed between two versions; before the first one is version 0.
+        /// The changes between two versions. Version 0 is before the first event.
         #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "version"],
               value_parser = clap::value_parser!(i32).range(0..))]
         diff: Option<Vec<i32>>,
@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stream = Order::stream(&id);
     let events = book.read_stream(stream.as_str(), 0, as_of).await?;
     if events.is_empty() {
-        bail!("there was no order {id} then");
+        bail!("order {id} did not exist at that time");
     }
     let last = events.last().map_or(0, |event| event.version);
     let asked = version.iter().chain(diff.iter().flatten());

@@ -1,9 +1,8 @@
-//! What operators do with a book, each a command of `daybook`: import, verify, replay, look after views and topics, back up,
-//! restore, measure.
+//! The commands of operators: import, verify, history, events, views, relay, backup, restore, bench.
 //!
-//! What belongs here: the flags of such a command, its work, and what it prints. What does not: the command line as a whole,
-//! configuration, and how the parts of the engine are wired, which are the binary's. Where a measurement needs parts that run, the
-//! binary hands in how to start them.
+//! What belongs here: the flags of such a command, its work, and its output. What does not: the command line as a whole, configuration
+//! files, and the wiring of the engine, which belong to the binary. A measurement that needs a running engine is given a function that
+//! starts one.
 
 pub mod backup;
 pub mod bench;

@@ -1,8 +1,8 @@
-//! `daybook migrate`: the schema of a database, brought up to date.
+//! `daybook migrate`: bringing the schema of a database up to date.
 
 use daybook_event_store::Daybook;
 
-/// Brings the schema up to date: the book's, the stream's and the views' own.
+/// Brings the schemas of the book, the stream and the views up to date.
 ///
 /// # Errors
 /// When the database is out of reach or a migration fails.

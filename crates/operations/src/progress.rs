@@ -4,7 +4,7 @@ use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar for work of `length` steps; 0 when the length is not known yet.
+/// A bar for work of `length` steps. The length is 0 while it is unknown.
 #[must_use]
 pub(crate) fn bar(what: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
@@ -13,7 +13,7 @@ pub(crate) fn bar(what: &str, length: u64) -> ProgressBar {
         bar.set_draw_target(ProgressDrawTarget::hidden());
         return bar;
     }
-    // The template is a constant, so the plain style is never seen.
+    // The template is a constant and valid, so the default style is never used.
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {per_sec} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);

@@ -1,4 +1,4 @@
-//! `daybook relay`: the wire.
+//! `daybook relay`: the state of the relay, and requests to it.
 
 use std::process::ExitCode;
 
@@ -22,16 +22,16 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum What {
-    /// How far it is.
+    /// Show how far the relay is.
     Status,
-    /// Publish the whole book again; consumers skip what they have taken in.
+    /// Publish the whole book again. Consumers skip the events that they have applied.
     Republish,
-    /// Make the topics this book's: whatever is in them is removed, and the whole book published again. For a book that was
-    /// restored, if the topics were left to another one then.
+    /// Adopt the topics for this book: all their records are deleted, and the whole book is published. For a restored book whose topics
+    /// were left to another one.
     Adopt,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
 /// When the database failed.
@@ -57,7 +57,7 @@ fn show(status: &RelayStatus) {
     let leader = if *leader { "a relay leads" } else { "no relay leads" };
     println!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
     if *asked_to_begin_again {
-        println!("the whole book is to be published again, which has not begun yet");
+        println!("a publication of the whole book was requested, and has not begun yet");
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["topic", "partition", "last position", "offset"]);

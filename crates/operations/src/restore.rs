@@ -1,9 +1,9 @@
-//! `daybook restore`: a book from its back-up, as it was at the end or at a moment before, in a new data directory.
+//! `daybook restore`: restoring a book from its back-up into a new data directory, as of the end or of an earlier moment.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use chrono::{DateTime, Utc};
-use daybook_backup::restore::{Restored, Target, Wanted, restore, said};
+use daybook_backup::restore::{Restored, Target, Wanted, readable, restore};
 
 use crate::{backup, migrate, progress};
 
@@ -16,22 +16,22 @@ pub struct Args {
     /// The data directory to make, for `daybook up`.
     #[arg(long)]
     data: PathBuf,
-    /// Only what was committed up to this time (RFC 3339).
+    /// Restore only what was committed up to this time (RFC 3339).
     #[arg(long, value_name = "TIME", conflicts_with_all = ["to_position", "without_archive"])]
     to_time: Option<DateTime<Utc>>,
-    /// Only the book up to this position. Commands that were committed together stay together, so it may end a little before.
+    /// Restore the book only up to this position. Commands of one commit stay together, so the book may end a little before it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "without_archive")]
     to_position: Option<i64>,
-    /// The base back-up to begin with, instead of the newest one that leads there.
+    /// The base back-up to start from, instead of the newest one that leads to the target.
     #[arg(long, value_name = "LABEL")]
     base: Option<String>,
-    /// The timeline of the log to follow, instead of the newest one: what an earlier restore has left behind.
+    /// The timeline of the log, instead of the newest one. Every restore starts a new timeline.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     timeline: Option<u32>,
-    /// Only the base back-up itself, as it was when it was finished.
+    /// Restore only the base back-up itself, without the archived log.
     #[arg(long)]
     without_archive: bool,
-    /// Leave the Kafka topics to the book that they are of: for a copy beside a shop that goes on.
+    /// Leave the Kafka topics to the running shop, for a copy of its book.
     #[arg(long)]
     leave_topics: bool,
     /// Print one JSON object.
@@ -52,21 +52,21 @@ impl Args {
     }
 }
 
-/// Does it. Exit code 2 when something impossible was asked for, 1 when something failed; then nothing is left behind.
+/// Runs the command. Nothing is left behind when it fails.
 ///
 /// # Errors
-/// When it could not be said how it went.
+/// [`Usage`](crate::Usage) for an impossible request, any other error for a failure.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let begin = |what: &str| progress::bar(what, 0);
     let restored = restore(&args.wanted(), begin, migrate).await;
-    let restored = restored.map_err(|error| backup::told(error.into()))?;
+    let restored = restored.map_err(|error| backup::as_usage(error.into()))?;
     if json {
         println!("{}", serde_json::to_string(&restored)?);
         return Ok(ExitCode::SUCCESS);
     }
     let Restored { base, data, position, recorded_at, seconds, .. } = &restored;
-    let written = recorded_at.map(|at| format!(", written at {}", said(at))).unwrap_or_default();
+    let written = recorded_at.map(|at| format!(", written at {}", readable(at))).unwrap_or_default();
     println!("restored from {base} in {seconds:.1} s: the book ends at position {position}{written}");
     if restored.embedded {
         println!("start it with: daybook up --data {}", data.display());

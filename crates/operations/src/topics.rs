@@ -11,25 +11,26 @@ use daybook_event_stream::{
 /// The topics.
 #[derive(Debug, Clone, Args)]
 pub struct Topics {
-    /// What the names of topics begin with.
+    /// The prefix of topic names.
     #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "daybook")]
     pub topic_prefix: String,
-    /// How many partitions each topic has; never changed once topics are made.
+    /// The partitions of each topic. The number never changes once the topics are made.
     #[arg(long, env = "DAYBOOK_PARTITIONS", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     pub partitions: i32,
-    /// How many copies of each partition a new topic gets.
+    /// The replicas of each partition of a new topic.
     #[arg(long, env = "DAYBOOK_REPLICATION", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=9))]
     pub replication: i32,
-    /// How long a broker may keep a consumer waiting that has read everything, in milliseconds: 500, or 20 with the embedded one.
+    /// How long a broker may hold the fetch of a consumer that has read everything, in milliseconds: 500, or 20 with the embedded
+    /// broker.
     #[arg(long, env = "DAYBOOK_FETCH_WAIT_MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub fetch_wait_ms: Option<u64>,
 }
 
-/// What librdkafka waits as well, unless told otherwise.
+/// The default of librdkafka.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 
 impl Topics {
-    /// The topics as the embedded broker makes them.
+    /// The topics for the embedded broker.
     #[must_use]
     pub fn embedded(&self) -> Vec<Topic> {
         let names = self.at("").topology.topics();

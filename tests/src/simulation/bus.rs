@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daybook_bus::{Bus, BusSettings, Clock, Host};
+use daybook_bus::{Bus, BusSettings, Clock, Runtime};
 use futures::future::join_all;
 
 use super::{

@@ -1,4 +1,4 @@
-//! Laying out the files of a cluster: those of the base back-up, and the archived log where a server looks that has crashed.
+//! Copying the files of a cluster: those of the base back-up, and the archived log to the folder that crash recovery reads.
 
 use std::{
     fs::{self, File},
@@ -9,19 +9,19 @@ use std::{
 use indicatif::ProgressBar;
 
 use super::plan::Plan;
-use crate::{BackupError, base::KEPT, store::private};
+use crate::{BackupError, base::EXTRA_FILES, store::private};
 
-/// The name under which the password of the superuser is kept.
-const PASSWORD: &str = KEPT[1].1;
+/// The name of the superuser's password in a back-up.
+const PASSWORD: &str = EXTRA_FILES[1].1;
 
-/// Copies everything into the directory of a private PostgreSQL. It does not wait for the disk: PostgreSQL does that for all files
+/// Copies everything into the directory of a private PostgreSQL. It does not wait for the disk, since PostgreSQL syncs all files
 /// before it recovers.
-pub(super) async fn lay_out(plan: &Plan, server: PathBuf, bar: &ProgressBar) -> Result<(), BackupError> {
+pub(super) async fn copy_all(plan: &Plan, server: PathBuf, bar: &ProgressBar) -> Result<(), BackupError> {
     let (from, archived, bar) = (plan.directory.clone(), plan.files.clone(), bar.clone());
     let copying = move || {
         let cluster = server.join("cluster");
         private(&server, false)?;
-        // The server may run as another user, who has to pass.
+        // The server may run as another user, who has to enter it.
         open_to_all(&server).map_err(BackupError::io(format!("open {}", server.display())))?;
         let doing = |path: &Path| BackupError::io(format!("copy {}", path.display()));
         copy_tree(&from.join("data"), &cluster, &bar).map_err(doing(&from))?;
@@ -31,7 +31,7 @@ pub(super) async fn lay_out(plan: &Plan, server: PathBuf, bar: &ProgressBar) -> 
         if from.join(PASSWORD).is_file() {
             copy(&from.join(PASSWORD), &server.join("password"), &bar).map_err(doing(&from.join(PASSWORD)))?;
         }
-        // So it knows that it is to recover from a back-up.
+        // This file makes PostgreSQL recover from a back-up.
         File::create(cluster.join("recovery.signal")).map(drop).map_err(BackupError::io("make recovery.signal"))
     };
     let copied = tokio::task::spawn_blocking(copying).await;
@@ -46,11 +46,11 @@ fn copy_tree(from: &Path, to: &Path, bar: &ProgressBar) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let (kind, path, place) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
+        let (kind, path, target) = (entry.file_type()?, entry.path(), to.join(entry.file_name()));
         if kind.is_dir() {
-            copy_tree(&path, &place, bar)?;
+            copy_tree(&path, &target, bar)?;
         } else if kind.is_file() {
-            copy(&path, &place, bar)?;
+            copy(&path, &target, bar)?;
         } else {
             return Err(io::Error::other(format!("{} is neither a file nor a directory", path.display())));
         }
@@ -63,7 +63,7 @@ fn copy(from: &Path, to: &Path, bar: &ProgressBar) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until all files are on the disk, of a server that did not.
+/// Writes all files to the disk, after a server that ran without fsync.
 pub(super) async fn sync(server: PathBuf) -> Result<(), BackupError> {
     let syncing = tokio::task::spawn_blocking(move || sync_tree(&server)).await;
     let synced = syncing.map_err(|error| BackupError::io("wait for the disk")(error.into()))?;
@@ -82,18 +82,18 @@ fn sync_tree(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// The size of all that is going to be copied.
+/// The size of all files to copy.
 pub(super) fn size(plan: &Plan) -> u64 {
     let archived = plan.files.iter().filter_map(|(_, path)| path.metadata().ok());
     plan.base.bytes + archived.map(|file| file.len()).sum::<u64>()
 }
 
-/// A server that `daybook up` did not make keeps its own configuration, instead of the one that it was recovered with.
-pub(super) fn give_configuration_back(plan: &Plan, server: &Path) -> Result<(), BackupError> {
+/// Restores the configuration of a server that `daybook up` has not made, instead of that of the recovery.
+pub(super) fn restore_configuration(plan: &Plan, server: &Path) -> Result<(), BackupError> {
     for name in ["postgresql.conf", "pg_hba.conf"] {
-        let (own, place) = (plan.directory.join("data").join(name), server.join("cluster").join(name));
-        let given = if own.is_file() { fs::copy(&own, &place).map(|_| ()) } else { fs::remove_file(&place) };
-        given.map_err(BackupError::io(format!("give {} back", place.display())))?;
+        let (own, target) = (plan.directory.join("data").join(name), server.join("cluster").join(name));
+        let restored = if own.is_file() { fs::copy(&own, &target).map(|_| ()) } else { fs::remove_file(&target) };
+        restored.map_err(BackupError::io(format!("restore {}", target.display())))?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! A book from its back-up, as it was at the end or at a moment before, in a new data directory.
+//! Restoring a book from its back-up into a new data directory, as of the end or of an earlier moment.
 //!
-//! PostgreSQL recovers it; the read tables and the log of commands are in the same database, so they are as of the same instant.
-//! Then the book begins another history, since positions after the restored one will be given again, and its relay is told to
-//! make the topics anew. What does not belong here: making back-ups.
+//! PostgreSQL recovers the database. The read tables and the log of commands are in the same database, so they are of the same
+//! instant. Then the book begins another history, since positions after the restored one will be assigned again. Its relay is asked to
+//! adopt the topics. What does not belong here: making back-ups.
 
+mod data_directory;
 mod files;
-mod place;
 mod plan;
 mod recover;
 
@@ -23,112 +23,111 @@ use uuid::Uuid;
 
 use crate::{
     BackupError,
-    base::KEPT,
+    base::EXTRA_FILES,
     store::{Store, private_file},
     tools::Tools,
 };
-use place::Place;
+use data_directory::NewDataDirectory;
 use plan::{Plan, Stop};
-use recover::{Begun, Recovered};
+use recover::{NewHistory, Recovered};
 
-pub use plan::{Target, said};
+pub use plan::{Target, readable};
 
-/// What is to be restored, and where to.
+/// The request for a restore.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// The directory of the back-ups.
     pub from: PathBuf,
     /// The data directory to make, for `daybook up`.
     pub data: PathBuf,
-    /// Up to where.
+    /// The target.
     pub target: Target,
-    /// The base back-up to begin with, instead of the newest one that leads there.
+    /// The base back-up to start from, instead of the newest one that leads to the target.
     pub base: Option<String>,
     /// The timeline of the log to follow, instead of the newest one.
     pub timeline: Option<u32>,
-    /// Whether the Kafka topics are left to the book that they are of.
+    /// Whether the Kafka topics are left to the book that has filled them.
     pub leave_topics: bool,
 }
 
-/// What was restored.
+/// A restored book.
 #[derive(Debug, Clone, Serialize)]
 pub struct Restored {
-    /// The base back-up that it began with.
+    /// The base back-up that the restore started from.
     pub base: String,
     /// The data directory.
     pub data: PathBuf,
     /// The position of the last event.
     pub position: i64,
-    /// When that event was written; none in an empty book.
+    /// When that event was written. None for an empty book.
     pub recorded_at: Option<DateTime<Utc>>,
-    /// The identity of the history that begins.
+    /// The identity of the new history.
     pub epoch: Uuid,
-    /// Whether `daybook up` can be started on it; otherwise it is a PostgreSQL of the operator's own.
+    /// Whether `daybook up` can use it. Otherwise it is for a PostgreSQL of the operator.
     pub embedded: bool,
-    /// Whether the relay will make the topics anew.
+    /// Whether the relay will adopt the topics.
     pub adopts_topics: bool,
-    /// How long it took.
+    /// The duration of the restore.
     pub seconds: f64,
 }
 
-/// Restores. `begin` makes the bar that shows how far it is, once it is clear that it can be done; `migrate` brings the schema of
-/// a book up to date that was backed up by an older version.
+/// Restores a book. `begin` makes the progress bar once the plan is made. `migrate` brings the schema of an older book up to date.
 ///
 /// # Errors
-/// [`BackupError`] says why there is no restored book; then nothing is left behind.
+/// [`BackupError`] says why there is no restored book. Then nothing is left behind.
 pub async fn restore(
     wanted: &Wanted,
     begin: impl FnOnce(&str) -> ProgressBar,
     migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
 ) -> Result<Restored, BackupError> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let store = Store::open(&wanted.from)?;
     let plan = Plan::make(&store, wanted.target, wanted.base.as_deref(), wanted.timeline)?;
     let tools = Tools::of_version(plan.base.server.major)?;
-    let place = Place::take(&wanted.data)?;
+    let directory = NewDataDirectory::take(&wanted.data)?;
     let bar = begin("comparing with the checksums");
     let recovered = async {
         tools.verify(&plan.directory.join("data")).await?;
-        recover(&plan, &place, wanted, migrate, &bar).await
+        recover(&plan, &directory, wanted, migrate, &bar).await
     };
     let recovered = recovered.await;
     bar.finish_and_clear();
-    let Begun { position, recorded_at, epoch } = match recovered {
-        Ok(begun) => begun,
+    let NewHistory { position, recorded_at, epoch } = match recovered {
+        Ok(history) => history,
         Err(error) => {
-            if let Err(error) = place.give_up() {
-                tracing::warn!(%error, "what was begun of the restore is still there");
+            if let Err(error) = directory.discard() {
+                tracing::warn!(%error, "the unfinished restore could not be removed");
             }
             return Err(error);
         }
     };
     Ok(Restored {
-        data: place.finish()?,
+        data: directory.finish()?,
         position,
         recorded_at,
         epoch,
         embedded: plan.base.server.embedded,
         adopts_topics: !wanted.leave_topics,
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: start.elapsed().as_secs_f64(),
         base: plan.base.label,
     })
 }
 
-/// Puts everything together beside its place.
+/// Recovers the book in a folder of the new data directory.
 async fn recover(
     plan: &Plan,
-    place: &Place,
+    directory: &NewDataDirectory,
     wanted: &Wanted,
     migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
     bar: &ProgressBar,
-) -> Result<Begun, BackupError> {
-    let (server, target) = (place.server(), wanted.target);
-    // The first recovery to a position is mostly thrown away, so it does not wait for the disk.
+) -> Result<NewHistory, BackupError> {
+    let (server, target) = (directory.server(), wanted.target);
+    // The first recovery to a position is mostly discarded, so it runs without fsync.
     let mut durable = !matches!(target, Target::Position(_));
     let mut recovered = start(plan, &server, &Stop::from(target), durable, bar).await?;
     let outcome = async {
-        if recover::goes_to_the_end(target) {
-            recovered.is_whole(plan).await?;
+        if recover::needs_whole_archive(target) {
+            recovered.check_complete(plan).await?;
         }
         match target {
             Target::Position(position) => recovered.first_after(position).await,
@@ -140,27 +139,27 @@ async fn recover(
         Err(error) => return stopped(recovered, Err(error)).await,
     };
     if let Some(transaction) = too_far {
-        // PostgreSQL cannot go back, so it goes there once more.
+        // PostgreSQL cannot go back, so it recovers a second time.
         recovered.stop().await?;
-        place.clear()?;
+        directory.clear()?;
         durable = true;
         recovered = start(plan, &server, &Stop::Before(transaction), durable, bar).await?;
     }
     bar.set_message("beginning another history");
-    let begun = recovered.begin_history(migrate, !wanted.leave_topics).await;
-    let begun = stopped(recovered, begun).await?;
+    let history = recovered.begin_history(migrate, !wanted.leave_topics).await;
+    let history = stopped(recovered, history).await?;
     if !durable {
         files::sync(server.clone()).await?;
     }
     if !plan.base.server.embedded {
-        files::give_configuration_back(plan, &server)?;
+        files::restore_configuration(plan, &server)?;
     }
-    let secret = plan.directory.join(KEPT[0].1);
+    let secret = plan.directory.join(EXTRA_FILES[0].1);
     if secret.is_file() {
         let bytes = fs::read(&secret).map_err(BackupError::io(format!("read {}", secret.display())))?;
-        private_file(&place.file(KEPT[0].0), &bytes)?;
+        private_file(&directory.file(EXTRA_FILES[0].0), &bytes)?;
     }
-    Ok(begun)
+    Ok(history)
 }
 
 async fn start(
@@ -173,12 +172,12 @@ async fn start(
     bar.set_message("copying the back-up");
     bar.set_position(0);
     bar.set_length(files::size(plan));
-    files::lay_out(plan, server.to_owned(), bar).await?;
+    files::copy_all(plan, server.to_owned(), bar).await?;
     bar.set_message("replaying the write-ahead log");
     Recovered::start(plan, server, stop, durable).await
 }
 
-/// The outcome, when the server has stopped.
+/// Stops the server, and returns the outcome.
 async fn stopped<T>(recovered: Recovered, outcome: Result<T, BackupError>) -> Result<T, BackupError> {
     let stopped = recovered.stop().await;
     outcome.and_then(|value| stopped.map(|()| value))

@@ -1,4 +1,4 @@
-//! Where to go, and from which base back-up.
+//! The target of a restore, and the base back-up that it starts from.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::{
     wal::{Segment, Wal},
 };
 
-/// What was asked for.
+/// The target of a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// Everything that there is.
+    /// The end of the archive.
     End,
-    /// What was committed up to a time.
+    /// Everything that was committed up to a time.
     Time(DateTime<Utc>),
     /// The book up to a position.
     Position(i64),
@@ -23,7 +23,7 @@ pub enum Target {
     Base,
 }
 
-/// From where, and with what.
+/// The plan of a restore.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) base: Base,
@@ -37,7 +37,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Chooses the newest base back-up that leads to the target, unless one is named.
+    /// Chooses the newest base back-up that leads to the target, unless a label is given.
     pub(super) fn make(
         store: &Store,
         target: Target,
@@ -60,18 +60,18 @@ impl Plan {
         Ok(Self { directory: store.base(&base.label), base, timeline, files, last })
     }
 
-    /// The settings that make PostgreSQL go there.
+    /// The settings that make PostgreSQL recover to the target.
     pub(super) fn settings(&self, stop: &Stop) -> Vec<String> {
         let timeline = match self.timeline {
             own if own == self.base.server.timeline => "current".to_owned(),
             other => other.to_string(),
         };
         let mut settings = vec![
-            // All that there is has been put where a server looks that has crashed.
+            // The archived log was copied to the folder that crash recovery reads.
             "restore_command=false".to_owned(),
             format!("recovery_target_timeline={timeline}"),
             "recovery_target_action=promote".to_owned(),
-            // Nobody reads meanwhile, so it does not matter how many connections the server had.
+            // No client reads meanwhile, so the number of connections of the old server does not matter.
             "hot_standby=off".to_owned(),
             "archive_mode=off".to_owned(),
         ];
@@ -88,7 +88,7 @@ impl Plan {
     }
 }
 
-/// Where PostgreSQL is to stop.
+/// Where the recovery stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stop {
     /// At the end of the log.
@@ -97,12 +97,12 @@ pub(super) enum Stop {
     AtTime(DateTime<Utc>),
     /// Before a transaction.
     Before(String),
-    /// As soon as the base back-up is whole.
+    /// As soon as the base back-up is consistent.
     Whole,
 }
 
 impl From<Target> for Stop {
-    /// Which transaction a position belongs to is known only when everything has been recovered once.
+    /// The transaction of a position is known only after a full recovery.
     fn from(target: Target) -> Self {
         match target {
             Target::End | Target::Position(_) => Self::End,
@@ -127,7 +127,7 @@ fn choose(store: &Store, target: Target, label: Option<&str>, timeline: Option<u
     let earliest = match target {
         Target::End | Target::Base => BackupError::NoBackup { directory: store.path().to_owned() },
         Target::Time(time) => {
-            before(said(time), format!("the first base back-up was finished at {}", said(oldest.ended.at)))
+            before(readable(time), format!("the first base back-up was finished at {}", readable(oldest.ended.at)))
         }
         Target::Position(position) => before(
             format!("position {position}"),
@@ -142,9 +142,9 @@ fn choose(store: &Store, target: Target, label: Option<&str>, timeline: Option<u
     bases.iter().rev().find(leads_there).cloned().ok_or(earliest)
 }
 
-/// A time as people read it.
+/// A time for people to read.
 #[must_use]
-pub fn said(time: DateTime<Utc>) -> String {
+pub fn readable(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

@@ -1,4 +1,4 @@
-//! Recovering: PostgreSQL replays the log up to the target, and then the book begins another history.
+//! Recovery: PostgreSQL replays the log up to the target, and then the book begins another history.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use daybook_event_stream::relay;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use super::plan::{Plan, Stop, Target, said};
+use super::plan::{Plan, Stop, Target, readable};
 use crate::{BackupError, source::connection_string, wal::lsn};
 
 /// The book after a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Begun {
+pub(super) struct NewHistory {
     pub(super) position: i64,
     pub(super) recorded_at: Option<DateTime<Utc>>,
     pub(super) epoch: Uuid,
@@ -27,11 +27,11 @@ pub(super) struct Recovered {
 }
 
 impl Recovered {
-    /// Starts the server on the files that were laid out, and returns when it has recovered.
+    /// Starts the server on the copied files. Returns when it has recovered.
     pub(super) async fn start(plan: &Plan, server: &Path, stop: &Stop, durable: bool) -> Result<Self, BackupError> {
         let settings = PostgresSettings { durable, ..PostgresSettings::durable(server) };
         let postgres = Postgres::recover(&settings, plan.settings(stop)).await;
-        let postgres = postgres.map_err(|error| explained(error, plan, stop))?;
+        let postgres = postgres.map_err(|error| explain(error, plan, stop))?;
         let url = match url(&postgres, plan) {
             Ok(url) => url,
             Err(error) => {
@@ -42,7 +42,7 @@ impl Recovered {
         Ok(Self { postgres, url })
     }
 
-    /// The transaction before which to stop, for the book to end at a position at the latest; none when it does.
+    /// The transaction that wrote the event after a position. None when the book ends at the position.
     pub(super) async fn first_after(&self, position: i64) -> Result<Option<String>, BackupError> {
         let client = self.connect().await?;
         let head: i64 = client.query_one("SELECT position FROM head", &[]).await?.try_get(0)?;
@@ -54,20 +54,20 @@ impl Recovered {
         Ok(next.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Makes sure that nothing stopped the recovery before the end of what was archived.
-    pub(super) async fn is_whole(&self, plan: &Plan) -> Result<(), BackupError> {
+    /// Checks that the recovery has reached the end of the archived log.
+    pub(super) async fn check_complete(&self, plan: &Plan) -> Result<(), BackupError> {
         let Some((last, finished)) = plan.last else { return Ok(()) };
         let client = self.connect().await?;
         let sql = "SELECT pg_read_file('pg_wal/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '.history')";
         let history: String = client.query_one(sql, &[]).await?.try_get(0)?;
-        // The last line says where the timeline forked, which is where the recovery ended.
+        // The last line names the fork of the new timeline, which is the end of the recovery.
         let forked = history.lines().rev().find_map(|line| lsn(line.split_ascii_whitespace().nth(1)?));
         let bytes = plan.base.server.wal_segment_bytes;
         let reached = forked.unwrap_or_default() / bytes.max(1);
-        // The end of a file that is still being received may be the first half of something.
+        // A file that was still being received may end within a record.
         if last.number > reached + u64::from(!finished) {
             let what = format!(
-                "the write-ahead log breaks off in file {reached:X} of its timeline, and goes on to {}",
+                "the write-ahead log breaks off in file {reached:X} of its timeline, and continues to {}",
                 last.name(bytes)
             );
             return Err(BackupError::Damaged { directory: plan.directory.clone(), what });
@@ -75,14 +75,14 @@ impl Recovered {
         Ok(())
     }
 
-    /// Begins another history, before anybody uses the book: positions will be given again, to other events.
+    /// Begins another history before the book is used, since positions will be assigned again to other events.
     pub(super) async fn begin_history(
         &self,
         migrate: impl AsyncFnOnce(&Daybook) -> anyhow::Result<()>,
         adopt_topics: bool,
-    ) -> Result<Begun, BackupError> {
+    ) -> Result<NewHistory, BackupError> {
         let book = Daybook::open(&StoreSettings { database_url: self.url.clone(), max_connections: 2 })?;
-        // The back-up may be one of an older version.
+        // An older version may have made the back-up.
         migrate(&book).await.map_err(BackupError::Unfinished)?;
         if adopt_topics {
             relay::adopt(&book).await?;
@@ -91,7 +91,7 @@ impl Recovered {
         let client = self.connect().await?;
         let last = client.query_opt("SELECT recorded_at FROM events WHERE position = $1", &[&head.position]).await?;
         let recorded_at = last.map(|row| row.try_get(0)).transpose()?;
-        Ok(Begun { position: head.position, recorded_at, epoch: head.epoch })
+        Ok(NewHistory { position: head.position, recorded_at, epoch: head.epoch })
     }
 
     pub(super) async fn stop(self) -> Result<(), BackupError> {
@@ -105,7 +105,7 @@ impl Recovered {
     }
 }
 
-/// How to reach the book: as the superuser of the cluster, which need not have been made by `daybook up`.
+/// The URL of the book, for the superuser of the cluster. `daybook up` need not have made the cluster.
 fn url(postgres: &Postgres, plan: &Plan) -> Result<String, BackupError> {
     let server = &plan.base.server;
     if server.embedded {
@@ -119,11 +119,11 @@ fn url(postgres: &Postgres, plan: &Plan) -> Result<String, BackupError> {
     Ok(connection_string(&config, Some((&server.superuser, &server.database))))
 }
 
-/// What PostgreSQL says of a target that it cannot meet.
-fn explained(error: PostgresError, plan: &Plan, stop: &Stop) -> BackupError {
+/// Turns PostgreSQL's messages about a target that it cannot reach into errors of their own.
+fn explain(error: PostgresError, plan: &Plan, stop: &Stop) -> BackupError {
     let PostgresError::Start { output, .. } = &error else { return error.into() };
     let asked = match stop {
-        Stop::AtTime(time) => said(*time),
+        Stop::AtTime(time) => readable(*time),
         _ => return error.into(),
     };
     if output.contains("recovery ended before configured recovery target was reached") {
@@ -134,13 +134,14 @@ fn explained(error: PostgresError, plan: &Plan, stop: &Stop) -> BackupError {
         return BackupError::AfterBackup { asked, end };
     }
     if output.contains("requested recovery stop point is before consistent recovery point") {
-        let earliest = format!("the base back-up {} is whole from {} on", plan.base.label, said(plan.base.ended.at));
+        let earliest =
+            format!("the base back-up {} is consistent from {} on", plan.base.label, readable(plan.base.ended.at));
         return BackupError::BeforeBackup { asked, earliest };
     }
     error.into()
 }
 
-/// What a target means for the first recovery, and whether it must reach the end of the archive.
-pub(super) const fn goes_to_the_end(target: Target) -> bool {
+/// Whether the first recovery to a target must reach the end of the archive.
+pub(super) const fn needs_whole_archive(target: Target) -> bool {
     matches!(target, Target::End | Target::Position(_))
 }

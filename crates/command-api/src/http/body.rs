@@ -54,7 +54,7 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
 
 fn too_large() -> Problem {
     let detail = format!("a command has at most {MAX_BODY} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "body_too_large", &detail)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large", &detail)
 }
 
 /// Reads a command.

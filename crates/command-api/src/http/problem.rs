@@ -1,4 +1,4 @@
-//! What an outcome of a command looks like as a problem.
+//! The problem documents of command outcomes.
 
 use axum::http::StatusCode;
 use daybook_bus::{CommandError, UnreadableStream};
@@ -7,12 +7,12 @@ use daybook_edge::problem::Problem;
 
 pub(super) fn malformed_key() -> Problem {
     let detail = "the header Idempotency-Key holds a UUID";
-    Problem::new(StatusCode::BAD_REQUEST, "The idempotency key is not a UUID", "malformed_idempotency_key", &detail)
+    Problem::new(StatusCode::BAD_REQUEST, "Malformed idempotency key", "malformed_idempotency_key", &detail)
 }
 
 pub(super) fn unknown_command(name: &str) -> Problem {
     let detail = format!("there is no command `{name}`; /openapi.json lists those there are");
-    Problem::new(StatusCode::NOT_FOUND, "There is no such command", "unknown_command", &detail)
+    Problem::new(StatusCode::NOT_FOUND, "Unknown command", "unknown_command", &detail)
 }
 
 pub(super) fn forbidden(refusal: RoleForbidden) -> Problem {
@@ -33,25 +33,21 @@ fn refused(refusal: &Refusal, pointer: Option<&str>) -> Problem {
 pub(super) fn not_accepted(error: &CommandError) -> Problem {
     let (status, title, code) = match error {
         CommandError::Refused { refusal, pointer } => return refused(refusal, pointer.as_deref()),
-        CommandError::KeyReused(_) => {
-            (StatusCode::CONFLICT, "The idempotency key was used for something else", "idempotency_key_reused")
-        }
+        CommandError::KeyReused(_) => (StatusCode::CONFLICT, "Idempotency key reused", "idempotency_key_reused"),
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
-        CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "The queue is full", "busy"),
+        CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),
         CommandError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The service is stopping", "stopping"),
         CommandError::Failed(_) | CommandError::Lost => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "The outcome is unknown; send it again with the same key",
+            "Outcome unknown; send the command again with the same key",
             "unknown_outcome",
         ),
         CommandError::Unreadable(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "A part of the book cannot be read", "unreadable_stream")
+            (StatusCode::INTERNAL_SERVER_ERROR, "A stream cannot be read", "unreadable_stream")
         }
-        CommandError::Unwritable(_) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "It holds a value that the book cannot keep", "unwritable")
-        }
+        CommandError::Unwritable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "A value cannot be stored", "unwritable"),
     };
-    // What broke inside is for the log, not for the caller.
+    // The cause of a failure is logged. Callers do not get it.
     let detail = match error {
         CommandError::Failed(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_) => {
             tracing::error!(%error, "a command failed");
@@ -74,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_cannot_be_read_and_a_value_that_cannot_be_kept_are_problems_of_their_own() {
+    fn unreadable_streams_and_unwritable_values_have_problems_of_their_own() {
         let reason = "a secret of the house".to_owned();
         let unreadable = UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason };
         let problem = serde_json::to_value(not_accepted(&CommandError::Unreadable(unreadable))).expect("a document");
@@ -82,7 +78,7 @@ mod tests {
             (&problem["status"], &problem["code"], &problem["stream"], &problem["version"]),
             (&json!(500), &json!("unreadable_stream"), &json!("stock-milk@main"), &json!(1))
         );
-        assert!(!problem.to_string().contains("secret"), "what broke inside is for the log: {problem}");
+        assert!(!problem.to_string().contains("secret"), "the cause is only logged: {problem}");
 
         let problem = not_accepted(&CommandError::Unwritable("a NUL".to_owned()));
         assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));

@@ -1,24 +1,24 @@
-//! What clients may take, as flags and environment variables.
+//! The limits of clients, as flags and environment variables.
 
 use std::{num::NonZeroUsize, time::Duration};
 
 use daybook_edge::{
     proxies::TrustedProxies,
     rates::{Limit, RateLimits},
-    server::EdgeLimits,
+    server::ConnectionLimits,
 };
 use daybook_query_api::{PATIENCE, StreamLimits};
 use ipnet::IpNet;
 
-/// What clients may take. The defaults suit a shop; those of an own load test do not have to.
+/// The limits of clients. The defaults suit a shop.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Flags {
     /// The most connections, WebSockets among them.
-    #[arg(long, env = "DAYBOOK_MAX_CONNECTIONS", default_value_t = some(EdgeLimits::default().connections))]
+    #[arg(long, env = "DAYBOOK_MAX_CONNECTIONS", default_value_t = some(ConnectionLimits::default().connections))]
     max_connections: NonZeroUsize,
     /// The most connections from one address that is no trusted proxy.
-    #[arg(long, env = "DAYBOOK_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = some(EdgeLimits::default().connections_per_address))]
+    #[arg(long, env = "DAYBOOK_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = some(ConnectionLimits::default().connections_per_address))]
     max_connections_per_address: NonZeroUsize,
     /// The most live subscriptions, those of server-sent events among them.
     #[arg(long, env = "DAYBOOK_MAX_SUBSCRIPTIONS", default_value_t = some(StreamLimits::default().per_process))]
@@ -27,13 +27,13 @@ pub struct Flags {
     #[arg(long, env = "DAYBOOK_MAX_SUBSCRIPTIONS_PER_CONNECTION", default_value_t = some(StreamLimits::default().per_connection))]
     max_subscriptions_per_connection: NonZeroUsize,
     /// How many seconds the head of a request may take.
-    #[arg(long, env = "DAYBOOK_HEAD_TIMEOUT", default_value_t = EdgeLimits::default().head.as_secs(), value_parser = seconds())]
+    #[arg(long, env = "DAYBOOK_HEAD_TIMEOUT", default_value_t = ConnectionLimits::default().head_timeout.as_secs(), value_parser = seconds())]
     head_timeout: u64,
     /// How many seconds a connection is kept without a request.
-    #[arg(long, env = "DAYBOOK_IDLE_TIMEOUT", default_value_t = EdgeLimits::default().idle.as_secs(), value_parser = seconds())]
+    #[arg(long, env = "DAYBOOK_IDLE_TIMEOUT", default_value_t = ConnectionLimits::default().idle_timeout.as_secs(), value_parser = seconds())]
     idle_timeout: u64,
     /// How many seconds a request may take until its answer begins.
-    #[arg(long, env = "DAYBOOK_REQUEST_TIMEOUT", default_value_t = EdgeLimits::default().request.as_secs(), value_parser = seconds())]
+    #[arg(long, env = "DAYBOOK_REQUEST_TIMEOUT", default_value_t = ConnectionLimits::default().request_timeout.as_secs(), value_parser = seconds())]
     request_timeout: u64,
     /// How many seconds a query waits for the read models to show the position that it asks for.
     #[arg(long, env = "DAYBOOK_CONSISTENCY_TIMEOUT", default_value_t = PATIENCE.as_secs(), value_parser = seconds())]
@@ -63,33 +63,33 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 impl Flags {
-    /// What connections may take.
+    /// The limits of connections.
     #[must_use]
-    pub fn edge(&self) -> EdgeLimits {
-        EdgeLimits {
+    pub fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
             connections: self.max_connections.get(),
             connections_per_address: self.max_connections_per_address.get(),
-            head: Duration::from_secs(self.head_timeout),
-            idle: Duration::from_secs(self.idle_timeout),
-            request: Duration::from_secs(self.request_timeout),
-            proxies: TrustedProxies(self.trusted_proxies.clone()),
-            ..EdgeLimits::default()
+            head_timeout: Duration::from_secs(self.head_timeout),
+            idle_timeout: Duration::from_secs(self.idle_timeout),
+            request_timeout: Duration::from_secs(self.request_timeout),
+            trusted_proxies: TrustedProxies(self.trusted_proxies.clone()),
+            ..ConnectionLimits::default()
         }
     }
 
-    /// How long a query waits for the position that it asks for.
+    /// How long a query waits for its minimum position.
     #[must_use]
     pub const fn patience(&self) -> Duration {
         Duration::from_secs(self.consistency_timeout)
     }
 
-    /// How often who may ask.
+    /// The rate limits.
     #[must_use]
     pub const fn rates(&self) -> RateLimits {
         RateLimits { address: self.rate_per_address, customer: self.rate_per_customer, staff: self.rate_per_staff }
     }
 
-    /// How many subscriptions there may be.
+    /// The limits of subscriptions.
     #[must_use]
     pub const fn streams(&self) -> StreamLimits {
         StreamLimits {

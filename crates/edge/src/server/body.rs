@@ -1,4 +1,4 @@
-//! A body with whose end something is done.
+//! A body that reports its end.
 
 use std::{
     pin::Pin,
@@ -7,19 +7,19 @@ use std::{
 
 use hyper::body::{Body, Frame, SizeHint};
 
-/// A body as it is, and what is done once all of it has come. Where it is dropped before that, what would be done is dropped too.
-pub(super) struct Ending<B, F> {
+/// A body that calls a function when its last frame was read. The function is dropped when the body is dropped earlier.
+pub(super) struct EndReportingBody<B, F> {
     body: B,
     at_end: Option<F>,
 }
 
-impl<B, F> Ending<B, F> {
+impl<B, F> EndReportingBody<B, F> {
     pub(super) const fn new(body: B, at_end: F) -> Self {
         Self { body, at_end: Some(at_end) }
     }
 }
 
-impl<B: Body + Unpin, F: FnOnce() + Unpin> Body for Ending<B, F> {
+impl<B: Body + Unpin, F: FnOnce() + Unpin> Body for EndReportingBody<B, F> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -55,20 +55,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_end_is_noticed_once_and_not_before_it_has_come() {
-        let ended = Cell::new(0);
-        let notice = || ended.set(ended.get() + 1);
+    async fn the_end_is_reported_once_and_not_early() {
+        let ends = Cell::new(0);
+        let report = || ends.set(ends.get() + 1);
         let frame = |text: &'static str| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(text)));
-        let mut two = Ending::new(StreamBody::new(futures::stream::iter(["a", "b"].map(frame))), notice);
+        let mut two = EndReportingBody::new(StreamBody::new(futures::stream::iter(["a", "b"].map(frame))), report);
         for text in ["a", "b"] {
             let frame = two.frame().await.expect("there is more").expect("it cannot fail");
-            assert_eq!((frame.into_data().expect("it is data"), ended.get()), (Bytes::from(text), 0));
+            assert_eq!((frame.into_data().expect("it is data"), ends.get()), (Bytes::from(text), 0));
         }
         assert!(two.frame().await.is_none() && two.frame().await.is_none());
-        assert_eq!(ended.get(), 1);
-        Ending::new(Full::new(Bytes::from("a body that says where it ends")), notice).frame().await;
-        assert_eq!(ended.get(), 2);
-        drop(Ending::new(Full::new(Bytes::from("one that nobody reads")), notice));
-        assert_eq!(ended.get(), 2);
+        assert_eq!(ends.get(), 1);
+        EndReportingBody::new(Full::new(Bytes::from("a body of known length")), report).frame().await;
+        assert_eq!(ends.get(), 2);
+        drop(EndReportingBody::new(Full::new(Bytes::from("an unread body")), report));
+        assert_eq!(ends.get(), 2);
     }
 }

@@ -1,14 +1,14 @@
-//! The edge: connections from outside, and what each of them may take from the others. How many there are, how long they may
-//! keep silent or take to say something, how long a request may take, and whose address it is counted for.
+//! The HTTP server of a process. It bounds what one connection can take from the others: the number of connections, how long each
+//! may be silent, and how long a request may take.
 //!
-//! What belongs here: what is the same for every route. What does not: how often somebody may ask ([`rates`](crate::rates), which
-//! the APIs ask once they know who it is), the size of bodies and the cost of queries (the APIs' own).
+//! What belongs here: what is the same for every route. What does not: rate limits ([`rates`](crate::rates)), which the APIs apply
+//! when they know the actor; the size of bodies and the cost of queries, which belong to the APIs.
 
 mod body;
 mod connections;
-mod guarded;
 mod open_files;
 mod request;
+mod timed_stream;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,69 +21,69 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::open_files::make_room;
+pub use self::open_files::raise_file_limit;
 use self::{
-    connections::{Connections, Full, Place},
-    guarded::{Guarded, Turns},
-    request::{answer, refusal},
+    connections::{ConnectionPermit, Connections, LimitReached},
+    request::{answer, rejection},
+    timed_stream::{RequestPhase, TimedStream},
 };
 use crate::proxies::TrustedProxies;
 
-/// How long requests that are under way may take when the process is told to stop.
+/// How long open requests may take once the process is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// The largest head of a request, in bytes; also how much of a connection is buffered.
+/// The largest head of a request, in bytes. It is also the size of a connection's buffer.
 const MAX_HEAD: usize = 64 << 10;
-/// How long the accepting waits when the system cannot give it a connection.
+/// The pause before the next try when the system cannot accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long somebody whom there is no room for may take to ask for something, and to be told.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a connection that is rejected may take to send a request and to read the answer.
+const REJECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Debug, Clone)]
-pub struct EdgeLimits {
+pub struct ConnectionLimits {
     /// The most connections of the process, WebSockets among them.
     pub connections: usize,
     /// The most connections from one address that is no trusted proxy.
     pub connections_per_address: usize,
-    /// From the first byte of a request, or of a connection, to the end of the request's head.
-    pub head: Duration,
+    /// The time for the head of a request, from its first byte or from the start of the connection.
+    pub head_timeout: Duration,
     /// How long a connection is kept without a request.
-    pub idle: Duration,
-    /// From the head of a request to the head of its answer, with the whole body in between.
-    pub request: Duration,
-    /// How long somebody may take to read anything of what they are sent.
-    pub stall: Duration,
-    /// Whose word for an address is taken.
-    pub proxies: TrustedProxies,
+    pub idle_timeout: Duration,
+    /// The time from the head of a request to the head of its answer. It includes the whole body.
+    pub request_timeout: Duration,
+    /// How long a client may take to read anything of what it is sent.
+    pub stall_timeout: Duration,
+    /// The proxies that may name the address of a client.
+    pub trusted_proxies: TrustedProxies,
 }
 
-impl Default for EdgeLimits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 15_000,
             connections_per_address: 200,
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            request: Duration::from_secs(30),
-            stall: Duration::from_secs(30),
-            proxies: TrustedProxies::default(),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            request_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }
 
-/// Serves a router until told to stop, and then until what is under way is done, or has taken too long.
-pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, stop: CancellationToken) {
-    let edge = Edge { router, limits: Arc::new(limits), stop, tasks: TaskTracker::new() };
-    let connections = Connections::new(&edge.limits);
+/// Serves a router until `stop` is cancelled. Then it waits for open requests, but not for ever.
+pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
+    let server = Server { router, limits: Arc::new(limits), stop, tasks: TaskTracker::new() };
+    let connections = Connections::new(&server.limits);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = edge.stop.cancelled() => break,
+            () = server.stop.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => match connections.admit(peer.ip()) {
-                Ok(place) => edge.spawn(stream, peer, place),
-                Err(full) => edge.turn_away(stream, peer, full, &connections),
+                Ok(permit) => server.spawn(stream, peer, permit),
+                Err(limit) => server.reject(stream, peer, limit, &connections),
             },
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
@@ -93,69 +93,81 @@ pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, st
         }
     }
     drop(listener);
-    edge.tasks.close();
-    if tokio::time::timeout(DRAIN, edge.tasks.wait()).await.is_err() {
-        tracing::warn!("requests were still under way after {DRAIN:?}");
+    server.tasks.close();
+    if tokio::time::timeout(DRAIN, server.tasks.wait()).await.is_err() {
+        tracing::warn!("requests were still open after {DRAIN:?}");
     }
 }
 
+/// Whether an error concerns only the connection that was to be accepted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// What connections share.
-struct Edge {
+/// What all connections share.
+struct Server {
     router: Router,
-    limits: Arc<EdgeLimits>,
+    limits: Arc<ConnectionLimits>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Edge {
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
+impl Server {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
         let (router, limits, stop) = (self.router.clone(), Arc::clone(&self.limits), self.stop());
-        self.tasks.spawn(converse(stream, peer, place, router, limits, stop));
+        self.tasks.spawn(serve_connection(stream, peer, permit, router, limits, stop));
     }
 
-    /// Tells somebody that there is no room, if there is room for that.
-    fn turn_away(&self, stream: TcpStream, peer: SocketAddr, full: Full, connections: &Connections) {
-        metrics::counter!("daybook_connections_refused_total", "limit" => full.name()).increment(1);
-        let Some(place) = connections.last_words() else { return };
-        let router = Router::new().fallback(move || std::future::ready(refusal(full)));
-        let limits = EdgeLimits { head: LAST_WORDS, idle: LAST_WORDS, stall: LAST_WORDS, ..(*self.limits).clone() };
-        self.tasks.spawn(converse(stream, peer, place, router, Arc::new(limits), self.stop()));
+    /// Rejects a connection: with an answer, unless too many are being rejected.
+    fn reject(&self, stream: TcpStream, peer: SocketAddr, limit: LimitReached, connections: &Connections) {
+        metrics::counter!("daybook_connections_refused_total", "limit" => limit.name()).increment(1);
+        let Some(permit) = connections.reject() else { return };
+        let router = Router::new().fallback(move || std::future::ready(rejection(limit)));
+        let limits = ConnectionLimits {
+            head_timeout: REJECTION_TIMEOUT,
+            idle_timeout: REJECTION_TIMEOUT,
+            stall_timeout: REJECTION_TIMEOUT,
+            ..(*self.limits).clone()
+        };
+        self.tasks.spawn(serve_connection(stream, peer, permit, router, Arc::new(limits), self.stop()));
     }
 
-    /// Each connection listens on its own: all of them look whether to stop whenever they are woken, and would do so under one lock.
+    /// A token for one connection. All connections look at their token whenever they wake up; one shared token would be one shared
+    /// lock.
     fn stop(&self) -> CancellationToken {
         self.stop.child_token()
     }
 }
 
 /// Serves one connection to its end.
-async fn converse(
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    permit: ConnectionPermit,
     router: Router,
-    limits: Arc<EdgeLimits>,
+    limits: Arc<ConnectionLimits>,
     stop: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection waits for full packets");
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm on");
     }
-    let turns = Turns::default();
-    let stream = Guarded::new(stream, turns.clone(), &limits, place);
+    let phase = RequestPhase::default();
+    let stream = TimedStream::new(stream, phase.clone(), &limits, permit);
     let mut builder = http1::Builder::new();
-    // The head has a limit of its own; this one is for the silence before it.
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.idle).max_header_size(MAX_HEAD).max_buf_size(MAX_HEAD);
+    // The stream bounds the time for a head. hyper bounds the silence before it.
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle_timeout)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (router, limits, turn) = (router.clone(), Arc::clone(&limits), turns.take());
+        let (router, limits, answering) = (router.clone(), Arc::clone(&limits), phase.begin_answer());
         async move {
             let response = answer(router, request, peer.ip(), &limits).await;
-            let turn = if response.status() == StatusCode::SWITCHING_PROTOCOLS { turn.for_good() } else { turn };
-            Ok::<_, Infallible>(response.map(|body| turn.until_the_end_of(body)))
+            let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let answering = if upgraded { answering.for_good() } else { answering };
+            Ok::<_, Infallible>(response.map(|body| answering.until_body_ends(body)))
         }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();

@@ -1,13 +1,12 @@
-//! How many files the system lets this process have open: a connection is one of them.
+//! The limit of open files, which bounds the number of connections.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// How many files and connections beside those of clients a process needs.
+/// How many open files a process needs beside the connections of clients.
 const OTHER_FILES: u64 = 500;
 
-/// Lets this process have as many connections as it wants to, and returns how many that are: fewer, where the system has a harder
-/// limit of open files.
-pub fn make_room(wanted: usize) -> usize {
+/// Raises the limit of open files for so many connections. Returns how many the system allows, at most as many as wanted.
+pub fn raise_file_limit(wanted: usize) -> usize {
     let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let allowed = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
         if soft >= files {
@@ -19,9 +18,9 @@ pub fn make_room(wanted: usize) -> usize {
     match allowed {
         Ok(allowed) if allowed >= files => wanted,
         Ok(allowed) => {
-            let room = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(wanted).max(1);
-            tracing::warn!(wanted, room, "the system allows {allowed} open files, so there will be fewer connections");
-            room
+            let connections = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(wanted).max(1);
+            tracing::warn!(wanted, connections, "the system allows {allowed} open files, which bounds the connections");
+            connections
         }
         Err(error) => {
             tracing::warn!(%error, "the limit of open files cannot be changed");

@@ -13,7 +13,7 @@ use super::error::PostgresError;
 /// The oldest major version that the engine supports.
 pub const OLDEST_MAJOR: u32 = 15;
 
-/// Server programs that were found, and what they can do.
+/// The server programs of an installation, and their features.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
     /// The directory that holds `postgres` and `initdb`.
@@ -24,19 +24,19 @@ pub struct Binaries {
     pub lz4: bool,
 }
 
-/// Where to look.
+/// The places to search.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// The only place to look, when it is set.
+    /// The only place to search, when it is set.
     pub only: Option<OsString>,
     /// A search path, as in `PATH`.
     pub path: Option<OsString>,
-    /// Parents of versioned installations, best guess first: a directory and what its wanted entries start with.
+    /// Parents of versioned installations, the most likely first: a directory, and the prefix of its entries.
     pub families: Vec<(PathBuf, &'static str)>,
 }
 
 impl Search {
-    /// What this process's environment and the customs of the systems say.
+    /// The places of this process's environment, and the usual places of the systems.
     #[must_use]
     pub fn here() -> Self {
         let families = [
@@ -70,7 +70,7 @@ impl Search {
                     found.push(major.to_string());
                     looked_in.push(format!("{} (version {major})", directory.display()));
                 }
-                // Most of PATH holds no PostgreSQL; only a place that was named is worth a word.
+                // Most directories of PATH hold no PostgreSQL. Only a place that was configured is reported.
                 Err(reason) if self.only.is_some() => looked_in.push(format!("{} ({reason})", directory.display())),
                 Err(_) => {}
             }
@@ -116,7 +116,7 @@ fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     versions.into_iter().flat_map(|(_, home)| [home.join("bin"), home]).collect()
 }
 
-/// Where `postgres` really lies, when the others are there as well: a link in PATH is seldom one of the whole family.
+/// The directory that a link to `postgres` points into, if `initdb` is in it, too. Links in PATH seldom cover all programs.
 fn real_home(directory: PathBuf) -> PathBuf {
     let real = fs::canonicalize(directory.join("postgres")).ok();
     let home = real.as_deref().and_then(Path::parent).filter(|home| home.join("initdb").is_file());
@@ -130,16 +130,17 @@ fn bindir_of_pg_config(path: &[PathBuf]) -> Option<PathBuf> {
 
 fn major_version(directory: &Path) -> Result<u32, String> {
     if !directory.join("initdb").is_file() {
-        return Err("no initdb there".to_owned());
+        return Err("it holds no initdb".to_owned());
     }
-    let said = output(&directory.join("postgres"), "--version")?;
+    let version = output(&directory.join("postgres"), "--version")?;
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`
-    said.split_once("(PostgreSQL) ")
-        .and_then(|(_, version)| leading_number(version))
-        .ok_or_else(|| format!("it says {said:?} for its version"))
+    version
+        .split_once("(PostgreSQL) ")
+        .and_then(|(_, number)| leading_number(number))
+        .ok_or_else(|| format!("its version reads {version:?}"))
 }
 
-/// Without a `pg_config` beside the server the answer is no: the slower compression works everywhere.
+/// False without a `pg_config` beside the server, since the slower compression works everywhere.
 fn built_with_lz4(directory: &Path) -> bool {
     output(&directory.join("pg_config"), "--configure").is_ok_and(|options| options.contains("--with-lz4"))
 }

@@ -1,7 +1,7 @@
-//! What PostgreSQL is told: where it listens, who may come in, and how it keeps its promises.
+//! The configuration of PostgreSQL: its address, its authentication, and its durability.
 //!
-//! `postgresql.conf` and `pg_hba.conf` are written anew before every start. Whoever wants to tune uses ALTER SYSTEM,
-//! which PostgreSQL keeps in a file of its own that has the last word.
+//! `postgresql.conf` and `pg_hba.conf` are written before every start. An operator tunes with ALTER SYSTEM, which PostgreSQL keeps in
+//! another file that overrides these.
 
 use std::{
     fs::{self, File},
@@ -22,20 +22,20 @@ pub(super) const NAME: &str = "daybook";
 /// The longest path of a Unix socket.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// The number in the socket's file name; no port is opened.
+/// The number in the socket's file name. No port is opened.
 const SOCKET_NUMBER: u16 = 5432;
 
-/// Where the server listens.
+/// The address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
-    /// A socket in a directory that only its owner may enter: whoever reaches it may come in.
+    /// A socket in a directory that only its owner may enter, so no password is needed.
     Socket(String),
-    /// A port of the loopback interface, which every user of the machine can reach: the password decides.
+    /// A port of the loopback interface, which every user of the machine can reach, so a password is needed.
     Port(u16),
 }
 
 impl Address {
-    /// The socket in the data directory when its path can be one, otherwise a free port.
+    /// The socket in the data directory if its path is valid for a socket, otherwise a free port.
     pub(super) fn choose(directory: &DataDirectory) -> Result<Self, PostgresError> {
         match socket_directory(&directory.run()) {
             Some(socket) => Ok(Self::Socket(socket)),
@@ -70,10 +70,10 @@ impl Address {
         }
     }
 
-    fn admission(&self) -> &'static str {
+    fn authentication(&self) -> &'static str {
         match self {
             Self::Socket(_) => {
-                "# The socket's directory is 0700: whoever reaches it is its owner, or root.\n\
+                "# The socket's directory is 0700, so only its owner and root can connect.\n\
                  local all all trust\nlocal replication all trust\n"
             }
             Self::Port(_) => {
@@ -83,8 +83,7 @@ impl Address {
     }
 }
 
-/// The directory as a text, if a socket in it has a path short enough and free of what PostgreSQL's lists and quotes
-/// give a meaning to.
+/// The directory as text, if a socket in it has a valid path: short, and without characters that PostgreSQL's lists and quotes use.
 fn socket_directory(run: &Path) -> Option<String> {
     let text = run.to_str()?;
     let length = format!("{text}/.s.PGSQL.{SOCKET_NUMBER}").len();
@@ -92,7 +91,7 @@ fn socket_directory(run: &Path) -> Option<String> {
     (length <= LONGEST_SOCKET_PATH && plain).then(|| text.to_owned())
 }
 
-/// Writes both files of a cluster that is about to start, and makes the socket's directory.
+/// Writes both configuration files of a cluster, and makes the socket's directory.
 pub(super) fn write(
     directory: &DataDirectory,
     address: &Address,
@@ -102,19 +101,19 @@ pub(super) fn write(
 ) -> Result<(), PostgresError> {
     private_directory(&directory.run(), owner)?;
     let cluster = directory.cluster();
-    let promises = if durable { DURABLE } else { FORGETFUL };
+    let durability = if durable { DURABLE } else { NOT_DURABLE };
     let compression = if binaries.lz4 { "lz4" } else { "on" };
     let settings = format!(
-        "# Written by daybook before every start. To tune, use ALTER SYSTEM.\n\n{}\n{promises}\n\
+        "# Written by daybook before every start. To tune, use ALTER SYSTEM.\n\n{}\n{durability}\n\
          wal_compression = {compression}\n{COMMON}",
         address.settings()
     );
     private_file(&cluster.join("postgresql.conf"), &settings, owner)?;
-    private_file(&cluster.join("pg_hba.conf"), address.admission(), owner)
+    private_file(&cluster.join("pg_hba.conf"), address.authentication(), owner)
 }
 
-/// An acknowledged commit is on the disk. The buffers suit a machine with a few GiB to spare, and checkpoints are rare and
-/// spread, so that they do not disturb the latency of commits.
+/// An acknowledged commit is on the disk. The buffers suit a machine with a few GiB of free memory. Checkpoints are rare and spread, so
+/// that commits stay fast.
 const DURABLE: &str = "\
 fsync = on
 synchronous_commit = on
@@ -125,8 +124,8 @@ max_wal_size = 4GB
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9";
 
-/// For tests: quick and small. A killed server still loses no commit; a power cut may take all.
-const FORGETFUL: &str = "\
+/// For tests: fast and small. A killed server still loses no commit, but a power cut may lose all.
+const NOT_DURABLE: &str = "\
 fsync = off
 synchronous_commit = on
 full_page_writes = off
@@ -135,7 +134,7 @@ max_wal_size = 1GB";
 
 const COMMON: &str = "\
 wal_level = replica
-# An archive that nobody fills any more must not fill the disk.
+# The slot of an archive that has stopped must not fill the disk.
 max_slot_wal_keep_size = 16GB
 max_connections = 200
 
@@ -150,7 +149,7 @@ cluster_name = 'daybook'
 timezone = 'UTC'
 default_text_search_config = 'pg_catalog.simple'
 
-# The log file is for what the server has to say. Failed statements are the answer to the client that sent them.
+# The log file is for messages of the server. The error of a failed statement goes to its client.
 logging_collector = off
 log_min_messages = log
 log_checkpoints = off
@@ -159,7 +158,7 @@ log_timezone = 'UTC'
 lc_messages = 'C'
 ";
 
-/// The superuser's password: the one of an earlier start, or a new one.
+/// The superuser's password: that of an earlier start, or a new one.
 pub(super) fn password(path: &Path, owner: Option<(u32, u32)>) -> Result<String, PostgresError> {
     match fs::read_to_string(path) {
         Ok(password) if !password.trim().is_empty() => Ok(password.trim().to_owned()),
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn a_port_is_never_open_without_a_password() {
         let address = Address::Port(5433);
-        assert!(!address.admission().contains("trust"));
+        assert!(!address.authentication().contains("trust"));
         let config: tokio_postgres::Config = address.url("secret").parse().expect("a URL");
         assert_eq!(config.get_password(), Some(&b"secret"[..]));
     }

@@ -1,12 +1,12 @@
-//! The data directory: what lies where, who owns it, and the lock that makes us its only user.
+//! The directory of a private PostgreSQL: its layout, its owner, and the lock of the process that uses it.
 //!
 //! ```text
-//! lock              held while a daybook uses the directory; holds its process id
+//! lock              locked while a daybook uses the directory; holds its process id
 //! cluster/          PGDATA
-//! initialising/     a cluster that initdb has not finished; thrown away by the next start
+//! initialising/     a cluster that initdb has not finished; the next start removes it
 //! run/              the Unix socket, 0700
 //! password          of the superuser, for the TCP fallback, 0600
-//! server.log        what PostgreSQL says; server.log.1 is the log before it
+//! server.log        the log of PostgreSQL; server.log.1 is the log before it
 //! ```
 
 use std::{
@@ -18,7 +18,7 @@ use std::{
 
 use super::error::PostgresError;
 
-/// The log is moved aside when it has grown to this size, so both together stay below about twice of it.
+/// The size at which the log is rotated. Both logs together stay below about twice this size.
 const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// How much of the end of the log an error quotes.
@@ -29,8 +29,8 @@ const QUOTED: u64 = 2 * 1024;
 pub(super) struct DataDirectory(PathBuf);
 
 impl DataDirectory {
-    /// Makes the directory when it is not there. Others may pass through it: the server may run as another user, and
-    /// everything in it that matters is closed to them.
+    /// Makes the directory if it is missing. Other users may enter it, since the server may run as one of them. Its contents are closed
+    /// to them.
     pub(super) fn open(path: &Path) -> Result<Self, PostgresError> {
         let doing = || format!("make the data directory {}", path.display());
         DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(PostgresError::io(doing()))?;
@@ -61,7 +61,7 @@ impl DataDirectory {
         self.0.join("server.log")
     }
 
-    /// Becomes the only user of the directory, for as long as the file is open.
+    /// Locks the directory for this process. The lock is released when the file is dropped.
     pub(super) fn lock(&self) -> Result<File, PostgresError> {
         let path = self.0.join("lock");
         let doing = || format!("lock {}", path.display());
@@ -77,7 +77,7 @@ impl DataDirectory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // The number is a courtesy: without it the answer is the same.
+                // The process id is only a hint for the reader of the error.
                 let process = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
                 return Err(PostgresError::InUse { directory: self.0.clone(), process });
             }
@@ -88,12 +88,12 @@ impl DataDirectory {
         Ok(file)
     }
 
-    /// The major version of the cluster that is there, if one is.
+    /// The major version of the cluster, if there is one.
     pub(super) fn cluster_version(&self) -> Result<Option<u32>, PostgresError> {
         let path = self.cluster().join("PG_VERSION");
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let version = text.trim().parse().map_err(|_| io::Error::other(format!("it says {text:?}")));
+                let version = text.trim().parse().map_err(|_| io::Error::other(format!("it reads {text:?}")));
                 version.map(Some).map_err(PostgresError::io(format!("read the version in {}", path.display())))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -101,14 +101,13 @@ impl DataDirectory {
         }
     }
 
-    /// The log, to append to.
+    /// Opens the log for appending.
     pub(super) fn open_log(&self) -> Result<File, PostgresError> {
         let doing = format!("open {}", self.log().display());
         OpenOptions::new().append(true).create(true).mode(0o600).open(self.log()).map_err(PostgresError::io(doing))
     }
 
-    /// Sets a full log aside. PostgreSQL goes on appending to the same file, which is why it is copied and emptied, not
-    /// renamed.
+    /// Rotates a full log. PostgreSQL keeps the file open for appending, so it is copied and truncated, not renamed.
     pub(super) fn rotate_log(&self) -> io::Result<()> {
         let log = self.log();
         if fs::metadata(&log)?.len() < LOG_LIMIT {
@@ -118,7 +117,7 @@ impl DataDirectory {
         OpenOptions::new().write(true).open(&log)?.set_len(0)
     }
 
-    /// What the log says from a place on, or the end of that.
+    /// The text of the log from an offset on, or the end of that text.
     pub(super) fn log_since(&self, start: u64) -> String {
         let quote = || -> io::Result<String> {
             let mut file = File::open(self.log())?;
@@ -132,7 +131,7 @@ impl DataDirectory {
     }
 }
 
-/// Makes a directory that only its owner may enter, unless it is there.
+/// Makes a directory that only its owner may enter, if it is missing.
 pub(super) fn private_directory(path: &Path, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
     let doing = || format!("make {}", path.display());
     match DirBuilder::new().mode(0o700).create(path) {
@@ -140,7 +139,7 @@ pub(super) fn private_directory(path: &Path, owner: Option<(u32, u32)>) -> Resul
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(PostgresError::io(doing())(error)),
     }
-    give(path, owner)
+    change_owner(path, owner)
 }
 
 /// Writes a file that only its owner may read.
@@ -151,24 +150,28 @@ pub(super) fn private_file(path: &Path, text: &str, owner: Option<(u32, u32)>) -
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(PostgresError::io(format!("write {}", path.display())))?;
-    give(path, owner)
+    change_owner(path, owner)
 }
 
-/// Gives a file, or a directory with all it holds, to its owner; nothing to do when it is theirs already.
-pub(super) fn give(path: &Path, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
+/// Changes the owner of a file, or of a directory with all its entries, unless the owner is right.
+pub(super) fn change_owner(path: &Path, owner: Option<(u32, u32)>) -> Result<(), PostgresError> {
     let Some(owner) = owner else { return Ok(()) };
-    give_all(path, owner).map_err(PostgresError::io(format!("give {} to user {}", path.display(), owner.0)))
+    change_owner_of_all(path, owner).map_err(PostgresError::io(format!(
+        "change the owner of {} to user {}",
+        path.display(),
+        owner.0
+    )))
 }
 
-fn give_all(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
+fn change_owner_of_all(path: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.uid() == uid {
         return Ok(());
     }
-    // The top comes last: if this is interrupted, the next start sees that it is not done.
+    // The directory itself comes last, so that the next start can tell that an earlier one was interrupted.
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
-            give_all(&entry?.path(), (uid, gid))?;
+            change_owner_of_all(&entry?.path(), (uid, gid))?;
         }
     }
     lchown(path, Some(uid), Some(gid))
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_log_is_set_aside_and_its_writer_goes_on_in_the_same_file() {
+    fn a_full_log_is_rotated_and_its_writer_keeps_the_same_file() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = DataDirectory::open(home.path()).expect("the data directory");
         let mut writer = directory.open_log().expect("the log");
@@ -188,7 +191,7 @@ mod tests {
         assert_eq!(directory.log_since(0), "short");
 
         writer.set_len(LOG_LIMIT).expect("a long log");
-        directory.rotate_log().expect("set aside");
+        directory.rotate_log().expect("it is rotated");
         writer.write_all(b"later").expect("a line");
         assert_eq!(directory.log_since(0), "later");
         assert_eq!(fs::metadata(home.path().join("server.log.1")).expect("the old log").len(), LOG_LIMIT);

@@ -1,11 +1,11 @@
-//! What can keep a private PostgreSQL from running, each said so that its reader knows what to do.
+//! The errors of a private PostgreSQL. Each message says what the operator can do.
 
 use std::{io, path::PathBuf};
 
 /// Why there is no private PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    /// No usable server binaries.
+    /// No usable server programs were found.
     #[error(
         "PostgreSQL 15 or later is needed, and its server programs were not found.\n\
          Install them: `apt-get install postgresql` (Debian, Ubuntu), `dnf install postgresql-server` (Fedora),\n\
@@ -14,10 +14,10 @@ pub enum PostgresError {
         list(looked_in)
     )]
     NotInstalled {
-        /// Every directory that was tried, with what was wrong with it.
+        /// The directories that were searched, each with the reason.
         looked_in: Vec<String>,
     },
-    /// The cluster was made by another major version than any that is installed.
+    /// No installed version matches the major version of the cluster.
     #[error(
         "{} was made by PostgreSQL {cluster}, which is not installed (found: {}). Install PostgreSQL {cluster}, or upgrade \
          the cluster with pg_upgrade",
@@ -28,7 +28,7 @@ pub enum PostgresError {
         directory: PathBuf,
         /// The major version that made it.
         cluster: u32,
-        /// What was found instead.
+        /// The versions that were found.
         found: Vec<String>,
     },
     /// Another process serves this data directory.
@@ -36,10 +36,10 @@ pub enum PostgresError {
     InUse {
         /// The data directory.
         directory: PathBuf,
-        /// The process that holds it, when it left its number.
+        /// The process that uses it, if it has left its id.
         process: Option<u32>,
     },
-    /// Started by root, and no way to run the server as somebody else.
+    /// The process is root, and the server could not be run as another user.
     #[error(
         "PostgreSQL refuses to run as root, and no other way worked for {}:\n{}\n\
          Run daybook as an ordinary user, or choose a data directory that the user postgres can reach",
@@ -48,53 +48,53 @@ pub enum PostgresError {
     NoUnprivilegedUser {
         /// The data directory.
         directory: PathBuf,
-        /// Each way that was tried, and how it failed.
+        /// Each user that was tried, and the failure.
         tried: Vec<String>,
     },
     /// `initdb` failed.
     #[error("initdb failed ({status}):\n{output}")]
     Initialise {
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
-    /// The server did not come up.
+    /// The server did not start.
     #[error("PostgreSQL did not start ({status}); {} ends with:\n{output}", log.display())]
     Start {
-        /// How it ended.
+        /// The exit status.
         status: String,
         /// Its log file.
         log: PathBuf,
-        /// What it said in this attempt, or the end of it.
+        /// Its output in this attempt, or the end of it.
         output: String,
     },
-    /// A server left over from a killed process does not go away.
+    /// A server of a killed process cannot be stopped.
     #[error("processes {processes:?} still use {} and did not stop when asked; stop them and try again", directory.display())]
     Orphan {
         /// The cluster's directory.
         directory: PathBuf,
-        /// Those that still live.
+        /// The processes that still live.
         processes: Vec<i32>,
     },
-    /// It was asked to stop before it was ready.
+    /// The server was stopped before it was ready.
     #[error("PostgreSQL was stopped before it was ready")]
     Stopped,
-    /// The server runs and does not answer as it should.
+    /// The server runs, but a statement failed.
     #[error("the private PostgreSQL does not answer: {0}")]
     Database(#[from] tokio_postgres::Error),
     /// A file or a process could not be handled.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl PostgresError {
-    /// Wraps what the system said with what was being done.
+    /// Wraps an error of the system with the operation that failed.
     pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }

@@ -1,8 +1,7 @@
-//! The thread that keeps PostgreSQL running for as long as somebody holds its [`Keeper`].
+//! The thread that keeps PostgreSQL running until its [`Keeper`] is dropped.
 //!
-//! It is a thread of its own, not a task, because the kernel takes the end of the *thread* that started a process for the
-//! death of its parent, and the threads of an async runtime come and go. It alone touches the child, so a signal never
-//! meets a process id that was given to somebody else meanwhile.
+//! It is a thread and not a task: for the kernel the parent dies with the *thread* that started the child, and threads of an async
+//! runtime end at any time. Only this thread handles the child, so no signal reaches a process id that was reused.
 
 use std::{
     convert::Infallible,
@@ -17,56 +16,60 @@ use tokio::sync::oneshot;
 use super::{
     PostgresSettings,
     error::PostgresError,
-    server::{Server, Wanted, exited, released, shut_down},
+    server::{Server, StopSignal, stopped_within},
+    shutdown::{exited, shut_down},
 };
 
-/// How often the server is looked at.
+/// How often the server is checked.
 const WATCH: Duration = Duration::from_millis(50);
 
-/// How often its log is measured.
+/// How often the size of its log is checked.
 const LOG_WATCH: Duration = Duration::from_secs(30);
 
-/// The pause before a restart doubles from the first to the second, and begins anew when a server has run this long.
+/// The pause before the first restart. It doubles with each restart.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A server that has run this long begins with the first pause again.
 const STEADY: Duration = Duration::from_secs(30);
 
-/// Holds the server: letting go stops it.
+/// The handle of the thread. A drop stops the server.
 pub(super) struct Keeper {
-    hold: Option<mpsc::Sender<Infallible>>,
+    /// The thread stops the server when this is dropped.
+    running: Option<mpsc::Sender<Infallible>>,
     ended: Option<oneshot::Receiver<Result<(), PostgresError>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    /// Starts the thread, and returns when the server takes connections, with its URL.
+    /// Starts the thread. Returns the URL of the server when it accepts connections.
     pub(super) async fn start(settings: PostgresSettings, more: Vec<String>) -> Result<(Self, String), PostgresError> {
-        let (hold, wanted) = mpsc::channel();
-        let (tell_ready, ready) = oneshot::channel();
-        let (tell_end, ended) = oneshot::channel();
+        let (running, stop) = mpsc::channel();
+        let (send_ready, ready) = oneshot::channel();
+        let (send_end, ended) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("postgres-keeper".to_owned())
             .spawn(move || {
-                let end = keep(&settings, more, &wanted, tell_ready);
-                // Nobody listens when the keeper was dropped.
-                tell_end.send(end).ok();
+                let end = keep(&settings, more, &stop, send_ready);
+                // The receiver is gone when the keeper was dropped.
+                send_end.send(end).ok();
             })
             .map_err(PostgresError::io("start a thread"))?;
-        let mut keeper = Self { hold: Some(hold), ended: Some(ended), thread: Some(thread) };
+        let mut keeper = Self { running: Some(running), ended: Some(ended), thread: Some(thread) };
         match ready.await {
             Ok(url) => Ok((keeper, url)),
-            // It ended without being ready, and says why at its end.
+            // The thread has ended before the server was ready, so its result says why.
             Err(_) => Err(keeper.end().await.err().unwrap_or(PostgresError::Stopped)),
         }
     }
 
-    /// Stops the server, and returns when it is gone and the data directory is free.
+    /// Stops the server. Returns when it has ended and the data directory is unlocked.
     pub(super) async fn stop(mut self) -> Result<(), PostgresError> {
         self.end().await
     }
 
     async fn end(&mut self) -> Result<(), PostgresError> {
-        drop(self.hold.take());
+        drop(self.running.take());
         match self.ended.take() {
             Some(ended) => ended.await.unwrap_or(Err(PostgresError::Stopped)),
             None => Ok(()),
@@ -75,9 +78,9 @@ impl Keeper {
 }
 
 impl Drop for Keeper {
-    /// The safety net: waits for the server to be gone, which takes a tenth of a second.
+    /// Waits for the end of the server, which takes a tenth of a second.
     fn drop(&mut self) {
-        drop(self.hold.take());
+        drop(self.running.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -89,59 +92,59 @@ impl Drop for Keeper {
 fn keep(
     settings: &PostgresSettings,
     more: Vec<String>,
-    wanted: &Wanted,
+    stop: &StopSignal,
     ready: oneshot::Sender<String>,
 ) -> Result<(), PostgresError> {
-    let mut server = Server::prepare(settings, more, wanted)?;
-    let mut child = server.launch_first(wanted)?;
+    let mut server = Server::prepare(settings, more, stop)?;
+    let mut child = server.launch_first(stop)?;
     if ready.send(server.url()).is_err() {
         return shut_down(&mut child);
     }
     let mut pause = FIRST_PAUSE;
     loop {
         let start = Instant::now();
-        let Some(status) = watch(&server, &mut child, wanted)? else { return shut_down(&mut child) };
+        let Some(status) = watch(&server, &mut child, stop)? else { return shut_down(&mut child) };
         tracing::error!(%status, "PostgreSQL ended unexpectedly; starting it again");
         if start.elapsed() > STEADY {
             pause = FIRST_PAUSE;
         }
-        child = match relaunch(&server, &mut pause, wanted) {
+        child = match relaunch(&server, &mut pause, stop) {
             Some(child) => child,
             None => return Ok(()),
         };
-        tracing::info!("PostgreSQL is back");
+        tracing::info!("PostgreSQL runs again");
     }
 }
 
-/// Watches until the server ends by itself, or is no longer wanted (`None`).
+/// Watches the server until it ends by itself, or until it is to stop (`None`).
 fn watch(
     server: &Server,
     child: &mut Child,
-    wanted: &Wanted,
+    stop: &StopSignal,
 ) -> Result<Option<std::process::ExitStatus>, PostgresError> {
-    let mut log_seen = Instant::now();
+    let mut log_checked = Instant::now();
     loop {
-        if released(wanted, WATCH) {
+        if stopped_within(stop, WATCH) {
             return Ok(None);
         }
         if let Some(status) = exited(child)? {
             return Ok(Some(status));
         }
-        if log_seen.elapsed() > LOG_WATCH {
-            log_seen = Instant::now();
+        if log_checked.elapsed() > LOG_WATCH {
+            log_checked = Instant::now();
             server.rotate_log();
         }
     }
 }
 
-/// Tries until the server runs, more and more slowly, or until it is no longer wanted (`None`).
-fn relaunch(server: &Server, pause: &mut Duration, wanted: &Wanted) -> Option<Child> {
+/// Restarts the server, with growing pauses, until it runs or is to stop (`None`).
+fn relaunch(server: &Server, pause: &mut Duration, stop: &StopSignal) -> Option<Child> {
     loop {
-        if released(wanted, *pause) {
+        if stopped_within(stop, *pause) {
             return None;
         }
         *pause = (*pause * 2).min(LONGEST_PAUSE);
-        match server.launch(wanted) {
+        match server.launch(stop) {
             Ok(child) => return Some(child),
             Err(PostgresError::Stopped) => return None,
             Err(error) => tracing::error!(%error, "PostgreSQL cannot be started again yet"),

@@ -1,8 +1,8 @@
-//! Servers that a killed daybook left behind, and the `postmaster.pid` of servers that are gone.
+//! Servers that a killed daybook has left behind, and the `postmaster.pid` of servers that have ended.
 //!
-//! PostgreSQL trusts the number in `postmaster.pid` when *any* process has it, so after a crash a recycled number would
-//! keep it from starting. What tells a server of this cluster from a stranger is its working directory: every process of
-//! a server stands in its data directory. We hold the lock of the data directory here, so nobody starts one meanwhile.
+//! PostgreSQL trusts the id in `postmaster.pid` if *any* process has it. So a reused id would keep it from starting after a crash. A
+//! process of this cluster is recognised by its working directory, which is the cluster. This process holds the lock of the directory,
+//! so no other one starts a server meanwhile.
 
 use std::{
     fs, io,
@@ -17,17 +17,17 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{error::PostgresError, server::SHUTDOWN};
+use super::{error::PostgresError, shutdown::SHUTDOWN};
 
-/// Ends every process that still uses the cluster, then removes a `postmaster.pid` that nobody stands behind.
+/// Stops every process that still uses the cluster, and removes a stale `postmaster.pid`.
 pub(super) fn clear(cluster: &Path) -> Result<(), PostgresError> {
     for (signal, patience) in SHUTDOWN {
         let living = living(cluster)?;
         if living.is_empty() {
             break;
         }
-        tracing::warn!(processes = ?living, %signal, "PostgreSQL was left behind on {}; stopping it", cluster.display());
-        ask(cluster, &living, signal)?;
+        tracing::warn!(processes = ?living, %signal, "a killed process has left PostgreSQL running on {}; stopping it", cluster.display());
+        signal_all(cluster, &living, signal)?;
         wait_until_gone(cluster, patience)?;
     }
     let processes = living(cluster)?;
@@ -43,13 +43,13 @@ pub(super) fn clear(cluster: &Path) -> Result<(), PostgresError> {
     }
 }
 
-/// Asks the postmaster, which sees to its children; without one, the children themselves.
-fn ask(cluster: &Path, living: &[i32], signal: Signal) -> Result<(), PostgresError> {
+/// Sends a signal to the postmaster, which stops its children. Without a postmaster the children get it.
+fn signal_all(cluster: &Path, living: &[i32], signal: Signal) -> Result<(), PostgresError> {
     let postmaster = postmaster(cluster).filter(|id| living.contains(id));
-    let asked = postmaster.map_or(living.to_vec(), |id| vec![id]);
-    for process in asked {
+    let receivers = postmaster.map_or(living.to_vec(), |id| vec![id]);
+    for process in receivers {
         match kill(Pid::from_raw(process), signal) {
-            // Gone by itself: what we wanted.
+            // It has ended by itself.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(errno) => return Err(PostgresError::io(format!("send {signal} to process {process}"))(errno.into())),
         }
@@ -77,20 +77,20 @@ fn living(cluster: &Path) -> Result<Vec<i32>, PostgresError> {
     Ok(processes
         .filter_map(Result::ok)
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<i32>().ok()?, entry.path())))
-        // Those of other users cannot be read, and cannot stand in a directory of ours.
-        .filter(|(_, process)| fs::read_link(process.join("cwd")).is_ok_and(|standing_in| standing_in == cluster))
+        // Processes of other users cannot be read, and cannot use a private directory.
+        .filter(|(_, process)| fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == cluster))
         .map(|(id, _)| id)
         .collect())
 }
 
-/// Elsewhere only the postmaster can be told apart, by the data directory on its command line.
+/// On other systems only the postmaster is recognised, by the data directory on its command line.
 #[cfg(not(target_os = "linux"))]
 fn living(cluster: &Path) -> Result<Vec<i32>, PostgresError> {
     let Some(id) = postmaster(cluster) else { return Ok(Vec::new()) };
-    let said = std::process::Command::new("ps")
+    let output = std::process::Command::new("ps")
         .args(["-ww", "-o", "command=", "-p", &id.to_string()])
         .output()
         .map_err(PostgresError::io("ask ps for a process"))?;
-    let command = String::from_utf8_lossy(&said.stdout);
+    let command = String::from_utf8_lossy(&output.stdout);
     Ok(if command.contains(&format!("-D {}", cluster.display())) { vec![id] } else { Vec::new() })
 }

@@ -1,12 +1,11 @@
-//! Whom PostgreSQL runs as: it refuses root, and it is right to.
+//! The user that PostgreSQL runs as. PostgreSQL refuses to run as root.
 //!
-//! Started by anybody else, it runs as that user. Started by root there are three ways, tried in this order with the
-//! server's own binary and the real data directory:
+//! Another user runs it as itself. Root tries three ways, in this order, with the server's own binary and the real directory:
 //!
-//! 1. the user `postgres`: root is given up for good. Needs a directory that this user can reach;
+//! 1. the user `postgres`: root is dropped for good. It needs a directory that this user can reach;
 //! 2. a user namespace: works where only root can go, such as `/root`, and leaves no capability to the server, though
 //!    outside the namespace it still counts as the owner of root's files;
-//! 3. the user `nobody`, for a machine (a container, mostly) that has neither.
+//! 3. the user `nobody`, for a machine (mostly a container) that has neither.
 
 use std::{path::Path, process::Stdio};
 
@@ -15,7 +14,7 @@ use nix::unistd::{User, geteuid};
 use super::{binaries::Binaries, error::PostgresError};
 use crate::supervisor::{Identity, Supervisor};
 
-/// Finds an identity under which the server runs and reaches its data.
+/// Chooses an identity that can run the server and reach its data.
 pub(super) fn choose(executable: &Path, binaries: &Binaries, directory: &Path) -> Result<Supervisor, PostgresError> {
     let supervisor =
         |identity| Supervisor { executable: executable.to_owned(), identity, directory: directory.to_owned() };
@@ -42,12 +41,12 @@ fn candidates() -> Result<Vec<Identity>, PostgresError> {
     };
     let (postgres, nobody) = (known("postgres")?, known("nobody")?);
     let as_user = |(uid, gid)| Identity::User { uid, gid };
-    // Inside a namespace the number is free, and initdb wants one that has a name.
+    // Any user id can be mapped in a namespace, but initdb needs one that has a name.
     let in_namespace = postgres.or(nobody).map(|(uid, gid)| Identity::Namespace { uid, gid });
     Ok([postgres.map(as_user), in_namespace, nobody.map(as_user)].into_iter().flatten().collect())
 }
 
-/// Starts the server binary only to ask its version: that shows the identity, the directory and the binary at once.
+/// Runs the server binary for its version, which tests the identity, the directory and the binary at once.
 fn attempt(supervisor: &Supervisor, binaries: &Binaries) -> Result<(), String> {
     let run = supervisor
         .command(&binaries.directory.join("postgres"))

@@ -1,4 +1,4 @@
-//! One server on one data directory: made ready, initialised, launched, shut down. It blocks; it belongs to the
+//! One server on one directory: prepared, initialised and launched. All of it blocks, so it runs on the
 //! [`keeper`](super::keeper)'s thread.
 
 use std::{
@@ -9,48 +9,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-
 use super::{
     PostgresSettings,
     binaries::{Binaries, Search},
     configuration::{self, Address, NAME},
-    directory::{DataDirectory, give, private_directory},
+    directory::{DataDirectory, change_owner, private_directory},
     error::PostgresError,
     orphans, privileges,
+    shutdown::{exited, shut_down},
 };
 use crate::supervisor::Supervisor;
 
-/// How often a child is looked at while something is expected of it soon.
-const SOON: Duration = Duration::from_millis(5);
+/// How often a child is checked while it starts.
+const POLL: Duration = Duration::from_millis(5);
 
-/// What a server that is to stop is asked, and how long it may take: cleanly, which writes everything to the disk, at once, and
-/// without asking.
-pub(super) const SHUTDOWN: [(Signal, Duration); 3] = [
-    (Signal::SIGINT, Duration::from_secs(60)),
-    (Signal::SIGQUIT, Duration::from_secs(10)),
-    (Signal::SIGKILL, Duration::from_secs(10)),
-];
-
-/// How many ports are tried when somebody else takes the one that was free a moment ago.
+/// How many ports are tried when another process takes a free port first.
 const PORTS_TRIED: u32 = 3;
 
-/// Open as long as the server is wanted; nothing is ever sent through it.
-pub(super) type Wanted = Receiver<std::convert::Infallible>;
+/// Closed when the server is to stop. Nothing is sent through it.
+pub(super) type StopSignal = Receiver<std::convert::Infallible>;
 
-/// Waits a while, and says whether the server is no longer wanted.
-pub(super) fn released(wanted: &Wanted, wait: Duration) -> bool {
-    match wanted.recv_timeout(wait) {
+/// Waits, and says whether the server is to stop.
+pub(super) fn stopped_within(stop: &StopSignal, wait: Duration) -> bool {
+    match stop.recv_timeout(wait) {
         Err(RecvTimeoutError::Timeout) => false,
         Err(RecvTimeoutError::Disconnected) => true,
         Ok(never) => match never {},
     }
 }
 
-/// A server that is ready to be launched, any number of times.
+/// A server that can be launched, any number of times.
 pub(super) struct Server {
     directory: DataDirectory,
     binaries: Binaries,
@@ -58,18 +46,18 @@ pub(super) struct Server {
     address: Address,
     password: String,
     durable: bool,
-    /// Settings that have the last word, as `name=value`.
+    /// Settings that override all others, as `name=value`.
     more: Vec<String>,
-    /// Held for as long as this lives.
+    /// The lock of the directory.
     _lock: File,
 }
 
 impl Server {
-    /// Takes the data directory, finds the programs, and makes the cluster when there is none.
+    /// Locks the directory, finds the programs, and makes the cluster if there is none.
     pub(super) fn prepare(
         settings: &PostgresSettings,
         more: Vec<String>,
-        wanted: &Wanted,
+        stop: &StopSignal,
     ) -> Result<Self, PostgresError> {
         let directory = DataDirectory::open(&settings.data_dir)?;
         let lock = directory.lock()?;
@@ -86,11 +74,11 @@ impl Server {
         let server =
             Self { directory, binaries, supervisor, address, password, durable: settings.durable, more, _lock: lock };
         if version.is_none() {
-            server.initialise(wanted)?;
+            server.initialise(stop)?;
         }
-        // A move, or another way of giving up root, may have changed who must own it.
-        give(&server.directory.cluster(), owner)?;
-        give(&server.directory.password(), owner)?;
+        // The owner may be another one after a move, or when the server runs as another user now.
+        change_owner(&server.directory.cluster(), owner)?;
+        change_owner(&server.directory.password(), owner)?;
         Ok(server)
     }
 
@@ -98,33 +86,33 @@ impl Server {
         self.address.url(&self.password)
     }
 
-    /// Launches for the first time, when nobody knows the address yet and another port will do as well.
-    pub(super) fn launch_first(&mut self, wanted: &Wanted) -> Result<Child, PostgresError> {
+    /// Launches for the first time. No client knows the address yet, so another port may be taken.
+    pub(super) fn launch_first(&mut self, stop: &StopSignal) -> Result<Child, PostgresError> {
         for _ in 1..PORTS_TRIED {
-            match (self.launch(wanted), &self.address) {
+            match (self.launch(stop), &self.address) {
                 (Err(PostgresError::Start { .. }), Address::Port(_)) => self.address = Address::free_port()?,
                 (outcome, _) => return outcome,
             }
         }
-        self.launch(wanted)
+        self.launch(stop)
     }
 
-    /// Launches, and returns when it takes connections. Recovery after a crash takes as long as it takes.
-    pub(super) fn launch(&self, wanted: &Wanted) -> Result<Child, PostgresError> {
+    /// Launches, and returns when the server accepts connections. There is no time limit, since recovery may take long.
+    pub(super) fn launch(&self, stop: &StopSignal) -> Result<Child, PostgresError> {
         orphans::clear(&self.directory.cluster())?;
         let owner = self.supervisor.identity.owner();
         configuration::write(&self.directory, &self.address, &self.binaries, self.durable, owner)?;
         let log = self.directory.open_log()?;
-        let said_before = log.metadata().map_err(PostgresError::io("measure the log"))?.len();
+        let log_start = log.metadata().map_err(PostgresError::io("measure the log"))?.len();
         let mut arguments = vec!["-D".into(), self.directory.cluster()];
         arguments.extend(self.more.iter().flat_map(|setting| ["-c".into(), setting.into()]));
         let mut child = self.spawn("postgres", &arguments, log)?;
-        match self.until_ready(&mut child, wanted) {
+        match self.until_ready(&mut child, stop) {
             Ok(None) => Ok(child),
             Ok(Some(status)) => Err(PostgresError::Start {
                 status: status.to_string(),
                 log: self.directory.log(),
-                output: self.directory.log_since(said_before),
+                output: self.directory.log_since(log_start),
             }),
             Err(error) => {
                 shut_down(&mut child)?;
@@ -133,15 +121,15 @@ impl Server {
         }
     }
 
-    /// Keeps the log at its size.
+    /// Rotates the log if it is full.
     pub(super) fn rotate_log(&self) {
         if let Err(error) = self.directory.rotate_log() {
-            tracing::warn!(%error, "the log of PostgreSQL cannot be set aside");
+            tracing::warn!(%error, "the log of PostgreSQL cannot be rotated");
         }
     }
 
-    fn until_ready(&self, child: &mut Child, wanted: &Wanted) -> Result<Option<ExitStatus>, PostgresError> {
-        let mut last_word = Instant::now();
+    fn until_ready(&self, child: &mut Child, stop: &StopSignal) -> Result<Option<ExitStatus>, PostgresError> {
+        let mut reported = Instant::now();
         loop {
             if let Some(status) = exited(child)? {
                 return Ok(Some(status));
@@ -149,44 +137,44 @@ impl Server {
             if self.is_ready(child.id()) {
                 return Ok(None);
             }
-            if last_word.elapsed() > Duration::from_secs(5) {
-                last_word = Instant::now();
-                tracing::info!("PostgreSQL is still starting (after a crash it reads its log again)");
+            if reported.elapsed() > Duration::from_secs(5) {
+                reported = Instant::now();
+                tracing::info!("PostgreSQL is still starting (after a crash it replays its log)");
             }
-            if released(wanted, SOON) {
+            if stopped_within(stop, POLL) {
                 return Err(PostgresError::Stopped);
             }
         }
     }
 
-    /// PostgreSQL says so on the eighth line of its `postmaster.pid`; that is where pg_ctl looks as well.
+    /// PostgreSQL writes its state to the eighth line of `postmaster.pid`. pg_ctl reads it there, too.
     fn is_ready(&self, process: u32) -> bool {
         let Ok(text) = fs::read_to_string(self.directory.cluster().join("postmaster.pid")) else { return false };
         let mut lines = text.lines().map(str::trim);
         lines.next() == Some(&process.to_string()) && lines.nth(6) == Some("ready")
     }
 
-    /// Makes the cluster beside its place, and moves it there when it is whole.
-    fn initialise(&self, wanted: &Wanted) -> Result<(), PostgresError> {
+    /// Makes the cluster in another folder, and renames that when the cluster is complete.
+    fn initialise(&self, stop: &StopSignal) -> Result<(), PostgresError> {
         tracing::info!(
             version = self.binaries.major,
             "making a PostgreSQL cluster in {}",
             self.directory.path().display()
         );
-        let beside = self.directory.initialising();
-        orphans::clear(&beside)?;
-        if beside.exists() {
-            fs::remove_dir_all(&beside).map_err(PostgresError::io(format!("remove {}", beside.display())))?;
+        let unfinished = self.directory.initialising();
+        orphans::clear(&unfinished)?;
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(PostgresError::io(format!("remove {}", unfinished.display())))?;
         }
-        private_directory(&beside, self.supervisor.identity.owner())?;
+        private_directory(&unfinished, self.supervisor.identity.owner())?;
 
         let log = self.directory.open_log()?;
-        let said_before = log.metadata().map_err(PostgresError::io("measure the log"))?.len();
+        let log_start = log.metadata().map_err(PostgresError::io("measure the log"))?.len();
         let mut child = self.spawn("initdb", &self.initdb_arguments(), log)?;
         let status = loop {
             match exited(&mut child)? {
                 Some(status) => break status,
-                None if released(wanted, SOON) => {
+                None if stopped_within(stop, POLL) => {
                     shut_down(&mut child)?;
                     return Err(PostgresError::Stopped);
                 }
@@ -194,35 +182,35 @@ impl Server {
             }
         };
         if !status.success() {
-            let output = self.directory.log_since(said_before);
+            let output = self.directory.log_since(log_start);
             return Err(PostgresError::Initialise { status: status.to_string(), output });
         }
-        let in_place = self.directory.cluster();
-        fs::rename(&beside, &in_place)
+        let cluster = self.directory.cluster();
+        fs::rename(&unfinished, &cluster)
             .and_then(|()| File::open(self.directory.path())?.sync_all())
-            .map_err(PostgresError::io(format!("move the new cluster to {}", in_place.display())))
+            .map_err(PostgresError::io(format!("move the new cluster to {}", cluster.display())))
     }
 
     fn initdb_arguments(&self) -> Vec<PathBuf> {
         let mut arguments: Vec<PathBuf> = vec!["-D".into(), self.directory.initialising()];
-        let mut say = |argument: String| arguments.push(argument.into());
-        say(format!("--username={NAME}"));
-        say("--encoding=UTF8".to_owned());
-        // Ordered by code point, which no upgrade of the system changes under an index; letters are those of Unicode.
+        let mut add = |argument: String| arguments.push(argument.into());
+        add(format!("--username={NAME}"));
+        add("--encoding=UTF8".to_owned());
+        // Texts are ordered by code point, which no upgrade of the system changes. Letters are those of Unicode.
         if self.binaries.major >= 17 {
-            say("--locale=C".to_owned());
-            say("--locale-provider=builtin".to_owned());
-            say("--builtin-locale=C.UTF-8".to_owned());
+            add("--locale=C".to_owned());
+            add("--locale-provider=builtin".to_owned());
+            add("--builtin-locale=C.UTF-8".to_owned());
         } else if cfg!(target_os = "macos") {
-            say("--locale=C".to_owned());
-            say("--lc-ctype=en_US.UTF-8".to_owned());
+            add("--locale=C".to_owned());
+            add("--lc-ctype=en_US.UTF-8".to_owned());
         } else {
-            say("--locale=C.UTF-8".to_owned());
+            add("--locale=C.UTF-8".to_owned());
         }
-        say("--auth-local=trust".to_owned());
-        say("--auth-host=scram-sha-256".to_owned());
+        add("--auth-local=trust".to_owned());
+        add("--auth-host=scram-sha-256".to_owned());
         if !self.durable {
-            say("--no-sync".to_owned());
+            add("--no-sync".to_owned());
         }
         arguments.push("--pwfile".into());
         arguments.push(self.directory.password());
@@ -240,32 +228,4 @@ impl Server {
             .spawn()
             .map_err(PostgresError::io(doing()))
     }
-}
-
-/// How the child ended, if it did.
-pub(super) fn exited(child: &mut Child) -> Result<Option<ExitStatus>, PostgresError> {
-    child.try_wait().map_err(PostgresError::io("look after PostgreSQL"))
-}
-
-/// Stops a child, with less and less courtesy.
-pub(super) fn shut_down(child: &mut Child) -> Result<(), PostgresError> {
-    for (signal, patience) in SHUTDOWN {
-        if exited(child)?.is_some() {
-            return Ok(());
-        }
-        let process = i32::try_from(child.id()).map_err(std::io::Error::other);
-        let process = process.map_err(PostgresError::io("name the process of PostgreSQL"))?;
-        // It is our child and not yet waited for, so the number is still its own.
-        kill(Pid::from_raw(process), signal)
-            .map_err(|errno| PostgresError::io(format!("send {signal} to PostgreSQL"))(errno.into()))?;
-        let asked = Instant::now();
-        while asked.elapsed() < patience {
-            if exited(child)?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(SOON);
-        }
-        tracing::warn!(%signal, "PostgreSQL did not stop within {patience:?}");
-    }
-    Err(PostgresError::io("stop PostgreSQL")(std::io::Error::other("it outlived SIGKILL")))
 }

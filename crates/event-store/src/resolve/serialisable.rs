@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::NewEvent;
+use crate::batch::{NewEvent, Unit};
 
 /// Few streams and few commands, so that they are in each other's way.
 const STREAMS: usize = 3;

@@ -12,9 +12,9 @@ use super::{
     stage::Stage,
 };
 
-/// How large an event is, on average: 300 to 400 bytes, as those of the peers.
+/// The size of an average event. Comparable engines have 300 to 400 bytes, too.
 const EVENT_BYTES: usize = 340;
-/// For how long the ceiling is measured.
+/// The duration of the measurement of the ceiling.
 const CEILING_TIME: Duration = Duration::from_secs(3);
 
 pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {

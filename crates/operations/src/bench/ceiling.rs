@@ -1,5 +1,5 @@
-//! What the bare database does: the same rows, without checks, command log or bus. Nothing that keeps events in this
-//! PostgreSQL can be faster.
+//! The ceiling: the bare database writes the same rows, without checks, command log or bus. No event store on this PostgreSQL can be
+//! faster.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{report::Ceiling, stage::Stage};
 
-/// How many rows go in one transaction.
+/// The number of rows of one transaction.
 const ROWS: i64 = 500;
 
 const TABLE: &str = "
@@ -26,18 +26,18 @@ const INSERT: &str = "
            'admin:bench', NULL, NULL, data
     FROM unnest($2::text[], $3::uuid[], $4::text[]) WITH ORDINALITY AS row (stream_id, event_id, data, nr)";
 
-/// For how long the server warms up before anything is measured.
+/// How long the server warms up before a measurement.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Writes for `time`, over one connection, batches of 500 events of `bytes` bytes. It does so before as well, unmeasured, so that
-/// the ceiling and what is measured under it find the same server: one that has been running for a while.
+/// Writes batches of 500 events of `bytes` bytes over one connection for `time`. An unmeasured run comes first, so that the ceiling and
+/// the measurement find the same warm server.
 pub(super) async fn batches(stage: &Stage, bytes: usize, time: Duration) -> anyhow::Result<Ceiling> {
     write_batches(stage, bytes, WARM_UP).await?;
     let events_per_s = write_batches(stage, bytes, time).await?;
     Ok(Ceiling { what: format!("bare INSERT … SELECT unnest of {ROWS} events a transaction"), events_per_s })
 }
 
-/// Writes for `time`; returns how many events a second.
+/// Writes for `time`. Returns the events a second.
 async fn write_batches(stage: &Stage, bytes: usize, time: Duration) -> anyhow::Result<f64> {
     let client = stage.connect().await?;
     client.batch_execute(TABLE).await?;
@@ -60,7 +60,7 @@ async fn write_batches(stage: &Stage, bytes: usize, time: Duration) -> anyhow::R
     Ok(written as f64 / elapsed.as_secs_f64())
 }
 
-/// The median time of a bare INSERT of one event and its commit, in milliseconds: the least that one caller can wait.
+/// The median time of a bare INSERT of one event with its commit, in milliseconds. No caller can wait less.
 pub(super) async fn single(stage: &Stage, bytes: usize, time: Duration) -> anyhow::Result<f64> {
     let client: Client = stage.connect().await?;
     client.batch_execute(TABLE).await?;
@@ -82,7 +82,7 @@ pub(super) async fn single(stage: &Stage, bytes: usize, time: Duration) -> anyho
     Ok(took[took.len() / 2].as_secs_f64() * 1000.0)
 }
 
-/// Ids that are ordered by time, as those of version 7 are.
+/// Ids that are ordered by time, like UUIDs of version 7.
 struct Ids(u64);
 
 impl Ids {

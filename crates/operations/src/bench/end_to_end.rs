@@ -1,5 +1,5 @@
-//! From the answer of a command to its row in the read model: the whole engine, at a steady rate of orders. The time in
-//! which a customer who has just ordered could look and not find the order.
+//! The time from the answer of a command to its row in the read model, for the whole engine at a steady rate of orders. Within it a
+//! customer does not find an order that was just placed.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,14 +27,14 @@ use super::{
 const PRODUCTS: usize = 1_000;
 /// Orders a second.
 const RATE: u64 = 500;
-/// How large an event of an order is, on average.
+/// The size of an average event of an order.
 const EVENT_BYTES: usize = 340;
-/// How often the read model is looked at, which is also how fine the measurement is.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often the read model is read. It is also the resolution of the measurement.
+const POLL: Duration = Duration::from_millis(2);
 /// How long the last row may take to appear.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An order that was acknowledged, and when.
+/// An acknowledged order, with the time of its answer.
 type Answered = (Uuid, Instant);
 
 pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Duration) -> anyhow::Result<Report> {
@@ -61,7 +61,7 @@ pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Du
         .with("answer_p99_ms", answer_p99))
 }
 
-/// Fills carts, and waits until the read models have all of that behind them.
+/// Fills carts, and waits until the read models show them.
 async fn set_up(stage: &Stage, carts: usize) -> anyhow::Result<Vec<CartId>> {
     let (bus, stopped) = Bus::start(stage.book.clone(), Clock::system(), &BusSettings::default());
     shop::stock_up(&bus, PRODUCTS, 1_000_000).await?;
@@ -77,7 +77,7 @@ async fn set_up(stage: &Stage, carts: usize) -> anyhow::Result<Vec<CartId>> {
     Ok(carts)
 }
 
-/// Orders the carts at the rate, whatever the answers take, and says of each when it was answered.
+/// Orders the carts at the fixed rate, however long answers take. Reports the time of each answer.
 async fn order_all(
     address: SocketAddr,
     clients: u32,
@@ -120,18 +120,18 @@ async fn call(
         let outcome = caller.send("PlaceOrder", body).await;
         tally.count(outcome, since.elapsed());
         if outcome == Call::Done && answered.send((order, Instant::now())).is_err() {
-            // Nobody looks any more, and says why.
+            // The reader of the read model has failed, and reports that itself.
             return tally;
         }
     }
 }
 
-/// Looks for the rows of orders that were answered until all are seen, and counts how long each took to appear.
+/// Polls for the rows of answered orders until all have appeared, and counts how long each took.
 async fn look(
     client: tokio_postgres::Client,
     mut answered: mpsc::UnboundedReceiver<Answered>,
 ) -> anyhow::Result<Tally> {
-    // The plan is made while the table is empty, so it is told to look each order up.
+    // The plan is made while the table is empty, so sequential scans are disabled.
     let rows = "SELECT id FROM unnest($1::uuid[]) AS id
                 CROSS JOIN LATERAL (SELECT FROM read.orders WHERE order_id = id OFFSET 0) AS seen";
     let rows = client.prepare(rows).await?;
@@ -156,6 +156,6 @@ async fn look(
             }
         }
         ensure!(now - last < PATIENCE, "{} orders did not appear in {PATIENCE:?}", missing.len());
-        sleep(LOOK_EVERY).await;
+        sleep(POLL).await;
     }
 }

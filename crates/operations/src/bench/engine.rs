@@ -1,5 +1,5 @@
-//! The engine of a measurement: the topics of `daybook up`, on a database of the measurement's own. The binary hands in how it is
-//! started, so that what is measured is wired as what is served.
+//! The engine of a measurement: the topics of `daybook up`, on a database of its own. The binary supplies the function that starts it,
+//! so a measurement runs the same wiring as `daybook serve`.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::{http::keys, stage::Stage};
 use crate::Topics;
 
-/// Partitions a topic, as `daybook up` has them.
+/// The partitions of a topic, as in `daybook up`.
 pub(super) const PARTITIONS: i32 = 4;
 
 /// The topics.
@@ -18,16 +18,16 @@ pub(super) fn topics() -> Topics {
     Topics { topic_prefix: "daybook".to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None }
 }
 
-/// What a measurement has started.
+/// The parts of the engine that a measurement needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parts {
-    /// What answers queries.
+    /// The part that answers queries.
     Queries,
-    /// What takes an order from its command to its row.
+    /// The parts that take an order from its command to its row.
     CommandsToViews,
 }
 
-/// The engine that a measurement wants.
+/// The engine that a measurement needs.
 pub struct Wanted {
     /// Its parts.
     pub parts: Parts,
@@ -39,15 +39,15 @@ pub struct Wanted {
     pub keys: Keys,
 }
 
-/// An engine that runs.
+/// A running engine.
 pub struct Running {
-    /// Where it serves HTTP.
+    /// The address of its HTTP server.
     pub address: SocketAddr,
-    /// Stops it.
+    /// Stops it when polled.
     pub stop: BoxFuture<'static, anyhow::Result<()>>,
 }
 
-/// How an engine is started, on a free port of this machine and without limits that would be measured instead.
+/// Starts an engine on a free port of this machine, without rate limits.
 pub type Start = dyn Fn(Wanted) -> BoxFuture<'static, anyhow::Result<Running>>;
 
 /// The engine on the database of the measurement.

@@ -1,4 +1,4 @@
-//! A flash sale over HTTP: one SKU, and buyers who never stop. What is sold must be what there was, to the unit.
+//! A flash sale over HTTP: one SKU, and buyers that never pause. The units sold must equal the units in stock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use tokio::sync::Mutex;
 
 use super::{ceiling, http::Server, load::Call, load::drive, report::Report, shop, stage::Stage};
 
-/// How many units there are.
+/// The units in stock.
 const STOCK: i64 = 10_000;
-/// How large a reservation is, as an event.
+/// The size of a reservation as an event.
 const EVENT_BYTES: usize = 200;
-/// How many refusals a buyer takes before leaving.
+/// The number of refusals after which a buyer leaves.
 const PATIENCE: u32 = 20;
 
 pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
@@ -48,7 +48,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
     let events = stage.book.head().await?.position - before;
     let reserved = reserved(stage).await?;
     let oversold = (reserved - STOCK).max(0);
-    ensure!(i64::try_from(tally.done)? == reserved, "{} were told yes, {reserved} are in the book", tally.done);
+    ensure!(i64::try_from(tally.done)? == reserved, "{} were accepted, {reserved} are in the book", tally.done);
     Ok(Report::new("flash-sale", clients, &tally, events, ceiling)
         .conflicting(server.bus.conflicts())
         .with("stock", STOCK)
@@ -56,7 +56,7 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
         .with("oversold", oversold))
 }
 
-/// How many units are reserved, as the book has it.
+/// The reserved units, by the book.
 async fn reserved(stage: &Stage) -> anyhow::Result<i64> {
     let client = stage.connect().await?;
     let sum = "SELECT coalesce(sum((data ->> 'quantity')::bigint), 0)::bigint FROM events WHERE type = 'inventory.StockReserved'";

@@ -1,5 +1,5 @@
-//! The history of a shop, written straight into the book: carts, orders of 1 to 3 lines with all their stages, and the stock that
-//! they claim. The stages of an order lie as far apart as they do in a shop where many orders are under way.
+//! The history of a shop, written directly into the book: carts, orders of 1 to 3 lines with all their stages, and the stock that they
+//! claim. The stages of an order are apart as in a shop with many open orders.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,17 +17,17 @@ use uuid::Uuid;
 
 use super::stage::Stage;
 
-/// How many products there are; they come from the past and are not in the history, but their stock is.
+/// The number of products. The products themselves are not in the history, but their stock is.
 const PRODUCTS: usize = 1_000;
-/// How many orders are placed between an order and its stages: confirmed, shipped, delivered.
+/// The number of orders that are placed between an order and its stages: confirmed, shipped, delivered.
 const LATER: [usize; 3] = [50, 500, 5_000];
-/// How many events go in one transaction, about.
+/// The approximate number of events of one transaction.
 const BATCH: usize = 2_000;
 
-/// Something that happened in a stream.
+/// An event of a stream.
 type Fact = (StreamName, Event);
 
-/// Writes a history of at least `events` events. Returns how many there are.
+/// Writes a history of at least `events` events. Returns their number.
 pub(super) async fn write(stage: &Stage, events: i64) -> anyhow::Result<i64> {
     let mut appender = stage.book.appender().await?;
     let mut versions = HashMap::new();
@@ -67,7 +67,7 @@ fn euro(minor_units: i64) -> Money {
     Money::new(minor_units, "EUR".parse::<Currency>().expect("a currency"))
 }
 
-/// A SKU of the history: not one of those that [a shop](super::shop) puts on sale, whose streams are not new.
+/// A SKU of the history. It differs from the SKUs of a [shop](super::shop), whose streams exist already.
 fn warehouse(number: usize) -> Sku {
     format!("history-{number}").parse().expect("a valid SKU")
 }
@@ -145,7 +145,7 @@ fn placing(order: &OrderPlaced) -> Vec<Fact> {
     facts
 }
 
-/// What happens later: confirmed, shipped, delivered.
+/// The events of a later stage: confirmed, shipped, delivered.
 fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
     let (order_id, stream) = (order.order_id, StreamName::of("order", order.order_id));
     match stage {
@@ -170,7 +170,7 @@ fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
     }
 }
 
-/// One command's worth of it.
+/// The events of one command.
 fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Result<Step> {
     let mut reads: Vec<(Arc<str>, i32)> = Vec::new();
     let mut events = Vec::with_capacity(facts.len());

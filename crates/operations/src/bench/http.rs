@@ -1,4 +1,4 @@
-//! The server under test, over HTTP, and callers that each keep one connection.
+//! The HTTP server of a measurement, and callers with one connection each.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_edge::{
-    server::{self, EdgeLimits},
+    server::{self, ConnectionLimits},
     tokens::Keys,
 };
 use http_body_util::{BodyExt, Full};
@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{load::Call, shop::admin, stage::Stage};
 
-/// The secret of the bench; nobody else can reach its server.
+/// The secret of the bench, whose server only this process can reach.
 const SECRET: [u8; 32] = [0x5a; 32];
 
 /// The most callers.
 const CALLERS: usize = 10_000;
 
-/// A command API on a free port of this machine, behind the edge and with the bus behind it.
+/// A command API with its bus, on a free port of this machine.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) bus: Bus,
@@ -33,7 +33,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts it; it ends with the process.
+    /// Starts it. It ends with the process.
     pub(super) async fn start(stage: &Stage) -> anyhow::Result<Self> {
         let keys = keys()?;
         let token = token(&keys)?;
@@ -42,7 +42,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         // All callers come from one address.
-        let limits = EdgeLimits { connections_per_address: CALLERS, ..EdgeLimits::default() };
+        let limits = ConnectionLimits { connections_per_address: CALLERS, ..ConnectionLimits::default() };
         tokio::spawn(server::serve(listener, router, limits, CancellationToken::new()));
         Ok(Self { address, bus, token })
     }
@@ -63,7 +63,7 @@ pub(super) fn token(keys: &Keys) -> anyhow::Result<String> {
     Ok(keys.sign(&admin(), Clock::system().now(), TimeDelta::hours(24))?)
 }
 
-/// Somebody who sends commands.
+/// A client with one connection.
 pub(super) struct Caller {
     sender: SendRequest<Full<Bytes>>,
     authorization: String,
@@ -71,7 +71,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Somebody with a connection of their own.
+    /// Connects to a server.
     pub(super) async fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -104,7 +104,7 @@ impl Caller {
         })
     }
 
-    /// Asks a GraphQL endpoint, and reads the whole answer; one with errors has failed.
+    /// Sends a GraphQL query and reads the whole answer. An answer with errors is a failure.
     pub(super) async fn ask(&mut self, path: &str, body: String) -> Call {
         match self.post(path, body).await {
             Ok((200, answer)) if answer.starts_with(b"{\"data\":{") && !contains(&answer, b"\"errors\":") => Call::Done,

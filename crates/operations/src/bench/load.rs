@@ -1,4 +1,4 @@
-//! Callers that never stop: each has one command under way, and sends the next one when it is answered.
+//! Callers that never pause: each sends its next command when the last one is answered.
 
 use std::{
     future::Future,
@@ -11,29 +11,29 @@ use std::{
 
 use tokio::task::JoinSet;
 
-/// What became of one call.
+/// The outcome of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
-    /// It was done.
+    /// It was accepted.
     Done,
-    /// A rule said no.
+    /// A rule refused it.
     Refused,
     /// It failed.
     Failed,
 }
 
-/// What many callers have seen.
+/// The outcomes of many calls.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Calls that were done.
+    /// The accepted calls.
     pub(super) done: u64,
-    /// Calls that were refused.
+    /// The refused calls.
     pub(super) refused: u64,
-    /// Calls that failed.
+    /// The failed calls.
     pub(super) failed: u64,
-    /// How long each call that was done took, in microseconds; ends at more than an hour.
+    /// The duration of each accepted call in microseconds, at most an hour.
     pub(super) took: Vec<u32>,
-    /// For how long it was measured: up to the last call that was done.
+    /// The duration of the measurement, up to the last accepted call.
     pub(super) elapsed: Duration,
 }
 
@@ -57,15 +57,14 @@ impl Tally {
         self.elapsed = self.elapsed.max(other.elapsed);
     }
 
-    /// Calls that were done, a second.
+    /// The accepted calls a second.
     pub(super) fn per_second(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let done = self.done as f64;
         done / self.elapsed.as_secs_f64()
     }
 
-    /// How long calls took that were done, in milliseconds: percentiles, each the time that so many of a hundred calls did not
-    /// exceed. 0 when none was done.
+    /// Percentiles of the duration of accepted calls, in milliseconds. They are 0 when no call was accepted.
     pub(super) fn percentiles<const N: usize>(&self, percents: [usize; N]) -> [f64; N] {
         let mut sorted = self.took.clone();
         sorted.sort_unstable();
@@ -76,7 +75,7 @@ impl Tally {
     }
 }
 
-/// Lets callers call for a time. `caller` makes a caller from its number; a caller that says `None` has nothing left to do.
+/// Runs callers for a time. `caller` makes a caller from its number. A caller that returns `None` has finished.
 pub(super) async fn drive<C, F, R>(clients: u32, time: Duration, caller: C) -> Tally
 where
     C: Fn(u32) -> F,

@@ -1,5 +1,5 @@
-//! `daybook bench`: measure this machine, like pgbench. Every figure comes with the ceiling that the bare database reaches
-//! for the same writes in the same run, because machines differ and ratios do not.
+//! `daybook bench`: measuring this machine, like pgbench. Every figure comes with the ceiling of the bare database for the same writes
+//! in the same run. Ratios to the ceiling can be compared across machines.
 
 mod append;
 mod ceiling;
@@ -26,22 +26,22 @@ pub use engine::{Parts, Running, Start, Wanted};
 use report::Report;
 use stage::Stage;
 
-/// What to measure, and how hard.
+/// The flags of `daybook bench`.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// What to measure.
+    /// The measurement.
     #[arg(value_enum, default_value = "append")]
     what: What,
-    /// How many callers there are, each with one command under way.
+    /// The number of callers, each with one open command.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: u32,
-    /// For how long to measure.
+    /// The duration in seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// How many events the book has that is replayed, rebuilt from or published.
+    /// The events of the book that is replayed, rebuilt or published.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
     events: i64,
-    /// Measure on this PostgreSQL, in a database of its own that is dropped afterwards, instead of a private one.
+    /// The PostgreSQL to measure on, instead of a private one. The database of the measurement is dropped afterwards.
     #[arg(long, env = "DATABASE_URL")]
     database_url: Option<String>,
     /// End with one JSON object.
@@ -55,7 +55,7 @@ enum What {
     Append,
     /// Orders over HTTP.
     PlaceOrder,
-    /// One SKU, and buyers who never stop, over HTTP.
+    /// One SKU, and buyers that never pause, over HTTP.
     FlashSale,
     /// From the answer of a command to its row in the read model, at a steady 500 orders a second.
     EndToEnd,
@@ -69,14 +69,14 @@ enum What {
     Relay,
 }
 
-/// Measures; `start` starts the engine where one is measured.
+/// Runs a measurement. `start` starts an engine if one is needed.
 ///
 /// # Errors
-/// When the stage cannot be set or a server fails.
+/// When the database cannot be made or a server fails.
 pub async fn run(args: Args, start: &Start) -> anyhow::Result<ExitCode> {
-    let stage = Stage::set(args.database_url.as_deref()).await?;
+    let stage = Stage::set_up(args.database_url.as_deref()).await?;
     let report = measure(&args, &stage, start).await;
-    stage.strike().await?;
+    stage.tear_down().await?;
     report?.print(args.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 use super::{ceiling, http::Server, load::drive, report::Report, shop, stage::Stage};
 
 const PRODUCTS: usize = 1_000;
-/// How many carts a second are prepared: more than can be ordered.
+/// The carts prepared for each second, more than can be ordered.
 const CARTS_PER_SECOND: u64 = 9_000;
-/// How large an event of an order is, on average.
+/// The size of an average event of an order.
 const EVENT_BYTES: usize = 340;
 
 pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {

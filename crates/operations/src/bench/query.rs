@@ -1,5 +1,5 @@
-//! GraphQL queries over HTTP: what shops ask most, on both endpoints, in turn. The ceiling is the bare database finding one row by
-//! its key, over as many connections as the server has.
+//! GraphQL queries over HTTP: the most frequent queries of shops, alternating between both endpoints. The ceiling is the bare database
+//! that finds one row by its key, over as many connections as the server has.
 
 use std::{
     sync::Arc,
@@ -24,9 +24,9 @@ use super::{
 use crate::migrate;
 
 const PRODUCTS: usize = 1_000;
-/// How many events there are of carts and orders.
+/// The number of events of carts and orders.
 const EVENTS: i64 = 20_000;
-/// For how long the ceiling is measured, and over how many connections.
+/// The duration of the measurement of the ceiling, and its connections.
 const CEILING: (Duration, usize) = (Duration::from_secs(3), 8);
 
 /// A request: the endpoint, and the body.
@@ -69,7 +69,7 @@ pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Du
     Ok(Report::new("query", clients, &tally, 0, ceiling).with("requests_per_s", tally.per_second()))
 }
 
-/// Of every ten: four products, two lists, two orders, a page of orders, a day of sales.
+/// Of ten queries, four are for a product, two for lists, two for an order, one for a page of orders, one for sales by day.
 async fn questions(stage: &Stage) -> anyhow::Result<Vec<Question>> {
     let client = stage.connect().await?;
     let rows = client.query("SELECT order_id FROM read.orders ORDER BY order_id LIMIT 500", &[]).await?;
@@ -100,7 +100,7 @@ async fn questions(stage: &Stage) -> anyhow::Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// How many rows a second the database finds by their key, when nobody is in between.
+/// The rows a second that the bare database finds by their key.
 async fn bare_look_ups(stage: &Stage) -> anyhow::Result<Ceiling> {
     let (time, connections) = CEILING;
     let mut running = JoinSet::new();

@@ -17,7 +17,7 @@ use super::{
     stage::Stage,
 };
 
-/// The view that the figure is of: a row of a timeline an event, and a row with six indexes an order.
+/// The view of the main figure. It has a timeline row for each event, and a row with six indexes for each order.
 const HEAVIEST: &str = "order";
 
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
@@ -94,7 +94,7 @@ async fn bare_copy(stage: &Stage, events: i64) -> anyhow::Result<Ceiling> {
     Ok(Ceiling { what, events_per_s: per_second(events, took) })
 }
 
-/// The most memory that this process has had, in MB.
+/// The peak memory of this process, in MB.
 fn peak_memory_mb() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("this is not Linux")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak is known")?;

@@ -21,13 +21,13 @@ use super::{
 };
 use crate::Topics;
 
-/// How often it is looked how far the relay is.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often the position of the relay is read.
+const POLL: Duration = Duration::from_millis(20);
 /// How long the relay may stand still.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a bare producer may take to get rid of what it has.
+/// How long a bare producer may take to send its last messages.
 const FLUSH: Duration = Duration::from_secs(60);
-/// How large an event of an order is on the wire, on average.
+/// The size of an average event of an order on the wire.
 const MESSAGE_BYTES: usize = 700;
 
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
@@ -48,7 +48,7 @@ pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report
     Ok(Report::new("relay", 1, &tally, events, ceiling).with("of_ceiling", ratio).with("events", events))
 }
 
-/// Waits until everything is published. Returns how long it took from `begin` on.
+/// Waits until everything is published. Returns the time since `begin`.
 async fn published(stage: &Stage, events: i64, begin: Instant) -> anyhow::Result<Duration> {
     let (mut position, mut moved) = (0, Instant::now());
     loop {
@@ -60,11 +60,11 @@ async fn published(stage: &Stage, events: i64, begin: Instant) -> anyhow::Result
             (position, moved) = (status.position, Instant::now());
         }
         ensure!(moved.elapsed() < PATIENCE, "the relay stands still at {position} of {events}");
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 
-/// Sends messages of the usual size, with the relay's settings for what is safe and without its checks.
+/// Sends messages of the usual size, with the relay's settings for safety but without its checks.
 async fn bare_producer(topics: &Topics, events: i64) -> anyhow::Result<Ceiling> {
     let broker = Broker::start(topics.embedded()).await?;
     let topic = topics.at(broker.bootstrap_servers()).topology.topics().into_iter().next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Reading the book and folding it: every event is read, understood, and folded into the state of its stream by the domain, as if
-//! nothing but the book were left. One task reads and understands, another folds.
+//! Replaying the book: every event is read, decoded, and folded into the state of its stream by the domain. One task reads and decodes,
+//! another one folds.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -17,14 +17,14 @@ use super::{
     stage::Stage,
 };
 
-/// How many events go from the reader to the fold at once.
+/// The number of events of one batch from the reader to the fold.
 const BATCH: usize = 2_000;
-/// How many batches may wait.
+/// The number of batches that may wait.
 const WAITING: usize = 4;
 
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
     let events = history::write(stage, events).await?;
-    // Once unmeasured, so that both find the book in memory.
+    // An unmeasured run comes first, so that both measurements find the book in memory.
     bare_read(stage).await?;
     let ceiling = bare_read(stage).await?;
     let begin = Instant::now();
@@ -39,7 +39,7 @@ pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report
         .with("streams", states.len()))
 }
 
-/// Has the database send all events, and does nothing with them.
+/// Reads all events and discards them.
 async fn bare_read(stage: &Stage) -> anyhow::Result<Ceiling> {
     let client = stage.connect().await?;
     let events: i64 = client.query_one("SELECT count(*) FROM events", &[]).await?.try_get(0)?;
@@ -51,7 +51,7 @@ async fn bare_read(stage: &Stage) -> anyhow::Result<Ceiling> {
     Ok(Ceiling { what, events_per_s: per_second(events, begin.elapsed()) })
 }
 
-/// The state of every stream, and how many events it was folded from.
+/// The state of every stream, with the number of its events.
 async fn fold(book: &Daybook, up_to: i64) -> anyhow::Result<HashMap<String, (State, i64)>> {
     let (send, mut batches) = mpsc::channel(WAITING);
     let reading = AbortOnDropHandle::new(tokio::spawn(read(book.clone(), up_to, send)));

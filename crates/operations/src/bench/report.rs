@@ -1,4 +1,4 @@
-//! What a measurement says: a table for people, one JSON object for machines.
+//! The report of a measurement: a table for people, one JSON object for machines.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 
 use super::load::Tally;
 
-/// How many a second.
+/// The rate a second.
 pub(super) fn per_second(count: i64, time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let count = count as f64;
     count / time.as_secs_f64()
 }
 
-/// What the bare database does with the same writes, measured in the same run.
+/// The rate of the bare database for the same writes, measured in the same run.
 #[derive(Debug, Serialize)]
 pub(super) struct Ceiling {
-    /// What was done.
+    /// What was measured.
     pub(super) what: String,
     /// Events written a second.
     pub(super) events_per_s: f64,
@@ -44,7 +44,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// A report of what callers have seen, and how many events they wrote.
+    /// A report of the outcomes of calls and the number of events that they wrote.
     pub(super) fn new(bench: &'static str, clients: u32, tally: &Tally, events: i64, ceiling: Ceiling) -> Self {
         let [p50_ms, p99_ms] = tally.percentiles([50, 99]);
         Self {
@@ -64,19 +64,19 @@ impl Report {
         }
     }
 
-    /// Says how many decisions had to be made anew because another process had written.
+    /// Adds the number of decisions that were repeated after a write of another process.
     pub(super) const fn conflicting(mut self, conflicts: u64) -> Self {
         self.conflicts = conflicts;
         self
     }
 
-    /// Adds what only this measurement has.
+    /// Adds a figure that only this measurement has.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Prints it: a table, or with `json` one object.
+    /// Prints it as a table, or as one JSON object.
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         let value = serde_json::to_value(self)?;
         if json {
@@ -91,7 +91,7 @@ impl Report {
     }
 }
 
-/// Adds a figure to the table, and those in it one by one, each under the names that lead to it.
+/// Adds a figure to the table. The figures of an object are added one by one, with the path as their name.
 fn add_rows(table: &mut Table, name: &str, value: &Value) {
     let shown = match value {
         Value::Object(parts) => {

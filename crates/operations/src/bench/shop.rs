@@ -12,7 +12,7 @@ use daybook_domain::{
 };
 use futures::{TryStreamExt, stream};
 
-/// How many set-up commands are under way at once.
+/// The number of set-up commands that run at once.
 const UNDER_WAY: usize = 512;
 
 /// The administrator of the bench.
@@ -29,7 +29,7 @@ fn euro() -> Currency {
     "EUR".parse().expect("a currency")
 }
 
-/// Puts products on sale, each with so many units on stock.
+/// Publishes products, each with so many units in stock.
 pub(super) async fn stock_up(bus: &Bus, products: usize, units: i64) -> anyhow::Result<()> {
     let setup = (0..products).map(|number| {
         let product = CreateProduct {
@@ -57,7 +57,7 @@ pub(super) async fn fill_carts(bus: &Bus, products: usize, carts: usize) -> anyh
     let ids: Vec<CartId> = (0..carts).map(|_| CartId(new_id())).collect();
     let setup = ids.iter().enumerate().map(|(number, &cart_id)| {
         let open = OpenCart { cart_id, customer_id: None, channel: Channel::default(), currency: euro() };
-        // Spread over the products by a step that shares no factor with their number.
+        // The step has no common factor with the number of products, so all of them are used.
         let line = |nr: usize| NewLine { sku: sku((number * 7 + nr * 131) % products), quantity: Quantity::ONE };
         let lines = (0..=number % 3).map(line).collect();
         vec![open.into(), AddLines { cart_id, lines }.into()]
@@ -66,7 +66,7 @@ pub(super) async fn fill_carts(bus: &Bus, products: usize, carts: usize) -> anyh
     Ok(ids)
 }
 
-/// Runs lists of commands: those of a list one after the other, the lists side by side.
+/// Runs lists of commands in parallel. The commands of one list run in order.
 async fn run_all(bus: &Bus, lists: impl Iterator<Item = Vec<Command>>) -> anyhow::Result<()> {
     let runs = stream::iter(lists.map(Ok::<_, CommandError>));
     let run = |commands: Vec<Command>| async move {

@@ -1,4 +1,4 @@
-//! Where a measurement takes place: a database of its own, on a private durable PostgreSQL or on one that is given.
+//! The database of a measurement, on a private durable PostgreSQL or on a given one.
 
 use anyhow::Context;
 use daybook_embedded::postgres::{Postgres, PostgresSettings};
@@ -13,13 +13,13 @@ pub(super) struct Stage {
     database: String,
     /// The book.
     pub(super) book: Daybook,
-    /// Where the book is.
+    /// The URL of the book.
     pub(super) database_url: String,
 }
 
 impl Stage {
-    /// Sets the stage.
-    pub(super) async fn set(given: Option<&str>) -> anyhow::Result<Self> {
+    /// Makes the database.
+    pub(super) async fn set_up(given: Option<&str>) -> anyhow::Result<Self> {
         let (own, server_url) = match given {
             Some(url) => (None, url.to_owned()),
             None => {
@@ -44,8 +44,8 @@ impl Stage {
         connect(&self.database_url).await
     }
 
-    /// Has the server put its write-ahead log in order, so that it writes over old segments, as one that has run for a while
-    /// does, instead of making new ones. A server that is not ours is left as it is.
+    /// Makes a checkpoint, so that the server reuses old segments of its write-ahead log like one that has run for a while. A given
+    /// server is left unchanged.
     pub(super) async fn settle(&self) -> anyhow::Result<()> {
         if self.own.is_some() {
             self.connect().await?.batch_execute("CHECKPOINT").await?;
@@ -53,8 +53,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes everything away again.
-    pub(super) async fn strike(self) -> anyhow::Result<()> {
+    /// Drops the database, and stops a private server.
+    pub(super) async fn tear_down(self) -> anyhow::Result<()> {
         self.book.pool().close();
         let client = connect(&self.server_url).await?;
         client.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.database)).await?;

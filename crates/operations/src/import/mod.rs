@@ -1,6 +1,5 @@
-//! `daybook import`: bulk loads through the bus. A record that a rule refuses goes whole to `FILE.rejected.ndjson`, with the
-//! code and the reason; what is there already is left as it is, so a second run imports nothing, and a run that was cut short
-//! is begun again.
+//! `daybook import`: bulk loads through the bus. A refused record goes to `FILE.rejected.ndjson`, with the code and the reason. Records
+//! that the book has are left unchanged. So a second run imports nothing, and a run that was interrupted can be repeated.
 
 mod orders;
 mod products;
@@ -27,8 +26,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{Connection, progress};
 
-/// How many records are under way at once.
-const UNDER_WAY: usize = 1_024;
+/// The most records that are being imported at once.
+const MAX_PENDING: usize = 1_024;
 
 /// The flags of `daybook import`.
 #[derive(Debug, Clone, Parser)]
@@ -55,28 +54,28 @@ enum What {
         /// The file; `.gz` is read compressed.
         file: PathBuf,
     },
-    /// Goods that came in: CSV with the columns sku, quantity, and optionally location and reference. A line is known again by
-    /// what it says, so two deliveries of the same goods in two files want references of their own.
+    /// Deliveries: CSV with the columns sku, quantity, and optionally location and reference. The contents of a line identify a
+    /// delivery, so two equal deliveries in two files need different references.
     Stock {
         /// The file; `.gz` is read compressed.
         file: PathBuf,
     },
 }
 
-/// What became of the records.
+/// The result of an import.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many there were.
+    /// The number of records.
     pub read: u64,
-    /// How many are new in the book.
+    /// The records that are new in the book.
     pub imported: u64,
-    /// How many were in the book before.
+    /// The records that were in the book before.
     pub already_there: u64,
-    /// How many were refused.
+    /// The records that were refused.
     pub rejected: u64,
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
-    /// Where the refused ones are, each with the code and the reason.
+    /// The file of the refused records, each with the code and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected_file: Option<PathBuf>,
 }
@@ -88,8 +87,8 @@ struct Rejection {
     reason: String,
 }
 
-/// What became of one record.
-enum Fate {
+/// The outcome of one record.
+enum Outcome {
     Imported,
     AlreadyThere,
     Rejected(Rejection),
@@ -98,7 +97,7 @@ enum Fate {
 /// Imports a file.
 ///
 /// # Errors
-/// When the file cannot be read, or the store fails; a second run goes on where this one was.
+/// When the file cannot be read, or the store fails. A second run continues this one.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (bus, stopped) = Bus::start(args.connection.book()?, Clock::system(), &BusSettings::default());
     let begin = Instant::now();
@@ -117,13 +116,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             "{read} read, {imported} imported, {already_there} already there, {rejected} rejected in {seconds:.1} s"
         );
         if let Some(file) = rejected_file {
-            println!("what was rejected, and why: {}", file.display());
+            println!("rejected records and reasons: {}", file.display());
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file, uncompressed on the way if its name says so, with a progress bar over its bytes.
+/// Opens a file, with a progress bar over its bytes. A file that ends in `.gz` is decompressed.
 fn open(file: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
     let bar = progress::bar(&format!("importing {}", file.display()), opened.metadata()?.len());
@@ -132,7 +131,7 @@ fn open(file: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     Ok((if compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) }, bar))
 }
 
-/// A file that ends in the middle: what was read of it stays.
+/// The error of a file that ends early. The records before that stay imported.
 fn damaged(file: &Path, summary: &Summary, damage: &dyn std::error::Error) -> anyhow::Error {
     let Summary { read, imported, already_there, rejected, .. } = summary;
     anyhow::anyhow!(
@@ -142,10 +141,10 @@ fn damaged(file: &Path, summary: &Summary, damage: &dyn std::error::Error) -> an
     )
 }
 
-/// A line of a CSV file: what it says, or why it says nothing, with what stands there.
+/// A line of a CSV file, or the reason why it cannot be read.
 type CsvLine<L> = Result<L, Rejection>;
 
-/// The lines of a CSV file that has these columns at least.
+/// The lines of a CSV file that must have these columns.
 fn csv_lines<L: DeserializeOwned>(
     file: &Path,
     bytes: Box<dyn Read + Send>,
@@ -168,8 +167,7 @@ fn csv_lines<L: DeserializeOwned>(
     }))
 }
 
-/// Makes the file that rejected records go to: beside the one that was read, or, where nothing can be written there, in the
-/// current directory.
+/// Makes the file of rejected records beside the imported file. Where that is not writable, it is made in the current directory.
 fn rejected_file(file: &Path) -> anyhow::Result<(PathBuf, File)> {
     let mut name = file.as_os_str().to_owned();
     name.push(".rejected.ndjson");
@@ -182,43 +180,43 @@ fn rejected_file(file: &Path) -> anyhow::Result<(PathBuf, File)> {
     Ok((here, made))
 }
 
-/// Records under way, and what became of the others.
-struct Ledger<F> {
-    under_way: FuturesUnordered<F>,
+/// A running import: the pending records, and the summary of the others.
+struct Import<F> {
+    pending: FuturesUnordered<F>,
     summary: Summary,
-    /// What is imported.
+    /// The imported file.
     file: PathBuf,
     rejections: Option<BufWriter<File>>,
 }
 
-impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
+impl<F: Future<Output = anyhow::Result<Outcome>>> Import<F> {
     fn new(file: &Path) -> Self {
-        let (under_way, summary) = (FuturesUnordered::new(), Summary::default());
-        Self { under_way, summary, file: file.to_owned(), rejections: None }
+        let (pending, summary) = (FuturesUnordered::new(), Summary::default());
+        Self { pending, summary, file: file.to_owned(), rejections: None }
     }
 
-    /// Sends a record on its way; waits while too many are.
+    /// Starts to import a record. It waits while too many are pending.
     async fn send(&mut self, record: F) -> anyhow::Result<()> {
         self.summary.read += 1;
-        self.under_way.push(record);
-        if self.under_way.len() >= UNDER_WAY
-            && let Some(fate) = self.under_way.next().await
+        self.pending.push(record);
+        if self.pending.len() >= MAX_PENDING
+            && let Some(outcome) = self.pending.next().await
         {
-            self.note(fate?)?;
+            self.count(outcome?)?;
         }
         Ok(())
     }
 
-    /// Notes a record that could not even be sent.
+    /// Counts a record that could not be sent.
     fn reject(&mut self, rejection: Rejection) -> anyhow::Result<()> {
         self.summary.read += 1;
-        self.note(Fate::Rejected(rejection))
+        self.count(Outcome::Rejected(rejection))
     }
 
-    /// Waits for the rest.
+    /// Waits for the pending records.
     async fn finish(mut self) -> anyhow::Result<Summary> {
-        while let Some(fate) = self.under_way.next().await {
-            self.note(fate?)?;
+        while let Some(outcome) = self.pending.next().await {
+            self.count(outcome?)?;
         }
         if let Some(mut rejections) = self.rejections {
             rejections.flush()?;
@@ -226,11 +224,11 @@ impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
         Ok(self.summary)
     }
 
-    fn note(&mut self, fate: Fate) -> anyhow::Result<()> {
-        match fate {
-            Fate::Imported => self.summary.imported += 1,
-            Fate::AlreadyThere => self.summary.already_there += 1,
-            Fate::Rejected(Rejection { record, code, reason }) => {
+    fn count(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        match outcome {
+            Outcome::Imported => self.summary.imported += 1,
+            Outcome::AlreadyThere => self.summary.already_there += 1,
+            Outcome::Rejected(Rejection { record, code, reason }) => {
                 self.summary.rejected += 1;
                 let out = match &mut self.rejections {
                     Some(out) => out,
@@ -253,16 +251,16 @@ impl<F: Future<Output = anyhow::Result<Fate>>> Ledger<F> {
     }
 }
 
-/// Sends a command. `there` are the codes that say that the record is in the book already.
-async fn submit(bus: Bus, command: Command, record: Value, there: &[&str]) -> anyhow::Result<Fate> {
+/// Sends a command. `existing` are the codes of refusals of records that the book has already.
+async fn submit(bus: Bus, command: Command, record: Value, existing: &[&str]) -> anyhow::Result<Outcome> {
     match bus.execute_patiently(Submission::new(command, new_id(), Actor::Admin("import".to_owned()))).await {
-        Ok(_) => Ok(Fate::Imported),
+        Ok(_) => Ok(Outcome::Imported),
         Err(CommandError::Refused { refusal, .. }) => {
             let code = refusal.code();
-            if there.contains(&code) {
-                return Ok(Fate::AlreadyThere);
+            if existing.contains(&code) {
+                return Ok(Outcome::AlreadyThere);
             }
-            Ok(Fate::Rejected(Rejection { record, code: code.to_owned(), reason: refusal.to_string() }))
+            Ok(Outcome::Rejected(Rejection { record, code: code.to_owned(), reason: refusal.to_string() }))
         }
         Err(error) => Err(error.into()),
     }

@@ -9,11 +9,11 @@ use daybook_bus::Bus;
 use daybook_domain::order::ImportOrder;
 use serde_json::Value;
 
-use super::{Ledger, Rejection, Summary, open, submit};
+use super::{Import, Rejection, Summary, open, submit};
 
 pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
-    let mut ledger = Ledger::new(file);
+    let mut running = Import::new(file);
     let mut damage = None;
     for line in BufReader::new(bytes).split(b'\n') {
         let line = match line {
@@ -29,12 +29,12 @@ pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
         match serde_json::from_slice::<ImportOrder>(&line) {
             Ok(order) => {
                 let (bus, record) = (bus.clone(), serde_json::from_slice(&line)?);
-                ledger.send(submit(bus, order.into(), record, &["already_imported"])).await?;
+                running.send(submit(bus, order.into(), record, &["already_imported"])).await?;
             }
-            Err(error) => ledger.reject(unreadable(&line, &error))?,
+            Err(error) => running.reject(unreadable(&line, &error))?,
         }
     }
-    let summary = ledger.finish().await?;
+    let summary = running.finish().await?;
     bar.finish_and_clear();
     match damage {
         None => Ok(summary),

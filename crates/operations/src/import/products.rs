@@ -1,4 +1,4 @@
-//! Products: one a line, with one variant. Departments and categories become the tree of categories.
+//! Products: each line is a product with one variant. Departments and categories become the tree of categories.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,7 +15,7 @@ use daybook_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Fate, Ledger, Rejection, Summary, csv_lines, open, submit};
+use super::{Import, Outcome, Rejection, Summary, csv_lines, open, submit};
 
 /// The namespace of ids of imported products and categories (a random UUID, fixed for ever).
 const IMPORTED: Uuid = Uuid::from_u128(0x8a4e_1f0d_93b7_4c62_a1d5_60f2_7be3_c918);
@@ -40,13 +40,13 @@ struct Line {
 
 pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
-    let mut ledger = Ledger::new(file);
+    let mut running = Import::new(file);
     let mut known = HashSet::new();
     for line in csv_lines::<Line>(file, bytes, &["sku", "name"])? {
         let line = match line? {
             Ok(line) => line,
             Err(rejection) => {
-                ledger.reject(rejection)?;
+                running.reject(rejection)?;
                 continue;
             }
         };
@@ -57,20 +57,20 @@ pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
                         create_category(&bus, category).await?;
                     }
                 }
-                ledger.send(create_product(bus.clone(), product, price, line)).await?;
+                running.send(create_product(bus.clone(), product, price, line)).await?;
             }
             Err(reason) => {
                 let record = serde_json::to_value(&line)?;
-                ledger.reject(Rejection { record, code: "invalid_record".to_owned(), reason })?;
+                running.reject(Rejection { record, code: "invalid_record".to_owned(), reason })?;
             }
         }
     }
-    let summary = ledger.finish().await;
+    let summary = running.finish().await;
     bar.finish_and_clear();
     summary
 }
 
-/// What a line comes to.
+/// The commands of a line.
 struct Commands {
     categories: Vec<CreateCategory>,
     product: CreateProduct,
@@ -105,7 +105,7 @@ fn commands(line: &Line) -> Result<Commands, String> {
             Some(SetPrice { sku, channel: daybook_domain::ids::Channel::default(), price })
         }
         (None, _) => None,
-        (Some(_), None) => return Err("currency: a price has one".to_owned()),
+        (Some(_), None) => return Err("currency: a price needs one".to_owned()),
     };
     Ok(Commands { categories, product, price })
 }
@@ -115,7 +115,7 @@ fn optional(text: &str) -> Result<Option<Name>, daybook_domain::text::TextError>
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// The category of a line and its parents, the root first. Their ids follow from their names.
+/// The category of a line and its parents, the root first. Their ids are derived from their names.
 fn categories(line: &Line) -> Result<Vec<CreateCategory>, String> {
     let mut path = String::from("category");
     let mut categories: Vec<CreateCategory> = Vec::new();
@@ -143,16 +143,20 @@ async fn create_category(bus: &Bus, category: CreateCategory) -> anyhow::Result<
     }
 }
 
-async fn create_product(bus: Bus, product: CreateProduct, price: Option<SetPrice>, line: Line) -> anyhow::Result<Fate> {
+async fn create_product(
+    bus: Bus,
+    product: CreateProduct,
+    price: Option<SetPrice>,
+    line: Line,
+) -> anyhow::Result<Outcome> {
     let record = serde_json::to_value(&line)?;
-    let there = ["product_exists"];
-    let created = submit(bus.clone(), product.into(), record.clone(), &there).await?;
+    let created = submit(bus.clone(), product.into(), record.clone(), &["product_exists"]).await?;
     match (created, price) {
-        // A price that a run which was cut short has not set is set by the next one.
-        (created @ (Fate::Imported | Fate::AlreadyThere), Some(price)) => {
+        // A run that was interrupted may not have set the price, so the next run sets it.
+        (created @ (Outcome::Imported | Outcome::AlreadyThere), Some(price)) => {
             match submit(bus, price.into(), record, &["price_unchanged"]).await? {
-                rejected @ Fate::Rejected(_) => Ok(rejected),
-                Fate::Imported | Fate::AlreadyThere => Ok(created),
+                rejected @ Outcome::Rejected(_) => Ok(rejected),
+                Outcome::Imported | Outcome::AlreadyThere => Ok(created),
             }
         }
         (created, _) => Ok(created),

@@ -1,6 +1,5 @@
-//! Goods that came in. Each line is a delivery, so importing a file twice would take it in twice: the command's id derives from
-//! what the line says and from how many lines of the file before it say the same, and the bus knows it again, whatever the file is
-//! called.
+//! Deliveries: each line is one. The id of its command is derived from the contents of the line and from the number of equal lines
+//! before it. So the bus recognises a delivery that is imported twice, whatever the name of the file is.
 
 use std::{collections::HashMap, path::Path};
 
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Fate, Ledger, Rejection, Summary, csv_lines, open};
+use super::{Import, Outcome, Rejection, Summary, csv_lines, open};
 
 /// The namespace of ids of imported deliveries (a random UUID, fixed for ever).
 const DELIVERIES: Uuid = Uuid::from_u128(0x1b0c_67a5_2d1e_4f7f_8c3a_5e9d_04b2_71f6);
@@ -28,19 +27,19 @@ struct Line {
 pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
     let (bytes, bar) = open(file)?;
     let mut seen: HashMap<String, u64> = HashMap::new();
-    let mut ledger = Ledger::new(file);
+    let mut running = Import::new(file);
     for line in csv_lines::<Line>(file, bytes, &["sku", "quantity"])? {
         match line?.and_then(|line| command(&line)) {
             Ok((command, record)) => {
                 let content = serde_json::to_string(&command)?;
                 let before = seen.entry(content.clone()).and_modify(|count| *count += 1).or_default();
                 let id = Uuid::new_v5(&DELIVERIES, format!("{content}\n{before}").as_bytes());
-                ledger.send(receive(bus.clone(), command, record, id)).await?;
+                running.send(receive(bus.clone(), command, record, id)).await?;
             }
-            Err(rejection) => ledger.reject(rejection)?,
+            Err(rejection) => running.reject(rejection)?,
         }
     }
-    let summary = ledger.finish().await;
+    let summary = running.finish().await;
     bar.finish_and_clear();
     summary
 }
@@ -58,12 +57,12 @@ fn command(line: &Line) -> Result<(ReceiveStock, Value), Rejection> {
     }
 }
 
-async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> anyhow::Result<Fate> {
+async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> anyhow::Result<Outcome> {
     match bus.execute_patiently(Submission::new(command, id, Actor::Admin("import".to_owned()))).await {
-        Ok(receipt) if receipt.replayed => Ok(Fate::AlreadyThere),
-        Ok(_) => Ok(Fate::Imported),
+        Ok(receipt) if receipt.replayed => Ok(Outcome::AlreadyThere),
+        Ok(_) => Ok(Outcome::Imported),
         Err(CommandError::Refused { refusal, .. }) => {
-            Ok(Fate::Rejected(Rejection { record, code: refusal.code().to_owned(), reason: refusal.to_string() }))
+            Ok(Outcome::Rejected(Rejection { record, code: refusal.code().to_owned(), reason: refusal.to_string() }))
         }
         Err(error) => Err(error.into()),
     }

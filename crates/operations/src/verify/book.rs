@@ -1,4 +1,4 @@
-//! What the book must be like as a list of events, and what read models must be like in themselves: in SQL.
+//! Invariants of the book as a list of events, and of the read models alone, in SQL.
 
 use daybook_event_store::Daybook;
 
@@ -40,7 +40,7 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<Vec<Check>> {
              WHERE backwards",
         )
         .await?,
-        // The log of commands cuts the book into pieces without gaps, each the events of one command.
+        // The log of commands divides the book into ranges without gaps, each with the events of one command.
         sql(
             book,
             "every event belongs to one acknowledged command",
@@ -69,11 +69,11 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<Vec<Check>> {
     ])
 }
 
-/// What can be read off the read models alone.
+/// The invariants of the read models alone.
 pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     let client = book.pool().get().await?;
-    // Without it, its own check has said so.
+    // A missing view is reported by its own check.
     let is_built = client.query_one("SELECT to_regclass('read.sales_by_day') IS NOT NULL", &[]).await?.try_get(0)?;
     drop(client);
     if is_built {
@@ -100,7 +100,7 @@ pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>
             book,
             "nothing is parked",
             "SELECT count(*) FROM views",
-            "SELECT p.position, p.consumer || ' has set position ' || p.position || ' of ' || p.stream_id || ' aside: ' || p.reason
+            "SELECT p.position, p.consumer || ' has parked position ' || p.position || ' of ' || p.stream_id || ': ' || p.reason
              FROM parked_events p",
         )
         .await?,

@@ -1,4 +1,4 @@
-//! What the book must be like as what happened in a shop: it is read once, and folded by the domain.
+//! Invariants of commerce: the book is read once and folded by the domain.
 
 use std::collections::HashMap;
 
@@ -27,13 +27,13 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<[Check; 3]> {
                 count_stock(&mut stock, &mut stocks, &record, &event);
                 count_money(&mut money, &record, &event);
             }
-            Err(error) => readable.found(|| format!("position {}: {error}", record.position)),
+            Err(error) => readable.violation(|| format!("position {}: {error}", record.position)),
         }
     }
     Ok([readable, stock, money])
 }
 
-/// Nothing may take more than there is, unless backorders are allowed at that time.
+/// No event may take more than is available, unless backorders are allowed.
 fn count_stock(check: &mut Check, stocks: &mut HashMap<String, Stock>, record: &RecordedEvent, event: &Event) {
     let Event::Inventory(event) = event else { return };
     check.checked += 1;
@@ -44,7 +44,7 @@ fn count_stock(check: &mut Check, stocks: &mut HashMap<String, Stock>, record: &
     let after = left(stock);
     if after < before && after < 0 && !stock.backorders {
         let RecordedEvent { stream_id, position, event_type, .. } = record;
-        check.found(|| format!("{stream_id} has {after} left after {event_type} at position {position}"));
+        check.violation(|| format!("{stream_id} has {after} left after {event_type} at position {position}"));
     }
 }
 
@@ -58,7 +58,7 @@ fn count_money(check: &mut Check, record: &RecordedEvent, event: &Event) {
     };
     check.checked += 1;
     if let Some(wrong) = wrong {
-        check.found(|| format!("{} at position {} {wrong}", record.stream_id, record.position));
+        check.violation(|| format!("{} at position {} {wrong}", record.stream_id, record.position));
     }
 }
 

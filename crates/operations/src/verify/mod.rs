@@ -1,18 +1,18 @@
-//! `daybook verify`: audit the whole. Every promise that can be read off the data is read off it; the first difference is named.
+//! `daybook verify`: the audit of everything. Each check tests an invariant on the stored data and names the first violation.
 //!
 //! The names of the checks are part of the contract of `--json`:
 //! - `positions are gapless and end at the head`, `streams are unbroken`, `recorded times never run backwards`,
 //!   `every event belongs to one acknowledged command`: the book as a list of events;
-//! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as what happened;
+//! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as commerce;
 //! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`,
 //!   `no view stands still` (behind the book, for ten seconds): the read models;
 //! - `Kafka equals the book`: the wire.
 //!
-//! None of them disturbs, or is disturbed by, an engine that runs meanwhile.
+//! The checks can run beside a running engine.
 
 mod book;
 mod commerce;
-mod standing;
+mod lag;
 mod wire;
 
 use std::process::ExitCode;
@@ -37,16 +37,16 @@ pub struct Args {
     json: bool,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What must hold.
+    /// The invariant.
     pub name: String,
-    /// How much was looked at.
+    /// The number of checked items.
     pub checked: i64,
-    /// How often it does not hold.
+    /// The number of violations.
     pub violations: i64,
-    /// Where it does not hold first, in words.
+    /// The first violation, in words.
     pub first: Option<String>,
 }
 
@@ -55,13 +55,13 @@ impl Check {
         Self { name: name.into(), checked: 0, violations: 0, first: None }
     }
 
-    fn found(&mut self, what: impl FnOnce() -> String) {
+    fn violation(&mut self, what: impl FnOnce() -> String) {
         self.violations += 1;
         self.first.get_or_insert_with(what);
     }
 }
 
-/// What all checks found.
+/// The results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The checks.
@@ -94,7 +94,7 @@ pub async fn audit(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Result<Verd
         checks.push(Check { name, checked: audit.checked, violations: audit.violations, first: audit.first });
     }
     checks.extend(book::checks_of_views(book).await?);
-    checks.push(standing::check(book).await?);
+    checks.push(lag::check(book).await?);
     checks.push(wire::check(book, kafka).await?);
     let ok = checks.iter().all(|check| check.violations == 0);
     Ok(Verdict { checks, ok })
@@ -111,12 +111,12 @@ fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
         let first = check.first.clone().unwrap_or_default();
         table.add_row([check.name.clone(), check.checked.to_string(), check.violations.to_string(), first]);
     }
-    println!("{table}\n{}", if verdict.ok { "everything holds" } else { "something is wrong" });
+    println!("{table}\n{}", if verdict.ok { "all invariants hold" } else { "some invariants are violated" });
     Ok(())
 }
 
-/// A check that is two statements: how much was looked at, and what is wrong. The second one answers with a place to sort by and
-/// a text, a row for each violation.
+/// A check of two statements: the number of checked items, and the violations. The second returns a row for each violation: a key to
+/// sort by, and a text.
 async fn sql(book: &Daybook, name: &str, count: &str, wrong: &str) -> anyhow::Result<Check> {
     let client = book.pool().get().await?;
     let mut check = Check { checked: client.query_one(count, &[]).await?.try_get(0)?, ..Check::new(name) };

@@ -27,18 +27,18 @@ pub struct Args {
 
 #[derive(Debug, Clone, Subcommand)]
 enum What {
-    /// List them: version, position, lag.
+    /// List the views: version, position, lag.
     List,
-    /// Build the next version of some from the book, beside the one that is shown, and swap them.
+    /// Build the next version of views from the book beside the shown one, and swap them.
     Rebuild(rebuild::Args),
-    /// Compare one with a fresh fold of the book.
+    /// Compare a view with a new fold of the book.
     Verify {
         /// The view.
         name: String,
     },
-    /// List the events that could not be taken in.
+    /// List the parked events.
     Parked,
-    /// Take the parked events of a stream in again.
+    /// Apply the parked events of a stream again.
     Retry {
         /// The view.
         name: String,
@@ -47,7 +47,7 @@ enum What {
     },
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
 /// When there is no such view, or the book or the tables failed.
@@ -72,10 +72,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let view = named(&name)?;
             let version = registry::shown_version(&book, view).await?.unwrap_or(0);
             let projection = runner::Projection::new(view, version);
-            let taken = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
-            match taken {
+            let applied = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
+            match applied {
                 0 => println!("nothing to retry: {name} has no event of {stream} parked"),
-                _ => println!("{taken} events of {stream} were taken in"),
+                _ => println!("{applied} events of {stream} were applied"),
             }
         }
     }

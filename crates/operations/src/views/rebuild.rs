@@ -1,4 +1,4 @@
-//! `daybook views rebuild`: one view, or all of them, one after the other or at once, with progress.
+//! `daybook views rebuild`: one view or all views, one after the other or at once, with progress.
 
 use std::{
     io::IsTerminal,
@@ -16,24 +16,24 @@ use tokio::task::JoinSet;
 
 use crate::progress;
 
-/// How often it is said how far a rebuild is, where there is no terminal.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often progress is printed without a terminal.
+const PRINT_EVERY: Duration = Duration::from_secs(1);
 
-/// What to rebuild.
+/// The flags of `daybook views rebuild`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     /// The views.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     names: Vec<String>,
-    /// All of them.
+    /// Rebuild all views.
     #[arg(long)]
     all: bool,
-    /// At the same time, and not one after the other. Takes as much more memory.
+    /// Rebuild them at the same time, and not one after the other. It takes as much more memory.
     #[arg(long)]
     at_once: bool,
 }
 
-/// Rebuilds views. What has been rebuilt stays so when another fails.
+/// Rebuilds views. A failure does not undo the views that were rebuilt.
 pub(super) async fn run(book: &Daybook, topology: &Topology, args: Args, json: bool) -> anyhow::Result<()> {
     let named = args.names.iter().map(|name| super::named(name));
     let wanted = if args.all { views::ALL.to_vec() } else { named.collect::<Result<_, _>>()? };
@@ -50,11 +50,11 @@ pub(super) async fn run(book: &Daybook, topology: &Topology, args: Args, json: b
     while !running.is_empty() {
         failed += ended(&mut running).await?;
     }
-    ensure!(failed == 0, "{failed} views were not rebuilt; they are as they were");
+    ensure!(failed == 0, "{failed} views were not rebuilt and are unchanged");
     Ok(())
 }
 
-/// Waits for the next one to end. Returns how many have failed.
+/// Waits for the next rebuild to end. Returns the number of failures.
 async fn ended(running: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<usize> {
     let Some(ended) = running.join_next().await else { return Ok(0) };
     match ended? {
@@ -80,13 +80,13 @@ async fn one(book: &Daybook, topology: &Topology, view: &'static ViewSpec, shown
     Ok(())
 }
 
-/// How the progress of a rebuild is shown: as a bar on a terminal, as lines otherwise, in JSON where that is wanted.
+/// The progress of a rebuild: a bar on a terminal, lines otherwise, or JSON.
 struct Shown {
     view: &'static str,
     bar: ProgressBar,
     json: bool,
     is_terminal: bool,
-    said: Mutex<Instant>,
+    printed: Mutex<Instant>,
 }
 
 impl Shown {
@@ -94,17 +94,17 @@ impl Shown {
         let is_terminal = std::io::stderr().is_terminal();
         let bar = progress::bar(&format!("rebuilding {}", view.name), 0);
         let bar = if is_terminal { bars.add(bar) } else { bar };
-        Self { view: view.name, bar, json, is_terminal, said: Mutex::new(Instant::now()) }
+        Self { view: view.name, bar, json, is_terminal, printed: Mutex::new(Instant::now()) }
     }
 
     fn progress(&self, done: i64, of: i64) {
         self.bar.set_length(u64::try_from(of).unwrap_or(0));
         self.bar.set_position(u64::try_from(done).unwrap_or(0));
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.elapsed() < EVERY {
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed.elapsed() < PRINT_EVERY {
             return;
         }
-        *said = Instant::now();
+        *printed = Instant::now();
         if self.json {
             println!("{}", json!({ "view": self.view, "done": done, "of": of }));
         } else if !self.is_terminal {

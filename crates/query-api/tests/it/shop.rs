@@ -16,7 +16,7 @@ use daybook_domain::{
 };
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::Effect;
+use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
 use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
@@ -295,7 +295,7 @@ async fn show(book: Daybook, still: Arc<Mutex<()>>) {
             let own = |event: &&RecordedEvent| {
                 Slice::of_stream(&event.stream_id).is_some_and(|slice| view.slices.contains(&slice))
             };
-            let own: Vec<_> = events.iter().filter(own).cloned().collect();
+            let own: Vec<_> = events.iter().filter(own).cloned().map(SharedEvent::from).collect();
             let transaction = client.transaction().await.expect("a transaction begins");
             Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");
             transaction.commit().await.expect("it is committed");

@@ -18,77 +18,80 @@ use rdkafka::{
 };
 use tokio::sync::mpsc;
 
-/// How long a question to the broker may take, and how long it may say nothing.
+/// How long a request to the broker may take, and how long it may be silent.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How many messages are compared at once.
+/// The number of messages that are compared at once.
 const PAGE: usize = 1_000;
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct PartitionId {
     pub(super) topic: String,
     pub(super) partition: i32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.topic, self.partition)
     }
 }
 
-/// A message.
-pub(super) struct Arrived {
-    pub(super) place: Place,
+/// A message that was read.
+pub(super) struct ReadMessage {
+    pub(super) partition: PartitionId,
     pub(super) offset: i64,
     pub(super) key: Option<String>,
     pub(super) delivery: Result<Delivery, EnvelopeError>,
 }
 
-/// Reads all that is there by now, and returns the offset after the last message of every partition.
-pub(super) fn read(kafka: &KafkaSettings, pages: &mpsc::Sender<Vec<Arrived>>) -> anyhow::Result<BTreeMap<Place, i64>> {
+/// Reads all messages up to now. Returns the offset after the last message of every partition.
+pub(super) fn read(
+    kafka: &KafkaSettings,
+    pages: &mpsc::Sender<Vec<ReadMessage>>,
+) -> anyhow::Result<BTreeMap<PartitionId, i64>> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &kafka.brokers)
         .set("group.id", "daybook-verify")
         .set("enable.auto.commit", "false")
-        // What retention deletes meanwhile is passed over.
+        // Messages that retention deletes meanwhile are skipped.
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "20");
     let consumer: BaseConsumer = config.create()?;
     let ends = assign(kafka, &consumer)?;
     let mut unread: BTreeMap<_, _> = ends.clone();
     unread.retain(|_, (low, high)| low < high);
-    let (mut page, mut heard) = (Vec::with_capacity(PAGE), Instant::now());
+    let (mut page, mut answered) = (Vec::with_capacity(PAGE), Instant::now());
     while !unread.is_empty() {
         let message = match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => message,
             Some(Err(fatal @ KafkaError::MessageConsumptionFatal(_))) => return Err(fatal.into()),
-            // The client connects again by itself where a connection is lost.
-            Some(Err(trouble)) if heard.elapsed() > TIMEOUT => return Err(trouble.into()),
-            None if heard.elapsed() > TIMEOUT => anyhow::bail!("the broker fell silent"),
+            // The client reconnects by itself.
+            Some(Err(trouble)) if answered.elapsed() > TIMEOUT => return Err(trouble.into()),
+            None if answered.elapsed() > TIMEOUT => anyhow::bail!("the broker does not answer"),
             _ => continue,
         };
-        heard = Instant::now();
-        let place = Place { topic: message.topic().to_owned(), partition: message.partition() };
-        let Some(&(_, high)) = unread.get(&place) else { continue };
+        answered = Instant::now();
+        let partition = PartitionId { topic: message.topic().to_owned(), partition: message.partition() };
+        let Some(&(_, high)) = unread.get(&partition) else { continue };
         if message.offset() + 1 >= high {
-            unread.remove(&place);
+            unread.remove(&partition);
         }
         if message.offset() < high {
             let key = message.key().map(|key| String::from_utf8_lossy(key).into_owned());
-            page.push(Arrived { place, offset: message.offset(), key, delivery: envelope::decode(&message) });
+            page.push(ReadMessage { partition, offset: message.offset(), key, delivery: envelope::decode(&message) });
         }
         if page.len() == PAGE && pages.blocking_send(mem::take(&mut page)).is_err() {
             break;
         }
     }
-    // Nobody listens any more when comparing has failed; the failure says so.
+    // The receiver is gone when a comparison has failed, and that failure is reported.
     pages.blocking_send(page).ok();
-    Ok(ends.into_iter().map(|(place, (_, high))| (place, high)).collect())
+    Ok(ends.into_iter().map(|(partition, (_, high))| (partition, high)).collect())
 }
 
-/// Has every partition read from its first message on. Returns the first offsets, and those after the last.
-fn assign(kafka: &KafkaSettings, consumer: &BaseConsumer) -> anyhow::Result<BTreeMap<Place, (i64, i64)>> {
+/// Assigns every partition from its first message on. Returns the first offsets, and the offsets after the last messages.
+fn assign(kafka: &KafkaSettings, consumer: &BaseConsumer) -> anyhow::Result<BTreeMap<PartitionId, (i64, i64)>> {
     let (mut wanted, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
     for topic in kafka.topology.topics() {
         for partition in 0..kafka.topology.partitions {
@@ -97,7 +100,7 @@ fn assign(kafka: &KafkaSettings, consumer: &BaseConsumer) -> anyhow::Result<BTre
             if low < high {
                 wanted.add_partition_offset(&topic, partition, Offset::Offset(low))?;
             }
-            ends.insert(Place { topic: topic.clone(), partition }, (low, high));
+            ends.insert(PartitionId { topic: topic.clone(), partition }, (low, high));
         }
     }
     consumer.assign(&wanted)?;

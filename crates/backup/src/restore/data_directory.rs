@@ -1,5 +1,5 @@
-//! The data directory that a book is restored into. It is one of `daybook up` only when everything is done; before that, what is
-//! there lies in a folder that says so, and a restore that was killed is begun anew.
+//! The data directory that a book is restored into. `daybook up` accepts it only when the restore is finished. Until then its files are
+//! in a folder of their own, and a restore that was killed starts again from the beginning.
 
 use std::{
     fs::{self, File},
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use daybook_embedded::data_directory::{self, LOCK_FILE, RESTORING};
+use daybook_embedded::data_directory::{LOCK_FILE, RESTORING, lock};
 
 use crate::{
     BackupError,
@@ -15,35 +15,35 @@ use crate::{
 };
 
 /// A data directory that is being filled.
-pub(super) struct Place {
+pub(super) struct NewDataDirectory {
     data: PathBuf,
     made: bool,
-    _own: File,
+    _lock: File,
 }
 
-impl Place {
-    /// Takes a directory that is empty or not there, or that an unfinished restore has left.
+impl NewDataDirectory {
+    /// Locks a directory that is empty or missing, or that an unfinished restore has left.
     pub(super) fn take(data: &Path) -> Result<Self, BackupError> {
         let made = !data.exists();
         fs::create_dir_all(data).map_err(BackupError::io(format!("make {}", data.display())))?;
         let data = fs::canonicalize(data).map_err(BackupError::io(format!("find {}", data.display())))?;
-        let known = [data.join(RESTORING), data.join(LOCK_FILE)];
-        if entries(&data)?.any(|entry| !known.contains(&entry)) {
+        let expected = [data.join(RESTORING), data.join(LOCK_FILE)];
+        if entries(&data)?.any(|entry| !expected.contains(&entry)) {
             let wanted = "a book is restored into a new data directory";
             return Err(BackupError::NotEmpty { directory: data, wanted });
         }
-        let own = data_directory::lock(&data).map_err(|_| BackupError::InUse { directory: data.clone() })?;
-        let place = Self { data, made, _own: own };
-        place.clear()?;
-        Ok(place)
+        let lock = lock(&data).map_err(|_| BackupError::InUse { directory: data.clone() })?;
+        let directory = Self { data, made, _lock: lock };
+        directory.clear()?;
+        Ok(directory)
     }
 
-    /// Where the private PostgreSQL is put together.
+    /// The folder of the private PostgreSQL until the restore is finished.
     pub(super) fn server(&self) -> PathBuf {
         self.data.join(RESTORING)
     }
 
-    /// Begins anew.
+    /// Removes that folder.
     pub(super) fn clear(&self) -> Result<(), BackupError> {
         if self.server().exists() { remove(&self.server()) } else { Ok(()) }
     }
@@ -53,17 +53,17 @@ impl Place {
         self.data.join(name)
     }
 
-    /// It is done: from now on it is the data directory of a shop.
+    /// Finishes the restore. From now on it is the data directory of a shop.
     pub(super) fn finish(self) -> Result<PathBuf, BackupError> {
-        let place = self.data.join("postgres");
-        fs::rename(self.server(), &place)
+        let finished = self.data.join("postgres");
+        fs::rename(self.server(), &finished)
             .and_then(|()| File::open(&self.data)?.sync_all())
-            .map_err(BackupError::io(format!("put {} into its place", place.display())))?;
+            .map_err(BackupError::io(format!("finish {}", finished.display())))?;
         Ok(self.data)
     }
 
-    /// Leaves nothing behind.
-    pub(super) fn give_up(self) -> Result<(), BackupError> {
+    /// Removes everything of a restore that failed.
+    pub(super) fn discard(self) -> Result<(), BackupError> {
         self.clear()?;
         for file in ["secret", LOCK_FILE] {
             match fs::remove_file(self.file(file)) {
