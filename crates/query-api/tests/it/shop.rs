@@ -47,6 +47,8 @@ pub(crate) struct Special {
     pub(crate) rates: RateLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
+    /// How far the clock of the query API is ahead of the command API's.
+    pub(crate) ahead: TimeDelta,
 }
 
 impl Default for Special {
@@ -59,6 +61,7 @@ impl Default for Special {
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
             command_url: None,
+            ahead: TimeDelta::zero(),
         }
     }
 }
@@ -129,7 +132,7 @@ impl Shop {
             streams: special.streams,
             sockets: special.sockets,
             rates: special.rates,
-            now: Arc::new(move || clock.now()),
+            now: Arc::new(move || clock.now() + special.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
         let still = Arc::new(Mutex::new(()));
@@ -209,6 +212,11 @@ impl Shop {
         self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("it is a request"))
             .await
             .data();
+    }
+
+    /// A connection to the database, beside the query API's.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.database.connect().await
     }
 
     /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
