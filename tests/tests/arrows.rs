@@ -44,9 +44,6 @@ const TESTS: &[&str] = &[
     "daybook-operations",
 ];
 
-/// Arrows that stand until the crate on the right exists: from, to, and the crate that will take its place.
-const UNTIL: &[(&str, &str, &str)] = &[("edge", "domain", "kernel")];
-
 /// What may be depended on by those that decide: nothing async, no clock, no randomness, no IO.
 const PURE: &[&str] =
     &["daybook-domain", "daybook-kernel", "chrono", "schemars", "serde", "serde_json", "thiserror", "uuid"];
@@ -70,7 +67,6 @@ fn crates_depend_on_each_other_as_the_map_says() {
     let all = dependencies();
     let arrows: BTreeMap<_, _> = ARROWS.iter().map(|(from, to)| (named(from), *to)).collect();
     let free: BTreeMap<_, _> = ANYTHING_BUT.iter().map(|(from, but)| (full(from), *but)).collect();
-    let until: BTreeSet<_> = UNTIL.iter().map(|(from, to, _)| (named(from), named(to))).collect();
     for (from, dependencies) in &all {
         for to in dependencies.iter().filter(|name| name.starts_with("daybook")) {
             let allowed = match (arrows.get(from), free.get(from)) {
@@ -79,14 +75,10 @@ fn crates_depend_on_each_other_as_the_map_says() {
                 (None, None) if from == "daybook-tests" => TESTS.contains(&to.as_str()),
                 (None, None) => false,
             };
-            assert!(allowed || until.contains(&(from.clone(), to.clone())), "{from} must not depend on {to}");
+            assert!(allowed, "{from} must not depend on {to}");
         }
         let known = arrows.contains_key(from) || free.contains_key(from) || from.starts_with("daybook-test");
         assert!(known, "{from} is not on the map");
-    }
-    for (from, to, then) in UNTIL {
-        let stands = all[&named(from)].contains(&named(to));
-        assert!(stands && !all.contains_key(&named(then)), "{from} may depend on {to} only until there is {then}");
     }
 }
 

@@ -7,13 +7,13 @@ use hashlink::LruCache;
 pub(super) struct Entry {
     pub(super) state: State,
     pub(super) version: i32,
-    weight: usize,
+    size: usize,
 }
 
 impl Entry {
     pub(super) fn new(state: State, version: i32) -> Self {
-        let weight = state.weight();
-        Self { state, version, weight }
+        let size = state.heap_size();
+        Self { state, version, size }
     }
 }
 
@@ -35,7 +35,7 @@ impl Cache {
     /// Adds a loaded stream, unless it is known: what is known may hold events that are about to be committed.
     pub(super) fn insert(&mut self, stream: StreamName, entry: Entry) {
         if self.entries.peek(&stream).is_none() {
-            self.bytes += entry.weight + OVERHEAD;
+            self.bytes += entry.size + OVERHEAD;
             self.entries.insert(stream, entry);
         }
     }
@@ -53,16 +53,16 @@ impl Cache {
         let entry = self.entries.get_mut(stream)?;
         change(&mut entry.state);
         entry.version += 1;
-        let weight = entry.state.weight();
-        self.bytes = self.bytes.saturating_sub(entry.weight) + weight;
-        entry.weight = weight;
+        let size = entry.state.heap_size();
+        self.bytes = self.bytes.saturating_sub(entry.size) + size;
+        entry.size = size;
         Some(entry.version)
     }
 
     /// Forgets a stream, because it is stale.
     pub(super) fn forget(&mut self, stream: &str) {
         if let Some(entry) = self.entries.remove(stream) {
-            self.bytes = self.bytes.saturating_sub(entry.weight + OVERHEAD);
+            self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
         }
     }
 
@@ -76,12 +76,12 @@ impl Cache {
     pub(super) fn shrink(&mut self) {
         while self.bytes > self.max_bytes {
             let Some((_, entry)) = self.entries.remove_lru() else { break };
-            self.bytes = self.bytes.saturating_sub(entry.weight + OVERHEAD);
+            self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
         }
     }
 }
 
-impl Source for Cache {
+impl Source<State> for Cache {
     fn find(&self, stream: &StreamName) -> Option<(&State, i32)> {
         self.entries.peek(stream).map(|entry| (&entry.state, entry.version))
     }
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_used_stays_and_the_rest_gives_way() {
         let names: Vec<_> = (0..10).map(|nr| StreamName::of("sku", nr)).collect();
-        let one = entry(&names[0]).weight + OVERHEAD;
+        let one = entry(&names[0]).size + OVERHEAD;
         let mut cache = Cache::new(one * 5);
         for name in &names {
             cache.insert(name.clone(), entry(name));

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use daybook_domain::{Decision, Refusal, StreamName, View};
+use daybook_codec::{Encoded, encode};
+use daybook_domain::{Decision, Refusal, StreamName, Streams};
 use daybook_event_store::{NewEvent, RecordedEvent, Step, Unit};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
@@ -19,23 +20,30 @@ pub(super) struct Decided {
 }
 
 /// The step that writes a decision.
-pub(super) fn write(job: &Job, view: &View<'_>, decision: &Decision, now: DateTime<Utc>) -> Result<Step, CommandError> {
+pub(super) fn write(
+    job: &Job,
+    streams: &Streams<'_>,
+    decision: &Decision,
+    now: DateTime<Utc>,
+) -> Result<Step, CommandError> {
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
+        let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
+        let Encoded { event_type, schema_version, data } = encoded;
         Ok(NewEvent {
             stream_id: stream.shared(),
-            event_type: event.type_name().into(),
-            schema_version: i16::try_from(event.schema_version()).unwrap_or(i16::MAX),
+            event_type: event_type.into(),
+            schema_version,
             event_id: new_id(),
             effective_at: Some(at),
             key_id: None,
-            data: event.encode().map_err(|error| CommandError::Unwritable(error.to_string()))?,
+            data,
         })
     });
     Ok(Step::Write(Unit {
         command_id: job.submission.command_id,
         fingerprint: job.fingerprint.clone(),
-        reads: reads(view),
+        reads: reads(streams),
         events: events.collect::<Result<_, CommandError>>()?,
         correlation_id: job.submission.correlation_id,
         causation_id: job.submission.causation_id,
@@ -45,13 +53,13 @@ pub(super) fn write(job: &Job, view: &View<'_>, decision: &Decision, now: DateTi
 }
 
 /// The step that confirms a refusal.
-pub(super) fn check(job: &Job, view: &View<'_>) -> Step {
+pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Step {
     let (command_id, fingerprint) = (job.submission.command_id, job.fingerprint.clone());
-    Step::Check { command_id, fingerprint, reads: reads(view) }
+    Step::Check { command_id, fingerprint, reads: reads(streams) }
 }
 
-fn reads(view: &View<'_>) -> Vec<(Arc<str>, i32)> {
-    view.reads().into_iter().map(|(stream, version)| (stream.shared(), version)).collect()
+fn reads(streams: &Streams<'_>) -> Vec<(Arc<str>, i32)> {
+    streams.reads().into_iter().map(|(stream, version)| (stream.shared(), version)).collect()
 }
 
 /// The streams of a decision, each once.

@@ -23,7 +23,7 @@ use std::sync::{
 };
 
 use chrono::{DateTime, Utc};
-use daybook_domain::{Actor, Command, Refusal, StreamName};
+use daybook_domain::{Actor, Command, Refusal, Storefront, StreamName};
 use daybook_event_store::{Store, StoreError};
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
@@ -49,11 +49,20 @@ pub struct BusSettings {
     pub attempts: u32,
     /// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
     pub snapshot_after: usize,
+    /// What buyers may name.
+    pub storefront: Storefront,
 }
 
 impl Default for BusSettings {
     fn default() -> Self {
-        Self { queue: 8_192, batch: 1_000, cache_bytes: 512 << 20, attempts: 100, snapshot_after: 500 }
+        Self {
+            queue: 8_192,
+            batch: 1_000,
+            cache_bytes: 512 << 20,
+            attempts: 100,
+            snapshot_after: 500,
+            storefront: Storefront::default(),
+        }
     }
 }
 
@@ -144,9 +153,14 @@ pub struct Receipt {
 /// Why a command was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
-    /// A rule said no. Nothing was written.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    /// A rule said no, or the actor may not send the command. Nothing was written.
+    #[error("{refusal}")]
+    Refused {
+        /// What was refused, and why.
+        refusal: Refusal,
+        /// The part of the command that the rule objects to, as a JSON pointer, where there is one.
+        pointer: Option<String>,
+    },
     /// The command id was used for something else. Nothing was written.
     #[error("command id {0} was used before, for something else")]
     KeyReused(Uuid),
@@ -266,7 +280,7 @@ impl Job {
         let label = match &outcome {
             Ok(receipt) if receipt.replayed => "replayed",
             Ok(_) => "accepted",
-            Err(CommandError::Refused(_)) => "refused",
+            Err(CommandError::Refused { .. }) => "refused",
             Err(CommandError::KeyReused(_)) => "key_reused",
             Err(_) => "failed",
         };

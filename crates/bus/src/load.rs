@@ -3,18 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
-    mem::discriminant,
     sync::Arc,
 };
 
-use daybook_domain::{Event, State, StreamName};
+use daybook_codec::{SnapshotError, decode, decode_state, encode_state};
+use daybook_domain::{State, StreamName};
 use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
 
 use super::{Host, Job, UnreadableStream, cache::Entry};
-
-/// The fold version, as the store has it.
-#[expect(clippy::cast_possible_wrap, reason = "a small constant")]
-const FOLD_VERSION: i16 = State::FOLD_VERSION as i16;
 
 /// A command that cannot be decided before these streams are loaded.
 pub(super) struct Waiting {
@@ -51,7 +47,7 @@ async fn fold_all<B: Store, H: Host>(
 ) -> Result<Folded, StoreError> {
     let mut folded = Folded::default();
     let mut damaged = Vec::new();
-    for stream in book.load_streams(names, FOLD_VERSION).await? {
+    for stream in book.load_streams(names, State::FOLD_VERSION).await? {
         let (name, id) = (StreamName::from(&*stream.stream_id), Arc::clone(&stream.stream_id));
         let events = stream.events.len();
         match begin(&name, stream.snapshot.as_ref()) {
@@ -61,7 +57,7 @@ async fn fold_all<B: Store, H: Host>(
                 }
             }),
             Err(error) => {
-                tracing::warn!(stream = %name, error, "a snapshot is damaged; the stream is folded from its beginning");
+                tracing::warn!(stream = %name, %error, "a snapshot is damaged; the stream is folded from its beginning");
                 metrics::counter!("daybook_snapshots_damaged_total").increment(1);
                 damaged.push(id);
             }
@@ -99,14 +95,10 @@ impl Folded {
 }
 
 /// Where folding begins: at the state of the snapshot, or at nothing. A snapshot is only a cache, so it is no fact that must
-/// be readable: one that cannot be decoded, or is the state of another kind of stream, is an error only here.
-fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State, i32)>, String> {
+/// be readable: one that cannot be decoded is an error only here.
+fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State, i32)>, SnapshotError> {
     let Some(snapshot) = snapshot else { return Ok(None) };
-    let state: State = serde_json::from_str(&snapshot.state).map_err(|error| error.to_string())?;
-    if State::empty(name).is_some_and(|empty| discriminant(&empty) != discriminant(&state)) {
-        return Err("it is the state of another kind of stream".to_owned());
-    }
-    Ok(Some((state, snapshot.version)))
+    Ok(Some((decode_state(name, &snapshot.state)?, snapshot.version)))
 }
 
 fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, UnreadableStream> {
@@ -116,8 +108,7 @@ fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, Unre
     let begin = start.or_else(|| Some((State::empty(&name)?, 0)));
     let (mut state, mut version) = begin.ok_or_else(|| unreadable(0, &"no slice has such a stream"))?;
     for recorded in stream.events {
-        let schema_version = u16::try_from(recorded.schema_version).unwrap_or(0);
-        let event = Event::decode(&recorded.event_type, schema_version, recorded.data.as_bytes())
+        let event = decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
             .map_err(|error| unreadable(recorded.version, &error))?;
         state.evolve(&event, recorded.effective_at);
         version = recorded.version;
@@ -127,10 +118,10 @@ fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, Unre
 
 /// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
 fn keep_snapshot(host: &impl Host, book: impl Store, name: &StreamName, entry: &Entry) {
-    let Ok(state) = serde_json::to_string(&entry.state) else { return };
+    let Ok(state) = encode_state(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
     drop(host.spawn(async move {
-        if let Err(error) = book.save_snapshot(name.as_str(), FOLD_VERSION, &snapshot).await {
+        if let Err(error) = book.save_snapshot(name.as_str(), State::FOLD_VERSION, &snapshot).await {
             tracing::warn!(%error, stream = %name, "a snapshot was not kept");
         }
     }));

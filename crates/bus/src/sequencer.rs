@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_domain::{Decide, Rejection, State, View};
+use daybook_domain::{Decide, Reads, Rejection, Source, State, StreamName, Streams, authorise};
 use daybook_event_store::{Appender, Filter, Outcome, Step, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
@@ -130,16 +130,20 @@ impl<B: Store, H: Host> Sequencer<B, H> {
 
     /// Decides one command on the cached state, and moves the cached state on by what was decided.
     fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
-        let view = View::over(&self.cache);
-        let step = match job.submission.command.decide(&job.context(now), &view) {
-            Ok(decision) => decided::write(&job, &view, &decision, now).map(|step| (step, Some(decision), None)),
-            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &view), None, Some(refusal))),
+        let (command, actor) = (&job.submission.command, &job.submission.actor);
+        let streams = Streams::over(&self.cache);
+        let decided = authorise(command, actor, &self.settings.storefront, &streams)
+            .and_then(|()| command.decide(&job.context(now), &streams));
+        let step = match decided {
+            Ok(decision) => decided::write(&job, &streams, &decision, now).map(|step| (step, Some(decision), None)),
+            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
-                self.wanted.push(Waiting { job, streams: view.missing() });
+                let streams = self.unloaded(&job, streams.missing());
+                self.wanted.push(Waiting { job, streams });
                 return;
             }
         };
-        let reads = view.reads();
+        let reads = streams.reads();
         let (step, decision, refusal) = match step {
             Ok(step) => step,
             Err(error) => return job.answer(Err(error)),
@@ -157,6 +161,14 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         }
         self.next.decided.push(Decided { job, written, refusal });
         self.next.steps.push(step);
+    }
+
+    /// What has to be loaded for a command: what its decision has missed, and what the command says that it reads.
+    fn unloaded(&self, job: &Job, mut missing: Vec<StreamName>) -> Vec<StreamName> {
+        let mut reads = Reads::default();
+        job.submission.command.reads(&mut reads);
+        missing.extend(reads.into_names().filter(|stream| self.cache.find(stream).is_none()));
+        missing
     }
 
     fn start_load(&mut self) {
@@ -316,7 +328,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         self.decide_all(again);
     }
 
-    fn forget(&mut self, streams: &[daybook_domain::StreamName]) {
+    fn forget(&mut self, streams: &[StreamName]) {
         for stream in streams {
             self.cache.forget(stream.as_str());
         }
@@ -339,14 +351,18 @@ const fn as_decided(outcome: &Outcome) -> bool {
 /// Answers a command that went as decided.
 fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
     let Decided { job, refusal, .. } = decided;
-    job.answer(match (step, outcome, refusal) {
+    let answer = match (step, outcome, refusal) {
         (Step::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
             Ok(decided::receipt(unit, first_position, &versions))
         }
-        (_, _, Some(refusal)) => Err(CommandError::Refused(refusal)),
+        (_, _, Some(refusal)) => {
+            let pointer = refusal.pointer(&job.submission.command);
+            Err(CommandError::Refused { refusal, pointer })
+        }
         // The store has answered a check with an append, or the other way round.
         _ => Err(CommandError::Lost),
-    });
+    };
+    job.answer(answer);
 }
 
 async fn commit<B: Store>(

@@ -1,15 +1,13 @@
 //! The OpenAPI 3.1 document of the command API, made from the commands' own contracts.
 
-use daybook_domain::{
-    Command,
-    command::{CommandContract, CommandContract as Contract},
-};
+use daybook_domain::{Command, CommandContract};
 use serde_json::{Map, Value, json};
 
 /// The document.
 #[must_use]
 pub fn document() -> Value {
-    let paths: Map<String, Value> = Command::contracts().into_iter().map(path).collect();
+    let public = Command::contracts().into_iter().filter(|contract| contract.access.is_public());
+    let paths: Map<String, Value> = public.map(path).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -29,11 +27,11 @@ pub fn document() -> Value {
 }
 
 fn path(contract: CommandContract) -> (String, Value) {
-    let Contract { slice, name, roles, schema } = contract;
+    let CommandContract { slice, name, access, schema } = contract;
     let mut schema = Value::from(schema);
     let summary = schema.get("description").cloned().unwrap_or_default();
     hoist_definitions(&mut schema, name);
-    let roles: Vec<_> = roles.iter().map(|role| role.name()).collect();
+    let roles: Vec<_> = access.roles.iter().map(|role| role.name()).collect();
     let operation = json!({
         "operationId": name,
         "tags": [slice.name()],

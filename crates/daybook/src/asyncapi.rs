@@ -19,10 +19,11 @@ pub fn document(topology: &Topology, schemas: Schemas) -> Value {
     let mut channels = serde_json::Map::new();
     let mut operations = serde_json::Map::new();
     for slice in daybook_domain::Slice::ALL {
-        let events = Event::contracts().into_iter().filter(|contract| contract.slice == slice);
+        let events = Event::contracts().into_iter().filter(|contract| contract.slice == *slice);
         let messages: serde_json::Map<_, _> = events
             .map(|contract| {
-                let (name, version) = (contract.event_type, contract.schema_version);
+                let version = contract.schema_version;
+                let (_, name) = contract.event_type.split_once('.').unwrap_or_default();
                 let schema = match schemas {
                     Schemas::Referred => json!({ "$ref": format!("events/{slice}/{name}.v{version}.json") }),
                     Schemas::Inlined => contract.schema.into(),

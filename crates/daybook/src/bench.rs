@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use daybook_command_api::http::Storefront;
+use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 

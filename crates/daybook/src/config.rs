@@ -17,7 +17,7 @@ pub struct Storefront {
     pub storefront_locations: Vec<LocationId>,
 }
 
-impl From<Storefront> for daybook_command_api::http::Storefront {
+impl From<Storefront> for daybook_domain::Storefront {
     fn from(flags: Storefront) -> Self {
         let locations = (!flags.storefront_locations.is_empty()).then_some(flags.storefront_locations);
         Self { channels: flags.storefront_channels, locations }

@@ -10,7 +10,8 @@ use axum::{
 };
 use clap::ValueEnum;
 use daybook_bus::{Bus, BusSettings, Clock};
-use daybook_command_api::http::{CommandApi, Storefront};
+use daybook_command_api::http::CommandApi;
+use daybook_domain::Storefront;
 use daybook_edge::{
     problem::Problem,
     rates::RateLimits,
@@ -213,8 +214,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         });
     }
     if settings.roles.contains(&Role::CommandApi) {
-        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        let api = CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront);
+        let bus_settings = BusSettings { storefront: settings.storefront, ..BusSettings::default() };
+        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &bus_settings);
+        let api = CommandApi::new(bus, settings.keys.clone());
         router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }

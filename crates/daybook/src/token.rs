@@ -49,6 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
         Role::Support => Actor::Support(args.name),
         Role::Admin => Actor::Admin(args.name),
+        Role::System => anyhow::bail!("no token carries the role system"),
     };
     let keys = Keys::new(secret.as_bytes())?;
     println!("{}", keys.sign(&actor, Clock::system().now(), TimeDelta::hours(args.hours))?);

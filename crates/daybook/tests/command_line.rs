@@ -68,7 +68,7 @@ async fn the_history_of_an_order_is_one_document_and_versions_that_are_not_there
     let now = history(&["--json"]);
     let document: Value = serde_json::from_str(&now.stdout).expect("one JSON document");
     assert_eq!((now.code, document["events"].as_array().map(Vec::len)), (Some(0), Some(2)));
-    assert_eq!(document["events"][1]["type"], "OrderReturned");
+    assert_eq!(document["events"][1]["type"], "order.OrderReturned");
     assert_eq!(
         serde_json::from_str::<Value>(&history(&["--json", "--version", "1"]).stdout).expect("JSON")["events"][0],
         document["events"][0]

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_domain::Actor;
+use daybook_kernel::Actor;
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, MonotonicClock},
@@ -160,7 +160,9 @@ impl<C: Clock + Clone> Rates<C> {
     pub fn check(&self, actor: Option<&Actor>, address: Option<ClientAddress>) -> Result<(), TooOften> {
         let Buckets { addresses, customers, staff } = &*self.0;
         match actor {
-            Some(actor @ (Actor::Support(_) | Actor::Admin(_))) => return check(staff.as_ref(), actor),
+            Some(actor @ (Actor::Support(_) | Actor::Admin(_) | Actor::System(_))) => {
+                return check(staff.as_ref(), actor);
+            }
             Some(actor @ Actor::Customer(_)) => check(customers.as_ref(), actor)?,
             Some(Actor::Guest) | None => {}
         }

@@ -1,7 +1,7 @@
 //! Bearer tokens (JWT, HS256) and the [`Actor`] behind them. All APIs read them in the same way.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_domain::{Actor, Role, ids::CustomerId};
+use daybook_kernel::{Actor, Role, ids::CustomerId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -66,12 +66,14 @@ impl Keys {
     /// Signs a token for an actor. It holds from `now` for `lifetime`.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when it cannot be signed.
+    /// [`TokenError::Invalid`] when it cannot be signed, or the actor is the engine itself.
     pub fn sign(&self, actor: &Actor, now: DateTime<Utc>, lifetime: TimeDelta) -> Result<String, TokenError> {
         let (sub, customer) = match actor {
             Actor::Guest => ("guest".to_owned(), None),
-            Actor::Customer(id) => (id.to_string(), Some(id.clone())),
+            Actor::Customer(id) => (id.to_string(), Some(*id)),
             Actor::Support(name) | Actor::Admin(name) => (name.clone(), None),
+            // The engine acts inside its own processes and carries no token.
+            Actor::System(_) => return Err(TokenError::Invalid),
         };
         let end = now.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let claims = Claims { sub, role: actor.role(), customer, iat: now.timestamp(), exp: end.timestamp() };
@@ -96,6 +98,7 @@ impl Keys {
             (Role::Customer, None) => Err(TokenError::CustomerMissing),
             (Role::Support, _) => Ok(Actor::Support(claims.sub)),
             (Role::Admin, _) => Ok(Actor::Admin(claims.sub)),
+            (Role::System, _) => Err(TokenError::Invalid),
         }
     }
 
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_token_names_the_actor_that_it_was_signed_for() {
-        let customer = CustomerId::new("c-1").expect("a valid id");
+        let customer = CustomerId(uuid::Uuid::from_u128(1));
         for actor in [Actor::Guest, Actor::Customer(customer), Actor::Support("sam".into()), Actor::Admin("ada".into())]
         {
             let token = keys().sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("it can be signed");

@@ -92,10 +92,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn state(events: &[RecordedEvent], version: i32) -> anyhow::Result<Value> {
     let mut order = Order::default();
     for recorded in events.iter().filter(|event| event.version <= version) {
-        let schema_version = u16::try_from(recorded.schema_version)?;
-        let event = Event::decode(&recorded.event_type, schema_version, recorded.data.as_bytes())
+        let event = daybook_codec::decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
             .with_context(|| format!("version {} cannot be read", recorded.version))?;
-        order.evolve(&event, recorded.effective_at);
+        if let Event::Order(event) = &event {
+            order.evolve(event, recorded.effective_at);
+        }
     }
     Ok(serde_json::to_value(order)?)
 }

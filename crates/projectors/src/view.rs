@@ -22,8 +22,7 @@ impl Recorded {
     /// # Errors
     /// [`EffectError::Poison`] when this program does not know it.
     pub fn read(record: RecordedEvent) -> Result<Self, EffectError> {
-        let schema_version = u16::try_from(record.schema_version).unwrap_or(0);
-        match Event::decode(&record.event_type, schema_version, record.data.as_bytes()) {
+        match daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes()) {
             Ok(event) => Ok(Self { record, event }),
             Err(error) => Err(EffectError::Poison { position: record.position, reason: error.to_string() }),
         }

@@ -45,6 +45,7 @@ impl Plan {
             cache_bytes: if random.percent(20) { 2_000 } else { 1 << 20 },
             attempts: if random.percent(10) { 2 } else { 100 },
             snapshot_after: if random.percent(50) { several(random) } else { 100 },
+            ..BusSettings::default()
         };
         let weather = if random.percent(15) { Weather::default() } else { Weather::any(random) };
         let kills = if random.percent(50) { 0 } else { random.between(1, 5) };

@@ -200,7 +200,7 @@ fn name_of_new(name: &str, body: &Value) -> Option<Uuid> {
 fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
     match outcome {
         Ok(receipt) => Answer::Accepted(received(receipt)),
-        Err(CommandError::Refused(refusal)) => {
+        Err(CommandError::Refused { refusal, .. }) => {
             Answer::Refused { code: refusal.code().to_string(), detail: refusal.to_string() }
         }
         Err(

@@ -5,7 +5,6 @@
 
 mod body;
 mod problem;
-mod storefront;
 
 use std::sync::Arc;
 
@@ -26,8 +25,6 @@ use daybook_edge::{
 };
 use uuid::Uuid;
 
-pub use storefront::Storefront;
-
 use crate::openapi;
 
 /// The header that carries the identity of a command.
@@ -40,7 +37,6 @@ const METHODS: &str = "a command is sent by POST, a document is read by GET";
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
-    storefront: Arc<Storefront>,
     rates: Rates,
 }
 
@@ -49,13 +45,7 @@ impl CommandApi {
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
         let rates = Rates::new(&RateLimits::OFF);
-        Self { bus, keys: Arc::new(keys), storefront: Arc::default(), rates }
-    }
-
-    /// The same face, for a storefront that serves these channels from these locations.
-    #[must_use]
-    pub fn serving(self, storefront: Storefront) -> Self {
-        Self { storefront: Arc::new(storefront), ..self }
+        Self { bus, keys: Arc::new(keys), rates }
     }
 
     /// The same, for those who do not ask too often.
@@ -86,21 +76,22 @@ async fn submit(
     let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()));
     api.rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
     let actor = actor?;
-    authorise(&name, &actor)?;
+    check_role(&name, &actor)?;
     body::is_json(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
-    api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
     let receipt = api.bus.execute(submission).await.map_err(|error| problem::not_accepted(&error))?;
     Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
 }
 
-fn authorise(name: &str, actor: &Actor) -> Result<(), Problem> {
-    let roles = Command::roles(name).ok_or_else(|| problem::unknown_command(name))?;
-    if roles.contains(&actor.role()) { Ok(()) } else { Err(problem::forbidden(name, actor.role(), roles)) }
+/// Refuses a role that may not send the command before the body is read. The bus checks access in full.
+fn check_role(name: &str, actor: &Actor) -> Result<(), Problem> {
+    let access = Command::access_of(name).filter(|access| access.is_public());
+    let access = access.ok_or_else(|| problem::unknown_command(name))?;
+    access.check_role(name, actor.role()).map_err(problem::forbidden)
 }
 
 /// The identity that the caller gave the command, or a new one for a caller who will not ask twice.

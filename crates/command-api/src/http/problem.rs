@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use daybook_bus::{CommandError, UnreadableStream};
-use daybook_domain::{Refusal, Role, refusal::RefusalKind};
+use daybook_domain::{Refusal, RefusalKind, general::RoleForbidden};
 use daybook_edge::problem::Problem;
 
 pub(super) fn malformed_key() -> Problem {
@@ -15,34 +15,24 @@ pub(super) fn unknown_command(name: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "Unknown command", "unknown_command", &detail)
 }
 
-pub(super) fn forbidden(name: &str, role: Role, roles: &[Role]) -> Problem {
-    let allowed: Vec<_> = roles.iter().map(|role| role.name()).collect();
-    let detail = format!("{name} is not for the role {role}, but for {}", allowed.join(", "));
-    Problem::new(StatusCode::FORBIDDEN, "Forbidden for this role", "forbidden", &detail)
+pub(super) fn forbidden(refusal: RoleForbidden) -> Problem {
+    refused(&refusal.into(), None)
 }
 
-pub(super) fn not_served(what: &str, named: &str, served: Vec<&str>, pointer: String) -> Problem {
-    let detail = format!("the storefront does not serve the {what} `{named}`, but {}", served.join(", "));
-    let code = format!("{what}_not_served");
-    let problem = Problem::new(StatusCode::FORBIDDEN, "Not served by the storefront", code, &detail);
-    let data = [(what.to_owned(), named.into()), ("served".to_owned(), served.into())];
-    Problem { pointer: Some(pointer), data: Box::new(data.into_iter().collect()), ..problem }
-}
-
-fn refused(refusal: &Refusal) -> Problem {
+fn refused(refusal: &Refusal, pointer: Option<&str>) -> Problem {
     let (status, title) = match refusal.kind() {
         RefusalKind::NotFound => (StatusCode::NOT_FOUND, "Not found"),
-        RefusalKind::NotYours => (StatusCode::FORBIDDEN, "Owned by another customer"),
+        RefusalKind::Forbidden => (StatusCode::FORBIDDEN, "Forbidden"),
         RefusalKind::Rule => (StatusCode::UNPROCESSABLE_ENTITY, "Refused by a rule"),
     };
     let problem = Problem::new(status, title, refusal.code(), refusal);
-    Problem { pointer: refusal.pointer(), data: Box::new(refusal.data()), ..problem }
+    Problem { pointer: pointer.map(str::to_owned), data: Box::new(refusal.data()), ..problem }
 }
 
 /// Why a command was not accepted.
 pub(super) fn not_accepted(error: &CommandError) -> Problem {
     let (status, title, code) = match error {
-        CommandError::Refused(refusal) => return refused(refusal),
+        CommandError::Refused { refusal, pointer } => return refused(refusal, pointer.as_deref()),
         CommandError::KeyReused(_) => (StatusCode::CONFLICT, "Idempotency key reused", "idempotency_key_reused"),
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
         CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),

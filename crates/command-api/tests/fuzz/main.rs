@@ -12,7 +12,10 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
 use daybook_command_api::http::CommandApi;
-use daybook_domain::{Actor, Command, ids::CustomerId};
+use daybook_domain::{
+    Actor, Command,
+    ids::{CustomerId, CustomerRef},
+};
 use daybook_edge::tokens::Keys;
 use daybook_event_store::{Daybook, StoreSettings};
 use http_body_util::BodyExt;
@@ -154,7 +157,7 @@ fn authorizations() -> Vec<(u32, Vec<u8>)> {
         format!("Bearer {token}").into_bytes()
     };
     let admin = Actor::Admin("ada".into());
-    let customer = |id: &str| Actor::Customer(CustomerId::new(id).expect("a valid id"));
+    let customer = |id: &str| Actor::Customer(CustomerId::imported(&CustomerRef::new(id).expect("a valid reference")));
     vec![
         (40, signed(keys(7), &admin, far)),
         (3, signed(keys(7), &customer("oat"), far)),

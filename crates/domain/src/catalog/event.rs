@@ -1,4 +1,4 @@
-//! What can happen in the catalog.
+//! The events of the catalog.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
-use daybook_domain::{Actor, catalog::command::CreateProduct, ids::ProductId};
+use daybook_domain::{Actor, catalog::CreateProduct, ids::ProductId};
 
 use super::{
     ceiling,

@@ -22,7 +22,7 @@ const TABLE: &str = "
 
 const INSERT: &str = "
     INSERT INTO bare_events
-    SELECT $1 + nr, stream_id, 1, 'ProductCreated', 1::smallint, event_id, now(), now(), event_id, event_id,
+    SELECT $1 + nr, stream_id, 1, 'catalog.ProductCreated', 1::smallint, event_id, now(), now(), event_id, event_id,
            'admin:bench', NULL, NULL, data
     FROM unnest($2::text[], $3::uuid[], $4::text[]) WITH ORDINALITY AS row (stream_id, event_id, data, nr)";
 

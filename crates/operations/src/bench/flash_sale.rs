@@ -59,6 +59,6 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
 /// The reserved units, by the book.
 async fn reserved(stage: &Stage) -> anyhow::Result<i64> {
     let client = stage.connect().await?;
-    let sum = "SELECT coalesce(sum((data ->> 'quantity')::bigint), 0)::bigint FROM events WHERE type = 'StockReserved'";
+    let sum = "SELECT coalesce(sum((data ->> 'quantity')::bigint), 0)::bigint FROM events WHERE type = 'inventory.StockReserved'";
     Ok(client.query_one(sum, &[]).await?.try_get(0)?)
 }

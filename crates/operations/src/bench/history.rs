@@ -4,14 +4,16 @@
 use std::{collections::HashMap, sync::Arc};
 
 use daybook_bus::clock::new_id;
+use daybook_codec::{Encoded, encode};
 use daybook_domain::{
     Currency, Event, Money, Quantity, StreamName,
-    cart::event::{CartCheckedOut, CartOpened, LineAdded},
-    ids::{CartId, Channel, LocationId, OrderId, ProductId, ReservationId, ReservationOwner, Sku},
-    inventory::event::{ReservationCommitted, StockReceived, StockReserved},
-    order::event::{FulfilmentStarted, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderShipped, Totals},
+    cart::{CartCheckedOut, CartOpened, LineAdded},
+    ids::{CartId, Channel, CustomerId, LocationId, OrderId, ProductId, ReservationId, ReservationOwner, Sku},
+    inventory::{ReservationCommitted, StockReceived, StockReserved},
+    order::{FulfilmentStarted, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderShipped, Totals},
 };
 use daybook_event_store::{NewEvent, Step, Unit};
+use uuid::Uuid;
 
 use super::stage::Stage;
 
@@ -103,7 +105,7 @@ fn placed(number: usize) -> OrderPlaced {
     OrderPlaced {
         order_id: OrderId(new_id()),
         cart_id: CartId(new_id()),
-        customer_id: Some(format!("customer-{}", number % 5_000).parse().expect("a valid id")),
+        customer_id: Some(CustomerId(Uuid::from_u128(number as u128 % 5_000))),
         channel: Channel::default(),
         currency: total.currency,
         lines,
@@ -114,14 +116,11 @@ fn placed(number: usize) -> OrderPlaced {
 
 fn cart_of(order: &OrderPlaced) -> Vec<Fact> {
     let (cart_id, stream) = (order.cart_id, StreamName::of("cart", order.cart_id));
-    let opened = CartOpened {
-        cart_id,
-        customer_id: order.customer_id.clone(),
-        channel: Channel::default(),
-        currency: order.currency,
-    };
+    let opened =
+        CartOpened { cart_id, customer_id: order.customer_id, channel: Channel::default(), currency: order.currency };
     let added = order.lines.iter().map(|line| {
-        LineAdded { cart_id, sku: line.sku.clone(), quantity: line.quantity, unit_price: line.unit_price }.into()
+        let (sku, product_id) = (line.sku.clone(), Some(line.product_id));
+        LineAdded { cart_id, sku, product_id, quantity: line.quantity, unit_price: line.unit_price }.into()
     });
     std::iter::once(opened.into()).chain(added).map(|event| (stream.clone(), event)).collect()
 }
@@ -181,14 +180,15 @@ fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Re
             reads.push((stream.shared(), *version));
         }
         *version += 1;
+        let Encoded { event_type, schema_version, data } = encode(&event)?;
         events.push(NewEvent {
             stream_id: stream.shared(),
-            event_type: event.type_name().into(),
-            schema_version: i16::try_from(event.schema_version())?,
+            event_type: event_type.into(),
+            schema_version,
             event_id: new_id(),
             effective_at: None,
             key_id: None,
-            data: event.encode()?,
+            data,
         });
     }
     let command_id = new_id();

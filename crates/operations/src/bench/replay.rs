@@ -76,8 +76,7 @@ async fn read(book: Daybook, up_to: i64, batches: mpsc::Sender<Vec<(RecordedEven
     pin_mut!(records);
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(record) = records.try_next().await? {
-        let schema_version = u16::try_from(record.schema_version)?;
-        let event = Event::decode(&record.event_type, schema_version, record.data.as_bytes())?;
+        let event = daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes())?;
         batch.push((record, event));
         if batch.len() == BATCH {
             batches.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await?;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use daybook_bus::{Bus, CommandError, Submission, clock::new_id};
 use daybook_domain::{
     Actor, Command, Currency, Money, Quantity,
-    cart::command::{AddLines, NewLine, OpenCart},
-    catalog::command::{CreateProduct, NewVariant, SetPrice},
+    cart::{AddLines, NewLine, OpenCart},
+    catalog::{CreateProduct, NewVariant, SetPrice},
     ids::{CartId, Channel, LocationId, ProductId, Sku},
-    inventory::command::ReceiveStock,
+    inventory::ReceiveStock,
 };
 use futures::{TryStreamExt, stream};
 

@@ -255,12 +255,12 @@ impl<F: Future<Output = anyhow::Result<Outcome>>> Import<F> {
 async fn submit(bus: Bus, command: Command, record: Value, existing: &[&str]) -> anyhow::Result<Outcome> {
     match bus.execute_patiently(Submission::new(command, new_id(), Actor::Admin("import".to_owned()))).await {
         Ok(_) => Ok(Outcome::Imported),
-        Err(CommandError::Refused(refusal)) => {
+        Err(CommandError::Refused { refusal, .. }) => {
             let code = refusal.code();
-            if existing.contains(&code.as_str()) {
+            if existing.contains(&code) {
                 return Ok(Outcome::AlreadyThere);
             }
-            Ok(Outcome::Rejected(Rejection { record, code, reason: refusal.to_string() }))
+            Ok(Outcome::Rejected(Rejection { record, code: code.to_owned(), reason: refusal.to_string() }))
         }
         Err(error) => Err(error.into()),
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use daybook_bus::Bus;
-use daybook_domain::order::command::ImportOrder;
+use daybook_domain::order::ImportOrder;
 use serde_json::Value;
 
 use super::{Import, Rejection, Summary, open, submit};

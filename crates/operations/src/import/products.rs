@@ -8,7 +8,7 @@ use std::{
 use daybook_bus::{Bus, CommandError, Submission, clock::new_id};
 use daybook_domain::{
     Actor, Money,
-    catalog::command::{CreateCategory, CreateProduct, NewVariant, SetPrice},
+    catalog::{CreateCategory, CreateProduct, NewVariant, SetPrice},
     ids::{CategoryId, ProductId, Sku},
     text::{Name, Slug},
 };
@@ -138,7 +138,7 @@ fn slug(name: &Name, sku: &Sku) -> Result<Slug, String> {
 
 async fn create_category(bus: &Bus, category: CreateCategory) -> anyhow::Result<()> {
     match bus.execute_patiently(Submission::new(category, new_id(), Actor::Admin("import".to_owned()))).await {
-        Err(CommandError::Refused(refusal)) if refusal.code() == "category_exists" => Ok(()),
+        Err(CommandError::Refused { refusal, .. }) if refusal.code() == "category_exists" => Ok(()),
         created => Ok(created.map(drop)?),
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use daybook_bus::{Bus, CommandError, Submission};
-use daybook_domain::{Actor, inventory::command::ReceiveStock};
+use daybook_domain::{Actor, inventory::ReceiveStock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -61,8 +61,8 @@ async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> an
     match bus.execute_patiently(Submission::new(command, id, Actor::Admin("import".to_owned()))).await {
         Ok(receipt) if receipt.replayed => Ok(Outcome::AlreadyThere),
         Ok(_) => Ok(Outcome::Imported),
-        Err(CommandError::Refused(refusal)) => {
-            Ok(Outcome::Rejected(Rejection { record, code: refusal.code(), reason: refusal.to_string() }))
+        Err(CommandError::Refused { refusal, .. }) => {
+            Ok(Outcome::Rejected(Rejection { record, code: refusal.code().to_owned(), reason: refusal.to_string() }))
         }
         Err(error) => Err(error.into()),
     }

@@ -6,7 +6,7 @@ use daybook_domain::{
     Event, Fold, Money,
     inventory::Stock,
     money::MoneyError,
-    order::event::{OrderImported, OrderLine, OrderPlaced, Totals},
+    order::{self, OrderImported, OrderLine, OrderPlaced, Totals},
 };
 use daybook_event_store::{Daybook, RecordedEvent};
 use futures::{TryStreamExt, pin_mut};
@@ -22,8 +22,7 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<[Check; 3]> {
     pin_mut!(events);
     while let Some(record) = events.try_next().await? {
         readable.checked += 1;
-        let schema_version = u16::try_from(record.schema_version).unwrap_or(0);
-        match Event::decode(&record.event_type, schema_version, record.data.as_bytes()) {
+        match daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes()) {
             Ok(event) => {
                 count_stock(&mut stock, &mut stocks, &record, &event);
                 count_money(&mut money, &record, &event);
@@ -36,14 +35,13 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<[Check; 3]> {
 
 /// No event may take more than is available, unless backorders are allowed.
 fn count_stock(check: &mut Check, stocks: &mut HashMap<String, Stock>, record: &RecordedEvent, event: &Event) {
-    if !record.stream_id.starts_with("stock-") {
-        return;
-    }
+    let Event::Inventory(event) = event else { return };
     check.checked += 1;
     let stock = stocks.entry(record.stream_id.clone()).or_default();
-    let before = stock.available();
+    let left = |stock: &Stock| stock.on_hand.saturating_sub(stock.reserved);
+    let before = left(stock);
     stock.evolve(event, record.effective_at);
-    let after = stock.available();
+    let after = left(stock);
     if after < before && after < 0 && !stock.backorders {
         let RecordedEvent { stream_id, position, event_type, .. } = record;
         check.violation(|| format!("{stream_id} has {after} left after {event_type} at position {position}"));
@@ -52,8 +50,10 @@ fn count_stock(check: &mut Check, stocks: &mut HashMap<String, Stock>, record: &
 
 fn count_money(check: &mut Check, record: &RecordedEvent, event: &Event) {
     let wrong = match event {
-        Event::OrderPlaced(order) => wrong_line(order).or_else(|| wrong_totals(&order.totals, placed(order))),
-        Event::OrderImported(order) => wrong_totals(&order.totals, imported(order)),
+        Event::Order(order::Event::OrderPlaced(order)) => {
+            wrong_line(order).or_else(|| wrong_totals(&order.totals, placed(order)))
+        }
+        Event::Order(order::Event::OrderImported(order)) => wrong_totals(&order.totals, imported(order)),
         _ => return,
     };
     check.checked += 1;

@@ -41,7 +41,7 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
             stream_id: fact.stream.clone(),
             version: *version,
             event_type: fact.event.type_name().to_owned(),
-            schema_version: 1,
+            schema_version: fact.event.schema_version(),
             event_id: id,
             recorded_at: at,
             effective_at: at,
@@ -50,7 +50,7 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
             actor: "support:sam".to_owned(),
             trace: None,
             key_id: None,
-            data: fact.event.encode().expect("an object"),
+            data: daybook_codec::encode(&fact.event).expect("an object").data,
         }
     };
     (1..).zip(facts).map(record).collect()

@@ -28,7 +28,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     const BY_ID: Statement = Statement::new(&[View::Cart], "SELECT to_json(c) FROM read.carts c WHERE cart_id = $1");
     let cart: Option<Cart> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match cart {
-        Some(cart) if !viewer(context)?.may_see(cart.customer_id.as_ref()) => {
+        Some(cart) if !viewer(context)?.may_see(cart.customer_id) => {
             Err(coded("FORBIDDEN", "the cart is somebody else's"))
         }
         cart => Ok(cart),

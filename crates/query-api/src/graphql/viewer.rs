@@ -21,7 +21,7 @@ impl Viewer {
         matches!(self.actor, Actor::Support(_) | Actor::Admin(_))
     }
 
-    pub(crate) fn may_see(&self, owner: Option<&CustomerId>) -> bool {
+    pub(crate) fn may_see(&self, owner: Option<CustomerId>) -> bool {
         self.actor.may_touch(owner)
     }
 }

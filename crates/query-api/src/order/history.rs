@@ -30,7 +30,7 @@ pub(crate) struct TimelineEntry {
     #[graphql(name = "type")]
     pub(crate) event_type: String,
     #[graphql(skip)]
-    schema_version: u16,
+    schema_version: i16,
     /// When it was written.
     pub(crate) recorded_at: DateTime<Utc>,
     /// When it happened.
@@ -68,8 +68,10 @@ pub(super) async fn folded(reader: &Reader, order_id: Uuid, as_of: AsOf) -> asyn
             break;
         }
         let data = serde_json::to_vec(&entry.data.0)?;
-        let event = Event::decode(&entry.event_type, entry.schema_version, &data).map_err(|error| failed(&error))?;
-        state.0.evolve(&event, entry.effective_at);
+        let event = daybook_codec::decode(&entry.event_type, entry.schema_version, &data);
+        if let Event::Order(event) = event.map_err(|error| failed(&error))? {
+            state.0.evolve(&event, entry.effective_at);
+        }
         state.1 = entry.version;
     }
     Ok(state)

@@ -5,7 +5,10 @@ use async_graphql::{
     connection::{Connection, EmptyFields},
 };
 use chrono::{DateTime, Utc};
-use daybook_domain::order::moves::Phase;
+use daybook_domain::{
+    ids::{CustomerId, CustomerRef},
+    order::Phase,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ pub(crate) struct OrderFilter {
     /// Those that are this far.
     phase: Option<OrderPhase>,
     /// Those of this customer.
-    customer_id: Option<String>,
+    customer_id: Option<Uuid>,
     /// Those placed at this time or later.
     from: Option<DateTime<Utc>>,
     /// Those placed before this time.
@@ -42,14 +45,14 @@ pub(crate) struct OrderFilter {
 
 /// Who is looking.
 pub(crate) struct Me {
-    customer_id: String,
+    customer_id: CustomerId,
 }
 
 #[Object]
 impl Me {
     /// Their id.
-    async fn id(&self) -> &str {
-        &self.customer_id
+    async fn id(&self) -> ID {
+        self.customer_id.0.into()
     }
 
     /// Their orders, the newest first.
@@ -60,7 +63,7 @@ impl Me {
         first: Option<i32>,
         after: Option<String>,
     ) -> async_graphql::Result<Orders> {
-        let filter = OrderFilter { customer_id: Some(self.customer_id.clone()), ..OrderFilter::default() };
+        let filter = OrderFilter { customer_id: Some(self.customer_id.0), ..OrderFilter::default() };
         select(context, &filter, first, after.as_deref()).await
     }
 }
@@ -76,13 +79,13 @@ impl OrderQuery {
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
         let (state, version) = folded(reader(context)?, id, as_of).await?;
-        Ok(state.0.map(|record| order.as_it_was(record.phase, version)))
+        Ok(state.record().map(|record| order.as_it_was(record.progress.phase(), version)))
     }
 
     /// The customer who is looking; nobody for guests.
     async fn me(&self, context: &Context<'_>) -> async_graphql::Result<Option<Me>> {
         Ok(match &viewer(context)?.actor {
-            daybook_domain::Actor::Customer(id) => Some(Me { customer_id: id.to_string() }),
+            daybook_domain::Actor::Customer(id) => Some(Me { customer_id: *id }),
             _ => None,
         })
     }
@@ -118,9 +121,24 @@ impl BackOfficeOrders {
     }
 
     /// A customer, by their orders.
-    async fn customer(&self, context: &Context<'_>, id: String) -> async_graphql::Result<Me> {
+    async fn customer(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The id of the customer.")] id: Option<ID>,
+        #[graphql(name = "ref", desc = "The id of the customer in the system that they were imported from.")]
+        reference: Option<String>,
+    ) -> async_graphql::Result<Me> {
         staff_only(context)?;
-        Ok(Me { customer_id: id })
+        let customer_id = match (id, reference) {
+            (Some(id), None) => id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of a customer"))?,
+            (None, Some(reference)) => {
+                let reference =
+                    CustomerRef::new(reference).map_err(|error| coded("BAD_INPUT", format!("ref {error}")))?;
+                CustomerId::imported(&reference)
+            }
+            _ => return Err(coded("BAD_INPUT", "either id or ref says which customer")),
+        };
+        Ok(Me { customer_id })
     }
 
     /// What changed in an order between two of its versions.
@@ -184,7 +202,7 @@ fn statement(filter: &OrderFilter) -> &'static Statement {
     const OF_CUSTOMER: Statement =
         newest_first!("customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
     const IMPORTED: Statement = newest_first!(
-        "external_ref = $5 AND ($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)"
+        "external_ref = $5 AND ($1::text IS NULL OR phase = $1) AND ($2::uuid IS NULL OR customer_id = $2)"
     );
     match filter {
         OrderFilter { external_ref: Some(_), .. } => &IMPORTED,
@@ -201,7 +219,6 @@ async fn select(
     after: Option<&str>,
 ) -> async_graphql::Result<Orders> {
     let page = Page::<(DateTime<Utc>, Uuid)>::new("orders", first, after)?;
-    plain("customerId", filter.customer_id.as_deref())?;
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());

@@ -158,7 +158,7 @@ impl Order {
                 Destination::To(phase) => Some(phase.into()),
                 Destination::WhereItWasHeld => None,
             },
-            roles: legal.roles.iter().map(|role| role.name()).collect(),
+            roles: legal.roles().map(daybook_domain::Role::name).collect(),
         });
         Ok(moves.collect())
     }
@@ -180,6 +180,6 @@ impl Order {
     /// order derives from its reference and can be guessed, so without a customer it is for staff.
     pub(super) fn may_be_seen_by(&self, viewer: &Viewer) -> bool {
         let guessable = self.customer_id.is_none() && self.external_ref.is_some();
-        viewer.is_staff() || (!guessable && viewer.may_see(self.customer_id.as_ref()))
+        viewer.is_staff() || (!guessable && viewer.may_see(self.customer_id))
     }
 }

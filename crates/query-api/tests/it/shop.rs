@@ -10,7 +10,10 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
-use daybook_domain::{Actor, Slice, ids::CustomerId};
+use daybook_domain::{
+    Actor, Slice,
+    ids::{CustomerId, CustomerRef},
+};
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::Effect;
@@ -142,7 +145,7 @@ impl Shop {
         let far = DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time");
         let (actor, from): (_, DateTime<Utc>) = match who {
             Who::Guest => return None,
-            Who::Customer(id) => (Actor::Customer(CustomerId::new(id).expect("a valid id")), far),
+            Who::Customer(id) => (Actor::Customer(customer_id(id)), far),
             Who::Support => (Actor::Support("sam".into()), far),
             Who::Admin => (Actor::Admin("ada".into()), far),
             Who::Expired => (Actor::Admin("ada".into()), DateTime::UNIX_EPOCH),
@@ -234,10 +237,16 @@ impl Shop {
 
     /// Opens a cart of a customer, or of a guest, with one of each SKU.
     pub(crate) async fn cart(&self, id: uuid::Uuid, customer: Option<&str>, skus: &[String]) -> i64 {
-        self.command("OpenCart", json!({"cart_id": id, "customer_id": customer, "currency": "EUR"})).await;
+        self.command("OpenCart", json!({"cart_id": id, "customer_id": customer.map(customer_id), "currency": "EUR"}))
+            .await;
         let lines: Vec<_> = skus.iter().map(|sku| json!({"sku": sku, "quantity": 1})).collect();
         self.command("AddLines", json!({"cart_id": id, "lines": lines})).await
     }
+}
+
+/// The id of a customer, by a name.
+pub(crate) fn customer_id(name: &str) -> CustomerId {
+    CustomerId::imported(&CustomerRef::new(name).expect("a valid name"))
 }
 
 /// An id that is the same in every run.
