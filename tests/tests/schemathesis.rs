@@ -3,6 +3,7 @@
 
 use std::{path::Path, process::Command};
 
+use daybook_test_needs::{Need, skipped};
 use daybook_tests::{Shop, directory};
 
 /// What the script says when Python or Schemathesis cannot be had.
@@ -22,8 +23,7 @@ async fn the_apis_are_as_their_documents_say() {
     let output = tokio::task::spawn_blocking(run).await.expect("it ends").expect("the script can be run");
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(UNAVAILABLE) {
-        println!("SKIPPED: {said}");
-        return;
+        return skipped(Need::Python, &said);
     }
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
     assert!(said.contains("nothing was found"), "{said}");
