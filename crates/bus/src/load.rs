@@ -10,7 +10,7 @@ use daybook_codec::{SnapshotError, decode, decode_state, encode_state};
 use daybook_domain::{State, StreamName};
 use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
 
-use super::{Host, Job, UnreadableStream, cache::Entry};
+use super::{Job, Runtime, UnreadableStream, cache::Entry};
 
 /// A command that cannot be decided before these streams are loaded.
 pub(super) struct Waiting {
@@ -32,15 +32,20 @@ pub(super) struct Folded {
 }
 
 /// Loads all that is waited for. Streams whose folding took more events than `snapshot_after` get snapshots.
-pub(super) async fn load<B: Store, H: Host>(host: H, book: B, waiting: Vec<Waiting>, snapshot_after: usize) -> Loaded {
+pub(super) async fn load<B: Store, R: Runtime>(
+    runtime: R,
+    book: B,
+    waiting: Vec<Waiting>,
+    snapshot_after: usize,
+) -> Loaded {
     let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
     let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
-    let streams = fold_all(&host, &book, &names, snapshot_after).await.map_err(Arc::new);
+    let streams = fold_all(&runtime, &book, &names, snapshot_after).await.map_err(Arc::new);
     Loaded { waiting, streams }
 }
 
-async fn fold_all<B: Store, H: Host>(
-    host: &H,
+async fn fold_all<B: Store, R: Runtime>(
+    runtime: &R,
     book: &B,
     names: &[Arc<str>],
     snapshot_after: usize,
@@ -53,7 +58,7 @@ async fn fold_all<B: Store, H: Host>(
         match begin(&name, stream.snapshot.as_ref()) {
             Ok(start) => folded.take_in(name, fold(start, stream), |name, entry| {
                 if events > snapshot_after {
-                    keep_snapshot(host, book.clone(), name, entry);
+                    keep_snapshot(runtime, book.clone(), name, entry);
                 }
             }),
             Err(error) => {
@@ -67,7 +72,7 @@ async fn fold_all<B: Store, H: Host>(
         for stream in book.load_streams(&damaged, FROM_THE_BEGINNING).await? {
             let name = StreamName::from(&*stream.stream_id);
             // However short it is, the damaged snapshot has to be replaced.
-            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(host, book.clone(), name, entry));
+            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(runtime, book.clone(), name, entry));
         }
     }
     Ok(folded)
@@ -117,10 +122,10 @@ fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, Unre
 }
 
 /// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
-fn keep_snapshot(host: &impl Host, book: impl Store, name: &StreamName, entry: &Entry) {
+fn keep_snapshot(runtime: &impl Runtime, book: impl Store, name: &StreamName, entry: &Entry) {
     let Ok(state) = encode_state(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
-    drop(host.spawn(async move {
+    drop(runtime.spawn(async move {
         if let Err(error) = book.save_snapshot(name.as_str(), State::FOLD_VERSION, &snapshot).await {
             tracing::warn!(%error, stream = %name, "a snapshot was not kept");
         }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    BusSettings, CommandError, Host, Job,
+    BusSettings, CommandError, Job, Runtime,
     cache::Cache,
     decided::{self, Decided},
     load::{Folded, Loaded, Waiting, load},
@@ -42,8 +42,8 @@ struct Batch {
     steps: Vec<Step>,
 }
 
-pub(super) struct Sequencer<B: Store, H: Host> {
-    host: H,
+pub(super) struct Sequencer<B: Store, R: Runtime> {
+    runtime: R,
     book: B,
     clock: Clock,
     settings: BusSettings,
@@ -54,18 +54,18 @@ pub(super) struct Sequencer<B: Store, H: Host> {
     next: Batch,
     /// On its way to the store, without its steps; empty when nothing is.
     in_flight: Vec<Decided>,
-    commits: FuturesUnordered<H::Task<Committed<B::Session>>>,
+    commits: FuturesUnordered<R::Task<Committed<B::Session>>>,
     /// The connection to append over; with the commit while one is under way.
     appender: Option<Appender<B::Session>>,
     /// Receipts that are being written for commands that went as decided.
     answers: TaskTracker,
     wanted: Vec<Waiting>,
-    loads: FuturesUnordered<H::Task<Loaded>>,
+    loads: FuturesUnordered<R::Task<Loaded>>,
 }
 
-impl<B: Store, H: Host> Sequencer<B, H> {
+impl<B: Store, R: Runtime> Sequencer<B, R> {
     pub(super) fn new(
-        host: H,
+        runtime: R,
         book: B,
         clock: Clock,
         settings: BusSettings,
@@ -74,7 +74,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
     ) -> Self {
         let cache = Cache::new(settings.cache_bytes);
         Self {
-            host,
+            runtime,
             book,
             clock,
             settings,
@@ -174,14 +174,14 @@ impl<B: Store, H: Host> Sequencer<B, H> {
     fn start_load(&mut self) {
         if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
             let waiting = mem::take(&mut self.wanted);
-            let load = load(self.host.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
-            self.loads.push(self.host.spawn(load));
+            let load = load(self.runtime.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
+            self.loads.push(self.runtime.spawn(load));
         }
     }
 
     fn take_in(&mut self, loaded: Option<Loaded>) {
         let Some(Loaded { waiting, streams }) = loaded else {
-            // The task panicked. Its commands are gone with it, which tells their senders that the outcome is lost.
+            // The task panicked. Its commands are gone with it, and their senders get the error that the outcome is lost.
             tracing::error!("a load was lost");
             return;
         };
@@ -217,8 +217,8 @@ impl<B: Store, H: Host> Sequencer<B, H> {
             .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
         let Batch { decided, steps } = mem::take(&mut self.next);
         self.in_flight = decided;
-        let commit = commit(self.host.clone(), self.book.clone(), self.appender.take(), steps);
-        self.commits.push(self.host.spawn(commit));
+        let commit = commit(self.runtime.clone(), self.book.clone(), self.appender.take(), steps);
+        self.commits.push(self.runtime.spawn(commit));
         true
     }
 
@@ -233,7 +233,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                tracing::warn!(%error, "a batch failed; whether it is in the book is told when its commands come again");
+                tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
                 return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
             }
         };
@@ -278,7 +278,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
 
     /// Has an answer written beside the decisions that come next. The bus does not stop before that is done.
     fn beside(&self, answer: impl Future<Output = ()> + Send + 'static) {
-        drop(self.host.spawn(self.answers.track_future(answer)));
+        drop(self.runtime.spawn(self.answers.track_future(answer)));
     }
 
     /// Answers a command whose id is in the book already.
@@ -318,7 +318,7 @@ impl<B: Store, H: Host> Sequencer<B, H> {
         undone.collect()
     }
 
-    /// The store failed: nothing in memory is certain. Those on their way are told so; the others are decided again.
+    /// The store failed: nothing in memory is certain. The commands of the batch get the error; the others are decided again.
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {
@@ -366,7 +366,7 @@ fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
 }
 
 async fn commit<B: Store>(
-    host: impl Host,
+    runtime: impl Runtime,
     book: B,
     appender: Option<Appender<B::Session>>,
     steps: Vec<Step>,
@@ -382,7 +382,7 @@ async fn commit<B: Store>(
             Committed { appender, steps, outcomes }
         }
         Err(error) => {
-            host.sleep(RECONNECT_AFTER).await;
+            runtime.sleep(RECONNECT_AFTER).await;
             Committed { appender: None, steps, outcomes: Err(error) }
         }
     }

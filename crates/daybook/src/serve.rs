@@ -203,7 +203,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
         }
         let (book, kafka, stop) = (book.clone(), settings.kafka.clone(), stop.clone());
-        tasks.spawn(async move { Ok(daybook_projectors::runner::run(&book, &kafka, &stop).await?) });
+        tasks.spawn(async move {
+            Ok(daybook_projectors::runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await?)
+        });
     }
     if settings.roles.contains(&Role::Relay) {
         let relay_settings = RelaySettings { kafka: settings.kafka.clone(), refill_bytes: settings.refill_bytes };

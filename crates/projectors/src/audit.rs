@@ -60,7 +60,7 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
         let events = chunk?.into_iter().filter(|event| taken.has_taken(topology, event));
-        match scratch.project(&transaction, events.collect::<Vec<_>>()).await {
+        match scratch.project(&transaction, &events.map(Into::into).collect::<Vec<_>>()).await {
             Ok(()) => {}
             Err(poison @ EffectError::Poison { .. }) => {
                 return Ok(Audit::of_none(&poison.to_string()));

@@ -1,8 +1,8 @@
 //! GraphQL for the storefront and the back-office, and the book as a stream over HTTP.
 //!
 //! Queries select from the read tables, by SQL only. Mutations are forwarded to the command API over HTTP, with the caller's own
-//! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
-//! limits, subscriptions. What does not: rules, and writing anything.
+//! token, whether it runs in this process or in another. What belongs here: schemas, resolvers, loaders, pagination, limits and
+//! subscriptions. What does not belong here: rules, and writes.
 
 mod book;
 mod cart;
@@ -29,7 +29,7 @@ pub use graphql::{
 pub use http::SocketLimits;
 pub use reader::PATIENCE;
 
-/// What the query API is made of.
+/// The settings of the query API.
 #[derive(Clone)]
 pub struct QuerySettings {
     /// The book, and the database that holds the read tables.
@@ -38,17 +38,17 @@ pub struct QuerySettings {
     pub keys: Keys,
     /// Where mutations are sent, such as `http://127.0.0.1:8080`.
     pub command_url: String,
-    /// Whether the schemas may be asked for by introspection.
+    /// Whether introspection shows the schemas.
     pub introspection: bool,
-    /// How long a query waits for the read models to pass the position that it must see; [`PATIENCE`] does.
+    /// How long a query waits for the read models to reach the position that it must see; [`PATIENCE`] by default.
     pub patience: Duration,
     /// How many subscriptions and other streams may be open at once.
     pub streams: StreamLimits,
-    /// How long WebSockets may keep silent.
+    /// How long WebSockets may stay silent.
     pub sockets: SocketLimits,
-    /// How often who may ask. Each operation on a WebSocket counts.
+    /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
-    /// Tells the time.
+    /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 

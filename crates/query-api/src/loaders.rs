@@ -1,11 +1,14 @@
-//! Loaders: whatever many rows ask for is fetched in one statement. What is loaded, and by which key, is in the slices.
+//! The loader of an operation: one statement fetches what many rows need. Keys and statements are in the slices.
 
 use std::{collections::HashMap, hash::Hash};
 
-use crate::reader::Reader;
+use crate::{graphql::environment::Now, reader::Reader};
 
 /// Loads rows by their keys, for one operation.
-pub(crate) struct Loader(pub(crate) Reader);
+pub(crate) struct Loader {
+    pub(crate) reader: Reader,
+    pub(crate) now: Now,
+}
 
 /// The rows of each key.
 pub(crate) fn grouped<K: Eq + Hash, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use daybook_bus::{Bus, CommandError, Host, Receipt as BusReceipt, Submission};
+use daybook_bus::{Bus, CommandError, Receipt as BusReceipt, Runtime, Submission};
 use daybook_domain::{Actor, Command};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -106,7 +106,7 @@ async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
     let relay = tokio::spawn(relay.run(stop.clone()));
     let projectors = {
         let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
-        tokio::spawn(async move { runner::run(&book, &kafka, &stop).await })
+        tokio::spawn(async move { runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await })
     };
     let (head, began) = (book.head().await.expect("an answer").position, Instant::now());
     loop {

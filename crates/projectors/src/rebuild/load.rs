@@ -4,13 +4,10 @@
 //! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
 //! chunks of rows between the fold and the writer.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::{
-    EffectError,
-    consumer::parked::{self, ParkedEvent},
-};
+use daybook_event_stream::consumer::parked::{self, ParkedEvent};
 use futures::{TryStreamExt, pin_mut};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -163,7 +160,7 @@ impl Reading {
             pin_mut!(events);
             let mut batch = Batch::default();
             while let Some(event) = events.try_next().await? {
-                self.take(&mut batch, event)?;
+                self.take(&mut batch, event);
                 if batch.weight >= BATCH {
                     self.hand_over(&mut batch).await;
                 }
@@ -184,19 +181,19 @@ impl Reading {
     }
 
     /// Puts an event into a batch, or aside where it or one before it in its stream is not understood.
-    fn take(&mut self, batch: &mut Batch, event: RecordedEvent) -> Result<(), ViewError> {
+    fn take(&mut self, batch: &mut Batch, event: RecordedEvent) {
         batch.up_to = event.position;
         batch.weight += event.data.len() + EVENT;
         let (position, stream_id) = (event.position, event.stream_id.clone());
         let reason = if self.poisoned.contains(&event.stream_id) {
             parked::BEHIND.to_owned()
         } else {
-            match Recorded::read(event) {
+            match Recorded::decode(Arc::new(event)) {
                 Ok(event) => {
                     batch.events.push(event);
-                    return Ok(());
+                    return;
                 }
-                Err(EffectError::Poison { reason, .. }) => {
+                Err(reason) => {
                     tracing::error!(
                         consumer = self.consumer,
                         stream = stream_id,
@@ -207,10 +204,8 @@ impl Reading {
                     self.poisoned.insert(stream_id.clone());
                     reason
                 }
-                Err(error) => return Err(error.into()),
             }
         };
         batch.aside.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
-        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Poison: an event that cannot be taken in sets its stream aside, and nothing else.
 
-use daybook_event_store::{Filter, RecordedEvent};
+use daybook_event_store::Filter;
 use daybook_event_stream::{
-    Effect, EffectError,
+    Effect, EffectError, SharedEvent,
     consumer::{ConsumerError, parked},
 };
 use daybook_projectors::{rebuild, runner::Projection, views};
@@ -116,7 +116,7 @@ async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
 struct Breaking;
 
 impl Effect for Breaking {
-    async fn apply(&self, transaction: &Transaction<'_>, _events: &[RecordedEvent]) -> Result<(), EffectError> {
+    async fn apply(&self, transaction: &Transaction<'_>, _events: &[SharedEvent]) -> Result<(), EffectError> {
         transaction.query_one("SELECT pg_terminate_backend(pg_backend_pid())", &[]).await?;
         Ok(())
     }
@@ -127,6 +127,7 @@ async fn what_broke_a_connection_is_told_and_not_that_it_is_broken() {
     let mut world = world().await;
     world.writer.write(&[placed(1)]).await;
     let events = world.book.read_after(0, 10, &Filter::default()).await.expect("an answer");
+    let events: Vec<SharedEvent> = events.into_iter().map(Into::into).collect();
     let mut client = world.book.pool().get().await.expect("a connection");
     let mut transaction = client.transaction().await.expect("a transaction");
     let error = parked::take_in(&mut transaction, "breaking", &Breaking, &events).await.expect_err("it is broken");

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::Effect;
+use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{rebuild, runner::Projection, view::ViewSpec, views};
 use daybook_test_postgres::TestDatabase;
 use deadpool_postgres::Transaction;
@@ -57,7 +57,8 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
 }
 
 pub(crate) async fn apply(transaction: &Transaction<'_>, view: &'static ViewSpec, events: &[RecordedEvent]) {
-    Projection::new(view, 1).apply(transaction, events).await.expect("it takes them in");
+    let events: Vec<SharedEvent> = events.iter().cloned().map(Into::into).collect();
+    Projection::new(view, 1).apply(transaction, &events).await.expect("it takes them in");
 }
 
 impl Stage {

@@ -142,7 +142,9 @@ impl World {
         let database_url = format!("{}?application_name={name}", self.database.url());
         let settings = StoreSettings { database_url, max_connections: 24 };
         let (book, kafka) = (Daybook::open(&settings).expect("the URL is one"), self.kafka.clone());
-        Running::start(|stop| async move { runner::run(&book, &kafka, &stop).await.expect("the views can be built") })
+        Running::start(|stop| async move {
+            runner::run(&book, &kafka, &views::ALL, &stop).await.expect("the views can be built")
+        })
     }
 
     /// Waits until every view has passed the head of the book.

@@ -1,4 +1,4 @@
-//! The book itself: its events, from the past to live, and how far the views are.
+//! The book itself: its events from the past to live, and the progress of the views.
 
 mod queries;
 mod subscriptions;

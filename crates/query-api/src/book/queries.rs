@@ -5,9 +5,16 @@ use daybook_event_store::Filter;
 
 use super::types::{Event, View};
 use crate::{
-    graphql::{connection::rows, error::coded, viewer::staff_only},
+    graphql::{
+        connection::{page_size, rows_up_to},
+        scalars::Long,
+        viewer::staff_only,
+    },
     reader::{Statement, failed, plain, reader},
 };
+
+/// The most events of a page.
+const MAX_EVENTS: u16 = 1_000;
 
 #[derive(Default)]
 pub(crate) struct BookQuery;
@@ -15,25 +22,25 @@ pub(crate) struct BookQuery;
 #[Object]
 impl BookQuery {
     /// The events after a position, in order.
-    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
+    #[graphql(complexity = "rows_up_to(MAX_EVENTS, first)? * child_complexity")]
     async fn events(
         &self,
         context: &Context<'_>,
-        #[graphql(default)] after: i64,
+        #[graphql(default_with = "Long(0)")] after: Long,
         types: Option<Vec<String>>,
         stream: Option<String>,
         #[graphql(default = 20)] first: i32,
     ) -> async_graphql::Result<Vec<Event>> {
         staff_only(context)?;
         plain_filter(types.as_deref(), stream.as_deref())?;
-        let first = usize::try_from(first).ok().filter(|first| (1..=1_000).contains(first));
-        let first = first.ok_or_else(|| coded("BAD_PAGE", "first is 1 to 1000"))?;
+        let first = usize::from(page_size(first, MAX_EVENTS)?);
         let book = &reader(context)?.book;
-        let events = book.read_after(after, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
+        let events =
+            book.read_after(after.0, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
         Ok(events.into_iter().map(Event::from).collect())
     }
 
-    /// How far the read models are.
+    /// The progress of the read models.
     async fn views(&self, context: &Context<'_>) -> async_graphql::Result<Vec<View>> {
         const STATUS: Statement = Statement::new(
             &[],

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 
 use super::{queries::plain_filter, types::Event};
 use crate::{
-    graphql::{error::coded, viewer::staff_only},
+    graphql::{error::coded, scalars::Long, viewer::staff_only},
     reader::{Reader, failed, follow::follow, reader},
 };
 
@@ -15,15 +15,16 @@ pub(crate) struct BookSubscription;
 
 #[Subscription]
 impl BookSubscription {
-    /// Every event after a position: first those of the past, then each as it is written, without a gap.
+    /// Every event after a position, without a gap: first those of the past, then each when it is written.
     async fn event_appended(
         &self,
         context: &Context<'_>,
-        #[graphql(default)] after: i64,
+        #[graphql(default_with = "Long(0)")] after: Long,
         types: Option<Vec<String>>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Event>>> {
         staff_only(context)?;
         plain_filter(types.as_deref(), None)?;
+        let Long(after) = after;
         let filter = Filter { types, stream: None };
         let Reader { book, tail, .. } = reader(context)?.clone();
         let head = book.head().await.map_err(|error| failed(&error))?.position;

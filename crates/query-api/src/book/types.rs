@@ -1,4 +1,4 @@
-//! Events of the book, and how far the views are.
+//! Events of the book, and the progress of the views.
 
 use async_graphql::{Json, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -9,26 +9,26 @@ use serde_json::Value;
 /// An event of the book.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Event {
-    /// Its place in the book.
+    /// The position in the book.
     position: i64,
-    /// Its stream.
+    /// The stream.
     stream: String,
-    /// Its place in the stream.
+    /// The version of the stream after the event.
     version: i32,
-    /// What happened.
+    /// The type of the event.
     #[graphql(name = "type")]
     event_type: String,
-    /// Its identity.
+    /// The identity of the event.
     event_id: String,
-    /// When it was written.
+    /// When the event was recorded.
     recorded_at: DateTime<Utc>,
-    /// When it happened.
+    /// When the event happened.
     effective_at: DateTime<Utc>,
-    /// On whose authority.
+    /// The actor who caused the event.
     actor: String,
-    /// The command that caused it.
+    /// The command that caused the event.
     causation_id: String,
-    /// What happened, as it stands in the book.
+    /// The data of the event, as recorded in the book.
     data: Json<Value>,
 }
 
@@ -49,15 +49,15 @@ impl From<RecordedEvent> for Event {
     }
 }
 
-/// How far a view is.
+/// The progress of a view.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 pub(crate) struct View {
-    /// The view.
+    /// The name of the view.
     name: String,
-    /// The version that is shown.
+    /// The version that queries read.
     version: i32,
-    /// Everything up to this position is shown.
+    /// The position up to which the view shows all events.
     position: i64,
-    /// How many positions the book is ahead.
+    /// How many positions the view is behind the book.
     lag: i64,
 }

@@ -14,7 +14,7 @@ pub(crate) struct CartQuery;
 
 #[Object]
 impl CartQuery {
-    /// A cart.
+    /// The cart of this id.
     async fn cart(&self, context: &Context<'_>, id: ID) -> async_graphql::Result<Option<Cart>> {
         match id.parse() {
             Ok(id) => by_id(context, id).await,
@@ -29,7 +29,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     let cart: Option<Cart> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match cart {
         Some(cart) if !viewer(context)?.may_see(cart.customer_id) => {
-            Err(coded("FORBIDDEN", "the cart is somebody else's"))
+            Err(coded("FORBIDDEN", "the cart belongs to another customer"))
         }
         cart => Ok(cart),
     }

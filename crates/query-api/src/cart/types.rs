@@ -1,4 +1,4 @@
-//! Carts: lines with the price they were added at, and the price of now.
+//! Carts. A line has the price at which it was added, and the current price.
 
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
@@ -20,21 +20,21 @@ pub(crate) struct Cart {
     cart_id: Uuid,
     #[graphql(skip)]
     pub(super) customer_id: Option<CustomerId>,
-    /// The channel whose prices hold.
+    /// The channel whose prices apply.
     channel: String,
     #[graphql(skip)]
     currency: Currency,
-    /// `open`, `checked_out`, `merged` or `abandoned`.
+    /// The status: `open`, `checked_out`, `merged` or `abandoned`.
     status: String,
     #[graphql(skip)]
     lines: Vec<CartLine>,
     #[graphql(skip)]
     order_id: Option<Uuid>,
-    /// When it expires, if nobody changes it.
+    /// When the cart expires, unless it is changed before.
     expires_at: Option<DateTime<Utc>>,
-    /// When it was last changed.
+    /// When the cart was last changed.
     updated_at: DateTime<Utc>,
-    /// How often it was changed.
+    /// The version of the cart: the number of its changes.
     version: i32,
 }
 
@@ -43,13 +43,13 @@ pub(crate) struct Cart {
 pub(crate) struct Line {
     /// The SKU.
     sku: String,
-    /// How many.
+    /// How many units.
     quantity: i64,
     /// The price of one unit when it was first added.
     price_when_added: MoneyObject,
-    /// The price of one unit now; none when it cannot be bought any more.
+    /// The current price of one unit; absent when the SKU is not for sale any more.
     price: Option<MoneyObject>,
-    /// What the line costs now.
+    /// The current price of the line.
     total: Option<MoneyObject>,
     /// The product.
     product: Option<Product>,
@@ -57,27 +57,27 @@ pub(crate) struct Line {
 
 #[ComplexObject]
 impl Cart {
-    /// Its id.
+    /// The id of the cart.
     async fn id(&self) -> ID {
         self.cart_id.into()
     }
 
-    /// Whose cart it is; a guest's when absent.
+    /// The customer whose cart it is; absent when it is a guest's.
     async fn customer_id(&self) -> Option<String> {
         self.customer_id.as_ref().map(ToString::to_string)
     }
 
-    /// The currency of its prices.
+    /// The currency of the prices.
     async fn currency(&self) -> String {
         self.currency.to_string()
     }
 
-    /// The order it became.
+    /// The order that the cart became.
     async fn order_id(&self) -> Option<ID> {
         self.order_id.map(ID::from)
     }
 
-    /// Its lines, in the order in which they were first added.
+    /// The lines, in the order in which they were added.
     async fn lines(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Line>> {
         let prices = self.prices(context).await?;
         let loader = context.data::<DataLoader<Loader>>()?;
@@ -94,7 +94,7 @@ impl Cart {
         Ok(lines.collect())
     }
 
-    /// What it costs now; what cannot be bought any more is not counted.
+    /// The current total. It leaves out lines that are not for sale any more.
     async fn total(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
         let prices = self.prices(context).await?;
         let totals = self.lines.iter().zip(prices).filter_map(|(line, price)| Some((line, price?)));
@@ -105,7 +105,7 @@ impl Cart {
 }
 
 impl Cart {
-    /// The price of one unit of each line now.
+    /// The current price of one unit of each line.
     async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Option<Money>>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         let found = loader.load_many(self.lines.iter().map(|line| BySku::prices(line.sku.as_str()))).await?;

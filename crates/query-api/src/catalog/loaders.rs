@@ -1,4 +1,4 @@
-//! What is loaded of the catalog for many rows at once.
+//! Loaders of the catalog. Each loads what many rows need in one statement.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ impl dataloader::Loader<VariantsOf> for Loader {
             "SELECT to_json(v) FROM read.product_variants v WHERE product_id = ANY ($1) ORDER BY product_id, ordinal",
         );
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let rows: Vec<Variant> = self.0.rows(&OF_PRODUCTS, &[&ids]).await?;
+        let rows: Vec<Variant> = self.reader.rows(&OF_PRODUCTS, &[&ids]).await?;
         Ok(grouped(rows, |row| VariantsOf(row.product_id)))
     }
 }
@@ -35,7 +35,7 @@ impl dataloader::Loader<CategoryOf> for Loader {
         const BY_IDS: Statement =
             Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)");
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let rows: Vec<Category> = self.0.rows(&BY_IDS, &[&ids]).await?;
+        let rows: Vec<Category> = self.reader.rows(&BY_IDS, &[&ids]).await?;
         Ok(rows.into_iter().map(|row| (CategoryOf(row.category_id), row)).collect())
     }
 }
@@ -50,7 +50,7 @@ impl dataloader::Loader<BySku> for Loader {
             "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) ORDER BY sku, channel, currency",
         );
         let skus: Vec<&str> = keys.iter().map(|key| &*key.0).collect();
-        let rows: Vec<Price> = self.0.rows(&OF_SKUS, &[&skus]).await?;
+        let rows: Vec<Price> = self.reader.rows(&OF_SKUS, &[&skus]).await?;
         Ok(grouped(rows, |row| BySku::prices(&row.sku)))
     }
 }
@@ -71,7 +71,7 @@ impl dataloader::Loader<ProductOfSku> for Loader {
             product: Product,
         }
         let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
-        let rows: Vec<Owned> = self.0.rows(&BY_SKUS, &[&skus]).await?;
+        let rows: Vec<Owned> = self.reader.rows(&BY_SKUS, &[&skus]).await?;
         Ok(rows.into_iter().map(|row| (ProductOfSku(row.sku), row.product)).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Queries of the catalog. Customers see what is published; staff see everything.
+//! Queries of the catalog. Customers see published products; staff see all.
 
 use async_graphql::{
     Context, ID, Object, SimpleObject,
@@ -19,19 +19,19 @@ use crate::{
     reader::{plain, reader},
 };
 
-/// How many products have a value.
+/// A value of a facet.
 #[derive(SimpleObject, serde::Deserialize)]
 pub(crate) struct FacetValue {
     /// The value.
     value: String,
-    /// How many products have it.
+    /// How many products have the value.
     count: i64,
 }
 
-/// What products can be narrowed down by.
+/// The facets by which products can be filtered.
 #[derive(SimpleObject)]
 pub(crate) struct Facets {
-    /// The brands, the most frequent first; at most 20.
+    /// At most 20 brands, the most frequent first.
     brands: Vec<FacetValue>,
 }
 
@@ -40,14 +40,14 @@ pub(crate) struct Facets {
 pub(crate) struct SearchResult {
     /// The products.
     products: Products,
-    /// What they can be narrowed down by.
+    /// The facets of the products.
     facets: Facets,
 }
 
-/// A cursor of products: what they are sorted by, and the id.
+/// Products. Their cursor is the value of the sort order, and the id.
 type Products = Connection<Cursor<(String, Uuid)>, Product, EmptyFields, EmptyFields>;
 
-/// What the tree of categories costs, as often as fields are asked of its nodes: it has no pages.
+/// The cost of each field of a category in the whole tree, which has no pages.
 const CATEGORIES_COST: usize = 500;
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub(crate) struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// A product, by its id, by its part of a URL, or by the SKU of one of its variants.
+    /// A product by its id, by its slug, or by the SKU of one of its variants.
     async fn product(
         &self,
         context: &Context<'_>,
@@ -68,14 +68,14 @@ impl CatalogQuery {
             (Some(id), None, None) => (&statements::BY_ID, id.as_str()),
             (None, Some(slug), None) => (&statements::BY_SLUG, slug.as_str()),
             (None, None, Some(sku)) => (&statements::BY_SKU, sku.as_str()),
-            _ => return Err(coded("BAD_INPUT", "a product is asked for by id, by slug or by sku")),
+            _ => return Err(coded("BAD_INPUT", "a product is found by one of id, slug and sku")),
         };
         plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
         reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text]).await
     }
 
-    /// Products.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    /// The products that a filter selects.
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn products(
         &self,
         context: &Context<'_>,
@@ -107,8 +107,8 @@ impl CatalogQuery {
         }))
     }
 
-    /// Products that have all the words of a text, by name.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    /// The products that contain all words of a text, by name.
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,
         context: &Context<'_>,
@@ -137,14 +137,14 @@ impl CatalogQuery {
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
-    /// The tree of categories, every node with its parent; at most 10,000.
+    /// The tree of categories: at most 10,000 nodes, each with the id of its parent.
     #[graphql(complexity = "CATEGORIES_COST * child_complexity")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         reader(context)?.rows(&statements::CATEGORIES, &[]).await
     }
 }
 
-/// The category of a filter whose texts are in order.
+/// The category of a filter, which is checked.
 fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
     plain("brand", filter.brand.as_deref())?;
     let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();

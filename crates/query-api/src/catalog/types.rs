@@ -17,15 +17,15 @@ use crate::{
     loaders::Loader,
 };
 
-/// The variants of a product.
+/// The key of the variants of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct VariantsOf(pub(crate) Uuid);
 
-/// A category.
+/// The key of a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CategoryOf(pub(crate) Uuid);
 
-/// What is known of a SKU: its prices.
+/// The key of the prices of a SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct BySku(pub(super) Arc<str>);
 
@@ -35,7 +35,7 @@ impl BySku {
     }
 }
 
-/// The product that a SKU belongs to.
+/// The key of the product of a SKU.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ProductOfSku(pub(crate) String);
 
@@ -45,45 +45,45 @@ pub(crate) struct ProductOfSku(pub(crate) String);
 pub(crate) struct Product {
     #[graphql(skip)]
     pub(crate) product_id: Uuid,
-    /// Its part of a URL.
+    /// The slug: the part of a URL that names the product.
     slug: Option<String>,
-    /// What it is called.
+    /// The name.
     pub(crate) name: String,
-    /// What it is.
+    /// The description.
     description: Option<String>,
-    /// Whose brand it is.
+    /// The brand.
     brand: Option<String>,
-    /// `draft`, `published` or `archived`.
+    /// The status: `draft`, `published` or `archived`.
     status: String,
     #[graphql(skip)]
     category_ids: Vec<Uuid>,
     #[graphql(skip)]
     attributes: BTreeMap<String, String>,
-    /// When it was created.
+    /// When the product was created.
     pub(super) created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// When the product was last changed.
     updated_at: DateTime<Utc>,
 }
 
 #[ComplexObject]
 impl Product {
-    /// Its id.
+    /// The id of the product.
     async fn id(&self) -> ID {
         self.product_id.into()
     }
 
-    /// Anything else that is said of it.
+    /// Other attributes.
     async fn attributes(&self) -> Vec<Attribute> {
         attributes(&self.attributes)
     }
 
-    /// What can be bought of it.
+    /// The variants, each with its SKU.
     async fn variants(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Variant>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         Ok(loader.load_one(VariantsOf(self.product_id)).await?.unwrap_or_default())
     }
 
-    /// The categories it is shown in.
+    /// The categories of the product.
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         let mut found = loader.load_many(self.category_ids.iter().map(|id| CategoryOf(*id))).await?;
@@ -91,15 +91,15 @@ impl Product {
     }
 }
 
-/// A variant of a product: what a SKU names.
+/// A variant of a product. A SKU names it.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Variant {
     #[graphql(skip)]
     pub(super) product_id: Uuid,
-    /// Its SKU.
+    /// The SKU.
     sku: String,
-    /// What tells it from the other variants.
+    /// The name of the variant among the variants of its product.
     name: Option<String>,
     #[graphql(skip)]
     options: BTreeMap<String, String>,
@@ -107,32 +107,32 @@ pub(crate) struct Variant {
 
 #[ComplexObject]
 impl Variant {
-    /// Its options, such as size and colour.
+    /// The options, such as size and colour.
     async fn options(&self) -> Vec<Attribute> {
         attributes(&self.options)
     }
 
-    /// What it costs, by channel and currency.
+    /// The prices by channel and currency.
     async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Price>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         Ok(loader.load_one(BySku::prices(&self.sku)).await?.unwrap_or_default())
     }
 
-    /// How many can be had at all locations together.
+    /// How many units are available at all locations together.
     async fn available(&self, context: &Context<'_>) -> async_graphql::Result<i64> {
         let loader = context.data::<DataLoader<Loader>>()?;
         Ok(loader.load_one(AvailableOf(self.sku.clone())).await?.unwrap_or(0))
     }
 }
 
-/// A price that was asked from a time on.
+/// A price, and the time from which it applied.
 #[derive(Debug, Clone, Deserialize)]
-struct Asked {
+struct PastPrice {
     since: DateTime<Utc>,
     minor_units: i64,
 }
 
-/// What a SKU costs in a channel and currency.
+/// The price of a SKU in a channel and currency.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Price {
@@ -144,10 +144,10 @@ pub(crate) struct Price {
     pub(crate) currency: Currency,
     #[graphql(skip)]
     pub(crate) minor_units: i64,
-    /// Since when.
+    /// When the price began to apply.
     since: DateTime<Utc>,
     #[graphql(skip)]
-    history: Vec<Asked>,
+    history: Vec<PastPrice>,
 }
 
 #[ComplexObject]
@@ -157,14 +157,14 @@ impl Price {
         money(self.minor_units, self.currency)
     }
 
-    /// The lowest price that was asked in the last 30 days (Directive 98/6/EC, article 6a).
+    /// The lowest price of the last 30 days (Directive 98/6/EC, article 6a).
     async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let now = (context.data::<Now>()?.0)();
+        let now = context.data::<Now>()?.time();
         let money = |minor_units| Money { minor_units, currency: self.currency };
         let list = PriceList {
             channel: Channel::default(),
             current: money(self.minor_units),
-            history: self.history.iter().map(|asked| (asked.since, money(asked.minor_units))).collect(),
+            history: self.history.iter().map(|past| (past.since, money(past.minor_units))).collect(),
         };
         Ok(list.lowest(now).into())
     }
@@ -178,33 +178,33 @@ pub(crate) struct Category {
     pub(super) category_id: Uuid,
     #[graphql(skip)]
     parent_id: Option<Uuid>,
-    /// What it is called.
+    /// The name.
     name: String,
 }
 
 #[ComplexObject]
 impl Category {
-    /// Its id.
+    /// The id of the category.
     async fn id(&self) -> ID {
         self.category_id.into()
     }
 
-    /// The category it stands under.
+    /// The id of the parent; absent for a root.
     async fn parent_id(&self) -> Option<ID> {
         self.parent_id.map(ID::from)
     }
 }
 
-/// Which products.
+/// Selects products.
 #[derive(Default, InputObject)]
 pub(crate) struct ProductFilter {
-    /// Those shown in this category.
+    /// Products of this category.
     pub(super) category_id: Option<ID>,
-    /// Those of this brand.
+    /// Products of this brand.
     pub(super) brand: Option<String>,
 }
 
-/// In which order.
+/// The order of products.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum ProductSort {
     /// By name.

@@ -1,8 +1,8 @@
-//! When loaders load: as soon as a request can do nothing but wait for them, and not before.
+//! Starts the batches of loaders when an operation can only wait for them.
 //!
-//! The library starts a batch a moment after its first key, on another task; which keys are in it by then is a matter of luck,
-//! and a page of a hundred rows took fifty statements where five would do. Here the batches of a request run in its own task,
-//! and begin when everything else of it waits: so a level of a query takes one statement of a kind, and no timer.
+//! The library starts a batch a moment after its first key, on another task. Which keys are in the batch is chance then: a page of a
+//! hundred rows took fifty statements instead of five. Here the batches of an operation run in its own task, and start when the rest
+//! of the operation waits. So each level of a query takes one statement of a kind, and no timer is needed.
 
 use std::{
     future::{Future, poll_fn},
@@ -23,35 +23,40 @@ use futures::{
 };
 use tokio::sync::mpsc;
 
-use crate::{graphql::cost::MAX_COMPLEXITY, loaders::Loader, reader::Reader};
+use crate::{
+    graphql::{cost::MAX_COMPLEXITY, environment::Now},
+    loaders::Loader,
+    reader::Reader,
+};
 
-/// An executor that gives each operation a reader and loaders of its own, and runs their batches: what was loaded for one
-/// operation is not kept for another, and what one has written is not waited for by another.
+/// An executor that gives each operation its own reader and loaders, and runs their batches. So operations share neither loaded rows
+/// nor the positions that they wait for.
 #[derive(Clone)]
-pub(crate) struct Loading<E> {
+pub(crate) struct BatchExecutor<E> {
     schema: E,
     reader: Reader,
+    now: Now,
 }
 
-impl<E> Loading<E> {
-    pub(crate) const fn new(schema: E, reader: Reader) -> Self {
-        Self { schema, reader }
+impl<E> BatchExecutor<E> {
+    pub(crate) const fn new(schema: E, reader: Reader, now: Now) -> Self {
+        Self { schema, reader, now }
     }
 
     fn prepare(&self, request: Request) -> (Request, Batches) {
         let (sender, batches) = mpsc::unbounded_channel();
         let start = move |batch| {
-            // Whoever does not run the batches any more has no use for them.
+            // The operation may have ended, and needs no batch any more.
             drop(sender.send(batch));
         };
         let reader = self.reader.of_operation();
-        let loaders = DataLoader::new(Loader(reader.clone()), start);
+        let loaders = DataLoader::new(Loader { reader: reader.clone(), now: self.now.clone() }, start);
         let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY);
-        (request.data(loaders).data(reader), Batches { asked: batches, loading: FuturesUnordered::new() })
+        (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new() })
     }
 }
 
-impl<E: Executor> Executor for Loading<E> {
+impl<E: Executor> Executor for BatchExecutor<E> {
     async fn execute(&self, request: Request) -> Response {
         let (request, mut batches) = self.prepare(request);
         let mut execution = pin!(self.schema.execute(request));
@@ -65,51 +70,51 @@ impl<E: Executor> Executor for Loading<E> {
     }
 }
 
-/// A batch that is to be loaded.
+/// A batch of a loader.
 type Batch = BoxFuture<'static, ()>;
 
 /// The batches of an operation.
 struct Batches {
-    asked: mpsc::UnboundedReceiver<Batch>,
-    loading: FuturesUnordered<Batch>,
+    queued: mpsc::UnboundedReceiver<Batch>,
+    running: FuturesUnordered<Batch>,
 }
 
 impl Batches {
-    /// Goes on with an operation, and with its batches once it waits.
+    /// Polls an operation, and its batches when the operation waits.
     fn poll_with<T>(
         &mut self,
         context: &mut Context<'_>,
         operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let unfinished = Arc::new(Unfinished { again: AtomicBool::new(false), task: context.waker().clone() });
-        let waker = Waker::from(Arc::clone(&unfinished));
+        let flag = Arc::new(WakeFlag { woken: AtomicBool::new(false), task: context.waker().clone() });
+        let waker = Waker::from(Arc::clone(&flag));
         if let Poll::Ready(output) = operation(&mut Context::from_waker(&waker)) {
             return Poll::Ready(output);
         }
-        // What has woken itself has more to do first, and maybe more to ask for.
-        if !unfinished.again.load(Ordering::Acquire) {
-            while let Poll::Ready(Some(batch)) = self.asked.poll_recv(context) {
-                self.loading.push(batch);
+        // An operation that has woken itself can continue first, and may queue more batches.
+        if !flag.woken.load(Ordering::Acquire) {
+            while let Poll::Ready(Some(batch)) = self.queued.poll_recv(context) {
+                self.running.push(batch);
             }
         }
-        while let Poll::Ready(Some(())) = self.loading.poll_next_unpin(context) {}
+        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(context) {}
         Poll::Pending
     }
 }
 
-/// Notes that the operation wants to go on.
-struct Unfinished {
-    again: AtomicBool,
+/// Records whether the operation has woken its task.
+struct WakeFlag {
+    woken: AtomicBool,
     task: Waker,
 }
 
-impl Wake for Unfinished {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.again.store(true, Ordering::Release);
+        self.woken.store(true, Ordering::Release);
         self.task.wake_by_ref();
     }
 }

@@ -1,4 +1,4 @@
-//! Forwarding: a mutation becomes a command, sent to the command API as the caller would send it.
+//! The client of the command API. A mutation is forwarded as the caller would send its command.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
 
-/// For how long the token of a guest holds that is made for one mutation.
+/// How long a token is valid that is made for one mutation of a guest.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
 
 /// Sends commands.
@@ -30,9 +30,8 @@ pub(crate) struct Commands {
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
-/// A network that has gone silent ends nothing by itself, and a request on a connection that nobody hears any more would wait for as
-/// long as its own caller does.
-fn notice_silence(connector: &mut HttpConnector) {
+/// Makes a broken network end its connections. Otherwise a request on a dead connection waits for as long as its own caller does.
+fn detect_dead_connections(connector: &mut HttpConnector) {
     connector.set_connect_timeout(Some(Duration::from_secs(5)));
     connector.set_keepalive(Some(Duration::from_secs(3)));
     connector.set_keepalive_interval(Some(Duration::from_secs(1)));
@@ -41,14 +40,14 @@ fn notice_silence(connector: &mut HttpConnector) {
     connector.set_tcp_user_timeout(Some(Duration::from_secs(6)));
 }
 
-/// The answer to a command that was accepted.
+/// The answer to an accepted command.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Receipt {
-    /// The position that shows its effect.
+    /// The position of its last event.
     pub(crate) position: i64,
 }
 
-/// The answer to a command that was not.
+/// The answer to a command that was refused or is malformed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
@@ -63,11 +62,11 @@ impl Commands {
     pub(crate) fn new(url: String, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        notice_silence(&mut connector);
+        detect_dead_connections(&mut connector);
         Self { client: Client::builder(TokioExecutor::new()).build(connector), url, keys, now }
     }
 
-    /// Sends a command. The outer error is a failure, the inner one an answer.
+    /// Sends a command. The outer error is a failure; the inner one is an answer.
     pub(crate) async fn send(
         &self,
         name: &str,

@@ -1,5 +1,5 @@
-//! Documents that were seen: a text is parsed once, and a client may name it by its hash from then on (Apollo's automatic
-//! persisted queries).
+//! A cache of parsed documents. A document is parsed once, and a client may send its hash instead of it from then on (Apollo's
+//! automatic persisted queries).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,33 +12,33 @@ use sha2::{Digest, Sha256};
 
 use crate::graphql::error::with_code;
 
-/// How many documents are kept.
+/// How many documents the cache keeps.
 const MAX_DOCUMENTS: usize = 1_000;
-/// How many bytes their texts may have together; parsed they take some ten times as much.
+/// How many bytes the texts of these documents may have together. A parsed document takes about ten times as much.
 const MAX_BYTES: usize = 4 << 20;
 
 type Hash = [u8; 32];
 
-/// A document that can be run.
+/// A document, and its text.
 struct Document {
     text: String,
     parsed: ExecutableDocument,
 }
 
-/// The documents that were used last.
-pub(crate) struct Documents(Mutex<Kept>);
+/// The documents that were used most recently.
+pub(crate) struct Documents(Mutex<Cache>);
 
-struct Kept {
+struct Cache {
     documents: LruCache<Hash, Arc<Document>>,
     bytes: usize,
 }
 
 impl Documents {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Kept { documents: LruCache::new(MAX_DOCUMENTS), bytes: 0 }))
+        Self(Mutex::new(Cache { documents: LruCache::new(MAX_DOCUMENTS), bytes: 0 }))
     }
 
-    /// Gives a request its parsed document; also its text, when it came as a hash only.
+    /// Sets the parsed document of a request, and its text when the request has only a hash.
     pub(crate) fn prepare(&self, request: &mut Request) -> Result<(), ServerError> {
         let named = named(request)?;
         let document = if request.query.is_empty() {
@@ -60,23 +60,23 @@ impl Documents {
     }
 
     fn find(&self, hash: &Hash) -> Option<Arc<Document>> {
-        self.kept().documents.get(hash).cloned()
+        self.cache().documents.get(hash).cloned()
     }
 
     fn parse(&self, hash: Hash, text: &str) -> Result<Arc<Document>, ServerError> {
         let parsed = parse_query(text).map_err(|error| with_code(error.into(), "GRAPHQL_PARSE_FAILED"))?;
         let document = Arc::new(Document { text: text.to_owned(), parsed });
-        self.kept().keep(hash, Arc::clone(&document));
+        self.cache().keep(hash, Arc::clone(&document));
         Ok(document)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    /// Keeps a document, and lets go of those that were not used for longest.
+impl Cache {
+    /// Adds a document, and removes the least recently used ones where the cache is full.
     fn keep(&mut self, hash: Hash, document: Arc<Document>) {
         while self.documents.len() >= MAX_DOCUMENTS || self.bytes + document.text.len() > MAX_BYTES {
             let Some((_, oldest)) = self.documents.remove_lru() else { break };
@@ -89,7 +89,7 @@ impl Kept {
     }
 }
 
-/// The hash that a request names its document by.
+/// The hash that a request has instead of its document.
 fn named(request: &Request) -> Result<Option<Hash>, ServerError> {
     let Some(extension) = request.extensions.get("persistedQuery") else { return Ok(None) };
     let Value::Object(extension) = extension else {
@@ -124,23 +124,23 @@ fn refused(code: &str, message: &str) -> ServerError {
 mod tests {
     use super::*;
 
-    fn kept_of(documents: &Documents) -> (usize, usize) {
-        let kept = documents.kept();
-        (kept.documents.len(), kept.bytes)
+    fn size_of_cache(documents: &Documents) -> (usize, usize) {
+        let cache = documents.cache();
+        (cache.documents.len(), cache.bytes)
     }
 
     #[test]
-    fn what_is_kept_stays_within_its_bounds() {
+    fn the_cache_stays_within_its_bounds() {
         let documents = Documents::new();
         for at in 0..MAX_DOCUMENTS * 2 {
             documents.prepare(&mut Request::new(format!("{{ a{at} }}"))).expect("it can be parsed");
         }
-        assert_eq!(kept_of(&documents).0, MAX_DOCUMENTS);
+        assert_eq!(size_of_cache(&documents).0, MAX_DOCUMENTS);
         for at in 0..30 {
             let long = format!("{{ a{at} }} #{}", "x".repeat(200_000));
             documents.prepare(&mut Request::new(long)).expect("it can be parsed");
         }
-        let (_, bytes) = kept_of(&documents);
+        let (_, bytes) = size_of_cache(&documents);
         assert!(bytes <= MAX_BYTES, "{bytes} bytes are kept");
     }
 }

@@ -7,7 +7,7 @@ pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
 }
 
-/// The code of an error of ours.
+/// The code of one of our own errors.
 pub(crate) fn code(error: &Error) -> Option<&str> {
     match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => Some(code),
@@ -15,7 +15,7 @@ pub(crate) fn code(error: &Error) -> Option<&str> {
     }
 }
 
-/// An error of the library, with a stable code.
+/// Gives an error of the library a stable code.
 pub(crate) fn with_code(mut error: ServerError, code: &str) -> ServerError {
     error.extensions.get_or_insert_default().set("code", code);
     error

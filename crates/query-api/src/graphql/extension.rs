@@ -1,5 +1,5 @@
-//! What is done to every request beside executing it: its cost is told and limited, its errors get codes, and its result gets its
-//! shape. One extension keeps the parsed document for all of that.
+//! The extension that handles every request beside its execution. It reports and limits the cost, gives errors their codes, and
+//! normalizes the result. One extension does all of that, so the parsed document is kept once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,35 +14,35 @@ use async_graphql::{
 
 use crate::graphql::{cost, normalize};
 
-/// Finishes requests.
-pub(crate) struct Finishing;
+/// Makes the state of a request for each request.
+pub(crate) struct ResponseExtension;
 
-impl ExtensionFactory for Finishing {
+impl ExtensionFactory for ResponseExtension {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(OfRequest::default())
+        Arc::new(RequestState::default())
     }
 }
 
 /// What is known of a request.
 #[derive(Default)]
-struct OfRequest {
+struct RequestState {
     document: Mutex<Option<Arc<ExecutableDocument>>>,
     validated: Mutex<Option<ValidationResult>>,
 }
 
-impl OfRequest {
+impl RequestState {
     fn document(&self) -> Option<Arc<ExecutableDocument>> {
         self.document.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[async_graphql::async_trait::async_trait]
-impl Extension for OfRequest {
+impl Extension for RequestState {
     async fn request(&self, context: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let mut response = next.run(context).await;
-        response.errors = response.errors.into_iter().map(cost::met_while_running).collect();
+        response.errors = response.errors.into_iter().map(cost::code_of_execution).collect();
         match self.validated.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(validated) => response.extension("cost", cost::told(&validated)),
+            Some(validated) => response.extension("cost", cost::report(&validated)),
             None => response,
         }
     }
@@ -53,7 +53,7 @@ impl Extension for OfRequest {
         mut request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        cost::bounded(request.parsed_query())?;
+        cost::check_document(request.parsed_query())?;
         next.run(context, request).await
     }
 
@@ -75,8 +75,9 @@ impl Extension for OfRequest {
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let validated = next.run(context).await;
-        let validated = validated.map_err(|errors| errors.into_iter().map(cost::refused).collect::<Vec<_>>())?;
-        let validated = cost::limited(validated, self.document().as_deref()).map_err(|error| vec![error])?;
+        let validated =
+            validated.map_err(|errors| errors.into_iter().map(cost::code_of_validation).collect::<Vec<_>>())?;
+        let validated = cost::check_cost(validated, self.document().as_deref()).map_err(|error| vec![error])?;
         *self.validated.lock().unwrap_or_else(PoisonError::into_inner) = Some(validated);
         Ok(validated)
     }
@@ -89,7 +90,7 @@ impl Extension for OfRequest {
     ) -> Response {
         let mut response = next.run(context, operation_name).await;
         if let Some(document) = self.document() {
-            normalize::complete(&document, operation_name, &context.schema_env.registry, &mut response);
+            normalize::normalize(&document, operation_name, &context.schema_env.registry, &mut response);
         }
         response
     }

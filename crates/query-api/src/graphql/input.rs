@@ -25,7 +25,7 @@ pub(crate) struct AttributeInput {
     value: String,
 }
 
-/// Writes attributes by name, as commands have them. A name that comes twice is an error, and not a loss.
+/// Serialises attributes as the map that commands have. A repeated name is an error, so no value is lost.
 pub(crate) fn by_name<'a, S: Serializer>(
     attributes: impl IntoIterator<Item = &'a Vec<AttributeInput>>,
     serializer: S,

@@ -1,7 +1,7 @@
-//! The shape of a result, as the specification of GraphQL has it (sections 6.4.2 and 6.4.4).
+//! Normalizes a result as the specification of GraphQL requires (sections 6.4.2 and 6.4.4).
 //!
-//! The library writes the fields of an object in the order in which they came to be known, and leaves out those that met an
-//! error. Here they stand in the order of the query; what met an error is null, or its parent is, where null is not allowed.
+//! The library writes the fields of an object in the order in which they were resolved, and omits fields with errors. Here they get
+//! the order of the query. A field with an error becomes null, or its parent does where null is not allowed.
 
 use async_graphql::{
     Name, PathSegment, Response, ServerError, Value,
@@ -10,11 +10,11 @@ use async_graphql::{
     registry::Registry,
 };
 
-/// The fields that a part of a result was asked for, by the key that they answer under.
-type Wanted<'d> = IndexMap<&'d Name, Vec<&'d Field>>;
+/// The fields that are selected of an object, by their response keys.
+type Selected<'d> = IndexMap<&'d Name, Vec<&'d Field>>;
 
-/// Gives a result its shape.
-pub(crate) fn complete(
+/// Normalizes the result of an operation.
+pub(crate) fn normalize(
     document: &ExecutableDocument,
     operation_name: Option<&str>,
     registry: &Registry,
@@ -33,99 +33,93 @@ pub(crate) fn complete(
         OperationType::Subscription => registry.subscription_type.as_ref(),
     };
     let Some(root) = root else { return };
-    let completion = Completion { document, registry, errors: &response.errors };
-    let mut wanted = Wanted::new();
-    completion.collect(&operation.node.selection_set.node, &mut wanted);
-    completion.complete(&mut response.data, root, &wanted, &mut Vec::new());
+    let normalizer = Normalizer { document, registry, errors: &response.errors };
+    let mut selected = Selected::new();
+    normalizer.collect(&operation.node.selection_set.node, &mut selected);
+    normalizer.value(&mut response.data, root, &selected, &mut Vec::new());
 }
 
-struct Completion<'d> {
+struct Normalizer<'d> {
     document: &'d ExecutableDocument,
     registry: &'d Registry,
     errors: &'d [ServerError],
 }
 
-impl<'d> Completion<'d> {
-    /// The fields of a selection, those of its fragments in their place. Which fragments apply, the result itself tells.
-    fn collect(&self, selection: &'d SelectionSet, wanted: &mut Wanted<'d>) {
+impl<'d> Normalizer<'d> {
+    /// The fields of a selection and of its fragments. The result itself shows which fragments applied.
+    fn collect(&self, selection: &'d SelectionSet, selected: &mut Selected<'d>) {
         for item in &selection.items {
             match &item.node {
                 Selection::Field(field) => {
-                    wanted.entry(&field.node.response_key().node).or_default().push(&field.node);
+                    selected.entry(&field.node.response_key().node).or_default().push(&field.node);
                 }
-                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node, wanted),
+                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node, selected),
                 Selection::FragmentSpread(spread) => {
                     if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect(&fragment.node.selection_set.node, wanted);
+                        self.collect(&fragment.node.selection_set.node, selected);
                     }
                 }
             }
         }
     }
 
-    /// Completes a value; false when it is null where null is not allowed, so that its parent has to be null.
-    fn complete(&self, value: &mut Value, ty: &str, wanted: &Wanted<'d>, path: &mut Vec<PathSegment>) -> bool {
+    /// Normalizes a value. Returns false when it is null where null is not allowed, so that its parent becomes null.
+    fn value(&self, value: &mut Value, ty: &str, selected: &Selected<'d>, path: &mut Vec<PathSegment>) -> bool {
         let inner = ty.strip_suffix('!').unwrap_or(ty);
         let of_list = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-        // An object all of whose fields met errors.
+        // The library gives null for an object when all of its fields have errors.
         if *value == Value::Null && of_list.is_none() && self.errors_below(path) {
             *value = Value::Object(IndexMap::new());
         }
-        let whole = match (&mut *value, of_list) {
+        let valid = match (&mut *value, of_list) {
             (Value::List(items), Some(of)) => items.iter_mut().enumerate().all(|(at, item)| {
                 path.push(PathSegment::Index(at));
-                let whole = self.complete(item, of, wanted, path);
+                let valid = self.value(item, of, selected, path);
                 path.pop();
-                whole
+                valid
             }),
-            (Value::Object(fields), None) if !wanted.is_empty() => self.complete_fields(fields, inner, wanted, path),
+            (Value::Object(fields), None) if !selected.is_empty() => self.fields(fields, inner, selected, path),
             _ => true,
         };
-        if !whole {
+        if !valid {
             *value = Value::Null;
         }
         *value != Value::Null || inner.len() == ty.len()
     }
 
-    fn complete_fields(
+    fn fields(
         &self,
         fields: &mut IndexMap<Name, Value>,
         parent: &str,
-        wanted: &Wanted<'d>,
+        selected: &Selected<'d>,
         path: &mut Vec<PathSegment>,
     ) -> bool {
         let mut found = std::mem::take(fields);
-        for (key, of_key) in wanted {
+        for (key, of_key) in selected {
             path.push(PathSegment::Field(key.to_string()));
             let value = found.swap_remove(*key).or_else(|| self.has_error(path).then_some(Value::Null));
-            let whole = value.is_none_or(|mut value| {
-                let whole = self.complete_field(&mut value, parent, of_key, path);
+            let valid = value.is_none_or(|mut value| {
+                let valid = self.field(&mut value, parent, of_key, path);
                 fields.insert((*key).clone(), value);
-                whole
+                valid
             });
             path.pop();
-            if !whole {
+            if !valid {
                 return false;
             }
         }
         true
     }
 
-    fn complete_field(
-        &self,
-        value: &mut Value,
-        parent: &str,
-        of_key: &[&'d Field],
-        path: &mut Vec<PathSegment>,
-    ) -> bool {
-        let mut wanted = Wanted::new();
+    fn field(&self, value: &mut Value, parent: &str, of_key: &[&'d Field], path: &mut Vec<PathSegment>) -> bool {
+        let mut selected = Selected::new();
         for field in of_key {
-            self.collect(&field.selection_set.node, &mut wanted);
+            self.collect(&field.selection_set.node, &mut selected);
         }
         let ty = of_key.first().and_then(|field| self.type_of(parent, &field.name.node));
-        // A field of one of several types: what it may not be is not known here, and it is let be.
+        // The parent is an interface or a union, and the field is one of a concrete type: whether it may be null is not known here.
         let Some(ty) = ty else { return true };
-        self.complete(value, ty, &wanted, path)
+        self.value(value, ty, &selected, path)
     }
 
     fn type_of(&self, parent: &str, field: &str) -> Option<&'d str> {
@@ -140,7 +134,7 @@ impl<'d> Completion<'d> {
         self.errors.iter().any(|error| error.path.starts_with(path))
     }
 
-    /// Whether a field below met an error.
+    /// Whether a field below the path has an error.
     fn errors_below(&self, path: &[PathSegment]) -> bool {
         let below = |error: &ServerError| error.path.strip_prefix(path).map(<[_]>::first).is_some_and(is_field);
         self.errors.iter().any(below)

@@ -1,4 +1,4 @@
-//! Reading one's writes: every query of the views takes the position that it must see, as the argument `minPosition`.
+//! Read your own writes: every query that reads views takes the argument `minPosition`, the position that its answer must include.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use async_graphql::{
 use crate::{graphql::scalars::Long, reader::reader};
 
 pub(crate) const ARGUMENT: &str = "minPosition";
-const DESCRIPTION: &str = "The position that the answer must show, such as a `consistencyToken`: the query waits for it, and fails with \
-                           `CONSISTENCY_TIMEOUT` when that takes too long; one that the book does not have is `BAD_INPUT`. The same as the header `X-Min-Position`.";
+const DESCRIPTION: &str = "The position that the answer must include, such as a `consistencyToken`. The query waits until the views have \
+                           reached it, and fails with `CONSISTENCY_TIMEOUT` when that takes too long. A position beyond the end of the book is \
+                           `BAD_INPUT`. The header `X-Min-Position` does the same.";
 
-/// Queries, each with the argument `minPosition` beside its own. It is added here for all of them, so that no resolver has to
-/// think of it.
+/// Adds the argument `minPosition` to all fields of a query type, so no resolver has to handle it.
 #[derive(Default)]
 pub(crate) struct AtPosition<Q>(Q);
 

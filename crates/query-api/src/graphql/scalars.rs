@@ -4,12 +4,12 @@ use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarTyp
 use daybook_domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
-/// A whole number of 64 bits. Beyond what a JavaScript number holds exactly it is written as a text.
+/// An integer of 64 bits. It is written as a string where a JavaScript number cannot hold it exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Long(pub(crate) i64);
 
-/// The largest whole number that every JSON reader holds exactly: 2^53 - 1.
+/// The largest integer that every JSON reader holds exactly: 2^53 - 1.
 const SAFE: i64 = (1 << 53) - 1;
 
 #[Scalar]
@@ -23,7 +23,7 @@ impl ScalarType for Long {
     }
 
     fn to_value(&self) -> Value {
-        if self.0.abs() <= SAFE { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
+        if (-SAFE..=SAFE).contains(&self.0) { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
     }
 }
 
@@ -49,7 +49,19 @@ impl From<Money> for MoneyObject {
     }
 }
 
-/// Money of a column and its currency.
+impl MoneyObject {
+    /// The fields by name, for objects that select by themselves.
+    pub(crate) fn into_fields(self) -> [(&'static str, Value); 3] {
+        let Self { minor_units, currency, formatted } = self;
+        [
+            ("minorUnits", minor_units.to_value()),
+            ("currency", Value::String(currency)),
+            ("formatted", Value::String(formatted)),
+        ]
+    }
+}
+
+/// Money of the columns of its amount and its currency.
 pub(crate) fn money(minor_units: i64, currency: Currency) -> MoneyObject {
     Money::new(minor_units, currency).into()
 }
@@ -61,4 +73,20 @@ pub(crate) struct Attribute {
     pub(crate) name: String,
     /// The text.
     pub(crate) value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_integer_that_a_number_of_javascript_does_not_hold_is_a_string() {
+        for number in [0, SAFE, -SAFE] {
+            assert_eq!(Long(number).to_value(), Value::from(number));
+        }
+        for number in [SAFE + 1, -SAFE - 1, i64::MAX, i64::MIN] {
+            assert_eq!(Long(number).to_value(), Value::from(number.to_string()));
+            assert_eq!(Long::parse(Long(number).to_value()).ok(), Some(Long(number)));
+        }
+    }
 }

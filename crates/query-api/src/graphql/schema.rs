@@ -12,9 +12,9 @@ use crate::{
     catalog::{CatalogMutation, CatalogQuery},
     graphql::{
         commands::Commands,
-        cost::{MAX_COMPLEXITY, MAX_DEPTH},
+        cost::MAX_DEPTH,
         environment::{NewId, Now},
-        extension::Finishing,
+        extension::ResponseExtension,
         mutation::idempotent,
         position::AtPosition,
     },
@@ -27,15 +27,16 @@ use crate::{
 /// How many directives a field may have.
 const MAX_DIRECTIVES: usize = 20;
 
-/// What the storefront reads of the views.
+/// The queries of the storefront that read views.
 #[derive(MergedObject, Default)]
 pub(crate) struct StorefrontViews(CatalogQuery, CartQuery, OrderQuery);
 
+/// All queries of the storefront.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 pub(crate) struct StorefrontQuery(AtPosition<StorefrontViews>);
 
-/// What the back-office reads of the views.
+/// The queries of the back-office that read views.
 #[derive(MergedObject, Default)]
 pub(crate) struct AdminViews(CatalogQuery, CartQuery, OrderQuery, BackOfficeOrders, InventoryQuery, SalesQuery);
 
@@ -69,7 +70,7 @@ pub(crate) type Storefront = Schema<StorefrontQuery, ShopMutation, StorefrontSub
 pub(crate) type Admin = Schema<AdminQuery, AdminMutation, AdminSubscription>;
 
 /// A schema without its data.
-fn bare<Q, M, S>() -> SchemaBuilder<Q, M, S>
+fn without_data<Q, M, S>() -> SchemaBuilder<Q, M, S>
 where
     Q: ObjectType + Default + 'static,
     M: ObjectType + Default + 'static,
@@ -78,11 +79,10 @@ where
     Schema::build(Q::default(), M::default(), S::default())
         .directive(idempotent)
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
         .limit_directives(MAX_DIRECTIVES)
 }
 
-/// A schema that answers.
+/// A schema that can execute operations.
 pub(crate) fn build<Q, M, S>(settings: &QuerySettings, tail: &Tail) -> Schema<Q, M, S>
 where
     Q: ObjectType + Default + 'static,
@@ -90,16 +90,16 @@ where
     S: SubscriptionType + Default + 'static,
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
-    let builder = bare()
+    let builder = without_data()
         .data(Reader::new(settings.book.clone(), tail.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
-        .extension(Finishing);
+        .extension(ResponseExtension);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where this crate makes ids")]
+#[expect(clippy::disallowed_methods, reason = "this is the one place where this crate makes ids")]
 fn new_id() -> Uuid {
     Uuid::now_v7()
 }
@@ -107,11 +107,11 @@ fn new_id() -> Uuid {
 /// The storefront schema in the schema definition language.
 #[must_use]
 pub fn storefront_sdl() -> String {
-    bare::<StorefrontQuery, ShopMutation, StorefrontSubscription>().finish().sdl()
+    without_data::<StorefrontQuery, ShopMutation, StorefrontSubscription>().finish().sdl()
 }
 
 /// The back-office schema in the schema definition language.
 #[must_use]
 pub fn admin_sdl() -> String {
-    bare::<AdminQuery, AdminMutation, AdminSubscription>().finish().sdl()
+    without_data::<AdminQuery, AdminMutation, AdminSubscription>().finish().sdl()
 }

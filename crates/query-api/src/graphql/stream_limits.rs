@@ -1,4 +1,4 @@
-//! How many streams may be open at once: subscriptions, and those who follow the book. Each keeps the database busy.
+//! Limits of subscriptions and other streams. Each open stream keeps the database busy, so each needs a permit.
 
 use std::{any::TypeId, sync::Arc};
 
@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::graphql::{error::with_code, viewer::Viewer};
 
-/// The code of what is asked too often.
+/// The code of a request beyond the rate limit.
 pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";
 
 /// How many streams may be open at once.
@@ -33,48 +33,48 @@ impl Default for StreamLimits {
     }
 }
 
-/// There is no room for another stream.
+/// All permits are taken.
 #[derive(Debug, thiserror::Error)]
 #[error("there are too many live subscriptions; end one, or try again later")]
-pub(crate) struct TooMany;
+pub(crate) struct TooManyStreams;
 
-/// The streams of this process.
+/// The permits of this process.
 #[derive(Clone)]
-pub(crate) struct Streams {
+pub(crate) struct StreamPermits {
     limits: StreamLimits,
     all: Arc<Semaphore>,
 }
 
-/// Room for a stream, until dropped.
-pub(crate) type Room = OwnedSemaphorePermit;
+/// A permit for one stream, until it is dropped.
+pub(crate) type StreamPermit = OwnedSemaphorePermit;
 
-impl Streams {
+impl StreamPermits {
     pub(crate) fn new(limits: StreamLimits) -> Self {
         Self { limits, all: Arc::new(Semaphore::new(limits.per_process)) }
     }
 
-    /// Room for one more stream of the process.
-    pub(crate) fn room(&self) -> Result<Room, TooMany> {
-        room_in(&self.all)
+    /// A permit for one more stream of the process.
+    pub(crate) fn acquire(&self) -> Result<StreamPermit, TooManyStreams> {
+        try_acquire(&self.all)
     }
 
-    /// The executor of a connection that may have some of them.
-    pub(crate) fn of_connection<E>(&self, schema: E, rates: Rates) -> Connection<E> {
+    /// The executor of a connection, which has a limit of its own beside that of the process.
+    pub(crate) fn for_connection<E>(&self, schema: E, rates: Rates) -> Connection<E> {
         let own = Arc::new(Semaphore::new(self.limits.per_connection));
-        Connection { schema, own, streams: self.clone(), rates }
+        Connection { schema, own, process: self.clone(), rates }
     }
 }
 
-fn room_in(semaphore: &Arc<Semaphore>) -> Result<Room, TooMany> {
-    Arc::clone(semaphore).try_acquire_owned().map_err(|_| TooMany)
+fn try_acquire(semaphore: &Arc<Semaphore>) -> Result<StreamPermit, TooManyStreams> {
+    Arc::clone(semaphore).try_acquire_owned().map_err(|_| TooManyStreams)
 }
 
-/// An executor whose operations are counted, and whose subscriptions have room.
+/// An executor that counts operations, and runs subscriptions with permits only.
 #[derive(Clone)]
 pub(crate) struct Connection<E> {
     schema: E,
     own: Arc<Semaphore>,
-    streams: Streams,
+    process: StreamPermits,
     rates: Rates,
 }
 
@@ -91,11 +91,11 @@ impl<E: Executor> Executor for Connection<E> {
         if !runs(&mut request, OperationType::Subscription) {
             return self.schema.execute_stream(request, session);
         }
-        match room_in(&self.own).and_then(|own| Ok((own, self.streams.room()?))) {
-            Ok(rooms) => {
+        match try_acquire(&self.own).and_then(|own| Ok((own, self.process.acquire()?))) {
+            Ok(permits) => {
                 let results = self.schema.execute_stream(request, session);
-                // The room is held for as long as the stream is.
-                results.inspect(move |_| _ = &rooms).boxed()
+                // The stream keeps its permits until it ends.
+                results.inspect(move |_| _ = &permits).boxed()
             }
             Err(error) => {
                 let error = with_code(ServerError::new(error.to_string(), None), "TOO_MANY_SUBSCRIPTIONS");
@@ -105,7 +105,7 @@ impl<E: Executor> Executor for Connection<E> {
     }
 }
 
-/// Whether the operation that would run is of a type.
+/// Whether the operation that the request runs is of a type.
 pub(crate) fn runs(request: &mut Request, kind: OperationType) -> bool {
     let wanted = request.operation_name.clone();
     let Ok(document) = request.parsed_query() else { return false };
@@ -118,7 +118,7 @@ pub(crate) fn runs(request: &mut Request, kind: OperationType) -> bool {
     }
 }
 
-/// Counts an operation of the viewer whose session it is.
+/// Counts an operation against the rate limit of its viewer.
 fn count(rates: &Rates, session: Option<&Data>) -> Result<(), TooOften> {
     let viewer = session.and_then(|data| data.get(&TypeId::of::<Viewer>())).and_then(|viewer| viewer.downcast_ref());
     viewer.map_or(Ok(()), |Viewer { actor, address, .. }| rates.check(Some(actor), *address))

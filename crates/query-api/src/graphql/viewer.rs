@@ -1,4 +1,4 @@
-//! Who is looking.
+//! The viewer: the actor behind a request.
 
 use async_graphql::Context;
 use daybook_domain::{Actor, ids::CustomerId};
@@ -6,13 +6,13 @@ use daybook_edge::rates::ClientAddress;
 
 use crate::graphql::error::coded;
 
-/// Who is looking, and with which token they came.
+/// The actor behind a request, and the token that it came with.
 #[derive(Debug, Clone)]
 pub(crate) struct Viewer {
     pub(crate) actor: Actor,
-    /// The value of their `Authorization` header; a guest may have none.
+    /// The value of the `Authorization` header; a guest may have none.
     pub(crate) authorization: Option<String>,
-    /// The address that they are counted by.
+    /// The address that requests are counted by.
     pub(crate) address: Option<ClientAddress>,
 }
 
@@ -26,12 +26,12 @@ impl Viewer {
     }
 }
 
-/// Who is looking.
+/// The viewer of a request.
 pub(crate) fn viewer<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Viewer> {
     context.data::<Viewer>()
 }
 
-/// Only staff may see this.
+/// Refuses viewers who are not staff.
 pub(crate) fn staff_only(context: &Context<'_>) -> async_graphql::Result<()> {
-    if viewer(context)?.is_staff() { Ok(()) } else { Err(coded("FORBIDDEN", "this is for staff")) }
+    if viewer(context)?.is_staff() { Ok(()) } else { Err(coded("FORBIDDEN", "only staff may do this")) }
 }

@@ -1,4 +1,4 @@
-//! Stock, and the claims on it.
+//! Stock, and its reservations.
 
 mod loaders;
 mod mutations;

@@ -11,7 +11,7 @@ use super::{
     types::StockLevel,
 };
 use crate::{
-    graphql::error::coded,
+    graphql::{environment::Now, error::coded},
     reader::{Reader, reader},
 };
 
@@ -23,18 +23,19 @@ pub(crate) struct StockSubscription;
 
 #[Subscription]
 impl StockSubscription {
-    /// How many of SKUs can be had, now and whenever that has changed.
+    /// How many units of these SKUs are available, now and after each change.
     async fn stock_changed(
         &self,
         context: &Context<'_>,
         skus: Vec<String>,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<StockLevel>>> {
         if skus.is_empty() || skus.len() > MAX_WATCHED {
-            return Err(coded("BAD_INPUT", format!("1 to {MAX_WATCHED} SKUs can be watched")));
+            return Err(coded("BAD_INPUT", format!("a subscription watches 1 to {MAX_WATCHED} SKUs")));
         }
         let skus = skus.iter().map(|sku| self::sku(sku)).collect::<Result<Vec<_>, _>>()?;
-        let watch = Watch { reader: reader(context)?.clone(), skus, seen: HashMap::new() };
-        // An error is the last that is told: whoever wants to go on subscribes again.
+        let (reader, now) = (reader(context)?.clone(), context.data::<Now>()?.clone());
+        let watch = Watch { reader, now, skus, sent: HashMap::new() };
+        // An error ends the subscription. The client may subscribe again.
         let levels = futures::stream::try_unfold(watch, |mut watch| async move {
             let changed = watch.changed().await?;
             Ok::<_, async_graphql::Error>(Some((futures::stream::iter(changed.into_iter().map(Ok)), watch)))
@@ -43,24 +44,26 @@ impl StockSubscription {
     }
 }
 
-/// What a subscriber knows of the stock that they watch.
+/// The stock that a subscription watches, and the levels that it has sent.
 struct Watch {
     reader: Reader,
+    now: Now,
     skus: Vec<Sku>,
-    seen: HashMap<String, i64>,
+    sent: HashMap<String, i64>,
 }
 
 impl Watch {
-    /// The levels that are not as they were seen last, as soon as there are any.
+    /// The levels that have changed since they were sent, as soon as one has.
     async fn changed(&mut self) -> async_graphql::Result<Vec<StockLevel>> {
-        const LOOK_EVERY: Duration = Duration::from_millis(100);
+        const CHECK_EVERY: Duration = Duration::from_millis(100);
+        let skus: Vec<&str> = self.skus.iter().map(Sku::as_str).collect();
         loop {
-            let mut levels = levels(&self.reader, &self.skus).await?;
-            levels.retain(|level| self.seen.insert(level.sku.clone(), level.available) != Some(level.available));
+            let mut levels = levels(&self.reader, &skus, self.now.time()).await?;
+            levels.retain(|level| self.sent.insert(level.sku.clone(), level.available) != Some(level.available));
             if !levels.is_empty() {
                 return Ok(levels);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
         }
     }
 }

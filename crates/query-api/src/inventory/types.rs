@@ -1,62 +1,66 @@
-//! Stock, and the claims on it.
+//! Stock, and its reservations.
 
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
+use daybook_domain::inventory::availability;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{graphql::viewer::staff_only, loaders::Loader};
 
-/// How much of a SKU is at a location.
+/// The stock of a SKU at a location.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Stock {
     /// The SKU.
-    sku: String,
+    pub(super) sku: String,
     /// The location.
     location: String,
-    /// How many are there.
+    /// How many units are there.
     on_hand: i64,
-    /// How many of them are claimed.
+    /// How many of them are reserved. A reservation that has expired counts until it is released.
     reserved: i64,
-    /// Whether more may be sold than are there.
+    #[graphql(skip)]
+    lapsed: i64,
+    /// Whether more units may be sold than are there.
     backorders: bool,
-    /// When it last changed.
+    /// When the stock last changed.
     updated_at: DateTime<Utc>,
 }
 
 #[ComplexObject]
 impl Stock {
-    /// How many can be claimed.
+    /// How many units can be reserved now. Expired reservations do not count.
     async fn available(&self) -> i64 {
-        self.on_hand - self.reserved
+        self.availability()
     }
 
-    /// The claims on it, for staff.
+    /// The reservations; only staff see them.
     async fn reservations(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
         staff_only(context)?;
         let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(ReservationsAt(self.key())).await?.unwrap_or_default())
+        let key = ReservationsAt { sku: self.sku.clone(), location: self.location.clone() };
+        Ok(loader.load_one(key).await?.unwrap_or_default())
     }
 }
 
 impl Stock {
-    /// What tells it from others.
-    fn key(&self) -> (String, String) {
-        (self.sku.clone(), self.location.clone())
+    /// How many units can be reserved now, as decisions see it.
+    pub(super) const fn availability(&self) -> i64 {
+        availability(self.on_hand, self.reserved, self.lapsed)
     }
 }
 
-/// How many of a SKU can be had at all locations together: what everybody may know of stock.
-#[derive(Debug, Clone, Deserialize, SimpleObject)]
+/// How many units of a SKU are available at all locations together. Every viewer may see this.
+#[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct StockLevel {
     /// The SKU.
     pub(crate) sku: String,
-    /// How many can be had.
+    /// How many units are available.
     pub(crate) available: i64,
 }
 
-/// A claim on stock.
+/// A reservation of stock.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Reservation {
@@ -66,26 +70,29 @@ pub(crate) struct Reservation {
     pub(super) sku: String,
     #[graphql(skip)]
     pub(super) location: String,
-    /// Whose claim it is.
+    /// The owner.
     owner: String,
-    /// How many.
+    /// How many units.
     quantity: i64,
-    /// Until when it holds; for ever when absent.
+    /// When the reservation expires; absent when it never does.
     expires_at: Option<DateTime<Utc>>,
 }
 
 #[ComplexObject]
 impl Reservation {
-    /// Its id.
+    /// The id of the reservation.
     async fn id(&self) -> ID {
         self.reservation_id.into()
     }
 }
 
-/// The claims on a SKU at a location.
+/// The key of the reservations of a SKU at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ReservationsAt(pub(super) (String, String));
+pub(crate) struct ReservationsAt {
+    pub(super) sku: String,
+    pub(super) location: String,
+}
 
-/// How many of a SKU can be had.
+/// The key of the availability of a SKU at all locations together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AvailableOf(pub(crate) String);

@@ -1,4 +1,4 @@
-//! What happened to an order, and the order as it was.
+//! The history of an order, and the order as it was at an earlier time.
 
 use async_graphql::{Json, OneofObject, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -9,41 +9,41 @@ use uuid::Uuid;
 
 use crate::reader::{Reader, Statement, View, failed};
 
-/// Until when an order is folded.
+/// An earlier state of an order.
 #[derive(Clone, Copy, OneofObject)]
 pub(crate) enum AsOf {
-    /// Up to this version.
+    /// The state at this version.
     Version(i32),
-    /// Up to what was recorded at this time.
+    /// The state at this time, by the times at which events were recorded.
     Time(DateTime<Utc>),
 }
 
-/// Something that happened to an order.
+/// An event in the history of an order.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 pub(crate) struct TimelineEntry {
-    /// Its place in the order's history, from 1.
+    /// The version of the order after the event, from 1.
     pub(crate) version: i32,
-    /// Its place in the book.
+    /// The position of the event in the book.
     pub(crate) position: i64,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     #[graphql(name = "type")]
     pub(crate) event_type: String,
     #[graphql(skip)]
     schema_version: i16,
-    /// When it was written.
+    /// When the event was recorded.
     pub(crate) recorded_at: DateTime<Utc>,
-    /// When it happened.
+    /// When the event happened.
     effective_at: DateTime<Utc>,
-    /// On whose authority.
+    /// The actor who caused the event.
     pub(crate) actor: String,
-    /// The command that caused it.
+    /// The command that caused the event.
     causation_id: Uuid,
-    /// What happened, as it stands in the book.
+    /// The data of the event, as recorded in the book.
     data: Json<Value>,
 }
 
-/// What happened to an order up to a version.
+/// The history of an order up to a version.
 pub(super) async fn timeline(
     reader: &Reader,
     order_id: Uuid,
@@ -56,7 +56,7 @@ pub(super) async fn timeline(
     reader.rows(&UP_TO, &[&order_id, &version]).await
 }
 
-/// An order as it was: the domain's own fold of its timeline, and the version it stands at.
+/// An earlier state of an order, by the domain's own fold of its events, and the version of that state.
 pub(super) async fn folded(reader: &Reader, order_id: Uuid, as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
     let mut state = (Folded::default(), 0);
     for entry in timeline(reader, order_id, i32::MAX).await? {

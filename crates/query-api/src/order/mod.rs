@@ -1,4 +1,4 @@
-//! Orders: as they are, as they were, and what happened to them.
+//! Orders, and their history.
 
 mod history;
 mod mutations;

@@ -25,38 +25,38 @@ use crate::{
     reader::{Statement, View, plain, reader},
 };
 
-/// Orders, newest first: their time and id.
+/// Orders, the newest first. Their cursor is the time of placement, and the id.
 pub(crate) type Orders = Connection<Cursor<(DateTime<Utc>, Uuid)>, Order, EmptyFields, EmptyFields>;
 
-/// Which orders.
+/// Selects orders.
 #[derive(Default, InputObject)]
 pub(crate) struct OrderFilter {
-    /// Those that are this far.
+    /// Orders in this phase.
     phase: Option<OrderPhase>,
-    /// Those of this customer.
+    /// Orders of this customer.
     customer_id: Option<Uuid>,
-    /// Those placed at this time or later.
+    /// Orders placed at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Those placed before this time.
+    /// Orders placed before this time.
     to: Option<DateTime<Utc>>,
-    /// The one that was imported under this reference.
+    /// The order that was imported with this reference.
     external_ref: Option<String>,
 }
 
-/// Who is looking.
+/// A customer.
 pub(crate) struct Me {
     customer_id: CustomerId,
 }
 
 #[Object]
 impl Me {
-    /// Their id.
+    /// The id of the customer.
     async fn id(&self) -> ID {
         self.customer_id.0.into()
     }
 
-    /// Their orders, the newest first.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    /// The orders of the customer, the newest first.
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,
@@ -73,7 +73,7 @@ pub(crate) struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// An order; with `asOf`, as it was then.
+    /// The order of this id. With `asOf`, it is shown as it was then.
     async fn order(&self, context: &Context<'_>, id: ID, as_of: Option<AsOf>) -> async_graphql::Result<Option<Order>> {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
@@ -82,7 +82,7 @@ impl OrderQuery {
         Ok(state.record().map(|record| order.as_it_was(record.progress.phase(), version)))
     }
 
-    /// The customer who is looking; nobody for guests.
+    /// The customer whose token the request has; absent for others.
     async fn me(&self, context: &Context<'_>) -> async_graphql::Result<Option<Me>> {
         Ok(match &viewer(context)?.actor {
             daybook_domain::Actor::Customer(id) => Some(Me { customer_id: *id }),
@@ -91,14 +91,14 @@ impl OrderQuery {
     }
 }
 
-/// A part of an order that differs.
+/// A difference between two versions of an order.
 #[derive(SimpleObject)]
 pub(crate) struct Difference {
-    /// Where, as a JSON pointer.
+    /// The place of the difference, as a JSON pointer.
     path: String,
-    /// What it was.
+    /// The value in the first version.
     before: Option<Json<Value>>,
-    /// What it is.
+    /// The value in the second version.
     after: Option<Json<Value>>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct BackOfficeOrders;
 #[Object]
 impl BackOfficeOrders {
     /// Orders, the newest first.
-    #[graphql(complexity = "rows(first) * child_complexity")]
+    #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
         context: &Context<'_>,
@@ -120,12 +120,12 @@ impl BackOfficeOrders {
         select(context, &filter, first, after.as_deref()).await
     }
 
-    /// A customer, by their orders.
+    /// The customer of an id, or of a reference.
     async fn customer(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The id of the customer.")] id: Option<ID>,
-        #[graphql(name = "ref", desc = "The id of the customer in the system that they were imported from.")]
+        #[graphql(name = "ref", desc = "The reference of an imported customer in the original system.")]
         reference: Option<String>,
     ) -> async_graphql::Result<Me> {
         staff_only(context)?;
@@ -141,7 +141,7 @@ impl BackOfficeOrders {
         Ok(Me { customer_id })
     }
 
-    /// What changed in an order between two of its versions.
+    /// The differences between two versions of an order.
     async fn order_diff(
         &self,
         context: &Context<'_>,
@@ -160,7 +160,7 @@ impl BackOfficeOrders {
     }
 }
 
-/// Walks two values side by side and notes where they part.
+/// Compares two values, and collects their differences.
 fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
     match (before, after) {
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
@@ -177,16 +177,20 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
-/// Orders that a condition lets through, the newest first. The bounds of time and the place of the cursor always stand in it, at
-/// infinity when they are not given: so an index on the place is read from there, whatever is asked for.
-macro_rules! newest_first {
-    ($condition:literal) => {
+/// A page of the orders that satisfy a condition, the newest first. `$1` is the phase, `$2` the customer and `$5` the reference of
+/// the filter, `$3` and `$4` are its times, `$6` and `$7` are the cursor, and `$8` is how many. The condition always contains times
+/// and cursor, which are infinite by default. So PostgreSQL reads an index in the order of the page from the cursor on.
+macro_rules! page {
+    ($orders:literal, $condition:literal) => {
         Statement::new(
             &[View::Order],
             concat!(
-                "SELECT to_json(o) FROM read.orders o WHERE ",
+                "SELECT to_json(o) FROM ",
+                $orders,
+                " o WHERE ",
                 $condition,
-                " AND placed_at >= coalesce($3::timestamptz, '-infinity') AND placed_at < coalesce($4::timestamptz, 'infinity')
+                " AND placed_at >= coalesce($3::timestamptz, '-infinity')
+                  AND placed_at < coalesce($4::timestamptz, 'infinity')
                   AND (placed_at, order_id) < (coalesce($6::timestamptz, 'infinity'),
                                                coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
                   ORDER BY placed_at DESC, order_id DESC LIMIT $8"
@@ -195,14 +199,16 @@ macro_rules! newest_first {
     };
 }
 
-/// The statement that a filter takes: one for each index that finds its orders, with whatever else it has as a condition.
-fn statement(filter: &OrderFilter) -> &'static Statement {
-    const ALL: Statement = newest_first!("$1::text IS NULL AND $2::text IS NULL AND $5::text IS NULL");
-    const IN_PHASE: Statement = newest_first!("phase = $1 AND $2::text IS NULL AND $5::text IS NULL");
+/// The statement for a filter: one for each index that finds the orders.
+fn page_of(filter: &OrderFilter) -> &'static Statement {
+    const ALL: Statement = page!("read.orders", "$1::text IS NULL AND $2::uuid IS NULL AND $5::text IS NULL");
+    const IN_PHASE: Statement = page!("read.orders", "phase = $1 AND $2::uuid IS NULL AND $5::text IS NULL");
     const OF_CUSTOMER: Statement =
-        newest_first!("customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
-    const IMPORTED: Statement = newest_first!(
-        "external_ref = $5 AND ($1::text IS NULL OR phase = $1) AND ($2::uuid IS NULL OR customer_id = $2)"
+        page!("read.orders", "customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
+    // A reference has one order. `OFFSET 0` keeps PostgreSQL from searching the index of times for it.
+    const IMPORTED: Statement = page!(
+        "(SELECT * FROM read.orders WHERE external_ref = $5 OFFSET 0)",
+        "($1::text IS NULL OR phase = $1) AND ($2::uuid IS NULL OR customer_id = $2)"
     );
     match filter {
         OrderFilter { external_ref: Some(_), .. } => &IMPORTED,
@@ -224,7 +230,7 @@ async fn select(
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
     let rows: Vec<Order> = reader(context)?
         .rows(
-            statement(filter),
+            page_of(filter),
             &[
                 &phase,
                 &filter.customer_id,
@@ -246,7 +252,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match order {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {
-            Err(coded("FORBIDDEN", "the order is somebody else's"))
+            Err(coded("FORBIDDEN", "the order belongs to another customer"))
         }
         order => Ok(order),
     }

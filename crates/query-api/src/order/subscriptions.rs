@@ -16,7 +16,7 @@ pub(crate) struct OrderSubscription;
 
 #[Subscription]
 impl OrderSubscription {
-    /// An order, now and whenever it has changed.
+    /// The order of this id, now and after each change.
     async fn order_updated(
         &self,
         context: &Context<'_>,
@@ -37,7 +37,7 @@ impl OrderSubscription {
                     Ok(event) => event,
                     Err(error) => return Some(Err(failed(&error))),
                 };
-                if let Err(error) = reader.wait_until_passed(event.position).await {
+                if let Err(error) = reader.wait_until_shown(event.position).await {
                     return Some(Err(error));
                 }
                 reader.row(&AT_VERSION, &[&id, &event.version]).await.transpose()

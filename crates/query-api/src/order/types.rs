@@ -1,4 +1,4 @@
-//! Orders as they are.
+//! Orders in their current state.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ use crate::{
     reader::reader,
 };
 
-/// How far an order is.
+/// The phase of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Phase", name = "OrderPhase")]
 pub(crate) enum OrderPhase {
@@ -42,15 +42,15 @@ pub(crate) struct Order {
     pub(crate) order_id: Uuid,
     #[graphql(skip)]
     customer_id: Option<CustomerId>,
-    /// Its id in the system it was imported from.
+    /// The reference of an imported order in its original system.
     external_ref: Option<String>,
-    /// The channel it came through.
+    /// The channel of the order.
     channel: String,
     #[graphql(skip)]
     currency: Currency,
     #[graphql(skip)]
     phase: Phase,
-    /// When it was placed.
+    /// When the order was placed.
     pub(crate) placed_at: DateTime<Utc>,
     #[graphql(skip)]
     gross: i64,
@@ -58,29 +58,29 @@ pub(crate) struct Order {
     discount: i64,
     #[graphql(skip)]
     net: i64,
-    /// How many units it has.
+    /// How many units the order has.
     units: i64,
     #[graphql(skip)]
     lines: Vec<OrderLine>,
-    /// How much has happened to it.
+    /// The version of the order: the number of its events.
     version: i32,
-    /// When it last changed.
+    /// When the order last changed.
     updated_at: DateTime<Utc>,
 }
 
-/// An amount as events have it.
+/// An amount in the form of events.
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct Amount(daybook_domain::Money);
 
-/// A line of an order, as it was agreed.
+/// A line of an order, as agreed when it was placed.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct OrderLine {
     /// The SKU.
     sku: String,
-    /// What the product was called, where that is known.
+    /// The name of the product at that time, where it is known.
     name: Option<String>,
-    /// How many.
+    /// How many units.
     quantity: i64,
     #[graphql(skip)]
     unit_price: Option<Amount>,
@@ -90,66 +90,66 @@ pub(crate) struct OrderLine {
 
 #[ComplexObject]
 impl OrderLine {
-    /// The price of one unit, where that is known.
+    /// The price of one unit, where it is known.
     async fn unit_price(&self) -> Option<MoneyObject> {
         self.unit_price.map(|amount| amount.0.into())
     }
 
-    /// What is paid for the line.
+    /// The price of the line.
     async fn total(&self) -> MoneyObject {
         self.line_total.0.into()
     }
 }
 
-/// A move that can be made now.
+/// A move that is allowed now.
 #[derive(SimpleObject)]
 pub(crate) struct NextMove {
-    /// The command that makes it.
+    /// The command of the move.
     command: &'static str,
-    /// Where it leads; back to where it was held when absent.
+    /// The phase that it leads to; absent when it leads back to the phase before the hold.
     to: Option<OrderPhase>,
-    /// Who may make it.
+    /// The roles that may make the move.
     roles: Vec<&'static str>,
 }
 
 #[ComplexObject]
 impl Order {
-    /// Its id.
+    /// The id of the order.
     async fn id(&self) -> ID {
         self.order_id.into()
     }
 
-    /// Whose order it is; a guest's when absent.
+    /// The customer whose order it is; absent for a guest's order.
     async fn customer_id(&self) -> Option<String> {
         self.customer_id.as_ref().map(ToString::to_string)
     }
 
-    /// How far it is.
+    /// The phase of the order.
     async fn phase(&self) -> OrderPhase {
         self.phase.into()
     }
 
-    /// The sum of its lines before discounts.
+    /// The sum of the lines before discounts.
     async fn gross(&self) -> MoneyObject {
         money(self.gross, self.currency)
     }
 
-    /// What was taken off.
+    /// The discount.
     async fn discount(&self) -> MoneyObject {
         money(self.discount, self.currency)
     }
 
-    /// What is paid.
+    /// The sum after discounts.
     async fn net(&self) -> MoneyObject {
         money(self.net, self.currency)
     }
 
-    /// Its lines.
+    /// The lines.
     async fn lines(&self) -> &[OrderLine] {
         &self.lines
     }
 
-    /// What can be done with it now, by whoever asks.
+    /// The moves that the viewer may make now.
     async fn next_moves(&self, context: &Context<'_>) -> async_graphql::Result<Vec<NextMove>> {
         let role: Role = viewer(context)?.actor.role();
         let moves = next_moves(self.phase, role).map(|legal| NextMove {
@@ -163,7 +163,7 @@ impl Order {
         Ok(moves.collect())
     }
 
-    /// Who did what to it, and when; for staff, since it has their notes.
+    /// The history of the order. It contains notes of staff, so only staff see it.
     async fn timeline(&self, context: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
         staff_only(context)?;
         timeline(reader(context)?, self.order_id, self.version).await
@@ -171,13 +171,13 @@ impl Order {
 }
 
 impl Order {
-    /// The order at an earlier version. Totals and lines are frozen at placement; what changes is how far the order is.
+    /// The order at an earlier version. Totals and lines are fixed when it is placed; only its phase changes.
     pub(super) fn as_it_was(self, phase: Phase, version: i32) -> Self {
         Self { phase, version, ..self }
     }
 
-    /// Whether somebody may see it. A guest's order is for whoever knows its id, since nobody can guess it; that of an imported
-    /// order derives from its reference and can be guessed, so without a customer it is for staff.
+    /// Whether a viewer may see the order. The id of a guest's order cannot be guessed, so it gives access. The id of an imported order
+    /// derives from its reference and can be guessed, so without a customer only staff see the order.
     pub(super) fn may_be_seen_by(&self, viewer: &Viewer) -> bool {
         let guessable = self.customer_id.is_none() && self.external_ref.is_some();
         viewer.is_staff() || (!guessable && viewer.may_see(self.customer_id))

@@ -5,23 +5,23 @@ use futures::{Stream, StreamExt, stream};
 
 use super::tail::{Page, Tail};
 
-/// How many events are read at once when following.
+/// How many events are read at once.
 const PAGE: usize = 500;
 
-/// Somebody who follows the book.
+/// The state of one stream of events.
 struct Following {
     book: Daybook,
     tail: Tail,
     follower: Follower,
-    /// Everything up to this position has been told.
+    /// The stream has yielded everything up to this position.
     after: i64,
     filter: Filter,
-    /// Whether the past has been told, so that the end of the book is all that there is to read.
+    /// Whether the stream has yielded the past, so it continues with the shared end of the book.
     live: bool,
 }
 
 impl Following {
-    /// The next events, as soon as there are some.
+    /// The next events, when there are any.
     async fn next(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
         loop {
             let Page { events, up_to } = match self.page_of_tail().await? {
@@ -44,13 +44,13 @@ impl Following {
             return Ok(None);
         }
         let page = self.tail.after(&self.book, self.after, &self.filter).await?;
-        // Who has fallen behind what is kept reads for himself until he has caught up.
+        // A stream behind the shared end reads the book itself until it has caught up.
         self.live = page.is_some();
         Ok(page)
     }
 
     async fn page_of_past(&mut self) -> Result<Page, StoreError> {
-        // What the head is before reading: what is written meanwhile is read the next time.
+        // The head before the read: later events are read the next time.
         let head = self.book.head().await?.position;
         let events = self.book.read_after(self.after, PAGE, &self.filter).await?;
         self.live = events.is_empty();
@@ -58,7 +58,7 @@ impl Following {
     }
 }
 
-/// The events after a position, and those that will come.
+/// The events after a position: first those of the past, then each when it is written.
 pub(crate) fn follow(
     book: Daybook,
     tail: Tail,

@@ -1,4 +1,4 @@
-//! Reading: SQL on the read tables, and waiting until they show what the reader has written.
+//! Reads the read tables by SQL, and waits until they show what the caller has written.
 
 pub(crate) mod follow;
 mod statement;
@@ -19,9 +19,9 @@ pub(crate) use self::statement::{Statement, View};
 use self::tail::Tail;
 use crate::graphql::error::coded;
 
-/// How long a query waits for the read models, unless told otherwise: longer than they take to start again.
+/// How long a query waits for the read models by default. They restart in less time.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// The pauses between looks, from the first on.
+/// The pauses between the first checks of the views.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(2),
     Duration::from_millis(4),
@@ -36,19 +36,19 @@ pub(crate) struct Reader {
     pub(crate) book: Daybook,
     /// The end of the book.
     pub(crate) tail: Tail,
-    /// How long it waits for the views to pass a position.
+    /// How long it waits for the views to reach a position.
     patience: Duration,
-    /// What its operation has written.
+    /// What the operation has written.
     written: Arc<Mutex<Written>>,
 }
 
-/// What an operation has written, which it must see in whatever it reads afterwards.
+/// What an operation has written. The operation must see this in everything that it reads afterwards.
 #[derive(Default)]
 struct Written {
     /// The position of its last event; 0 when it has written nothing.
     position: i64,
-    /// The views that are known to have passed that.
-    passed_by: BTreeSet<View>,
+    /// The views that have reached that position.
+    shown_by: BTreeSet<View>,
 }
 
 /// Parameters of a statement.
@@ -64,17 +64,16 @@ impl Reader {
         Self { book, tail, patience, written: Arc::default() }
     }
 
-    /// A reader for one operation, which sees what this operation writes.
+    /// A reader for one operation, which sees what that operation writes.
     pub(crate) fn of_operation(&self) -> Self {
         Self { written: Arc::default(), ..self.clone() }
     }
 
-    /// From now on, whatever this operation reads shows this position. Only the views that it reads are waited for, and only
-    /// when it reads them.
+    /// From now on the operation sees this position. It waits only for the views that it reads, and only when it reads them.
     pub(crate) fn has_written(&self, position: i64) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if position > written.position {
-            *written = Written { position, passed_by: BTreeSet::new() };
+            *written = Written { position, shown_by: BTreeSet::new() };
         }
     }
 
@@ -85,7 +84,7 @@ impl Reader {
             if written.position == 0 {
                 return Ok(());
             }
-            let awaited: Vec<View> = views.iter().filter(|view| !written.passed_by.contains(view)).copied().collect();
+            let awaited: Vec<View> = views.iter().filter(|view| !written.shown_by.contains(view)).copied().collect();
             (written.position, awaited)
         };
         if awaited.is_empty() {
@@ -94,7 +93,7 @@ impl Reader {
         self.wait(position, Some(&awaited)).await?;
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.position == position {
-            written.passed_by.extend(awaited);
+            written.shown_by.extend(awaited);
         }
         Ok(())
     }
@@ -130,21 +129,21 @@ impl Reader {
         Ok(self.rows(statement, parameters).await?.into_iter().next())
     }
 
-    /// Waits until every view shows a position that a reader asks to see. One that the book does not have is refused.
+    /// Waits until every view shows a position that the caller must see. A position beyond the end of the book is refused.
     pub(crate) async fn show(&self, position: i64) -> Result<(), Error> {
         let head = self.book.head().await.map_err(|error| failed(&error))?.position;
         if position > head {
             return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {position}")));
         }
-        self.wait_until_passed(position).await
+        self.wait_until_shown(position).await
     }
 
-    /// Waits until every view has passed a position, so that what was written up to it is shown.
-    pub(crate) async fn wait_until_passed(&self, position: i64) -> Result<(), Error> {
+    /// Waits until every view has reached a position.
+    pub(crate) async fn wait_until_shown(&self, position: i64) -> Result<(), Error> {
         self.wait(position, None).await
     }
 
-    /// Waits until these views, or all, have passed a position.
+    /// Waits until these views, or all views, have reached a position.
     async fn wait(&self, position: i64, views: Option<&[View]>) -> Result<(), Error> {
         const BEHIND: Statement = Statement::new(
             &[],
@@ -166,17 +165,18 @@ impl Reader {
     }
 }
 
-/// What broke inside is for the log, not for the reader. What the database could not take as a value came from the reader.
+/// The error of a failed query. Internal errors are logged and not shown to the caller. A value that the database refuses came from the
+/// caller.
 pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     if is_bad_value(error) {
-        return coded("BAD_INPUT", "an argument is not a value that can be looked for");
+        return coded("BAD_INPUT", "an argument is not a value that can be searched for");
     }
     let cause = error.source().map(ToString::to_string).unwrap_or_default();
     tracing::error!(%error, cause, "a query failed");
     coded("INTERNAL", "the query failed")
 }
 
-/// Whether PostgreSQL refused a value: its errors of class 22, data exceptions.
+/// Whether PostgreSQL refused a value: its errors of class 22 are data exceptions.
 pub(crate) fn is_bad_value(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
     chain.any(|error| {

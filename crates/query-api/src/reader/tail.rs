@@ -1,5 +1,5 @@
-//! The end of the book, read once for all who follow it. Otherwise every event would have as many readers as there are
-//! subscriptions, and whoever writes or asks would wait behind them for a connection to the database.
+//! The end of the book, which is read once for all streams that follow it. Otherwise each stream would read every event, and writers
+//! and queries would wait for a connection to the database.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
 
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreError};
 
-/// How many events are kept; who is further behind reads for himself.
+/// How many events are kept. A stream that is further behind reads the book itself.
 const KEPT: usize = 1_000;
 
 /// The last events of the book, shared.
@@ -18,8 +18,8 @@ pub(crate) struct Tail(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     kept: Mutex<Kept>,
-    /// Whoever has it reads for the others.
-    turn: tokio::sync::Mutex<()>,
+    /// Its holder reads for all.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// All events after one position, up to another.
@@ -30,14 +30,14 @@ struct Kept {
     up_to: i64,
 }
 
-/// The events after a position that a filter lets through, and how far that is.
+/// The events after a position that pass a filter, and the position up to which they were read.
 pub(crate) struct Page {
     pub(crate) events: Vec<RecordedEvent>,
     pub(crate) up_to: i64,
 }
 
 impl Tail {
-    /// What follows a position; nothing, up to the position itself, when nothing does. None when that is not kept any more.
+    /// The events after a position. `None` when they are not kept any more.
     pub(crate) async fn after(
         &self,
         book: &Daybook,
@@ -47,14 +47,14 @@ impl Tail {
         if let Some(page) = self.kept().page(position, filter) {
             return Ok(page);
         }
-        let _turn = self.0.turn.lock().await;
-        // Somebody else may have read it meanwhile.
+        let _reading = self.0.reading.lock().await;
+        // Another stream may have read it in the meantime.
         if let Some(page) = self.kept().page(position, filter) {
             return Ok(page);
         }
         let events = book.read_after(position, KEPT, &Filter::default()).await?;
         let mut kept = self.kept();
-        kept.take(position, events);
+        kept.add(position, events);
         Ok(kept.page(position, filter).unwrap_or(Some(Page { events: Vec::new(), up_to: position })))
     }
 
@@ -64,7 +64,7 @@ impl Tail {
 }
 
 impl Kept {
-    /// The outer None when it has to be read first, the inner one when it is not kept any more.
+    /// The outer `None` means that the events must be read first, the inner one that they are not kept any more.
     fn page(&self, position: i64, filter: &Filter) -> Option<Option<Page>> {
         if position < self.after {
             return Some(None);
@@ -77,8 +77,8 @@ impl Kept {
         Some(Some(Page { events, up_to: self.up_to }))
     }
 
-    /// Takes in what was read after a position, which is not before the end of what is kept.
-    fn take(&mut self, position: i64, events: Vec<RecordedEvent>) {
+    /// Adds the events after a position, which is not before the end of the kept ones.
+    fn add(&mut self, position: i64, events: Vec<RecordedEvent>) {
         if position != self.up_to {
             self.events.clear();
             self.after = position;
@@ -92,7 +92,7 @@ impl Kept {
     }
 }
 
-/// Whether a filter lets an event through, as it does in the database.
+/// Whether an event passes a filter, by the same rule as in the database.
 fn passes(filter: &Filter, event: &RecordedEvent) -> bool {
     let Filter { types, stream } = filter;
     types.as_ref().is_none_or(|types| types.contains(&event.event_type))

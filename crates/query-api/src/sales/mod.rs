@@ -1,4 +1,4 @@
-//! Sales figures. Days are days in UTC of when orders were placed; a cancelled order does not count.
+//! Sales figures. An order counts on the day (UTC) on which it was placed; a cancelled order does not count.
 
 mod queries;
 mod types;

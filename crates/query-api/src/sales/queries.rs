@@ -5,7 +5,10 @@ use chrono::NaiveDate;
 
 use super::types::{ProductSales, Sales};
 use crate::{
-    graphql::{connection::rows, error::coded, viewer::staff_only},
+    graphql::{
+        connection::{MAX_PAGE, page_size, rows},
+        viewer::staff_only,
+    },
     reader::{Statement, View, reader},
 };
 
@@ -14,7 +17,7 @@ pub(crate) struct SalesQuery;
 
 #[Object]
 impl SalesQuery {
-    /// Sales by day, both ends included; a day has a row for each currency.
+    /// The sales of each day of a period, which includes both ends. A day has an entry for each currency.
     async fn sales_by_day(
         &self,
         context: &Context<'_>,
@@ -35,7 +38,7 @@ impl SalesQuery {
         reader(context)?.rows(&BY_DAY, &[&from, &to]).await
     }
 
-    /// Sales of a time, both ends included, by currency.
+    /// The sales of a period, which includes both ends, by currency.
     async fn sales_totals(
         &self,
         context: &Context<'_>,
@@ -56,8 +59,8 @@ impl SalesQuery {
         reader(context)?.rows(&TOTALS, &[&from, &to]).await
     }
 
-    /// The SKUs that brought the most money in a time, both ends included.
-    #[graphql(complexity = "rows(Some(first)) * child_complexity")]
+    /// The SKUs with the highest net sales in a period, which includes both ends.
+    #[graphql(complexity = "rows(Some(first))? * child_complexity")]
     async fn top_products(
         &self,
         context: &Context<'_>,
@@ -76,9 +79,7 @@ impl SalesQuery {
              LEFT JOIN read.products p ON p.product_id = v.product_id ORDER BY t.net DESC, t.sku",
         );
         staff_only(context)?;
-        if !(1..=100).contains(&first) {
-            return Err(coded("BAD_PAGE", "first is 1 to 100"));
-        }
+        let first = page_size(first, MAX_PAGE)?;
         reader(context)?.rows(&BY_NET, &[&from, &to, &i64::from(first)]).await
     }
 }

@@ -11,7 +11,7 @@ use crate::graphql::scalars::{MoneyObject, money};
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct Sales {
-    /// The day; none when the sums are of several days.
+    /// The day; absent in the sums of a period.
     date: Option<NaiveDate>,
     /// How many orders.
     orders: i64,
@@ -23,35 +23,35 @@ pub(crate) struct Sales {
     skus: i64,
     #[graphql(flatten)]
     #[serde(flatten)]
-    paid: Paid,
+    amounts: Amounts,
     #[graphql(skip)]
     discount: i64,
 }
 
 #[ComplexObject]
 impl Sales {
-    /// What was taken off.
+    /// The discount.
     async fn discount(&self) -> MoneyObject {
-        money(self.discount, self.paid.currency)
+        money(self.discount, self.amounts.currency)
     }
 }
 
-/// What goods brought in.
+/// The money of sales.
 #[derive(Debug, Clone, Deserialize)]
-struct Paid {
+struct Amounts {
     currency: Currency,
     gross: i64,
     net: i64,
 }
 
 #[Object]
-impl Paid {
-    /// Before discounts.
+impl Amounts {
+    /// The sum before discounts.
     async fn gross(&self) -> MoneyObject {
         money(self.gross, self.currency)
     }
 
-    /// What was paid.
+    /// The sum after discounts.
     async fn net(&self) -> MoneyObject {
         money(self.net, self.currency)
     }
@@ -62,13 +62,13 @@ impl Paid {
 pub(crate) struct ProductSales {
     /// The SKU.
     sku: String,
-    /// What the product is called.
+    /// The name of the product.
     name: Option<String>,
-    /// How many orders had it.
+    /// How many orders had the SKU.
     orders: i64,
     /// How many units.
     units: i64,
     #[graphql(flatten)]
     #[serde(flatten)]
-    paid: Paid,
+    amounts: Amounts,
 }

@@ -1,7 +1,7 @@
 //! What a query may cost.
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shop::{Shop, Special, Who};
 
@@ -46,6 +46,61 @@ async fn a_page_costs_as_much_as_it_has_rows() {
     };
     assert_eq!(cost(1).await, Some(2));
     assert_eq!(cost(100).await, Some(200));
+}
+
+/// Selections with a page of `first` rows: at every depth, cheap ones, and ones that cost too much for a page of 100 as well.
+fn pages(first: &str) -> Vec<String> {
+    let cheap = "cursor".to_owned();
+    let expensive: String = (0..60).map(|at| format!("n{at}: node {{ id name }} ")).collect();
+    let of = |edges: String| {
+        [
+            format!("products(first: {first}) {{ edges {{ {edges} }} }}"),
+            format!("search(query: \"tea\", first: {first}) {{ products {{ edges {{ {edges} }} }} }}"),
+            format!("...Page }} fragment Page on Query {{ products(first: {first}) {{ edges {{ {edges} }} }}"),
+        ]
+    };
+    let orders =
+        ["me", "customer(id: \"ann\")"].map(|of| format!("{of} {{ orders(first: {first}) {{ edges {{ cursor }} }} }}"));
+    let full: String = (0..60).map(|at| format!("p{at}: products(first: 100) {{ edges {{ cursor }} }} ")).collect();
+    let full = format!("{full} products(first: {first}) {{ edges {{ cursor }} }}");
+    [cheap, expensive].into_iter().flat_map(of).chain(orders).chain([full]).collect()
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_is_named_before_its_cost_is_counted() {
+    let shop = Shop::open().await;
+    let before = shop.wire.executed();
+    for first in [101, 1_251, i32::MAX] {
+        let asked = pages(&first.to_string()).into_iter().map(|page| (format!("{{ {page} }}"), Value::Null));
+        let by_variable = pages("$first").into_iter().flat_map(|page| {
+            [
+                (format!("query($first: Int) {{ {page} }}"), json!({ "first": first })),
+                (format!("query($first: Int = {first}) {{ {page} }}"), json!({})),
+                (format!("query($first: Int! = 1) {{ {page} }}"), json!({ "first": first })),
+            ]
+        });
+        for (query, variables) in asked.chain(by_variable) {
+            let body = json!({"query": query, "variables": variables});
+            let answer = shop.post("/admin/graphql", Who::Admin, &body).await;
+            assert_eq!(answer.code(), "BAD_PAGE", "{query} {variables}");
+            assert!(answer.json().get("data").is_none(), "{query} is not run");
+        }
+    }
+    assert_eq!(shop.wire.executed(), before);
+}
+
+#[tokio::test]
+async fn pages_without_cursors_have_their_own_sizes() {
+    let shop = Shop::open().await;
+    let events = |first: i32| format!("{{ events(first: {first}) {{ position stream type recordedAt }} }}");
+    let top =
+        |first: i32| format!("{{ topProducts(from: \"2026-01-01\", to: \"2026-01-02\", first: {first}) {{ sku }} }}");
+    for query in [events(0), events(1_001), events(1_251), events(i32::MAX), top(0), top(101), top(i32::MAX)] {
+        assert_eq!(shop.office(Who::Admin, &query).await.code(), "BAD_PAGE", "{query}");
+    }
+    for query in [events(1), events(1_000), top(1), top(100)] {
+        shop.office(Who::Admin, &query).await.data();
+    }
 }
 
 #[tokio::test]

@@ -128,6 +128,9 @@ async fn events_are_read_in_pages_after_a_position() {
         seen.extend(positions);
     }
     assert_eq!(seen, (1..=head).collect::<Vec<_>>());
+    // A position has 64 bits, which an `Int` of GraphQL does not hold.
+    let beyond = json!({"query": "query($after: Long!) { events(after: $after) { position } }", "variables": {"after": i64::MAX}});
+    assert_eq!(shop.post("/admin/graphql", Who::Admin, &beyond).await.data()["events"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use daybook_domain::{
 };
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::Effect;
+use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
 use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
@@ -47,6 +47,8 @@ pub(crate) struct Special {
     pub(crate) rates: RateLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
+    /// How far the clock of the query API is ahead of the command API's.
+    pub(crate) ahead: TimeDelta,
 }
 
 impl Default for Special {
@@ -59,6 +61,7 @@ impl Default for Special {
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
             command_url: None,
+            ahead: TimeDelta::zero(),
         }
     }
 }
@@ -129,7 +132,7 @@ impl Shop {
             streams: special.streams,
             sockets: special.sockets,
             rates: special.rates,
-            now: Arc::new(move || clock.now()),
+            now: Arc::new(move || clock.now() + special.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
         let still = Arc::new(Mutex::new(()));
@@ -211,6 +214,11 @@ impl Shop {
             .data();
     }
 
+    /// A connection to the database, beside the query API's.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.database.connect().await
+    }
+
     /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
     pub(crate) async fn stand_still(&self, slice: Slice) {
         let topic = topology("test", 1).topic(slice.name());
@@ -287,7 +295,7 @@ async fn show(book: Daybook, still: Arc<Mutex<()>>) {
             let own = |event: &&RecordedEvent| {
                 Slice::of_stream(&event.stream_id).is_some_and(|slice| view.slices.contains(&slice))
             };
-            let own: Vec<_> = events.iter().filter(own).cloned().collect();
+            let own: Vec<_> = events.iter().filter(own).cloned().map(SharedEvent::from).collect();
             let transaction = client.transaction().await.expect("a transaction begins");
             Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");
             transaction.commit().await.expect("it is committed");

@@ -1,6 +1,6 @@
-//! How much a document comes to once its fragments stand in their places. The library walks it like that before it counts
-//! anything, and again for every rule: fragments that spread each other twice at every level would keep it busy for years, and
-//! a chain of them would use up its stack.
+//! The size of a document after its fragments are expanded. The library visits the expanded document before it counts anything, and
+//! again for every rule. Fragments that spread each other twice at every level would keep it busy for years. A long chain of
+//! fragments would overflow its stack.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use async_graphql::{
 
 use crate::graphql::error::with_code;
 
-/// The most selections that a document may come to, those of its fragments by themselves among them.
+/// The most selections of an expanded document. Each fragment counts once more by itself.
 const MAX_SELECTIONS: usize = 20_000;
-/// How many fragments may spread each other in a row.
+/// The longest chain of fragments that spread each other.
 const MAX_CHAIN: usize = 30;
 
-/// Refuses a document that comes to too much, or to no end.
+/// Refuses a document that is too large when expanded, or has no end.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
-    let mut expansion = Expansion { document, known: HashMap::new(), under_way: Vec::new() };
+    let mut expansion = Expansion { document, known: HashMap::new(), chain: Vec::new() };
     let mut all = 0_usize;
-    // Fragments are walked by themselves as well, those that no operation spreads among them.
+    // The library visits fragments by themselves, too, even those that no operation spreads.
     for name in document.fragments.keys() {
         all = all.saturating_add(expansion.of_fragment(name)?);
     }
@@ -33,8 +33,8 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), ServerError> {
 struct Expansion<'d> {
     document: &'d ExecutableDocument,
     known: HashMap<&'d Name, usize>,
-    /// The fragments that are being looked at, each spread by the one before.
-    under_way: Vec<&'d Name>,
+    /// The chain of fragments that leads to the current selection.
+    chain: Vec<&'d Name>,
 }
 
 impl<'d> Expansion<'d> {
@@ -53,18 +53,18 @@ impl<'d> Expansion<'d> {
         if let Some(known) = self.known.get(name) {
             return Ok(*known);
         }
-        // One that is missing is for validation to tell.
+        // A missing fragment is an error of the validation.
         let Some(fragment) = self.document.fragments.get(name) else { return Ok(0) };
-        if self.under_way.contains(&name) {
+        if self.chain.contains(&name) {
             let message = format!("Cannot spread fragment \"{name}\" within itself.");
             return Err(refused("GRAPHQL_VALIDATION_FAILED", &message));
         }
-        if self.under_way.len() >= MAX_CHAIN {
+        if self.chain.len() >= MAX_CHAIN {
             return Err(refused("QUERY_TOO_DEEP", "Query is nested too deep."));
         }
-        self.under_way.push(name);
+        self.chain.push(name);
         let size = self.of(&fragment.node.selection_set.node)?;
-        self.under_way.pop();
+        self.chain.pop();
         self.known.insert(name, size);
         Ok(size)
     }

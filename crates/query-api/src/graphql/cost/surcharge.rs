@@ -1,15 +1,15 @@
-//! What some fields cost beside their rows: work that is the same however little of it is shown.
+//! The surcharge of some fields: they take the same work however little of it is selected.
 
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 
 use crate::graphql::position;
 
-/// What it costs to wait for a position.
+/// The cost of waiting for a position.
 const POSITION: usize = 20;
-/// What it costs to count products for a facet.
+/// The cost of counting products for a facet.
 const FACET: usize = 50;
 
-/// The surcharge of a document, counted no further than a little above `enough`.
+/// The surcharge of a document. Counting stops a little above `enough`.
 pub(super) fn of(document: &ExecutableDocument, enough: usize) -> usize {
     let mut surcharge = 0;
     for (_, operation) in document.operations.iter() {
@@ -21,7 +21,7 @@ pub(super) fn of(document: &ExecutableDocument, enough: usize) -> usize {
     surcharge
 }
 
-/// The surcharge of a field of a query itself.
+/// The surcharge of a field of the query type.
 fn of_root(document: &ExecutableDocument, field: &Field) -> usize {
     let mut surcharge = if field.get_argument(position::ARGUMENT).is_some() { POSITION } else { 0 };
     if field.name.node == "search" {
@@ -35,14 +35,14 @@ fn of_root(document: &ExecutableDocument, field: &Field) -> usize {
     surcharge
 }
 
-/// Shows each field of a selection, those of its fragments in their place, until told to stop; false when it was told so.
-fn each(document: &ExecutableDocument, selection: &SelectionSet, see: &mut dyn FnMut(&Field) -> bool) -> bool {
+/// Calls `visit` for each field of a selection and of its fragments, until it returns false. Returns whether all were visited.
+fn each(document: &ExecutableDocument, selection: &SelectionSet, visit: &mut dyn FnMut(&Field) -> bool) -> bool {
     selection.items.iter().all(|item| match &item.node {
-        Selection::Field(field) => see(&field.node),
-        Selection::InlineFragment(fragment) => each(document, &fragment.node.selection_set.node, see),
+        Selection::Field(field) => visit(&field.node),
+        Selection::InlineFragment(fragment) => each(document, &fragment.node.selection_set.node, visit),
         Selection::FragmentSpread(spread) => document
             .fragments
             .get(&spread.node.fragment_name.node)
-            .is_none_or(|fragment| each(document, &fragment.node.selection_set.node, see)),
+            .is_none_or(|fragment| each(document, &fragment.node.selection_set.node, visit)),
     })
 }

@@ -1,4 +1,4 @@
-//! The surroundings of a consumer as they really are: PostgreSQL, and the time of tokio.
+//! The environment of a consumer as it really is: PostgreSQL, and the time of tokio.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,28 +7,34 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Consumer, ConsumerError, Effect, checkpoints,
-    contract::{Checkpoint, Partition, Published, Step, Surroundings, stay_within},
+    ConsumerError, Effect, Start, checkpoints,
+    contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
     parked::{self, Poisoned},
 };
-use crate::backoff::jittered;
+use crate::{SharedEvent, Topology, backoff::jittered};
 
-/// A consumer, and the database that its view, its checkpoints and the book are in.
-pub(super) struct Here<'c, E> {
-    consumer: &'c Consumer<E>,
+/// A consumer, and the database that its effect, its checkpoints and the book are in.
+pub(super) struct PostgresEnvironment<'c, E> {
+    name: &'c str,
+    effect: &'c E,
     book: &'c Daybook,
+    topology: &'c Topology,
     begun: Instant,
 }
 
-impl<'c, E> Here<'c, E> {
-    pub(super) fn new(consumer: &'c Consumer<E>, book: &'c Daybook) -> Self {
-        Self { consumer, book, begun: Instant::now() }
+impl<'c, E> PostgresEnvironment<'c, E> {
+    pub(super) fn new(name: &'c str, effect: &'c E, book: &'c Daybook, topology: &'c Topology) -> Self {
+        Self { name, effect, book, topology, begun: Instant::now() }
     }
 }
 
-impl<E: Effect> Surroundings for Here<'_, E> {
+impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
+    async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
+        checkpoints::begin(self.book, self.name, partitions, self.topology.partitions, start).await
+    }
+
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
-        checkpoints::take(self.book, &self.consumer.name, partitions).await
+        checkpoints::take(self.book, self.name, partitions).await
     }
 
     async fn head(&self) -> Result<Head, ConsumerError> {
@@ -48,34 +54,32 @@ impl<E: Effect> Surroundings for Here<'_, E> {
     async fn transact(
         &self,
         history: Uuid,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         poisoned: &Poisoned,
         steps: &[Step<'_>],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
-        let Consumer { name, effect, .. } = self.consumer;
         let mut client = self.book.pool().get().await?;
         let transaction = client.transaction().await?;
-        let begun = parked::begin(&transaction, name).await?;
+        let begun = parked::begin(&transaction, self.name).await?;
         stay_within(&begun.head, history, steps)?;
-        begun.go_on(effect, events, poisoned).await?;
-        let checkpoints = checkpoints::advance(&transaction, name, steps).await?;
+        begun.go_on(self.effect, events, poisoned).await?;
+        let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
         transaction.commit().await?;
         Ok(checkpoints)
     }
 
     async fn blame(
         &self,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         poisoned: &Poisoned,
         failure: ConsumerError,
     ) -> Result<ConsumerError, ConsumerError> {
         if !parked::is_data_error(&failure) {
             return Ok(failure);
         }
-        let Consumer { name, effect, .. } = self.consumer;
         let mut client = self.book.pool().get().await?;
         let mut trial = client.transaction().await?;
-        let error = parked::blame(&mut trial, name, effect, events, poisoned, failure).await;
+        let error = parked::blame(&mut trial, self.name, self.effect, events, poisoned, failure).await;
         trial.rollback().await?;
         Ok(error)
     }
