@@ -1,4 +1,4 @@
-// Where Java clients put keys: produces a message for each line of standard input with the default partitioner, and prints the
+// Shows the partitions that Java clients choose for keys: produces a message for each line of standard input with the default partitioner, and prints the
 // partition that it went to.
 //   java -cp "$(.ci/kafka classpath)" tests/kafka/Keys.java BROKERS TOPIC <keys
 
