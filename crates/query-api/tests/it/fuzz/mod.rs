@@ -1,5 +1,5 @@
-//! Bad input at the GraphQL endpoints and on their sockets: whatever comes is answered, with data or with typed errors, and what
-//! was refused has written nothing. `PROPTEST_CASES` says how many requests are tried.
+//! Bad input at the GraphQL endpoints and on their sockets. Every request is answered with data or with typed errors, and a refused
+//! one has written nothing. `PROPTEST_CASES` says how many requests are tried.
 
 mod document;
 mod protocol;
@@ -20,7 +20,7 @@ use crate::shop::{Answer, Shop, Who, id, skus};
 
 /// For how long a single answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many requests are tried when nobody says.
+/// How many requests are tried by default.
 const CASES: u32 = 250;
 
 fn runner(short: u32) -> TestRunner {
