@@ -1,7 +1,8 @@
 //! No circles between the files of a crate. A file and those in its folder are one thing to a reader, so an arrow between a
 //! module and one that it is part of does not count. Neither does code for tests.
 //!
-//! The arrows are the paths that begin with `crate`, `super` or `self`, in imports, in code and in macros.
+//! The arrows are the paths that begin with `crate`, `super` or `self`, in imports, in code and in calls of macros. The paths in the
+//! definition of a macro do not count, since they are expanded in other files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -95,6 +96,8 @@ fn collect(tokens: TokenStream, module: &Module, paths: &mut Vec<Module>) {
                 collect(group.stream(), module, paths);
             }
             TokenTree::Ident(word) => match word.to_string().as_str() {
+                // `macro_rules! name { … }`
+                "macro_rules" => at += 3,
                 "mod" => {
                     if let (Some(TokenTree::Ident(name)), Some(TokenTree::Group(inside))) =
                         (tokens.get(at + 1), tokens.get(at + 2))
@@ -189,6 +192,7 @@ fn paths_are_found_in_imports_in_code_and_in_macros() {
     let code = "
         use crate::{a, b::{self, C}, d::*};
         mod inner { use super::e::F; use super::super::g; }
+        macro_rules! m { () => { crate::never!() } }
         fn h() { println!(\"{}\", super::i::j()); self::k() }
         #[cfg(test)] mod tests { use crate::never; }
     ";

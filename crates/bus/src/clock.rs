@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-/// Tells the time; a test may hand in its own.
+/// A clock; a test may hand in its own.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
@@ -18,10 +18,10 @@ impl Clock {
         Self(Arc::new(|| Utc::now().trunc_subsecs(6)))
     }
 
-    /// A clock that tells what `tell` says.
+    /// A clock that reads its time from a function.
     #[must_use]
-    pub fn telling(tell: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    pub fn from_fn(read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
     }
 
     /// The time.

@@ -1,4 +1,4 @@
-//! A decided command: what the store is asked to do for it, and what its sender is told when that is done.
+//! A decided command: the step for the store, and the answer to the sender when the step is done.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -6,7 +6,7 @@
 //! checked in the same transaction.
 //!
 //! The cache is only a cache. Another process may write to the same book: then the batch's read set is stale, nothing of
-//! what rested on it is written, those streams are loaded anew and the commands are decided again.
+//! what rested on it is written, those streams are loaded again and the commands are decided again.
 //!
 //! What does not belong here: rules (the domain has them), SQL (the event store has it), HTTP (command-api has it).
 
@@ -39,13 +39,13 @@ pub use self::{
 /// How the bus is sized.
 #[derive(Debug, Clone)]
 pub struct BusSettings {
-    /// The most commands that wait to be decided; one more is told to come back later.
+    /// The most commands that wait to be decided; one more is refused as [`CommandError::Busy`].
     pub queue: usize,
     /// The most commands in one commit.
     pub batch: usize,
     /// The most bytes of folded state that are kept in memory.
     pub cache_bytes: usize,
-    /// How often a command is decided anew because others were faster, before it is given up.
+    /// How often a command is decided again after a conflict, before it is given up.
     pub attempts: u32,
     /// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
     pub snapshot_after: usize,
@@ -91,8 +91,8 @@ impl Submission {
         Self { command, command_id, actor, correlation_id: command_id, causation_id: command_id, trace: None }
     }
 
-    /// A digest of who says what, so that a command id that comes again with something else is noticed, and nobody gets the
-    /// outcome of somebody else's command.
+    /// A digest of the actor and the command. It shows that a command id comes again with another command, and keeps one actor
+    /// from getting the outcome of another.
     fn fingerprint(&self) -> Vec<u8> {
         let mut digest = Sha256::new();
         digest.update(self.actor.to_string());
@@ -170,11 +170,11 @@ pub enum CommandError {
     /// Too much is waiting. Nothing was written; it may be tried again.
     #[error("too many commands are waiting")]
     Busy,
-    /// The store failed. Whether the command is in the book is unknown; trying again with the same id tells.
+    /// The store failed. Whether the command is in the book is unknown; a retry with the same id shows it.
     #[error("the store failed: {0}")]
     Failed(Arc<StoreError>),
-    /// The task that had the command in hand is gone. Whether the command is in the book is unknown; trying again with the
-    /// same id tells.
+    /// The task that had the command in hand is gone. Whether the command is in the book is unknown; a retry with the
+    /// same id shows it.
     #[error("the outcome was lost")]
     Lost,
     /// A stream that the command needs holds something that this program cannot read. Nothing was written.
@@ -223,7 +223,7 @@ impl Bus {
         (bus, tokio::spawn(work))
     }
 
-    /// A bus on a book, and its work, which somebody has to run: where that is dropped, the bus is gone as if its process had
+    /// A bus on a book, and its work, which the caller has to run: where that is dropped, the bus is gone as if its process had
     /// been killed.
     pub fn on<B: Store, R: Runtime>(
         runtime: R,
@@ -237,8 +237,8 @@ impl Bus {
         (Self { queue, conflicts }, sequencer.run())
     }
 
-    /// How many decisions the book has refused so far because another process had changed what they rest on. They were made
-    /// anew.
+    /// How many decisions the book has refused so far, because another process had changed what they rest on. They were made
+    /// again.
     #[must_use]
     pub fn conflicts(&self) -> u64 {
         self.conflicts.load(Ordering::Relaxed)

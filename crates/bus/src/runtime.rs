@@ -6,9 +6,9 @@ use std::{future::Future, time::Duration};
 use futures::{FutureExt, future::Map};
 use tokio::task::{JoinError, JoinHandle};
 
-/// Runs tasks beside each other, and lets them wait.
+/// Runs tasks beside each other, with timers.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A task that was started: ends with what it has come to, or with nothing when it panicked. Whoever drops it lets it run on.
+    /// A task that was started: ends with its result, or with nothing when it panicked. When the handle is dropped, the task runs on.
     type Task<T: Send + 'static>: Future<Output = Option<T>> + Send + Unpin + 'static;
 
     /// Starts a task.

@@ -181,7 +181,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
 
     fn take_in(&mut self, loaded: Option<Loaded>) {
         let Some(Loaded { waiting, streams }) = loaded else {
-            // The task panicked. Its commands are gone with it, which tells their senders that the outcome is lost.
+            // The task panicked. Its commands are gone with it, and their senders get the error that the outcome is lost.
             tracing::error!("a load was lost");
             return;
         };
@@ -233,7 +233,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                tracing::warn!(%error, "a batch failed; whether it is in the book is told when its commands come again");
+                tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
                 return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
             }
         };
@@ -318,7 +318,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         undone.collect()
     }
 
-    /// The store failed: nothing in memory is certain. Those on their way are told so; the others are decided again.
+    /// The store failed: nothing in memory is certain. The commands of the batch get the error; the others are decided again.
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {

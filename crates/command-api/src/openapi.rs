@@ -98,7 +98,7 @@ fn responses() -> Value {
         "200": accepted(),
         "400": problem("The body is malformed; `pointer` says where."),
         "401": problem("The token is missing, expired or not valid."),
-        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing is somebody else's."),
+        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing belongs to another customer."),
         "404": problem("There is no such command or thing."),
         "408": problem("The body took too long; nothing was done."),
         "409": problem("The idempotency key was used for something else."),
@@ -106,7 +106,7 @@ fn responses() -> Value {
         "415": problem("The body says that it is no JSON in UTF-8, or compressed."),
         "422": problem("Refused by a rule; `code` names it, and its data stands beside it."),
         "429": later("Too many requests, or too many connections from one address; nothing was done."),
-        "500": problem("A defect of the server. What the command came to is told when it is sent again with the same key."),
+        "500": problem("A defect of the server. The same Idempotency-Key gets the outcome."),
         "503": later("Too many commands are waiting, or the outcome is unknown; try again with the same key after Retry-After."),
     })
 }

@@ -58,7 +58,7 @@ pub(crate) struct Named<'c> {
     pub(crate) locations: Option<&'c [LocationId]>,
 }
 
-/// A state whose stream belongs to a customer, to a guest, or to nobody yet.
+/// A state whose stream may belong to a customer.
 pub(crate) trait Owned: Fold {
     /// The customer whose it is; `None` where it belongs to no customer.
     fn owner(&self) -> Option<CustomerId>;

@@ -67,7 +67,7 @@ pub enum Step {
     /// Something to write.
     Write(Unit),
     /// A decision to write nothing. A refusal is as serialisable as an acceptance: what it read is checked at the same
-    /// moment, so that nobody is told "sold out" from a stale cache; and where the command is in the book already, the
+    /// moment, so that no buyer is refused as sold out from a stale cache; and where the command is in the book already, the
     /// refusal was of its repetition, and the first outcome stands.
     Check {
         /// The identity of the command.

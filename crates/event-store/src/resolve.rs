@@ -22,9 +22,9 @@ pub(crate) struct Plan {
 
 /// Walks through the steps that have no outcome yet, in order. A stream is at its `known` version where there is one, otherwise
 /// at the version that the first step to read it expects; every accepted write moves it on. A step that repeats a command id of
-/// this round stays pending: once the first one is written, the book itself tells that it is a duplicate.
+/// this round stays pending: once the first one is written, the book shows that it is a duplicate.
 ///
-/// A step that was decided on what an earlier one meant to write falls with that one. Its versions alone would not tell: another
+/// A step that was decided on what an earlier one meant to write falls with that one. Its versions alone would not show that: another
 /// process may have written as many events as the earlier one would have, and the numbers then fit what was never seen.
 pub(crate) fn plan(steps: &[Step], outcomes: &[Option<Outcome>], known: &HashMap<Arc<str>, i32>) -> Plan {
     let mut plan = Plan::default();

@@ -28,7 +28,7 @@ impl StreamName {
         Arc::clone(&self.0)
     }
 
-    /// The part before the first `-`, which tells what the stream is a history of.
+    /// The part before the first `-`, which says what the stream is the history of.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.0.split_once('-').map_or("", |(prefix, _)| prefix)

@@ -176,7 +176,7 @@ text!(
     Prose, 1..=10_000, Prose
 );
 text!(
-    /// Why somebody did something, kept on the order or stock it was done to. One line.
+    /// Why a change was made, kept on the order or stock that it changed. One line.
     Reason, 1..=500, Line
 );
 

@@ -80,7 +80,7 @@ impl Processes {
         let place = place.elsewhere(Group(self.last));
         let clock = {
             let place = place.clone();
-            Clock::telling(move || place.now())
+            Clock::from_fn(move || place.now())
         };
         let (bus, work) = Bus::on(place.clone(), self.book.from(place.clone()), clock, &self.settings);
         let life = place.spawn(work);

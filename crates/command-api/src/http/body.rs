@@ -59,7 +59,7 @@ fn too_large() -> Problem {
 
 /// Reads a command.
 pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {
-    // First whether it is JSON at all, so that a slip of syntax is never told as a wrong field.
+    // First whether it is JSON at all, so that an error of syntax is never reported as a wrong field.
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Problem::malformed_json(&error))?;
     if !raw.get().starts_with('{') {
         return Err(Problem::invalid_body("a command is a JSON object", ""));

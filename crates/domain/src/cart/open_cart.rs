@@ -42,7 +42,7 @@ impl Decide for OpenCart {
         if streams.assume_absent::<Cart>(&cart_id)?.is_some_and(|cart| *cart != Cart::Absent) {
             return Err(CartExists { cart_id }.into());
         }
-        // A customer who names nobody opens a cart of their own.
+        // A customer who names no customer opens a cart of their own.
         let customer_id = self.customer_id.or(context.actor.customer());
         let opened = CartOpened { cart_id, customer_id, channel: self.channel.clone(), currency: self.currency };
         Ok(Decision::of::<Cart>(&cart_id, opened))
@@ -60,7 +60,7 @@ mod tests {
     };
 
     #[test]
-    fn a_customer_who_names_nobody_opens_a_cart_of_their_own() {
+    fn a_customer_who_names_no_customer_opens_a_cart_of_their_own() {
         let mut book = Book::new();
         let opened = book.when_as(customer("ann"), "OpenCart", json!({ "cart_id": cart(1), "currency": "EUR" }));
         assert_eq!(opened, Ok(vec!["cart.CartOpened"]));

@@ -25,7 +25,7 @@ pub struct AddVariant {
     pub product_id: ProductId,
     /// The code of the variant, unused in the whole book.
     pub sku: Sku,
-    /// What tells it from the other variants.
+    /// What distinguishes it from the other variants.
     #[serde(default)]
     pub name: Option<Name>,
     /// Its options by name.

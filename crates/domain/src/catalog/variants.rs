@@ -19,7 +19,7 @@ use crate::{
 pub struct NewVariant {
     /// The code of the variant, unused in the whole book.
     pub sku: Sku,
-    /// What tells it from the other variants, such as `1 l`.
+    /// What distinguishes it from the other variants, such as `1 l`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Its options by name: `{"size": "XL", "colour": "red"}`.
