@@ -1,5 +1,5 @@
-//! Bad input at the GraphQL endpoints and on their sockets: whatever comes is answered, with data or with typed errors, and what
-//! was refused has written nothing. `PROPTEST_CASES` says how many requests are tried, `PROPTEST_RNG_SEED` which.
+//! Bad input at the GraphQL endpoints and on their sockets. Every request is answered with data or with typed errors, and a refused
+//! one has written nothing. `PROPTEST_CASES` says how many requests are tried, `PROPTEST_RNG_SEED` which.
 
 mod document;
 mod protocol;
@@ -20,10 +20,10 @@ use crate::shop::{Answer, Shop, Who, id, skus};
 
 /// For how long a single answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How many requests are tried when nobody says.
+/// How many requests are tried by default.
 const CASES: u32 = 250;
 
-/// What the cases are drawn by when nobody says: the same cases in every run.
+/// The seed of the cases by default, so every run has the same cases.
 const SEED: u64 = 20_261_128;
 
 fn runner(short: u32) -> TestRunner {
