@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// How many messages are tried when nobody says.
 const CASES: u32 = 2_000;
-/// What the messages are drawn by when nobody says: the same messages in every run.
+/// The seed of the messages, unless `PROPTEST_RNG_SEED` names another: the same messages in every run.
 const SEED: u64 = 20_261_128;
 
 /// The history that the messages are of.

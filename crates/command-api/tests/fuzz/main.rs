@@ -31,7 +31,7 @@ use crate::{
 
 /// How many requests are tried when nobody says.
 const CASES: u32 = 1_500;
-/// What the requests are drawn by when nobody says: the same requests in every run.
+/// The seed of the requests, unless `PROPTEST_RNG_SEED` names another: the same requests in every run.
 const SEED: u64 = 20_261_128;
 /// What a request may be answered with.
 const ANSWERS: [u16; 9] = [200, 400, 401, 403, 404, 409, 413, 415, 422];
