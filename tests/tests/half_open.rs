@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use daybook::embedded::postgres::{Postgres, PostgresSettings};
+use daybook_embedded::postgres::{Postgres, PostgresSettings};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_tests::{
     directory,

@@ -90,7 +90,7 @@ async fn an_order_is_seen_everywhere_and_survives_a_restart_and_a_kill() {
     let data = &answer.body["data"];
     assert_eq!(data["order"]["phase"], "PLACED", "{}", answer.body);
     assert_eq!(data["order"]["net"], json!({ "minorUnits": 398, "currency": "EUR", "formatted": "3.98 EUR" }));
-    assert_eq!(data["order"]["timeline"], json!([{ "version": 1, "type": "OrderPlaced", "actor": "admin:up" }]));
+    assert_eq!(data["order"]["timeline"], json!([{ "version": 1, "type": "order.OrderPlaced", "actor": "admin:up" }]));
     assert_eq!(data["stock"], json!([{ "onHand": 5, "reserved": 2, "available": 3 }]));
     assert_eq!(data["product"], json!({ "slug": "oat-milk" }));
     assert_eq!(data["salesByDay"], json!([{ "orders": 1, "units": 2, "net": { "minorUnits": 398 } }]));

@@ -1,15 +1,13 @@
 //! The OpenAPI 3.1 document of the command API, made from the commands' own contracts.
 
-use daybook_domain::{
-    Command,
-    command::{CommandContract, CommandContract as Contract},
-};
+use daybook_domain::{Command, CommandContract};
 use serde_json::{Map, Value, json};
 
 /// The document.
 #[must_use]
 pub fn document() -> Value {
-    let paths: Map<String, Value> = Command::contracts().into_iter().map(path).collect();
+    let public = Command::contracts().into_iter().filter(|contract| contract.access.is_public());
+    let paths: Map<String, Value> = public.map(path).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -29,11 +27,11 @@ pub fn document() -> Value {
 }
 
 fn path(contract: CommandContract) -> (String, Value) {
-    let Contract { slice, name, roles, schema } = contract;
+    let CommandContract { slice, name, access, schema } = contract;
     let mut schema = Value::from(schema);
     let summary = schema.get("description").cloned().unwrap_or_default();
     hoist_definitions(&mut schema, name);
-    let roles: Vec<_> = roles.iter().map(|role| role.name()).collect();
+    let roles: Vec<_> = access.roles.iter().map(|role| role.name()).collect();
     let operation = json!({
         "operationId": name,
         "tags": [slice.name()],
@@ -100,16 +98,16 @@ fn responses() -> Value {
         "200": accepted(),
         "400": problem("The body is malformed; `pointer` says where."),
         "401": problem("The token is missing, expired or not valid."),
-        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing is somebody else's."),
+        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing belongs to another customer."),
         "404": problem("There is no such command or thing."),
         "408": problem("The body took too long; nothing was done."),
         "409": problem("The idempotency key was used for something else."),
         "413": problem("The body is too large."),
         "415": problem("The body says that it is no JSON in UTF-8, or compressed."),
-        "422": problem("A rule says no; `code` says which, and its data stands beside it."),
+        "422": problem("Refused by a rule; `code` names it, and its data stands beside it."),
         "429": later("Too many requests, or too many connections from one address; nothing was done."),
-        "500": problem("A defect of the server. What the command came to is told when it is sent again with the same key."),
-        "503": later("Too much is waiting, or the outcome is unknown; try again with the same key after Retry-After."),
+        "500": problem("A defect of the server. The same Idempotency-Key gets the outcome."),
+        "503": later("Too many commands are waiting, or the outcome is unknown; try again with the same key after Retry-After."),
     })
 }
 

@@ -1,15 +1,15 @@
-//! The topics as an AsyncAPI document: a file among the contracts, and `/asyncapi.json`.
+//! The AsyncAPI document of the topics: a file of the contracts, and `/asyncapi.json`.
 
 use daybook_domain::Event;
 use daybook_event_stream::Topology;
 use serde_json::{Value, json};
 
-/// How the document gives the schema of an event.
+/// How the document contains the schema of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schemas {
-    /// By the name of its file in `schemas/`.
+    /// As a reference to its file in `schemas/`.
     Referred,
-    /// As it is.
+    /// Inline.
     Inlined,
 }
 
@@ -19,10 +19,11 @@ pub fn document(topology: &Topology, schemas: Schemas) -> Value {
     let mut channels = serde_json::Map::new();
     let mut operations = serde_json::Map::new();
     for slice in daybook_domain::Slice::ALL {
-        let events = Event::contracts().into_iter().filter(|contract| contract.slice == slice);
+        let events = Event::contracts().into_iter().filter(|contract| contract.slice == *slice);
         let messages: serde_json::Map<_, _> = events
             .map(|contract| {
-                let (name, version) = (contract.event_type, contract.schema_version);
+                let version = contract.schema_version;
+                let (_, name) = contract.event_type.split_once('.').unwrap_or_default();
                 let schema = match schemas {
                     Schemas::Referred => json!({ "$ref": format!("events/{slice}/{name}.v{version}.json") }),
                     Schemas::Inlined => contract.schema.into(),

@@ -1,23 +1,22 @@
-//! The command line: one binary, one subcommand for each thing that people do with an engine.
+//! The command line: one binary with one subcommand for each task.
 //!
-//! Exit codes: 0 done, 1 failed, 2 usage.
+//! Exit codes: 0 success, 1 failure, 2 usage.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-
-use crate::{
-    backup, bench,
-    causes::told,
-    config::{Connection, file::File},
-    events, history, import, relay, restore, schema, serve, telemetry, token, up, verify, views,
+use daybook_event_store::error_chain;
+use daybook_operations::{
+    self as operations, Connection, Usage, backup, events, history, import, migrate, relay, restore, verify, views,
 };
 
-/// An event-sourced commerce engine: commands go into a book, the book goes onto Kafka, read models come out of it.
+use crate::{bench, config::file::File, schema, serve, telemetry, token, up};
+
+/// An event-sourced commerce engine: a book of events in PostgreSQL, published to Kafka, with read models for GraphQL.
 #[derive(Debug, Parser)]
 #[command(name = "daybook", version)]
 struct Cli {
-    /// A configuration file; `daybook config` prints one with everything that can be said in it.
+    /// A configuration file. `daybook config` prints one with every setting.
     #[arg(long, env = "DAYBOOK_CONFIG", global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -26,7 +25,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything on this machine: a private PostgreSQL and broker, unless told of others, and every part.
+    /// Run everything on this machine: all parts, with a private PostgreSQL and broker unless others are given.
     Up(up::Args),
     /// Run some of the parts, for a cluster.
     Serve(serve::Args),
@@ -36,34 +35,29 @@ enum Command {
     Import(import::Args),
     /// Read the book.
     Events(events::Args),
-    /// Replay one order: how it was then, who did what, what changed.
+    /// Replay one order: its state at a moment, its events, and the changes between two versions.
     History(history::Args),
     /// The read models: list, rebuild, verify, parked, retry.
     Views(views::Args),
-    /// The wire: status, republish, adopt.
+    /// The relay: status, republish, adopt.
     Relay(relay::Args),
     /// Back the book up while the shop runs.
     Backup(backup::Args),
-    /// Restore a book from its back-up, as it was at the end or at a moment before.
+    /// Restore a book from its back-up, as of the end or of an earlier moment.
     Restore(restore::Args),
-    /// Audit the whole: the book, the views, the wire.
+    /// Audit the book, the views and the topics.
     Verify(verify::Args),
     /// Measure this machine, like pgbench.
-    Bench(bench::Args),
+    Bench(operations::bench::Args),
     /// Sign a token.
     Token(token::Args),
     /// Write the contracts, or check them.
     Schema(schema::Args),
-    /// Print every setting, what it is and where that comes from, as a configuration file.
+    /// Print every setting with its value and its source, as a configuration file.
     Config,
 }
 
-/// What was asked for cannot be, though it is well-formed: there is no such version, or no such view. Exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
-
-/// Reads the command line and does what it says.
+/// Reads the command line and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
     let file = match File::named(std::env::args_os()) {
@@ -88,7 +82,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Migrate(connection) => {
-            serve::migrate(&connection.book()?).await?;
+            migrate(&connection.book()?).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(args) => import::run(args).await,
@@ -97,7 +91,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
-        Command::Backup(args) => backup::run(args).await,
+        Command::Backup(args) => backup::run(args, serve::asked_to_stop()).await,
         Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),
@@ -110,7 +104,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("daybook: {}", told(error));
+    eprintln!("daybook: {}", error_chain(error.as_ref()));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
@@ -128,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_environment_can_say_a_file_can_say() {
+    fn every_environment_variable_has_a_setting_in_the_file() {
         let mut by_environment = with_a_variable(&Cli::command());
         assert!(by_environment.remove("config"), "a file does not name itself");
         assert_eq!(by_environment, file::flags().map(str::to_owned).collect());

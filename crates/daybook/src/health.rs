@@ -1,5 +1,5 @@
-//! Whether a process does what it is there for. `/livez` says that it runs, and asks nobody; `/readyz` looks at what its roles
-//! need: the database and its schema, and beside it the broker and the views where a role works with them.
+//! Health of a process. `/livez` says that the process runs, without any check. `/readyz` checks what its roles need: the database and
+//! its schema, and the broker and the views where a role uses them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,52 +9,52 @@ use std::{
 };
 
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::KafkaSettings;
 use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
-use crate::{causes::told, serve::Role};
+use crate::role::Role;
 
-/// How long what is looked at may take to answer.
+/// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// For how long the broker's answer holds, so that many who ask are one who asks.
+/// How long the result of the broker's check is reused, so that many requests cause one check.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long a view may be behind the book without moving: longer than partitions take to find another process.
-const STANDS_STILL: Duration = Duration::from_secs(30);
-/// The tables that remember which migrations were run.
+/// How long a view behind the book may stand still. It is longer than a rebalance takes.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// The tables of applied migrations.
 const MIGRATIONS: [&str; 3] = ["daybook_migrations", "daybook_stream_migrations", "daybook_projector_migrations"];
 
-/// What came of looking at one thing.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
     name: &'static str,
     ok: bool,
-    /// What was found, in words.
+    /// The finding, in words.
     detail: String,
 }
 
-/// What `/readyz` answers.
+/// The answer of `/readyz`.
 #[derive(Debug, Serialize)]
 struct Readiness {
     ready: bool,
     checks: Vec<Check>,
 }
 
-/// Looks at what the roles of this process need.
+/// Checks what the roles of this process need.
 pub(crate) struct Health {
     roles: BTreeSet<Role>,
     book: Daybook,
     kafka: KafkaSettings,
-    /// What the schema was brought up to when the process started.
+    /// The migrations of the schema when the process started.
     schema: Vec<i64>,
     broker: Mutex<Option<(Instant, Check)>>,
-    views: Mutex<Standing>,
+    views: Mutex<ViewProgress>,
 }
 
 impl Health {
-    /// Begins, once the schema is up to date.
+    /// Begins. The schema must be up to date.
     ///
     /// # Errors
     /// When the database is out of reach.
@@ -93,7 +93,7 @@ impl Health {
         Ok((true, format!("the book is at position {}", head.position)))
     }
 
-    /// A database that was restored from a back-up may have an older schema than this process has brought it up to.
+    /// A database that was restored from a back-up may have an older schema than this process needs.
     async fn schema(&self) -> anyhow::Result<(bool, String)> {
         let now = schema(&self.book).await?;
         let ok = now.iter().zip(&self.schema).all(|(now, needed)| now >= needed);
@@ -108,20 +108,20 @@ impl Health {
         {
             return check.clone();
         }
-        let asked = async {
+        let answers = async {
             self.kafka.answers(PATIENCE).await?;
             Ok((true, format!("{} answers", self.kafka.brokers)))
         };
-        let check = within("broker", asked).await;
+        let check = within("broker", answers).await;
         *last = Some((Instant::now(), check.clone()));
         check
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {
         let status = registry::status(&self.book).await?;
-        let still = self.views.lock().await.look(&status, Instant::now());
-        if let Some(still) = still {
-            return Ok((false, still));
+        let stalled = self.views.lock().await.update(&status, Instant::now());
+        if let Some(stalled) = stalled {
+            return Ok((false, stalled));
         }
         let missing =
             daybook_projectors::views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
@@ -133,11 +133,11 @@ impl Health {
     }
 }
 
-/// A check whose answer has to come in time.
-async fn within(name: &'static str, look: impl Future<Output = anyhow::Result<(bool, String)>>) -> Check {
-    let (ok, detail) = match tokio::time::timeout(PATIENCE, look).await {
+/// A check with a time limit.
+async fn within(name: &'static str, check: impl Future<Output = anyhow::Result<(bool, String)>>) -> Check {
+    let (ok, detail) = match tokio::time::timeout(PATIENCE, check).await {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => (false, told(&error)),
+        Ok(Err(error)) => (false, error_chain(error.as_ref())),
         Err(_) => (false, format!("no answer in {} s", PATIENCE.as_secs())),
     };
     Check { name, ok, detail }
@@ -154,22 +154,22 @@ async fn schema(book: &Daybook) -> anyhow::Result<Vec<i64>> {
     Ok(versions)
 }
 
-/// Since when views are where they are, of those that are behind the book.
+/// The views that are behind the book, each with its position and the time since when it has not moved.
 #[derive(Debug, Default)]
-struct Standing(BTreeMap<String, (i64, Instant)>);
+struct ViewProgress(BTreeMap<String, (i64, Instant)>);
 
-impl Standing {
-    /// Notes where the views are now, and names one that is behind and has stood there for too long.
-    fn look(&mut self, status: &[ViewStatus], now: Instant) -> Option<String> {
+impl ViewProgress {
+    /// Updates the positions, and names a view that is behind and has not moved for too long.
+    fn update(&mut self, status: &[ViewStatus], now: Instant) -> Option<String> {
         let behind = status.iter().filter(|view| view.lag > 0).map(|view| {
             let seen = self.0.get(&view.name).filter(|(position, _)| *position == view.position);
             (view.name.clone(), (view.position, seen.map_or(now, |(_, since)| *since)))
         });
         self.0 = behind.collect();
-        let mut still = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) > STANDS_STILL);
-        still.next().map(|(view, (position, since))| {
+        let mut stalled = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) > STALLED_AFTER);
+        stalled.next().map(|(view, (position, since))| {
             let seconds = now.duration_since(*since).as_secs();
-            format!("the view {view} has stood at position {position} for {seconds} s, and the book goes on")
+            format!("the view {view} has stood at position {position} for {seconds} s and is behind the book")
         })
     }
 }
@@ -183,17 +183,22 @@ mod tests {
     }
 
     #[test]
-    fn a_view_stands_still_when_it_is_behind_and_stays_where_it_is() {
-        let (mut standing, begin) = (Standing::default(), Instant::now());
-        let mut at =
-            |seconds: u64, position, lag| standing.look(&[stock(position, lag)], begin + Duration::from_secs(seconds));
+    fn a_view_is_stalled_when_it_is_behind_and_does_not_move() {
+        let (mut progress, begin) = (ViewProgress::default(), Instant::now());
+        let mut at = |seconds: u64, position, lag| {
+            progress.update(&[stock(position, lag)], begin + Duration::from_secs(seconds))
+        };
         assert_eq!(at(0, 5, 3), None, "it may just have fallen behind");
         assert_eq!(at(25, 5, 9), None);
-        let still = at(31, 5, 9).expect("it is behind and has not moved");
-        assert!(still.contains("the view stock has stood at position 5 for 31 s"), "{still}");
+        let stalled = at(31, 5, 9).expect("it is behind and has not moved");
+        assert!(stalled.contains("the view stock has stood at position 5 for 31 s"), "{stalled}");
         assert_eq!(at(32, 6, 8), None, "it moves");
         assert_eq!(at(60, 14, 0), None, "it is up to date");
-        assert_eq!(at(1_000, 14, 1), None, "one that was up to date may stay where it was until there is more");
+        assert_eq!(
+            at(1_000, 14, 1),
+            None,
+            "a view that was up to date may keep its position until there are new events"
+        );
         assert!(at(1_031, 14, 1).is_some());
     }
 }

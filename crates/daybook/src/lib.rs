@@ -1,28 +1,17 @@
-//! The one binary of Daybook, as a library that its `main` and its tests call.
+//! The one binary of Daybook, as a library for its `main` and its tests.
 //!
-//! What belongs here: what only the process as a whole knows, such as the command line, its configuration and the
-//! private servers that `daybook up` starts. What does not: commerce, storage, streams, queries; those are crates.
+//! What belongs here: the command line, configuration, the wiring of the parts, telemetry. What does not: commerce, storage, streams,
+//! queries and the commands of operators, which are crates.
 
 pub mod asyncapi;
-pub mod backup;
-pub mod bench;
-mod causes;
+mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;
-pub mod edge;
-pub mod embedded;
-pub mod events;
 mod health;
-pub mod history;
-pub mod import;
-pub mod progress;
-pub mod relay;
-pub mod restore;
+pub mod role;
 pub mod schema;
 pub mod serve;
 pub mod telemetry;
 pub mod token;
 pub mod up;
-pub mod verify;
-pub mod views;

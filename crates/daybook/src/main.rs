@@ -1,13 +1,13 @@
-//! The binary: all it does is in the library of the same name.
+//! The binary. Its code is in the library of the same name.
 
 use std::process::ExitCode;
 
-/// Commands are many small allocations that one thread makes and another frees, which the system's allocator is slow at.
+/// A command makes many small allocations in one thread and frees them in another. The system's allocator is slow at that.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // First of all, while this process has one thread: it may have been started to become PostgreSQL.
-    daybook::embedded::supervisor::run_if_asked();
+    // This comes first, while the process has one thread: it may have been started to become PostgreSQL.
+    daybook_embedded::supervisor::run_if_asked();
     daybook::cli::main()
 }

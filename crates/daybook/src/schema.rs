@@ -1,4 +1,4 @@
-//! `daybook schema`: the contracts, made from the code. What is committed is checked against it.
+//! `daybook schema`: the contracts, generated from the code. The committed files are checked against them.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
+use daybook_codec::upcast::UPCASTERS;
 use daybook_command_api::openapi;
 use daybook_domain::{Command, Event};
 use serde_json::Value;
@@ -17,10 +18,10 @@ use crate::asyncapi::{self, Schemas};
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where the contracts are.
+    /// The directory of the contracts.
     #[arg(long, default_value = "schemas")]
     out: PathBuf,
-    /// Write nothing; fail when what is there differs.
+    /// Write nothing, and fail if a file differs.
     #[arg(long)]
     check: bool,
 }
@@ -43,10 +44,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let differing: Vec<_> = contracts.iter().filter(|(name, text)| !is_same(&args.out.join(name), text)).collect();
-    for (name, _) in &differing {
-        eprintln!("{name} is not as the code has it; run `daybook schema --out {}`", args.out.display());
+    let missing: Vec<_> = earlier_versions().into_iter().filter(|name| !args.out.join(name).exists()).collect();
+    for name in &missing {
+        eprintln!("{name} is missing; books may hold events of that version, so its contract stays");
     }
-    Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for (name, _) in &differing {
+        eprintln!("{name} differs from the code; run `daybook schema --out {}`", args.out.display());
+    }
+    Ok(if differing.is_empty() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The file of an event's contract, under `schemas/`.
+fn event_file(event_type: &str, version: i16) -> String {
+    format!("events/{}.v{version}.json", event_type.replacen('.', "/", 1))
+}
+
+/// The contracts of events that this program reads and does not write any more. They were generated once, and stay as they are.
+fn earlier_versions() -> Vec<String> {
+    UPCASTERS.iter().map(|step| event_file(step.event_type, step.from)).collect()
 }
 
 fn is_same(file: &Path, text: &str) -> bool {
@@ -56,12 +71,12 @@ fn is_same(file: &Path, text: &str) -> bool {
 /// Every contract, by its path under `schemas/`.
 fn contracts() -> anyhow::Result<BTreeMap<String, String>> {
     let mut contracts = BTreeMap::new();
-    for contract in Command::contracts() {
+    for contract in Command::contracts().into_iter().filter(|contract| contract.access.is_public()) {
         contracts.insert(format!("commands/{}.json", contract.name), pretty(&contract.schema.into())?);
     }
     for contract in Event::contracts() {
-        let (slice, name, version) = (contract.slice, contract.event_type, contract.schema_version);
-        contracts.insert(format!("events/{slice}/{name}.v{version}.json"), pretty(&contract.schema.into())?);
+        let file = event_file(contract.event_type, contract.schema_version);
+        contracts.insert(file, pretty(&contract.schema.into())?);
     }
     contracts.insert("storefront.graphql".to_owned(), daybook_query_api::storefront_sdl());
     contracts.insert("admin.graphql".to_owned(), daybook_query_api::admin_sdl());

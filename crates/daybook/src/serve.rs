@@ -1,4 +1,4 @@
-//! `daybook serve`: the engine, in one process or in several, by roles.
+//! `daybook serve`: the engine in one process or in several, by roles.
 
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -6,40 +6,34 @@ use anyhow::Context;
 use axum::{
     Json,
     http::{StatusCode, Uri},
-    response::IntoResponse,
     routing::get,
 };
 use clap::ValueEnum;
-use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{
-    Bus, BusSettings, Clock,
-    http::{CommandApi, Storefront},
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
+use daybook_domain::Storefront;
+use daybook_edge::{
+    problem::Problem,
+    rates::RateLimits,
+    server::{self, ConnectionLimits},
+    tokens::Keys,
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
+use daybook_operations::{Topics, migrate};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     asyncapi,
-    config::{self, Topics},
-    edge::{self, EdgeLimits, problem},
+    config::{self, limits::Flags},
     health::Health,
+    role::Role,
     telemetry,
 };
 
-/// A part of the engine that can run in a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Role {
-    /// Takes commands.
-    CommandApi,
-    /// Answers queries.
-    QueryApi,
-    /// Publishes the book to Kafka; one leads, others stand by.
-    Relay,
-    /// Fills the read models.
-    Projectors,
-}
+/// The detail of an answer to a method that a path does not support.
+const ALLOWED: &str = "the header Allow lists the methods of this path";
 
 /// The flags of `daybook serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,7 +41,7 @@ pub struct Args {
     /// The parts to run.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Role::value_variants().to_vec())]
     roles: Vec<Role>,
-    /// Where to serve HTTP.
+    /// The address of the HTTP server.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// The PostgreSQL that holds the book.
@@ -59,10 +53,10 @@ pub struct Args {
     /// The secret that signs tokens, at least 32 bytes.
     #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
     secret: String,
-    /// Where mutations are sent, when command-api runs in another process.
+    /// The URL of the command-api for mutations, if it runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
-    /// Refuse to tell the GraphQL schemas by introspection.
+    /// Refuse introspection of the GraphQL schemas.
     #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
     no_introspection: bool,
     #[command(flatten)]
@@ -70,14 +64,14 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
-    limits: edge::Flags,
+    limits: Flags,
 }
 
-/// What a process of the engine is made of.
+/// The settings of a process of the engine.
 pub struct Settings {
     /// The parts to run.
     pub roles: BTreeSet<Role>,
-    /// Where to serve HTTP.
+    /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// The PostgreSQL that holds the book.
     pub database_url: String,
@@ -85,35 +79,35 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// The keys that check tokens.
     pub keys: Keys,
-    /// Where mutations are sent; this process when absent.
+    /// The URL of the command-api for mutations. It is this process when absent.
     pub command_url: Option<String>,
-    /// Whether GraphQL schemas may be asked for by introspection.
+    /// Whether introspection of the GraphQL schemas is allowed.
     pub introspection: bool,
     /// What guests and customers may buy.
     pub storefront: Storefront,
-    /// What clients may take.
+    /// The limits of clients.
     pub limits: Limits,
-    /// How much of the book topics are filled with after they were lost; all of it when absent.
+    /// The bytes of the book that lost topics are refilled with. All of it when absent.
     pub refill_bytes: Option<i64>,
 }
 
-/// What clients may take.
+/// The limits of clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Of connections.
-    pub edge: EdgeLimits,
-    /// How often they may ask.
+    /// The limits of connections.
+    pub connections: ConnectionLimits,
+    /// The rate limits.
     pub rates: RateLimits,
-    /// How many subscriptions they may have.
+    /// The limits of subscriptions.
     pub streams: daybook_query_api::StreamLimits,
-    /// How long a query waits for the position that it asks for.
+    /// How long a query waits for its minimum position.
     pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            edge: EdgeLimits::default(),
+            connections: ConnectionLimits::default(),
             rates: RateLimits::default(),
             streams: daybook_query_api::StreamLimits::default(),
             patience: daybook_query_api::PATIENCE,
@@ -121,15 +115,20 @@ impl Default for Limits {
     }
 }
 
-impl From<&edge::Flags> for Limits {
-    fn from(flags: &edge::Flags) -> Self {
-        Self { edge: flags.edge(), rates: flags.rates(), streams: flags.streams(), patience: flags.patience() }
+impl From<&Flags> for Limits {
+    fn from(flags: &Flags) -> Self {
+        Self {
+            connections: flags.connections(),
+            rates: flags.rates(),
+            streams: flags.streams(),
+            patience: flags.patience(),
+        }
     }
 }
 
 /// A running process of the engine.
 pub struct Running {
-    /// Where it serves HTTP.
+    /// The address of its HTTP server.
     pub address: SocketAddr,
     /// The book.
     pub book: Daybook,
@@ -137,7 +136,7 @@ pub struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
-/// Runs until told to stop.
+/// Runs until the process is asked to stop.
 ///
 /// # Errors
 /// When a part cannot start, or fails for good.
@@ -169,7 +168,7 @@ pub async fn asked_to_stop() {
     let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be heard");
+            tracing::error!(%error, "SIGTERM cannot be handled");
             return std::future::pending().await;
         }
     };
@@ -177,17 +176,6 @@ pub async fn asked_to_stop() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-}
-
-/// Brings the schema up to date: the book's, the stream's and the views' own.
-///
-/// # Errors
-/// When the database is out of reach or a migration fails.
-pub async fn migrate(book: &Daybook) -> anyhow::Result<()> {
-    book.migrate().await?;
-    daybook_event_stream::migrate(book).await?;
-    daybook_projectors::migrate(book).await?;
-    Ok(())
 }
 
 /// Starts the parts.
@@ -210,12 +198,14 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     if settings.roles.contains(&Role::Projectors) {
-        // Before anything is served, so that whoever asks finds every view.
+        // Views are built before anything is served, so that every query finds its view.
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
         }
         let (book, kafka, stop) = (book.clone(), settings.kafka.clone(), stop.clone());
-        tasks.spawn(async move { Ok(daybook_projectors::runner::run(&book, &kafka, &stop).await?) });
+        tasks.spawn(async move {
+            Ok(daybook_projectors::runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await?)
+        });
     }
     if settings.roles.contains(&Role::Relay) {
         let relay_settings = RelaySettings { kafka: settings.kafka.clone(), refill_bytes: settings.refill_bytes };
@@ -226,8 +216,9 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         });
     }
     if settings.roles.contains(&Role::CommandApi) {
-        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-        let api = CommandApi::new(bus, settings.keys.clone()).serving(settings.storefront);
+        let bus_settings = BusSettings { storefront: settings.storefront, ..BusSettings::default() };
+        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &bus_settings);
+        let api = CommandApi::new(bus, settings.keys.clone());
         router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
     }
@@ -245,26 +236,21 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             now: Arc::new(move || clock.now()),
         }));
     }
-    let router = router.fallback(not_found).method_not_allowed_fallback(async || no_such_method());
-    let mut limits = settings.limits.edge;
-    limits.connections = edge::make_room(limits.connections);
+    let router = router.fallback(not_found).method_not_allowed_fallback(async || Problem::method_not_allowed(ALLOWED));
+    let mut limits = settings.limits.connections;
+    limits.connections = server::raise_file_limit(limits.connections);
     let shutdown = stop.clone();
     tasks.spawn(async move {
-        edge::serve(listener, router, limits, shutdown).await;
+        server::serve(listener, router, limits, shutdown).await;
         Ok(())
     });
     Ok(Running { address, book, stop, tasks })
 }
 
-/// What is not served here.
-async fn not_found(uri: Uri) -> impl IntoResponse {
-    let detail = format!("{} is no address of this server", uri.path());
-    problem(StatusCode::NOT_FOUND, "not_found", "There is nothing here", &detail)
-}
-
-fn no_such_method() -> impl IntoResponse {
-    let title = "The path knows no such method";
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, "the header Allow lists those that it knows")
+/// The answer for a path without a route.
+async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("this server has no route for {}", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "Not found", "not_found", &detail)
 }
 
 impl Running {
@@ -280,7 +266,7 @@ impl Running {
         }
     }
 
-    /// Stops: requests that are under way are answered first.
+    /// Stops. Open requests are answered first.
     ///
     /// # Errors
     /// When a part failed on the way out.

@@ -1,5 +1,5 @@
-//! Logs and metrics. Logs go to standard error, so that standard output stays a command's own: `RUST_LOG` chooses;
-//! `DAYBOOK_LOG=json` is for machines. Metrics are what `/metrics` says, each with what it means.
+//! Logs and metrics. Logs go to standard error, since standard output belongs to the commands. `RUST_LOG` filters them, and
+//! `DAYBOOK_LOG=json` makes them JSON. Metrics are served at `/metrics`, each with a description.
 
 use std::io::{self, IsTerminal};
 
@@ -8,34 +8,37 @@ use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-/// What counts up: a name that ends in `_total`, and what it means.
+/// Counters, with their descriptions. Their names end in `_total`.
 const COUNTERS: [(&str, &str); 11] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
-    ("daybook_conflicts_total", "Decisions that were made anew because another process had changed what they rest on."),
-    ("daybook_connections_refused_total", "Connections that were turned away, by the limit that they met."),
-    ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were left aside."),
-    ("daybook_streams_unreadable_total", "Loads of a stream that holds an event which this program cannot read."),
+    (
+        "daybook_conflicts_total",
+        "Decisions that were repeated because another process had changed a stream that they read.",
+    ),
+    ("daybook_connections_refused_total", "Connections that were rejected, by limit."),
+    ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were ignored."),
+    ("daybook_streams_unreadable_total", "Loads of a stream with an event that this program cannot read."),
     ("daybook_relay_events_total", "Events that were published to Kafka and acknowledged."),
-    ("daybook_consumer_events_total", "Events that a consumer has taken in."),
-    ("daybook_consumer_duplicates_total", "Messages that a consumer had taken in before."),
+    ("daybook_consumer_events_total", "Events that a consumer has applied."),
+    ("daybook_consumer_duplicates_total", "Messages that a consumer had applied before."),
     ("daybook_consumer_gaps_total", "Gaps in a partition that a consumer has filled from the book."),
-    ("daybook_consumer_foreign_total", "Messages that are none of this book's and were passed over."),
-    ("daybook_consumer_parked_total", "Events that a consumer could not take in and has set aside."),
+    ("daybook_consumer_foreign_total", "Messages of another book, which were skipped."),
+    ("daybook_consumer_parked_total", "Events that a consumer could not apply and has parked."),
 ];
-/// What goes up and down.
+/// Gauges, with their descriptions.
 const GAUGES: [(&str, &str); 4] = [
-    ("daybook_connected_addresses", "How many addresses are connected."),
+    ("daybook_connected_addresses", "Addresses with at least one connection."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
-    ("daybook_consumer_lag_events", "How many events the book is ahead of a consumer."),
-    ("daybook_consumer_parked_events", "How many events a consumer has set aside."),
+    ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
+    ("daybook_consumer_parked_events", "Events that a consumer has parked."),
 ];
-/// What is spread.
-const HISTOGRAMS: [(&str, &str); 1] = [("daybook_commit_batch_commands", "How many commands went into one commit.")];
+/// Histograms, with their descriptions.
+const HISTOGRAMS: [(&str, &str); 1] = [("daybook_commit_batch_commands", "Commands of one commit.")];
 
-/// Starts to measure, once in a process. The handle renders what was measured as Prometheus reads it.
+/// Starts to record metrics, once in a process. The handle renders them in the format of Prometheus.
 ///
 /// # Errors
-/// When this process measures already.
+/// When this process records metrics already.
 pub fn measure() -> anyhow::Result<PrometheusHandle> {
     let handle = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
     for (name, meaning) in COUNTERS {
@@ -77,7 +80,7 @@ mod tests {
         entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
     }
 
-    /// The names of the metrics that a source measures.
+    /// The names of the metrics that a source file records.
     fn measured(source: &str) -> impl Iterator<Item = String> + '_ {
         let calls = ["counter!(\"", "gauge!(\"", "histogram!(\"", ".count(\""];
         calls.into_iter().flat_map(|call| source.split(call).skip(1)).filter_map(|rest| {
@@ -87,17 +90,16 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_that_is_measured_says_what_it_means_and_is_named_as_prometheus_wants_it() {
+    fn every_recorded_metric_has_a_description_and_a_name_by_the_rules_of_prometheus() {
         let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let sources = ["command-api", "event-store", "event-stream", "projectors", "query-api", "daybook"]
-            .iter()
-            .flat_map(|name| sources(&crates.join(name).join("src")));
+        let crates = fs::read_dir(crates).expect("a folder").map(|entry| entry.expect("an entry").path().join("src"));
+        let sources = crates.filter(|folder| folder.is_dir()).flat_map(|folder| sources(&folder));
         let text = sources.map(|source| fs::read_to_string(source).unwrap_or_default()).collect::<String>();
         let measured: BTreeSet<_> = measured(&text).collect();
         let all = || COUNTERS.iter().chain(&GAUGES).chain(&HISTOGRAMS);
         let described: BTreeSet<_> = all().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(measured, described);
-        assert!(COUNTERS.iter().all(|(name, _)| name.ends_with("_total")), "a counter says that it is one");
+        assert!(COUNTERS.iter().all(|(name, _)| name.ends_with("_total")), "the name of a counter ends in _total");
         let others = GAUGES.iter().chain(&HISTOGRAMS).map(|(name, _)| name);
         let reserved = ["_total", "_count", "_sum", "_bucket"];
         assert!(others.into_iter().all(|name| !reserved.iter().any(|ending| name.ends_with(ending))));

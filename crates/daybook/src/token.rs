@@ -4,9 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use chrono::TimeDelta;
-use daybook_access::{Keys, TokenError};
-use daybook_command_api::Clock;
+use daybook_bus::Clock;
 use daybook_domain::{Actor, Role, ids::CustomerId};
+use daybook_edge::tokens::{Keys, TokenError};
 
 /// The flags of `daybook token`.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,19 +14,19 @@ pub struct Args {
     /// The role: guest, customer, support or admin.
     #[arg(long)]
     role: Role,
-    /// Which customer, for the role customer.
+    /// The customer, for the role customer.
     #[arg(long, required_if_eq("role", "customer"))]
     customer: Option<CustomerId>,
-    /// Whose token it is, as it will stand beside their events.
+    /// The name of the holder, which is recorded with their events.
     #[arg(long, default_value = "cli")]
     name: String,
-    /// For how many hours it holds.
+    /// The lifetime in hours.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=87_600))]
     hours: i64,
-    /// The data directory of `daybook up`, whose secret signs.
+    /// The data directory of the `daybook up` whose secret signs it.
     #[arg(long, default_value = "./.daybook")]
     data: PathBuf,
-    /// The secret that signs, instead.
+    /// The secret that signs it, instead.
     #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
 }
@@ -49,6 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
         Role::Support => Actor::Support(args.name),
         Role::Admin => Actor::Admin(args.name),
+        Role::System => anyhow::bail!("no token carries the role system"),
     };
     let keys = Keys::new(secret.as_bytes())?;
     println!("{}", keys.sign(&actor, Clock::system().now(), TimeDelta::hours(args.hours))?);

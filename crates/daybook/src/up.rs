@@ -12,39 +12,40 @@ use std::{
 use anyhow::Context;
 use chrono::TimeDelta;
 use clap::ValueEnum;
-use daybook_access::Keys;
-use daybook_command_api::Clock;
+use daybook_backup::{self as backup, Archive, Source};
+use daybook_bus::Clock;
 use daybook_domain::Actor;
-use daybook_event_stream::KafkaSettings;
+use daybook_edge::tokens::Keys;
+use daybook_embedded::{
+    data_directory::{self, READY_FILE, RESTORING, Ready},
+    postgres::{Postgres, PostgresSettings},
+};
+use daybook_event_store::error_chain;
+use daybook_event_stream::{
+    KafkaSettings,
+    broker::{Broker, RETAINED_BYTES_PER_PARTITION},
+};
+use daybook_operations::Topics;
 use indicatif::ProgressBar;
 use tokio::task::JoinHandle;
 
 use crate::{
-    backup::{self, Archive, Source},
-    causes::told,
-    config::{self, READY_FILE, Ready, Topics},
-    demo, edge,
-    embedded::{
-        broker::{Broker, RETAINED_BYTES_PER_PARTITION},
-        postgres::{Postgres, PostgresSettings},
-    },
-    restore::RESTORING,
-    serve::{self, Role, Settings},
+    config::{self, limits},
+    demo,
+    role::Role,
+    serve::{self, Settings},
 };
 
-/// The file in the data directory that is locked by whoever uses it.
-pub(crate) const LOCK_FILE: &str = "up.lock";
-
-/// For how long the printed token holds.
+/// The lifetime of the printed token.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// The flags of `daybook up`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where to keep everything.
+    /// The directory of all data.
     #[arg(long, default_value = "./.daybook")]
     data: PathBuf,
-    /// Where to serve HTTP; port 0 takes a free one.
+    /// The address of the HTTP server. Port 0 takes a free port.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// A PostgreSQL to use instead of a private one.
@@ -53,11 +54,11 @@ pub struct Args {
     /// Kafka brokers to use instead of the embedded one.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: Option<String>,
-    /// A directory of back-ups to archive the write-ahead log into, so that the book can be restored as it was at any moment.
-    /// What it needs to begin with, a base back-up, is made at once.
+    /// A directory of back-ups to archive the write-ahead log into, so that the book can be restored as of any moment. A missing base
+    /// back-up is made at once.
     #[arg(long, value_name = "DIR", env = "DAYBOOK_ARCHIVE")]
     archive: Option<PathBuf>,
-    /// Load a small shop, to look around in; a shop that is there already is left as it is.
+    /// Load a small shop to try. An existing demo shop is left unchanged.
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
@@ -65,10 +66,10 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
-    limits: edge::Flags,
+    limits: limits::Flags,
 }
 
-/// The servers that this process has started itself.
+/// The servers that this process uses, and those of them that it has started.
 struct Servers {
     postgres: Option<Postgres>,
     archive: Option<Archive>,
@@ -77,16 +78,16 @@ struct Servers {
     kafka_brokers: String,
 }
 
-/// Runs until told to stop.
+/// Runs until the process is asked to stop.
 ///
 /// # Errors
 /// When something cannot start, or fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
     let ready_file = args.data.join(READY_FILE);
-    let _own = own(&args.data)?;
+    let _lock = data_directory::lock(&args.data)?;
     if ready_file.exists() {
-        // Left by a process that was killed: it is not ready any more.
+        // A process that was killed has left it.
         fs::remove_file(&ready_file)?;
     }
     anyhow::ensure!(
@@ -111,7 +112,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut running = serve::start(settings).await?;
     if args.demo {
         let new = demo::load(running.book.clone()).await?;
-        println!("demo shop     {}", if new == 0 { "was there already" } else { "loaded" });
+        println!("demo shop     {}", if new == 0 { "was loaded before" } else { "loaded" });
     }
     let ready = Ready {
         url: format!("http://{}", running.address),
@@ -127,29 +128,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         failed = running.failed() => Err(failed),
     };
     eprintln!("daybook stops …");
-    // Whatever fails on the way out, the rest is stopped all the same.
+    // A failure on the way out does not keep the rest from being stopped.
     let unready = fs::remove_file(&ready_file).with_context(|| format!("{} cannot be removed", ready_file.display()));
     let stopped = running.stop().await;
     servers.stop().await?;
     stopped?;
     unready?;
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Takes the data directory for this process, for as long as the file is held.
-pub(crate) fn own(data: &Path) -> anyhow::Result<fs::File> {
-    let lock = data.join(LOCK_FILE);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
-    let file = file.with_context(|| format!("{} cannot be opened", lock.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            anyhow::bail!("{} is in use by another `daybook up`", data.display())
-        }
-        Err(fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
-        }
-    }
 }
 
 impl Servers {
@@ -181,7 +166,7 @@ impl Servers {
         Ok(servers)
     }
 
-    /// Archives the log if it is wanted; otherwise the private server need not keep it any longer.
+    /// Archives the log if requested. Otherwise the private server need not keep it.
     async fn archive(&self, args: &Args) -> anyhow::Result<Option<Archive>> {
         let source = self.source(args)?;
         if let Some(to) = &args.archive {
@@ -189,17 +174,17 @@ impl Servers {
             return Ok(Some(archive.with_context(|| format!("nothing can be archived in {}", to.display()))?));
         }
         if self.postgres.is_some() && backup::forget(&source).await? {
-            tracing::warn!("the write-ahead log is not archived any more; with --archive it would be");
+            tracing::warn!("the write-ahead log is no longer archived; --archive would continue it");
         }
         Ok(None)
     }
 
-    /// The database, as what is backed up.
+    /// The database as the source of back-ups.
     fn source(&self, args: &Args) -> anyhow::Result<Source> {
         Ok(Source::new(&self.database_url, self.postgres.is_some().then(|| args.data.clone()))?)
     }
 
-    /// Makes the base back-up that the archive needs to begin with, if it does, while the shop runs.
+    /// Makes the base back-up that the archive needs, if it needs one, while the shop runs.
     fn first_base(&self, args: &Args) -> Option<AbortOnDrop> {
         let to = args.archive.clone()?;
         self.archive.as_ref().filter(|archive| archive.needs_base())?;
@@ -209,7 +194,7 @@ impl Servers {
             match made.await {
                 Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
                 Err(error) => tracing::error!(
-                    error = told(&error),
+                    error = error_chain(error.as_ref()),
                     "there is no base back-up yet: make one with `daybook backup`"
                 ),
             }
@@ -227,7 +212,7 @@ impl Servers {
         if let Some(postgres) = self.postgres {
             postgres.stop().await?;
         }
-        // After the server, which has sent the last of its log then.
+        // The archive stops after the server, which has sent all of its log by then.
         if let Some(archive) = self.archive {
             archive.stop().await;
         }
@@ -235,7 +220,7 @@ impl Servers {
     }
 }
 
-/// A task that ends when nobody is there for it any more.
+/// A task that is aborted when its handle is dropped.
 struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
@@ -244,13 +229,13 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// How many bytes of events the embedded broker can hold. It forgets the rest, so a restart does not send it more.
+/// The bytes of events that the embedded broker can hold. It drops older ones, so a restart sends it no more than this.
 fn embedded_capacity(topics: &Topics) -> i64 {
     let partitions = usize::try_from(topics.partitions).unwrap_or(1) * daybook_domain::Slice::ALL.len();
     i64::try_from(RETAINED_BYTES_PER_PARTITION * partitions / 4).unwrap_or(i64::MAX)
 }
 
-/// The secret of this data directory, made at the first start.
+/// The secret of this data directory. The first start makes it.
 fn secret(data: &Path) -> anyhow::Result<String> {
     let file = data.join("secret");
     if !file.exists() {
@@ -259,12 +244,12 @@ fn secret(data: &Path) -> anyhow::Result<String> {
     fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a secret is random, and this is the edge that makes it")]
+#[expect(clippy::disallowed_methods, reason = "a secret is random, and this is where it is made")]
 fn random() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file that only its owner can read. The write is atomic.
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let part = file.with_extension("part");
     let mut open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;

@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command as Process};
 
-use daybook_command_api::{Bus, BusSettings, Clock, Submission, clock::new_id};
+use daybook_bus::{Bus, BusSettings, Clock, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
@@ -42,7 +42,7 @@ async fn send(book: &Daybook, commands: &[(&str, Value)]) {
 async fn book(database: &TestDatabase) -> Daybook {
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
     let book = Daybook::open(&settings).expect("the URL is one");
-    daybook::serve::migrate(&book).await.expect("the tables can be made");
+    daybook_operations::migrate(&book).await.expect("the tables can be made");
     book
 }
 
@@ -68,7 +68,7 @@ async fn the_history_of_an_order_is_one_document_and_versions_that_are_not_there
     let now = history(&["--json"]);
     let document: Value = serde_json::from_str(&now.stdout).expect("one JSON document");
     assert_eq!((now.code, document["events"].as_array().map(Vec::len)), (Some(0), Some(2)));
-    assert_eq!(document["events"][1]["type"], "OrderReturned");
+    assert_eq!(document["events"][1]["type"], "order.OrderReturned");
     assert_eq!(
         serde_json::from_str::<Value>(&history(&["--json", "--version", "1"]).stdout).expect("JSON")["events"][0],
         document["events"][0]
@@ -150,7 +150,7 @@ async fn a_delivery_is_known_again_by_what_it_says() {
 }
 
 #[test]
-fn a_configuration_file_gives_defaults_and_is_told_with_where_each_value_comes_from() {
+fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of_each_value() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("daybook.toml");
     let run = |text: &str, args: &[&str]| {
@@ -167,22 +167,23 @@ fn a_configuration_file_gives_defaults_and_is_told_with_where_each_value_comes_f
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
         Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     };
-    let said = "[kafka]\npartitions = 12\ntopic_prefix = \"theirs\"\n";
-    let told = run(said, &["config"]);
-    assert_eq!(told.code, Some(0), "{}", told.stderr);
-    let lines: Vec<_> = told.stdout.lines().collect();
+    let file_text = "[kafka]\npartitions = 12\ntopic_prefix = \"theirs\"\n";
+    let printed = run(file_text, &["config"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    let lines: Vec<_> = printed.stdout.lines().collect();
     for (from, line) in [
         ("from the file", "partitions = 12"),
         ("from the environment", "topic_prefix = \"mine\""),
         ("from the default", "listen = \"127.0.0.1:8080\""),
         ("from the environment", "# secret ="),
-        ("from nowhere: it is not set", "# url ="),
+        ("from nowhere (not set)", "# url ="),
     ] {
-        let at = lines.iter().position(|told| *told == line).unwrap_or_else(|| panic!("{line} in {}", told.stdout));
+        let at =
+            lines.iter().position(|printed| *printed == line).unwrap_or_else(|| panic!("{line} in {}", printed.stdout));
         assert!(lines[at - 1].ends_with(from), "{}", lines[at - 1]);
     }
-    assert!(!told.stdout.contains("0123456789abcdef"), "secrets are not told");
-    assert_eq!(run(&told.stdout, &["config"]).code, Some(0), "what is told can be said");
+    assert!(!printed.stdout.contains("0123456789abcdef"), "secrets are left out");
+    assert_eq!(run(&printed.stdout, &["config"]).code, Some(0), "the output is a valid configuration file");
 
     let wrong = run("[kafka]\npartition = 12\n", &["config"]);
     assert_eq!(wrong.code, Some(2));
@@ -191,7 +192,7 @@ fn a_configuration_file_gives_defaults_and_is_told_with_where_each_value_comes_f
     let tried = run(unreachable, &["events"]);
     assert!(
         tried.code == Some(1) && !tried.stderr.contains("say --database-url"),
-        "the file says where: {}",
+        "the file gives the address: {}",
         tried.stderr
     );
     let out_of_range = run("[kafka]\npartitions = 0\n", &["views", "list"]);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use daybook::embedded::broker::{Broker, Topic};
+use daybook_event_stream::broker::{Broker, Topic};
 use daybook_test_postgres::database;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};

@@ -1,101 +1,87 @@
-//! Refusals: the typed answers of rules that said no. A refusal is a good answer to a bad wish, not a failure.
+//! What all refusals have in common: a stable code, a kind, data, and the place in the command.
 
-use serde::Serialize;
+use daybook_kernel::{RefusalContract, RefusalKind, money::MoneyError, refusal::RefusalSpec};
 use serde_json::{Map, Value};
 
 use crate::{
-    cart::CartRefusal, catalog::CatalogRefusal, inventory::InventoryRefusal, money::MoneyError, order::OrderRefusal,
+    Command, Refusal, Rejection, contract,
+    general::{AmountOverflow, CurrencyMismatch},
 };
 
-/// What sort of no it is; the edges map it to a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// The thing that the command is about does not exist.
-    NotFound,
-    /// It exists, and belongs to somebody else.
-    NotYours,
-    /// A rule of the business forbids it.
-    Rule,
+/// A refusal of the domain. Only [declared](daybook_kernel::refusals) refusals are.
+pub trait Refuse: Into<Refusal> {}
+
+impl Refuse for Refusal {}
+
+/// What is known of a refusal by its type.
+pub(crate) struct Facts {
+    code: &'static str,
+    kind: RefusalKind,
+    field: Option<&'static str>,
 }
 
-/// A rule said no. Nothing was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize)]
-#[serde(untagged)]
-pub enum Refusal {
-    /// A rule of the catalog.
-    #[error(transparent)]
-    Catalog(#[from] CatalogRefusal),
-    /// A rule of the inventory.
-    #[error(transparent)]
-    Inventory(#[from] InventoryRefusal),
-    /// A rule of carts.
-    #[error(transparent)]
-    Cart(#[from] CartRefusal),
-    /// A rule of orders and of checkout.
-    #[error(transparent)]
-    Order(#[from] OrderRefusal),
-    /// Amounts that cannot be computed.
-    #[error(transparent)]
-    Money(#[from] MoneyError),
+impl Facts {
+    pub(crate) const fn of<R: RefusalSpec>() -> Self {
+        Self { code: R::CODE, kind: R::KIND, field: R::FIELD }
+    }
+}
+
+pub(crate) fn contract<R: RefusalSpec>(slice: Option<&'static str>, name: &'static str) -> RefusalContract {
+    let (code, kind, description) = (R::CODE, R::KIND, R::DESCRIPTION.trim());
+    RefusalContract { slice, code, name, kind, description, schema: contract::schema_of::<R>() }
 }
 
 impl Refusal {
-    /// The stable code, such as `insufficient_stock`. Codes are a public contract: they may be added to, never renamed.
+    /// The stable code, such as `insufficient_stock`. Codes are a public contract: they are added to, never renamed.
     #[must_use]
-    pub fn code(&self) -> String {
-        match self.fields().remove("code") {
-            Some(Value::String(code)) => code,
-            _ => "refused".to_owned(),
-        }
+    pub const fn code(&self) -> &'static str {
+        self.facts().code
+    }
+
+    /// What sort of refusal it is.
+    #[must_use]
+    pub const fn kind(&self) -> RefusalKind {
+        self.facts().kind
     }
 
     /// What the rule looked at, such as `available`, by name.
     #[must_use]
     pub fn data(&self) -> Map<String, Value> {
-        let mut fields = self.fields();
-        fields.remove("code");
-        fields
-    }
-
-    /// What sort of no it is.
-    #[must_use]
-    pub fn kind(&self) -> RefusalKind {
-        match self {
-            Self::Catalog(refusal) => refusal.kind(),
-            Self::Cart(refusal) => refusal.kind(),
-            Self::Order(refusal) => refusal.kind(),
-            Self::Inventory(refusal) => refusal.kind(),
-            Self::Money(_) => RefusalKind::Rule,
-        }
-    }
-
-    /// The part of the command that the rule objects to, as a JSON pointer (RFC 6901), where there is one.
-    #[must_use]
-    pub fn pointer(&self) -> Option<String> {
-        let fields = self.fields();
-        fields.get("line").and_then(Value::as_u64).map(|line| format!("/lines/{line}"))
-    }
-
-    fn fields(&self) -> Map<String, Value> {
         // Refusals are plain structs of texts and numbers, so they always serialise to an object.
         match serde_json::to_value(self) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
         }
     }
+
+    /// The part of the command that the rule objects to, as a JSON pointer (RFC 6901) into its body, where there is one: the
+    /// field that the refusal names, or the line or element of it.
+    #[must_use]
+    pub fn pointer(&self, command: &Command) -> Option<String> {
+        let (field, data) = (self.facts().field, self.data());
+        let number = |name| data.get(name).and_then(Value::as_u64);
+        let of_line = number("line").into_iter().flat_map(|line| {
+            let whole = format!("/lines/{line}");
+            field.map(|field| format!("{whole}/{field}")).into_iter().chain([whole])
+        });
+        let of_element = number("index").zip(field).map(|(index, field)| format!("/{field}/{index}"));
+        let own = field.map(|field| format!("/{field}"));
+        let body = serde_json::to_value(command).ok()?;
+        of_line.chain(of_element).chain(own).find(|pointer| body.pointer(pointer).is_some())
+    }
 }
 
-/// Why a decision produced no events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejection {
-    /// A rule said no.
-    Refused(Refusal),
-    /// The decision read a stream that is not loaded; [`View::missing`](crate::View::missing) names it. Load and decide again.
-    NotLoaded,
+impl From<MoneyError> for Refusal {
+    fn from(error: MoneyError) -> Self {
+        match error {
+            MoneyError::AmountOverflow => AmountOverflow {}.into(),
+            MoneyError::CurrencyMismatch { left, right } => CurrencyMismatch { left, right }.into(),
+        }
+    }
 }
 
-impl<R: Into<Refusal>> From<R> for Rejection {
-    fn from(refusal: R) -> Self {
-        Self::Refused(refusal.into())
+impl From<MoneyError> for Rejection {
+    fn from(error: MoneyError) -> Self {
+        Self::Refused(error.into())
     }
 }

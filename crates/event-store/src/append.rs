@@ -15,7 +15,7 @@ use crate::{
     chain,
     contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
-    resolve::{plan, versions},
+    resolve::plan,
     sql::JsonRef,
 };
 
@@ -38,11 +38,11 @@ pub struct Appender<S = PostgresSession> {
     session: S,
     /// For how many rounds to look everything up before writing. The unique keys of the book refuse what is taken, so
     /// normally only what is read and not written is looked up; a round that they refused is asked again with everything.
-    wary: u8,
+    pessimistic: u8,
 }
 
-/// For how many rounds to be wary after a refusal by a unique key: where others write as well, the next one is near.
-const WARY_ROUNDS: u8 = 16;
+/// For how many rounds all versions are looked up after a violation of a unique key: where others write as well, the next one is near.
+const PESSIMISTIC_ROUNDS: u8 = 16;
 
 /// What the database said of a round.
 enum Round {
@@ -119,10 +119,10 @@ impl Session for PostgresSession {
 impl<S: Session> Appender<S> {
     /// An appender over a session of its own.
     pub const fn over(session: S) -> Self {
-        Self { session, wary: 0 }
+        Self { session, pessimistic: 0 }
     }
 
-    /// The session, for whoever asks it without the rounds of a batch.
+    /// The session, for questions outside the rounds of a batch.
     pub fn into_session(self) -> S {
         self.session
     }
@@ -132,7 +132,7 @@ impl<S: Session> Appender<S> {
     ///
     /// # Errors
     /// [`StoreError`] when the database failed: then nothing is known of steps that had no outcome, and a unit's command id
-    /// tells when it is appended again. [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
+    /// shows when it is appended again. [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
     pub async fn append(&mut self, steps: &[Step]) -> Result<Vec<Outcome>, StoreError> {
         for step in steps {
             check(step)?;
@@ -183,12 +183,12 @@ impl<S: Session> Appender<S> {
         if units.is_empty() {
             return self.check_only(base, accepted).await;
         }
-        let mut everything = self.wary > 0;
-        self.wary = self.wary.saturating_sub(1);
+        let mut everything = self.pessimistic > 0;
+        self.pessimistic = self.pessimistic.saturating_sub(1);
         let mut written = self.session.write(&writing(base, accepted, &units, everything)).await?;
         if !everything && written == Written::Taken {
             everything = true;
-            self.wary = WARY_ROUNDS;
+            self.pessimistic = PESSIMISTIC_ROUNDS;
             written = self.session.write(&writing(base, accepted, &units, everything)).await?;
         }
         match written {
@@ -308,7 +308,7 @@ fn fill(
 
 fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
     let mut last: Vec<(Arc<str>, i32)> = Vec::new();
-    for (event, version) in unit.events.iter().zip(versions(unit)) {
+    for (event, version) in unit.events.iter().zip(unit.versions()) {
         match last.iter_mut().find(|(stream, _)| *stream == event.stream_id) {
             Some(entry) => entry.1 = version,
             None => last.push((Arc::clone(&event.stream_id), version)),
@@ -356,7 +356,7 @@ impl<'a> Columns<'a> {
         self.fingerprints.push(&unit.fingerprint);
         self.first_events.push(count(self.types.len()));
         self.event_counts.push(count(unit.events.len()));
-        self.versions.extend(versions(unit));
+        self.versions.extend(unit.versions());
         for event in &unit.events {
             self.streams.push(&event.stream_id);
             self.types.push(&event.event_type);

@@ -1,11 +1,9 @@
 //! What is appended: units of work, gathered into batches of steps.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-
-use crate::resolve::versions;
 
 /// An event that has yet to be written. Its version follows from the stream's, its position from the book's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +50,13 @@ impl Unit {
     /// The versions that its events get, given what it read.
     #[must_use]
     pub fn versions(&self) -> Vec<i32> {
-        versions(self)
+        let mut now: HashMap<&Arc<str>, i32> = self.reads.iter().map(|(stream, version)| (stream, *version)).collect();
+        let next = self.events.iter().map(|event| {
+            let version = now.entry(&event.stream_id).or_insert(0);
+            *version += 1;
+            *version
+        });
+        next.collect()
     }
 }
 
@@ -63,7 +67,7 @@ pub enum Step {
     /// Something to write.
     Write(Unit),
     /// A decision to write nothing. A refusal is as serialisable as an acceptance: what it read is checked at the same
-    /// moment, so that nobody is told "sold out" from a stale cache; and where the command is in the book already, the
+    /// moment, so that no buyer is refused as sold out from a stale cache; and where the command is in the book already, the
     /// refusal was of its repetition, and the first outcome stands.
     Check {
         /// The identity of the command.

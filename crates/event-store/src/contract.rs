@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{Appender, Daybook, Filter, LoadedStream, PostgresSession, RecordedEvent, Snapshot, StoreError, Unit};
 
-/// A book to decide on. Everything that is read was committed, and may be older than what is there when the answer arrives.
+/// A book to decide on. Everything that is read was committed, and may be stale when the answer arrives.
 pub trait Store: Clone + Send + Sync + 'static {
     /// What appends are made over.
     type Session: Session;
@@ -103,7 +103,7 @@ pub enum Written {
     Refused {
         /// The versions of the streams that were looked up, in the order asked.
         actual: Vec<i32>,
-        /// The commands that were looked up and are there.
+        /// The commands that were looked up and are in the book.
         duplicates: Vec<Uuid>,
     },
     /// Nothing was written: a version or a command that was not looked up is taken.

@@ -46,7 +46,7 @@ impl Driver {
             if let Err(error) = ended {
                 tracing::warn!(%error, "the connection of the appender broke");
             }
-            // Dropping it closes its channels, so that whoever waits on the client is told.
+            // Dropping it closes its channels, so that each caller that waits on the client gets an error.
             self.connection = None;
         }
     }

@@ -1,4 +1,4 @@
-//! Following: being told that the book has grown.
+//! Following: notice that the book has grown.
 //!
 //! Three ways, so that none has to be perfect: a wake-up inside the process, a NOTIFY on a connection of its own for other
 //! processes (rate-limited, since NOTIFY takes a lock that all commits of the instance share), and a slow poll, since a
@@ -25,25 +25,25 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
 /// Rings for other processes after an append.
 #[derive(Clone)]
-pub(crate) struct Doorbell {
+pub(crate) struct Notifier {
     config: Arc<Config>,
     grown: Arc<Notify>,
     started: Arc<std::sync::Once>,
 }
 
-impl Doorbell {
+impl Notifier {
     pub(crate) fn new(config: Arc<Config>) -> Self {
         Self { config, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
     }
 
     /// Rings soon. The task that does it is started by the first ring and ends with its runtime.
-    fn ring(&self) {
+    fn notify(&self) {
         self.started.call_once(|| {
             let (config, grown) = (Arc::clone(&self.config), Arc::clone(&self.grown));
             tokio::spawn(async move {
                 loop {
                     if let Err(error) = ring_while_connected(&config, &grown).await {
-                        tracing::warn!(%error, "the doorbell lost its connection; followers elsewhere poll meanwhile");
+                        tracing::warn!(%error, "the notifier lost its connection; followers elsewhere poll meanwhile");
                     }
                     tokio::time::sleep(RECONNECT_AFTER).await;
                 }
@@ -73,7 +73,7 @@ pub struct Follower {
     _listener: Arc<Listener>,
 }
 
-/// Listens for as long as somebody follows.
+/// Listens as long as the process has followers.
 pub(crate) struct Listener(tokio::task::JoinHandle<()>);
 
 impl Drop for Listener {
@@ -126,10 +126,10 @@ impl Daybook {
         }))
     }
 
-    /// Tells followers here, and soon those elsewhere, that the book has grown up to `position`.
+    /// Notifies followers of this process, and soon those of others, that the book has grown up to `position`.
     pub(crate) fn announce(&self, position: i64) {
         self.saw(position);
-        self.doorbell.ring();
+        self.notifier.notify();
     }
 
     fn saw(&self, position: i64) {

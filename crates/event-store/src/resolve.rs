@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::batch::{Outcome, Step, Unit};
+use crate::batch::{Outcome, Step};
 
 /// The steps that hold together, by index, and the versions of the streams that they rest on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub(crate) struct Plan {
 
 /// Walks through the steps that have no outcome yet, in order. A stream is at its `known` version where there is one, otherwise
 /// at the version that the first step to read it expects; every accepted write moves it on. A step that repeats a command id of
-/// this round stays pending: once the first one is written, the book itself tells that it is a duplicate.
+/// this round stays pending: once the first one is written, the book shows that it is a duplicate.
 ///
-/// A step that was decided on what an earlier one meant to write falls with that one. Its versions alone would not tell: another
+/// A step that was decided on what an earlier one meant to write falls with that one. Its versions alone would not show that: another
 /// process may have written as many events as the earlier one would have, and the numbers then fit what was never seen.
 pub(crate) fn plan(steps: &[Step], outcomes: &[Option<Outcome>], known: &HashMap<Arc<str>, i32>) -> Plan {
     let mut plan = Plan::default();
@@ -122,24 +122,13 @@ impl<'s> Unwritten<'s> {
     }
 }
 
-/// The versions that the events of a unit get, given what it read.
-pub(crate) fn versions(unit: &Unit) -> Vec<i32> {
-    let mut now: HashMap<&Arc<str>, i32> = unit.reads.iter().map(|(stream, version)| (stream, *version)).collect();
-    let next = unit.events.iter().map(|event| {
-        let version = now.entry(&event.stream_id).or_insert(0);
-        *version += 1;
-        *version
-    });
-    next.collect()
-}
-
 #[cfg(test)]
 mod serialisable;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::NewEvent;
+    use crate::batch::{NewEvent, Unit};
 
     fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
         let event = |stream: &&str| NewEvent {

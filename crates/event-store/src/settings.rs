@@ -1,6 +1,8 @@
 //! Opening the book, and what can go wrong with it.
 
 use std::{
+    error::Error,
+    iter::successors,
     sync::{Arc, Mutex, Weak},
     time::Duration,
 };
@@ -9,7 +11,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
 use tokio_postgres::{Config, NoTls};
 
-use crate::follow::{Doorbell, Listener};
+use crate::follow::{Listener, Notifier};
 
 mod migrations {
     // The macro's own code has no docs and casts.
@@ -26,7 +28,7 @@ pub struct StoreSettings {
     pub max_connections: usize,
 }
 
-/// Something about the store broke. Whether a write that ended in an error is in the book is unknown; the command id tells
+/// The store failed. Whether a write that ended in an error is in the book is unknown; the command id shows
 /// when it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -45,9 +47,9 @@ pub enum StoreError {
     /// Another store than PostgreSQL did not answer, or refused.
     #[error("the store failed: {0}")]
     Unavailable(String),
-    /// A version or a command is taken although a look-up in the same transaction has found it free: somebody writes to the book
+    /// A version or a command is taken although a look-up in the same transaction has found it free: another program writes to the book
     /// past the lock of its head.
-    #[error("the book was written to by somebody who does not hold its head")]
+    #[error("the book was written to without the lock of its head")]
     Taken,
     /// A unit without events is a mistake of the caller.
     #[error("command {0} has no events to append")]
@@ -75,7 +77,7 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{}: {}", db.code().code(), db.message()),
         None => {
-            let causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+            let causes = successors(Some(error as &dyn Error), |error| (*error).source());
             causes.map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
                 "" => cause,
                 // Some errors say their cause themselves.
@@ -86,18 +88,36 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// What an error says with its causes, each of them once: most errors of the house say their cause themselves.
+#[must_use]
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut said = String::new();
+    for cause in successors(Some(error), |error| (*error).source()) {
+        // PostgreSQL's own display is only "db error"; `chain` says that and all behind it.
+        let database = cause.downcast_ref::<tokio_postgres::Error>();
+        let text = database.map_or_else(|| cause.to_string(), chain);
+        if !said.contains(&text) {
+            said = if said.is_empty() { text } else { format!("{said}: {text}") };
+        }
+        if database.is_some() {
+            break;
+        }
+    }
+    said
+}
+
 /// How long a transaction may stand still before PostgreSQL gives it up. A process that is put to sleep in the middle of one
-/// holds its locks, and whoever takes its place over would wait for as long as it sleeps.
+/// holds its locks, and the process that takes over would wait for as long as it sleeps.
 const ABANDONED: Duration = Duration::from_secs(10);
 
-/// A network that has gone silent ends nothing by itself: Linux waits for hours until it looks whether anybody is there, and for a
-/// quarter of an hour until it gives up what nobody acknowledges. So both ends look after this time of silence,
+/// A silent network does not end a connection: Linux waits for hours until it probes the other end, and for a
+/// quarter of an hour until it gives up unacknowledged data. So both ends probe after this time of silence,
 const SILENCE: Duration = Duration::from_secs(3);
 /// so often, once a second,
 const LOOKS: u32 = 3;
-/// and give up what nobody has acknowledged for this long. What the other end held, such as the relay's lead, is free then.
+/// and give up data that was not acknowledged for this long. What the other end held, such as the relay's lead, is free then.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
-/// How long it may take until the database has let somebody connect.
+/// How long a connection to the database may take.
 const CONNECTING: Duration = Duration::from_secs(5);
 
 /// What every connection begins with. Times that the connection string says itself hold.
@@ -135,7 +155,7 @@ pub struct Daybook {
     pub(crate) config: Arc<Config>,
     pub(crate) pool: Pool,
     pub(crate) head: Arc<watch::Sender<i64>>,
-    pub(crate) doorbell: Doorbell,
+    pub(crate) notifier: Notifier,
     /// Listens for all followers of this process, while there are any.
     pub(crate) listener: Arc<Mutex<Weak<Listener>>>,
 }
@@ -151,8 +171,8 @@ impl Daybook {
         let manager = Manager::from_config(config.clone(), NoTls, recycling);
         let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;
         let config = Arc::new(config);
-        let doorbell = Doorbell::new(Arc::clone(&config));
-        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), doorbell, listener: Arc::default() })
+        let notifier = Notifier::new(Arc::clone(&config));
+        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), notifier, listener: Arc::default() })
     }
 
     /// The pool, for read models and checkpoints that live in the same database.

@@ -88,11 +88,15 @@ impl<'a> Attributes<'a> {
         Self {
             id: event.event_id.to_string(),
             source: SOURCE,
-            r#type: format!("daybook.{slice}.{}", event.event_type),
+            // The types of books that were begun before types carried their slice do without it.
+            r#type: match event.event_type.contains('.') {
+                true => format!("daybook.{}", event.event_type),
+                false => format!("daybook.{slice}.{}", event.event_type),
+            },
             specversion: "1.0",
             subject: &event.stream_id,
             time: time(event.effective_at),
-            dataschema: format!("urn:daybook:event:{slice}:{}:{}", event.event_type, event.schema_version),
+            dataschema: format!("urn:daybook:event:{}:{}", event.event_type, event.schema_version),
             sequence: format!("{:020}", event.position),
             streamversion: event.version.to_string(),
             partitionkey: &event.stream_id,
@@ -252,7 +256,7 @@ mod tests {
             position: 42,
             stream_id: "order-1".into(),
             version: 3,
-            event_type: "OrderConfirmed".into(),
+            event_type: "order.OrderConfirmed".into(),
             schema_version: 1,
             event_id: Uuid::from_u128(1),
             recorded_at: time("2026-11-21T10:00:00.123456Z"),

@@ -8,6 +8,7 @@ mod backoff;
 pub mod broker;
 pub mod consumer;
 pub mod envelope;
+mod event;
 mod kafka;
 mod migrate;
 pub mod progress;
@@ -15,7 +16,8 @@ pub mod relay;
 pub mod topology;
 
 pub use backoff::Backoff;
-pub use consumer::{Consumer, Effect, EffectError};
+pub use consumer::{Consumer, Effect, EffectError, Start, feed::Feed};
+pub use event::SharedEvent;
 pub use kafka::KafkaSettings;
 pub use migrate::migrate;
 pub use relay::{Relay, RelaySettings};

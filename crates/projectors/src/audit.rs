@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use daybook_domain::Slice;
 use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::{EffectError, Topology};
 use deadpool_postgres::Transaction;
@@ -57,12 +56,11 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
         format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}; SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
     let last = taken.seen.values().max().copied().unwrap_or(0);
-    let events =
-        book.scan_streams(0, last, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
+    let events = book.scan_streams(0, last, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
-        let events = chunk?.into_iter().filter(|event| taken.has_taken(view, topology, event));
-        match scratch.project(&transaction, events.collect::<Vec<_>>()).await {
+        let events = chunk?.into_iter().filter(|event| taken.has_taken(topology, event));
+        match scratch.project(&transaction, &events.map(Into::into).collect::<Vec<_>>()).await {
             Ok(()) => {}
             Err(poison @ EffectError::Poison { .. }) => {
                 return Ok(Audit::of_none(&poison.to_string()));
@@ -81,8 +79,8 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
 /// What a version of a view has taken in.
 struct TakenIn {
     schema: String,
-    /// How far it is in each partition of its topic.
-    seen: HashMap<i32, i64>,
+    /// How far it is in each partition of each of its topics.
+    seen: HashMap<(String, i32), i64>,
     /// What it has set aside.
     parked: HashSet<i64>,
 }
@@ -95,19 +93,20 @@ impl TakenIn {
             transaction.batch_execute(&format!("LOCK TABLE {schema}.{table} IN ACCESS SHARE MODE")).await?;
         }
         let rows = transaction
-            .query("SELECT partition, position FROM consumer_checkpoints WHERE consumer = $1", &[&schema])
+            .query("SELECT topic, partition, position FROM consumer_checkpoints WHERE consumer = $1", &[&schema])
             .await?;
-        let seen = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let seen = rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)));
         let seen = seen.collect::<Result<_, tokio_postgres::Error>>()?;
         let rows = transaction.query("SELECT position FROM parked_events WHERE consumer = $1", &[&schema]).await?;
         let parked = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         Ok(Self { schema, seen, parked })
     }
 
-    fn has_taken(&self, view: &ViewSpec, topology: &Topology, event: &RecordedEvent) -> bool {
-        let partition = topology.partition_of(&event.stream_id);
-        Slice::of_stream(&event.stream_id) == Some(view.slice)
-            && self.seen.get(&partition).is_some_and(|position| event.position <= *position)
+    fn has_taken(&self, topology: &Topology, event: &RecordedEvent) -> bool {
+        // Only events of the view's own slices were read.
+        let Ok(slice) = topology.slice_of(&event.stream_id) else { return false };
+        let partition = (topology.topic(slice), topology.partition_of(&event.stream_id));
+        self.seen.get(&partition).is_some_and(|position| event.position <= *position)
             && !self.parked.contains(&event.position)
     }
 }

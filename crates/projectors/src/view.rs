@@ -1,31 +1,51 @@
 //! What a view is.
 
+use std::{ops::Deref, sync::Arc};
+
 use daybook_domain::{Event, Slice};
 use daybook_event_store::RecordedEvent;
-use daybook_event_stream::{EffectError, Topology};
+use daybook_event_stream::{EffectError, SharedEvent, Topology};
 use futures::future::BoxFuture;
 
 use crate::store::Store;
 
-/// An event of the book, read.
+/// An event of the book, decoded. A clone is another handle of the same event.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct Recorded(Arc<Decoded>);
+
+/// The parts of a [`Recorded`] event.
+#[derive(Debug)]
+pub struct Decoded {
     /// As it stands in the book.
-    pub record: RecordedEvent,
+    pub record: Arc<RecordedEvent>,
     /// What it says.
     pub event: Event,
 }
 
+impl Deref for Recorded {
+    type Target = Decoded;
+
+    fn deref(&self) -> &Decoded {
+        &self.0
+    }
+}
+
 impl Recorded {
-    /// Reads an event.
+    /// Decodes an event, unless another view of this process has done so.
     ///
     /// # Errors
     /// [`EffectError::Poison`] when this program does not know it.
-    pub fn read(record: RecordedEvent) -> Result<Self, EffectError> {
-        let schema_version = u16::try_from(record.schema_version).unwrap_or(0);
-        match Event::decode(&record.event_type, schema_version, record.data.as_bytes()) {
-            Ok(event) => Ok(Self { record, event }),
-            Err(error) => Err(EffectError::Poison { position: record.position, reason: error.to_string() }),
+    pub fn of(shared: &SharedEvent) -> Result<Self, EffectError> {
+        // The reason is kept as well, so that an event that cannot be decoded is not tried again by each view.
+        let decoded: Result<Self, String> = shared.decoded(|record| Self::decode(Arc::clone(record)));
+        decoded.map_err(|reason| EffectError::Poison { position: shared.position, reason })
+    }
+
+    /// Decodes an event, or says why this program does not know it.
+    pub(crate) fn decode(record: Arc<RecordedEvent>) -> Result<Self, String> {
+        match daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes()) {
+            Ok(event) => Ok(Self(Arc::new(Decoded { record, event }))),
+            Err(error) => Err(error.to_string()),
         }
     }
 }
@@ -37,8 +57,10 @@ pub type Project = for<'a> fn(&'a Store<'a>, &'a [Recorded]) -> BoxFuture<'a, Re
 pub struct ViewSpec {
     /// Its name on the command line and in GraphQL.
     pub name: &'static str,
-    /// The slice whose events it shows.
-    pub slice: Slice,
+    /// The slices whose events it takes in. It gets those of one stream in order, and those of different streams in any order: so
+    /// folds of different streams must commute. They touch different columns or different child rows, or they add to sums. What
+    /// does not commute belongs on one stream, which is for the domain to see to.
+    pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static str],
     /// Counts the changes of its tables and of its fold, from 1. A projector that starts with a later revision than the one that
@@ -60,6 +82,12 @@ impl ViewSpec {
     /// The topics it takes in.
     #[must_use]
     pub fn topics(&self, topology: &Topology) -> Vec<String> {
-        vec![topology.topic(self.slice.name())]
+        self.slices.iter().map(|slice| topology.topic(slice.name())).collect()
+    }
+
+    /// The prefixes of the streams it takes in.
+    #[must_use]
+    pub fn stream_prefixes(&self) -> Vec<&'static str> {
+        self.slices.iter().flat_map(|slice| slice.stream_prefixes()).copied().collect()
     }
 }

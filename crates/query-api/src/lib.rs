@@ -1,45 +1,35 @@
 //! GraphQL for the storefront and the back-office, and the book as a stream over HTTP.
 //!
 //! Queries select from the read tables, by SQL only. Mutations are forwarded to the command API over HTTP, with the caller's own
-//! token, whether it runs in this process or in another: one path. What belongs here: schemas, resolvers, loaders, pagination,
-//! limits, subscriptions. What does not: rules, and writing anything.
+//! token, whether it runs in this process or in another. What belongs here: schemas, resolvers, loaders, pagination, limits and
+//! subscriptions. What does not belong here: rules, and writes.
 
-mod batches;
 mod book;
 mod cart;
 mod catalog;
-mod commands;
-mod connection;
-mod cost;
-mod finishing;
+mod graphql;
 mod http;
 mod inventory;
-mod mutation;
+mod loaders;
 mod order;
-mod position;
-mod read;
+mod reader;
 mod sales;
-mod scalars;
-mod schema;
-mod shape;
-mod streams;
-mod tail;
-mod user_error;
-mod viewer;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use daybook_access::{Keys, rates::RateLimits};
+use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
+pub use graphql::{
+    schema::{admin_sdl, storefront_sdl},
+    stream_limits::StreamLimits,
+};
 pub use http::SocketLimits;
-pub use read::PATIENCE;
-pub use schema::{admin_sdl, storefront_sdl};
-pub use streams::StreamLimits;
+pub use reader::PATIENCE;
 
-/// What the query API is made of.
+/// The settings of the query API.
 #[derive(Clone)]
 pub struct QuerySettings {
     /// The book, and the database that holds the read tables.
@@ -48,17 +38,17 @@ pub struct QuerySettings {
     pub keys: Keys,
     /// Where mutations are sent, such as `http://127.0.0.1:8080`.
     pub command_url: String,
-    /// Whether the schemas may be asked for by introspection.
+    /// Whether introspection shows the schemas.
     pub introspection: bool,
-    /// How long a query waits for the read models to pass the position that it must see; [`PATIENCE`] does.
+    /// How long a query waits for the read models to reach the position that it must see; [`PATIENCE`] by default.
     pub patience: Duration,
     /// How many subscriptions and other streams may be open at once.
     pub streams: StreamLimits,
-    /// How long WebSockets may keep silent.
+    /// How long WebSockets may stay silent.
     pub sockets: SocketLimits,
-    /// How often who may ask. Each operation on a WebSocket counts.
+    /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
-    /// Tells the time.
+    /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 

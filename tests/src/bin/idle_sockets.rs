@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(args.subscribed <= args.sockets, "more subscriptions than sockets");
-    let room = daybook::edge::make_room(args.sockets);
+    let room = daybook_edge::server::raise_file_limit(args.sockets);
     ensure!(room >= args.sockets, "the system allows {room} sockets only; see `ulimit -Hn`");
     let directory = directory();
     let (connections, subscriptions) = ((args.sockets + 100).to_string(), (args.subscribed + 10).to_string());

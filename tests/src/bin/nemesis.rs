@@ -44,7 +44,7 @@ struct Args {
 
 fn main() -> ExitCode {
     // First of all, while this process has one thread: it may have been started to become somebody else.
-    daybook::embedded::supervisor::run_if_asked();
+    daybook_embedded::supervisor::run_if_asked();
     let mut words = std::env::args().skip(1);
     let done = match (words.next().as_deref(), words.next()) {
         (Some(broker::SUBCOMMAND), Some(prefix)) => broker::run(&prefix).map(|()| true),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use daybook::config::Topics;
+use daybook_operations::Topics;
 
 use super::process::Process;
 

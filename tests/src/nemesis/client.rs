@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::Keys;
 use daybook_domain::Actor;
+use daybook_edge::tokens::Keys;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::{

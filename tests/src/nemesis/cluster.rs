@@ -11,8 +11,8 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use daybook::embedded::postgres::{Postgres, PostgresSettings};
-use daybook_access::Keys;
+use daybook_edge::tokens::Keys;
+use daybook_embedded::postgres::{Postgres, PostgresSettings};
 use nix::sys::signal::Signal;
 use tokio_postgres::{Client, NoTls};
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, ensure};
-use daybook::embedded::supervisor::{Identity, Supervisor};
+use daybook_embedded::supervisor::{Identity, Supervisor};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill},

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use daybook::embedded::supervisor::{Identity, Supervisor};
+use daybook_embedded::supervisor::{Identity, Supervisor};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daybook_command_api::{Bus, BusSettings, Clock, bus::Host};
+use daybook_bus::{Bus, BusSettings, Clock, Runtime};
 use futures::future::join_all;
 
 use super::{
@@ -45,6 +45,7 @@ impl Plan {
             cache_bytes: if random.percent(20) { 2_000 } else { 1 << 20 },
             attempts: if random.percent(10) { 2 } else { 100 },
             snapshot_after: if random.percent(50) { several(random) } else { 100 },
+            ..BusSettings::default()
         };
         let weather = if random.percent(15) { Weather::default() } else { Weather::any(random) };
         let kills = if random.percent(50) { 0 } else { random.between(1, 5) };
@@ -79,7 +80,7 @@ impl Processes {
         let place = place.elsewhere(Group(self.last));
         let clock = {
             let place = place.clone();
-            Clock::telling(move || place.now())
+            Clock::from_fn(move || place.now())
         };
         let (bus, work) = Bus::on(place.clone(), self.book.from(place.clone()), clock, &self.settings);
         let life = place.spawn(work);

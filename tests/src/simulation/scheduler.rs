@@ -18,7 +18,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_command_api::bus::Host;
+use daybook_bus::Runtime;
 use futures::{FutureExt, future::Map};
 use tokio::sync::oneshot;
 
@@ -297,7 +297,7 @@ impl Place {
 /// A task that was started: gone when it was killed.
 pub type Started<T> = Map<oneshot::Receiver<T>, fn(Result<T, oneshot::error::RecvError>) -> Option<T>>;
 
-impl Host for Place {
+impl Runtime for Place {
     type Task<T: Send + 'static> = Started<T>;
 
     fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Started<T> {

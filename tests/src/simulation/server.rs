@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use daybook_command_api::bus::Host;
+use daybook_bus::Runtime;
 use daybook_event_store::StoreError;
 use tokio::sync::oneshot;
 

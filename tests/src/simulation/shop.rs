@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use daybook_command_api::{Bus, CommandError, Receipt as BusReceipt, Submission, bus::Host};
+use daybook_bus::{Bus, CommandError, Receipt as BusReceipt, Runtime, Submission};
 use daybook_domain::{Actor, Command};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -200,7 +200,7 @@ fn name_of_new(name: &str, body: &Value) -> Option<Uuid> {
 fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
     match outcome {
         Ok(receipt) => Answer::Accepted(received(receipt)),
-        Err(CommandError::Refused(refusal)) => {
+        Err(CommandError::Refused { refusal, .. }) => {
             Answer::Refused { code: refusal.code().to_string(), detail: refusal.to_string() }
         }
         Err(
@@ -219,7 +219,7 @@ fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
 fn received(receipt: BusReceipt) -> Receipt {
     let streams = receipt.streams.iter();
     let streams = streams.map(|stream| ReceivedStream { id: stream.id.to_string(), version: stream.version }).collect();
-    let event = |event: daybook_command_api::bus::WrittenEvent| ReceivedEvent {
+    let event = |event: daybook_bus::WrittenEvent| ReceivedEvent {
         position: event.position,
         stream: event.stream.to_string(),
         version: event.version,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook::embedded::postgres::{Postgres, PostgresSettings};
+use daybook_embedded::postgres::{Postgres, PostgresSettings};
 use daybook_test_needs::{Need, skipped};
 use daybook_tests::{Shop, binary, directory};
 use rdkafka::{

@@ -215,7 +215,7 @@ pub(crate) async fn published(shop: &Shop, head: i64) {
 
 /// The orders of the book, each as often as it was placed.
 pub(crate) fn orders(shop: &Shop) -> Vec<Uuid> {
-    let (code, events) = shop.cli(&["events", "--type", "OrderPlaced"]);
+    let (code, events) = shop.cli(&["events", "--type", "order.OrderPlaced"]);
     assert_eq!(code, 0);
     let placed = events.lines().map(|line| {
         let event: Value = serde_json::from_str(line).expect("an event");

@@ -2,17 +2,18 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
 };
 use daybook_domain::Command;
+use daybook_edge::problem::Problem;
 use futures::StreamExt;
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
-use super::Problem;
+use super::problem::unknown_command;
 
 /// The largest body of a command, in bytes.
-pub(super) const MAX_BODY: usize = 1 << 20;
+const MAX_BODY: usize = 1 << 20;
 /// How much of a body that is too large is read and thrown away, so that its sender, who is still writing, gets the answer
 /// and not a broken connection.
 const MAX_DRAINED: usize = 32 << 20;
@@ -24,13 +25,13 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = named(header::CONTENT_TYPE);
     let essence = kind.as_deref().and_then(|kind| kind.split(';').next()).map(str::trim_end);
     if essence.is_some_and(|essence| essence != "application/json" && !essence.ends_with("+json")) {
-        return Err(Problem::unsupported("the body of a command is application/json"));
+        return Err(Problem::unsupported_media_type("the body of a command is application/json"));
     }
     if kind.is_some_and(|kind| kind.contains("charset=") && !kind.contains("utf-8")) {
-        return Err(Problem::unsupported("JSON is written in UTF-8"));
+        return Err(Problem::unsupported_media_type("JSON is written in UTF-8"));
     }
     if named(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        return Err(Problem::unsupported("the body of a command is not compressed"));
+        return Err(Problem::unsupported_media_type("the body of a command is not compressed"));
     }
     Ok(())
 }
@@ -40,7 +41,7 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     let mut frames = body.into_data_stream();
     let (mut bytes, mut length) = (Vec::new(), 0_usize);
     while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|error| Problem::unreadable(&error))?;
+        let frame = frame.map_err(|error| Problem::unreadable_body(&error))?;
         length += frame.len();
         if length <= MAX_BODY {
             bytes.extend_from_slice(&frame);
@@ -48,23 +49,28 @@ pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {
             break;
         }
     }
-    if length > MAX_BODY { Err(Problem::too_large()) } else { Ok(bytes) }
+    if length > MAX_BODY { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("a command has at most {MAX_BODY} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large", &detail)
 }
 
 /// Reads a command.
 pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {
-    // First whether it is JSON at all, so that a slip of syntax is never told as a wrong field.
-    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Problem::malformed(&error))?;
+    // First whether it is JSON at all, so that an error of syntax is never reported as a wrong field.
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Problem::malformed_json(&error))?;
     if !raw.get().starts_with('{') {
-        return Err(Problem::invalid("a command is a JSON object", ""));
+        return Err(Problem::invalid_body("a command is a JSON object", ""));
     }
     let mut json = serde_json::Deserializer::from_str(raw.get());
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
     match Command::deserialize(name, tracked) {
-        None => Err(Problem::unknown_command(name)),
+        None => Err(unknown_command(name)),
         Some(Ok(command)) => Ok(command),
-        Some(Err(error)) => Err(Problem::invalid(&reason(&error), &pointer(&track.path(), &error))),
+        Some(Err(error)) => Err(Problem::invalid_body(&reason(&error), &pointer(&track.path(), &error))),
     }
 }
 

@@ -5,7 +5,6 @@
 
 mod body;
 mod problem;
-mod storefront;
 
 use std::sync::Arc;
 
@@ -17,27 +16,27 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use daybook_access::{
-    Keys,
-    rates::{ClientAddress, RateLimits, Rates},
-};
+use daybook_bus::{Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
+use daybook_edge::{
+    problem::Problem,
+    rates::{ClientAddress, RateLimits, Rates},
+    tokens::Keys,
+};
 use uuid::Uuid;
 
-pub use problem::{Problem, ProblemCode};
-pub use storefront::Storefront;
-
-use crate::{Bus, Submission, clock::new_id, openapi};
+use crate::openapi;
 
 /// The header that carries the identity of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// What each path knows.
+const METHODS: &str = "a command is sent by POST, a document is read by GET";
 
 /// What the routes share.
 #[derive(Clone)]
 pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
-    storefront: Arc<Storefront>,
     rates: Rates,
 }
 
@@ -46,13 +45,7 @@ impl CommandApi {
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
         let rates = Rates::new(&RateLimits::OFF);
-        Self { bus, keys: Arc::new(keys), storefront: Arc::default(), rates }
-    }
-
-    /// The same face, for a storefront that serves these channels from these locations.
-    #[must_use]
-    pub fn serving(self, storefront: Storefront) -> Self {
-        Self { storefront: Arc::new(storefront), ..self }
+        Self { bus, keys: Arc::new(keys), rates }
     }
 
     /// The same, for those who do not ask too often.
@@ -66,7 +59,7 @@ impl CommandApi {
         Router::new()
             .route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
-            .method_not_allowed_fallback(async || Problem::method_not_allowed())
+            .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
     }
 }
@@ -83,21 +76,22 @@ async fn submit(
     let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()));
     api.rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
     let actor = actor?;
-    authorise(&name, &actor)?;
+    check_role(&name, &actor)?;
     body::is_json(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
-    api.storefront.check(&command, actor.role())?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
-    let receipt = api.bus.execute(submission).await?;
+    let receipt = api.bus.execute(submission).await.map_err(|error| problem::not_accepted(&error))?;
     Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
 }
 
-fn authorise(name: &str, actor: &Actor) -> Result<(), Problem> {
-    let roles = Command::roles(name).ok_or_else(|| Problem::unknown_command(name))?;
-    if roles.contains(&actor.role()) { Ok(()) } else { Err(Problem::forbidden(name, actor.role(), roles)) }
+/// Refuses a role that may not send the command before the body is read. The bus checks access in full.
+fn check_role(name: &str, actor: &Actor) -> Result<(), Problem> {
+    let access = Command::access_of(name).filter(|access| access.is_public());
+    let access = access.ok_or_else(|| problem::unknown_command(name))?;
+    access.check_role(name, actor.role()).map_err(problem::forbidden)
 }
 
 /// The identity that the caller gave the command, or a new one for a caller who will not ask twice.
@@ -106,7 +100,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
         None => Ok(new_id()),
         Some(value) => {
             let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-            parsed.ok_or_else(Problem::malformed_key)
+            parsed.ok_or_else(problem::malformed_key)
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The configuration file: TOML, in sections, named by `--config FILE` or `DAYBOOK_CONFIG`. Every key is a flag under another
-//! name, and what it says is that flag's default: so a flag wins over the environment, the environment over the file, and the file
-//! over what is built in. A key that does not exist is refused, with the one that may have been meant.
+//! The configuration file: TOML in sections, named by `--config FILE` or `DAYBOOK_CONFIG`. Each key is the default of a flag. So a flag
+//! overrides the environment, the environment overrides the file, and the file overrides the built-in default. An unknown key is
+//! refused, with a suggestion.
 
 use std::{
     collections::BTreeMap,
@@ -11,16 +11,15 @@ use std::{
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
+use daybook_operations::Usage;
 use toml_edit::{DocumentMut, Item, Value};
-
-use crate::cli::Usage;
 
 /// The environment variable that names the file.
 const VARIABLE: &str = "DAYBOOK_CONFIG";
-/// How alike two names have to be (0 to 1) for one to have been meant by the other.
-const ALIKE: f64 = 0.6;
+/// The similarity (0 to 1) from which on a name is suggested.
+const SIMILAR: f64 = 0.6;
 
-/// A setting: where it stands in the file, and the flag that it is.
+/// A setting: its section and key in the file, and its flag.
 #[derive(Debug)]
 struct Setting {
     section: &'static str,
@@ -61,17 +60,17 @@ const SETTINGS: &[Setting] = &[
     setting("query-api", "max_subscriptions_per_connection", "max-subscriptions-per-connection"),
 ];
 
-/// The flags that have a place in the file.
+/// The flags that can be set in the file.
 pub fn flags() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.flag)
 }
 
-/// What a configuration file says, by flag.
+/// The values of a configuration file, by flag.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct File(BTreeMap<&'static str, String>);
 
 impl File {
-    /// Reads the file that a command line or the environment names; an empty one when neither does.
+    /// Reads the file that the command line or the environment names. Without one it is empty.
     ///
     /// # Errors
     /// When it cannot be read, is not TOML, or has a key that does not exist.
@@ -93,21 +92,22 @@ impl File {
                 let sections = SETTINGS.iter().map(|setting| setting.section);
                 return Err(unknown(&format!("there is no section [{section}]"), section, sections));
             }
-            let table = item.as_table_like().ok_or_else(|| format!("[{section}] is a section, and no value"))?;
+            let table = item.as_table_like().ok_or_else(|| format!("[{section}] is a section, not a value"))?;
             for (key, item) in table.iter() {
                 let within = || SETTINGS.iter().filter(|setting| setting.section == section);
                 let Some(setting) = within().find(|setting| setting.key == key) else {
                     let keys = within().map(|setting| setting.key);
                     return Err(unknown(&format!("[{section}] has no key {key}"), key, keys));
                 };
-                let value = text_of(item).ok_or_else(|| format!("{key} in [{section}] is no text, number or list"))?;
+                let value =
+                    text_of(item).ok_or_else(|| format!("{key} in [{section}] is not a text, a number or a list"))?;
                 values.insert(setting.flag, value);
             }
         }
         Ok(Self(values))
     }
 
-    /// The command line with what the file says as the defaults of its flags.
+    /// The command line, with the values of the file as the defaults of its flags.
     #[must_use]
     pub fn apply(&self, command: Command) -> Command {
         let flags: Vec<_> =
@@ -123,7 +123,7 @@ impl File {
         self.0.get(arg.get_long()?).cloned()
     }
 
-    /// Every setting with what holds for it and why, as a file that says the same; but secrets are not told.
+    /// Every setting with its value and its source, as a configuration file. Secrets are left out.
     #[must_use]
     pub fn describe(&self, command: &Command) -> String {
         let mut text = String::new();
@@ -151,21 +151,21 @@ impl File {
         let (value, from) = match (from_environment, self.0.get(flag)) {
             (Some(value), _) => (value, "the environment"),
             (None, Some(value)) => (value.clone(), "the file"),
-            (None, None) if default.is_empty() => (String::new(), "nowhere: it is not set"),
+            (None, None) if default.is_empty() => (String::new(), "nowhere (not set)"),
             (None, None) => (default, "the default"),
         };
-        let told = if arg.is_hide_env_values_set() || value.is_empty() {
+        let line = if arg.is_hide_env_values_set() || value.is_empty() {
             format!("# {key} =")
         } else if value.parse::<i64>().is_ok() || matches!(arg.get_action(), ArgAction::SetTrue) {
             format!("{key} = {value}")
         } else {
             format!("{key} = {}", Value::from(value))
         };
-        format!("# {help} --{flag}, {variable}; from {from}\n{told}\n")
+        format!("# {help} --{flag}, {variable}; from {from}\n{line}\n")
     }
 }
 
-/// The file of `--config FILE` or `--config=FILE`. Read before the command line as a whole, whose defaults it holds.
+/// The file of `--config FILE` or `--config=FILE`. It is read first, since it holds the defaults of the command line.
 fn flag(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
     let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
     while let Some(argument) = arguments.next() {
@@ -185,7 +185,7 @@ fn find<'c>(command: &'c Command, flag: &str) -> Option<&'c Arg> {
     own.or_else(|| command.get_subcommands().find_map(|sub| find(sub, flag)))
 }
 
-/// A value as a flag has it.
+/// A value in the form of a flag.
 fn text_of(item: &Item) -> Option<String> {
     match item.as_value()? {
         Value::String(text) => Some(text.value().clone()),
@@ -199,10 +199,10 @@ fn text_of(item: &Item) -> Option<String> {
     }
 }
 
-/// What is wrong, with the name that may have been meant.
+/// An error, with a suggestion for the unknown name.
 fn unknown(problem: &str, name: &str, known: impl Iterator<Item = &'static str>) -> String {
-    let alike = known.map(|known| (strsim::jaro(known, name), known)).filter(|(alike, _)| *alike > ALIKE);
-    match alike.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+    let similar = known.map(|known| (strsim::jaro(known, name), known)).filter(|(similarity, _)| *similarity > SIMILAR);
+    match similar.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
         Some((_, meant)) => format!("{problem}; did you mean {meant}?"),
         None => problem.to_owned(),
     }
@@ -213,32 +213,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_says_is_the_default_of_its_flags() {
+    fn the_values_of_a_file_are_the_defaults_of_flags() {
         let text = "[kafka]\nbrokers = \"k:9092\"\npartitions = 12\n[command-api]\nstorefront_channels = [\"web\", \"app\"]\n\
                     [query-api]\nno_introspection = true\n";
         let file = File::parse(text).expect("it is right");
-        let said = [
+        let values = [
             ("kafka-brokers", "k:9092"),
             ("partitions", "12"),
             ("storefront-channels", "web,app"),
             ("no-introspection", "true"),
         ];
-        assert_eq!(file, File(said.map(|(flag, value)| (flag, value.to_owned())).into()));
+        assert_eq!(file, File(values.map(|(flag, value)| (flag, value.to_owned())).into()));
     }
 
     #[test]
-    fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
+    fn an_unknown_name_is_refused_with_a_suggestion() {
         let refused = |text| File::parse(text).expect_err("it is wrong");
         assert_eq!(refused("[kafka]\nbroker = \"k\""), "[kafka] has no key broker; did you mean brokers?");
         assert_eq!(refused("[databse]\nurl = \"p\""), "there is no section [databse]; did you mean database?");
         assert_eq!(refused("[kafka]\nzzz = 1"), "[kafka] has no key zzz");
-        assert_eq!(refused("kafka = 1"), "[kafka] is a section, and no value");
-        assert_eq!(refused("[http]\nlisten = 1.5"), "listen in [http] is no text, number or list");
+        assert_eq!(refused("kafka = 1"), "[kafka] is a section, not a value");
+        assert_eq!(refused("[http]\nlisten = 1.5"), "listen in [http] is not a text, a number or a list");
         assert!(refused("[http").starts_with("it is not TOML"), "{}", refused("[http"));
     }
 
     #[test]
-    fn the_file_is_named_by_a_flag_wherever_it_stands() {
+    fn the_flag_of_the_file_is_found_anywhere() {
         let of = |line: &str| flag(line.split(' ').map(OsString::from));
         assert_eq!(of("daybook --config a.toml serve"), Some("a.toml".into()));
         assert_eq!(of("daybook serve --config=b.toml"), Some("b.toml".into()));

@@ -1,8 +1,8 @@
-//! `daybook up --demo`: a small shop, to look around in. It is a list of commands as anybody could send them, and goes through
-//! the bus like all others; each has an id of its own, so that a second start adds nothing.
+//! `daybook up --demo`: a small shop to try. It is a list of ordinary commands that go through the bus. Each has a fixed id, so a second
+//! start adds nothing.
 
 use anyhow::Context;
-use daybook_command_api::{Bus, BusSettings, Clock, Submission};
+use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::Daybook;
 use serde::Deserialize;
@@ -20,10 +20,10 @@ struct Line {
     body: Value,
 }
 
-/// Loads the shop; returns how many commands were new.
+/// Loads the shop. Returns the number of new commands.
 ///
 /// # Errors
-/// When a command is refused, as it is when a shop with the same names is there already, or the store fails.
+/// When a command is refused, for example because the book has products of the same names, or when the store fails.
 pub async fn load(book: Daybook) -> anyhow::Result<usize> {
     let (bus, stopped) = Bus::start(book, Clock::system(), &BusSettings::default());
     let mut new = 0;

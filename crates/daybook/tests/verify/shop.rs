@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use daybook::{
-    embedded::broker::{Broker, FETCH_WAIT, Topic},
-    verify::{self, Verdict},
-};
-use daybook_command_api::{Bus, BusSettings, Clock, Submission};
+use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, Topology};
+use daybook_event_stream::{
+    KafkaSettings, Relay, RelaySettings, Topology,
+    broker::{Broker, FETCH_WAIT, Topic},
+};
+use daybook_operations::verify::{self, Verdict};
 use daybook_projectors::{registry, runner};
 use daybook_test_postgres::TestDatabase;
 use serde_json::json;
@@ -55,7 +55,7 @@ pub(crate) async fn shop() -> Shop {
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 32 };
     let book = Daybook::open(&settings).expect("the URL is one");
-    daybook::serve::migrate(&book).await.expect("the tables can be made");
+    daybook_operations::migrate(&book).await.expect("the tables can be made");
     let (broker, kafka) = broker().await;
     take_orders(&book).await;
     publish_and_project(&book, &kafka).await;
@@ -106,7 +106,7 @@ async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
     let relay = tokio::spawn(relay.run(stop.clone()));
     let projectors = {
         let (book, kafka, stop) = (book.clone(), kafka.clone(), stop.clone());
-        tokio::spawn(async move { runner::run(&book, &kafka, &stop).await })
+        tokio::spawn(async move { runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await })
     };
     let (head, began) = (book.head().await.expect("an answer").position, Instant::now());
     loop {

@@ -32,10 +32,10 @@ async fn every_corruption_of_a_view_is_named() {
     ];
     shop.assert_named("sales_by_day_v1.sales_by_day", sum, &expected).await;
 
-    let slug = shop.position("SlugClaimed").await;
-    let aside = format!("INSERT INTO parked_events VALUES ('category_v1', {slug}, 'slug-oat-milk', 'it tastes bad')");
-    let first = format!("category_v1 has set position {slug} of slug-oat-milk aside: it tastes bad");
-    shop.assert_named("public.parked_events", &aside, &[("nothing is parked", &*first)]).await;
+    let slug = shop.position("catalog.SlugClaimed").await;
+    let parked = format!("INSERT INTO parked_events VALUES ('category_v1', {slug}, 'slug-oat-milk', 'it tastes bad')");
+    let first = format!("category_v1 has parked position {slug} of slug-oat-milk: it tastes bad");
+    shop.assert_named("public.parked_events", &parked, &[("nothing is parked", &*first)]).await;
 
     // As far as the relay has come, the views have come; and it does not go on.
     let behind = "UPDATE relay SET position = 1";

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook::verify;
 use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, envelope, relay};
+use daybook_operations::verify;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},

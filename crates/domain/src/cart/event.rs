@@ -1,11 +1,12 @@
-//! What can happen to a cart.
+//! The events of carts.
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Currency, Money, Quantity,
-    ids::{CartId, Channel, CustomerId, OrderId, Sku},
+    ids::{CartId, Channel, CustomerId, OrderId, ProductId, Sku},
 };
 
 /// A cart was opened.
@@ -29,6 +30,9 @@ pub struct LineAdded {
     pub cart_id: CartId,
     /// The SKU.
     pub sku: Sku,
+    /// The product that the SKU belongs to; absent in events of books that were written before carts knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<ProductId>,
     /// How many were added.
     pub quantity: Quantity,
     /// The price of one unit at that time.
@@ -60,6 +64,9 @@ pub struct LineRemoved {
 pub struct MergedLine {
     /// The SKU.
     pub sku: Sku,
+    /// The product that the SKU belongs to, where the other cart knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_id: Option<ProductId>,
     /// How many the cart holds from now on.
     pub quantity: Quantity,
     /// The price of one unit when it was first added to either cart.
@@ -91,6 +98,15 @@ pub struct CartMergedInto {
 pub struct CartAbandoned {
     /// The cart.
     pub cart_id: CartId,
+}
+
+/// A cart was not changed for too long, and ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CartExpired {
+    /// The cart.
+    pub cart_id: CartId,
+    /// Until when it could be bought.
+    pub expired_at: DateTime<Utc>,
 }
 
 /// A cart became an order.

@@ -1,14 +1,78 @@
 //! Carts: what a visitor or a customer means to buy.
 //!
 //! A cart holds SKUs and quantities. The price that a line was added at is kept to show that it has changed; what is paid is
-//! quoted anew at checkout. A guest's cart belongs to whoever knows its id; a customer's cart belongs to the customer.
+//! quoted at checkout. A guest's cart belongs to everybody who knows its id; a customer's cart belongs to the customer.
 
-pub mod command;
-mod decide;
-pub mod event;
-mod refusal;
+mod abandon_cart;
+mod add_lines;
+mod change_quantity;
+mod event;
+mod expire_cart;
+mod merge_carts;
+mod open;
+mod open_cart;
+pub mod policy;
+mod remove_line;
 mod state;
 
-pub(crate) use decide::open_cart;
-pub use refusal::CartRefusal;
+pub use abandon_cart::AbandonCart;
+pub use add_lines::{AddLine, AddLines, NewLine, NoLines, NoPrice, NotOnSale};
+pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
+pub use event::*;
+pub use expire_cart::{CartNotExpired, ExpireCart};
+pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
+pub(crate) use open::open_cart;
+pub use open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours, LineNotFound, QuantityTooLarge, TooManyLines};
+pub use open_cart::{CartExists, OpenCart};
+pub use remove_line::RemoveLine;
 pub use state::{Cart, CartLine, OpenedCart};
+
+use crate::ids::CartId;
+
+crate::declare::slice! {
+    Cart;
+    streams { "cart" => Cart }
+    commands {
+        OpenCart: by ANYBODY, for customer_id, channel channel;
+        AddLine: by ANYBODY, own Cart cart_id;
+        AddLines: by ANYBODY, own Cart cart_id;
+        ChangeQuantity: by ANYBODY, own Cart cart_id;
+        RemoveLine: by ANYBODY, own Cart cart_id;
+        MergeCarts: by ANYBODY, own Cart from, own Cart into;
+        AbandonCart: by ANYBODY, own Cart cart_id;
+        ExpireCart: by ENGINE;
+    }
+    events {
+        "cart.CartOpened" 2 => CartOpened,
+        "cart.LineAdded" 1 => LineAdded,
+        "cart.QuantityChanged" 1 => QuantityChanged,
+        "cart.LineRemoved" 1 => LineRemoved,
+        "cart.CartMerged" 1 => CartMerged,
+        "cart.CartMergedInto" 1 => CartMergedInto,
+        "cart.CartAbandoned" 1 => CartAbandoned,
+        "cart.CartExpired" 1 => CartExpired,
+        "cart.CartCheckedOut" 1 => CartCheckedOut,
+    }
+    refusals {
+        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyLines,
+        QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, CartsDiffer,
+    }
+}
+
+impl Event {
+    /// The cart that the event is about.
+    #[must_use]
+    pub const fn cart_id(&self) -> CartId {
+        match self {
+            Self::CartOpened(e) => e.cart_id,
+            Self::LineAdded(e) => e.cart_id,
+            Self::QuantityChanged(e) => e.cart_id,
+            Self::LineRemoved(e) => e.cart_id,
+            Self::CartMerged(e) => e.cart_id,
+            Self::CartMergedInto(e) => e.cart_id,
+            Self::CartAbandoned(e) => e.cart_id,
+            Self::CartExpired(e) => e.cart_id,
+            Self::CartCheckedOut(e) => e.cart_id,
+        }
+    }
+}

@@ -1,11 +1,13 @@
-//! What a cart stream comes to.
+//! The state of a cart.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{CartNotYours, Event, MergedLine, policy};
 use crate::{
-    Currency, Event, Fold, Money, Quantity, State, StreamName,
-    ids::{CartId, Channel, CustomerId, OrderId, Sku},
+    Currency, Fold, Money, Quantity, Refusal, StreamName,
+    access::Owned,
+    ids::{CartId, Channel, CustomerId, OrderId, ProductId, Sku},
 };
 
 /// A line of a cart.
@@ -13,6 +15,9 @@ use crate::{
 pub struct CartLine {
     /// The SKU.
     pub sku: Sku,
+    /// The product that the SKU belongs to; unknown in carts of books that were written before carts knew it.
+    #[serde(default)]
+    pub product_id: Option<ProductId>,
     /// How many.
     pub quantity: Quantity,
     /// The price of one unit when it was first added.
@@ -35,16 +40,12 @@ pub struct OpenedCart {
 }
 
 impl OpenedCart {
-    /// For how long a guest's cart is kept after its last change.
-    pub const GUEST_KEEP: TimeDelta = TimeDelta::days(7);
-    /// For how long a customer's cart is kept after its last change.
-    pub const CUSTOMER_KEEP: TimeDelta = TimeDelta::days(30);
-
-    /// When the cart expires, if nobody changes it.
+    /// When the cart expires, if it is not changed before.
     #[must_use]
     pub fn expires_at(&self) -> DateTime<Utc> {
-        let keep = if self.customer_id.is_some() { Self::CUSTOMER_KEEP } else { Self::GUEST_KEEP };
-        self.touched_at.checked_add_signed(keep).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        let lifetime =
+            if self.customer_id.is_some() { policy::CUSTOMER_CART_LIFETIME } else { policy::GUEST_CART_LIFETIME };
+        self.touched_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// The line of a SKU.
@@ -53,32 +54,25 @@ impl OpenedCart {
         self.lines.iter().find(|line| line.sku == *sku)
     }
 
-    fn evolve(&mut self, event: &Event, at: DateTime<Utc>) {
-        match event {
-            Event::LineAdded(e) => match self.lines.iter_mut().find(|line| line.sku == e.sku) {
-                Some(line) => line.quantity = line.quantity.plus(e.quantity).unwrap_or(line.quantity),
-                None => self.set(&e.sku, e.quantity, e.unit_price),
-            },
-            Event::QuantityChanged(e) => {
-                if let Some(line) = self.lines.iter_mut().find(|line| line.sku == e.sku) {
-                    line.quantity = e.quantity;
-                }
-            }
-            Event::LineRemoved(e) => self.lines.retain(|line| line.sku != e.sku),
-            Event::CartMerged(e) => {
-                for line in &e.lines {
-                    self.set(&line.sku, line.quantity, line.unit_price);
-                }
-            }
-            _ => return,
+    /// Adds units to the line of their SKU, which keeps the price that it was first added at, or adds the line.
+    fn add(&mut self, added: CartLine) {
+        match self.lines.iter_mut().find(|line| line.sku == added.sku) {
+            Some(line) => line.quantity = line.quantity.plus(added.quantity).unwrap_or(line.quantity),
+            None => self.lines.push(added),
         }
-        self.touched_at = at;
     }
 
-    fn set(&mut self, sku: &Sku, quantity: Quantity, unit_price: Money) {
-        match self.lines.iter_mut().find(|line| line.sku == *sku) {
+    fn set_quantity(&mut self, sku: &Sku, quantity: Quantity) {
+        if let Some(line) = self.lines.iter_mut().find(|line| line.sku == *sku) {
+            line.quantity = quantity;
+        }
+    }
+
+    fn merge(&mut self, merged: &MergedLine) {
+        let MergedLine { sku, product_id, quantity, unit_price } = merged.clone();
+        match self.lines.iter_mut().find(|line| line.sku == sku) {
             Some(line) => line.quantity = quantity,
-            None => self.lines.push(CartLine { sku: sku.clone(), quantity, unit_price }),
+            None => self.lines.push(CartLine { sku, product_id, quantity, unit_price }),
         }
     }
 }
@@ -106,47 +100,76 @@ pub enum Cart {
     },
     /// It was given up.
     Abandoned,
+    /// It was not changed for too long.
+    Expired {
+        /// Whose cart it was.
+        customer_id: Option<CustomerId>,
+        /// Until when it could be bought.
+        expired_at: DateTime<Utc>,
+    },
 }
 
 impl Fold for Cart {
     type Id = CartId;
+    type Event = Event;
 
     fn stream(id: &CartId) -> StreamName {
         StreamName::of("cart", id)
     }
 
     fn evolve(&mut self, event: &Event, at: DateTime<Utc>) {
-        match (&mut *self, event) {
-            (_, Event::CartOpened(e)) => {
-                *self = Self::Open(OpenedCart {
-                    customer_id: e.customer_id.clone(),
-                    channel: e.channel.clone(),
-                    currency: e.currency,
-                    lines: Vec::new(),
-                    touched_at: at,
-                });
+        if let Event::CartOpened(e) = event {
+            *self = Self::Open(OpenedCart {
+                customer_id: e.customer_id,
+                channel: e.channel.clone(),
+                currency: e.currency,
+                lines: Vec::new(),
+                touched_at: at,
+            });
+        }
+        let Self::Open(cart) = self else { return };
+        cart.touched_at = at;
+        match event {
+            Event::CartOpened(_) => {}
+            Event::LineAdded(e) => cart.add(CartLine {
+                sku: e.sku.clone(),
+                product_id: e.product_id,
+                quantity: e.quantity,
+                unit_price: e.unit_price,
+            }),
+            Event::QuantityChanged(e) => cart.set_quantity(&e.sku, e.quantity),
+            Event::LineRemoved(e) => cart.lines.retain(|line| line.sku != e.sku),
+            Event::CartMerged(e) => e.lines.iter().for_each(|line| cart.merge(line)),
+            Event::CartMergedInto(e) => *self = Self::Merged { into: e.into },
+            Event::CartAbandoned(_) => *self = Self::Abandoned,
+            Event::CartExpired(e) => {
+                *self = Self::Expired { customer_id: cart.customer_id, expired_at: e.expired_at };
             }
-            (Self::Open(cart), Event::CartCheckedOut(e)) => {
-                *self = Self::CheckedOut { customer_id: cart.customer_id.take(), order_id: e.order_id };
+            Event::CartCheckedOut(e) => {
+                *self = Self::CheckedOut { customer_id: cart.customer_id, order_id: e.order_id };
             }
-            (Self::Open(_), Event::CartMergedInto(e)) => *self = Self::Merged { into: e.into },
-            (Self::Open(_), Event::CartAbandoned(_)) => *self = Self::Abandoned,
-            (Self::Open(cart), event) => cart.evolve(event, at),
-            _ => {}
         }
     }
 
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::Cart(cart) => Some(cart),
-            _ => None,
-        }
-    }
-
-    fn weight(&self) -> usize {
+    fn heap_size(&self) -> usize {
         match self {
-            Self::Open(cart) => 96 + 80 * cart.lines.len(),
+            Self::Open(cart) => 96 + 96 * cart.lines.len(),
             _ => 32,
         }
+    }
+}
+
+impl Owned for Cart {
+    fn owner(&self) -> Option<CustomerId> {
+        match self {
+            Self::Open(OpenedCart { customer_id, .. })
+            | Self::CheckedOut { customer_id, .. }
+            | Self::Expired { customer_id, .. } => *customer_id,
+            Self::Absent | Self::Merged { .. } | Self::Abandoned => None,
+        }
+    }
+
+    fn not_yours(cart_id: &CartId) -> Refusal {
+        CartNotYours { cart_id: *cart_id }.into()
     }
 }

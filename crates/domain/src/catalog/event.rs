@@ -1,4 +1,4 @@
-//! What can happen in the catalog.
+//! The events of the catalog.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ pub struct VariantAdded {
     pub product_id: ProductId,
     /// The code of the variant.
     pub sku: Sku,
-    /// What tells it from the other variants.
+    /// What distinguishes it from the other variants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Its options by name.

@@ -1,38 +1,22 @@
-//! What the catalog's streams come to.
+//! The states of the catalog: a product, a SKU, a slug, a category.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{Event, PriceList};
 use crate::{
-    Currency, Event, Fold, Money, State, StreamName,
+    Currency, Fold, Money, StreamName,
     ids::{CategoryId, Channel, ProductId, Sku},
     text::{Name, Prose, Slug},
 };
 
-/// How far a product is on its way to customers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductStatus {
-    /// It was never created.
-    #[default]
-    Absent,
-    /// Not shown to customers yet.
-    Draft,
-    /// On sale.
-    Published,
-    /// Out of sale.
-    Archived,
-}
-
-/// A product.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Product {
-    /// How far it is on its way to customers.
-    pub status: ProductStatus,
-    /// What it is called; there is a name once it was created.
-    pub name: Option<Name>,
+/// What is said of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductDetails {
+    /// What it is called.
+    pub name: Name,
     /// Its part of a URL.
     pub slug: Option<Slug>,
     /// What it is.
@@ -47,8 +31,55 @@ pub struct Product {
     pub skus: Vec<Sku>,
 }
 
+/// A product, in the phase of its life that it is in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "phase", content = "details", rename_all = "snake_case")]
+pub enum Product {
+    /// It was never created.
+    #[default]
+    Absent,
+    /// Not shown to customers yet.
+    Draft(ProductDetails),
+    /// On sale.
+    Published(ProductDetails),
+    /// Out of sale.
+    Archived(ProductDetails),
+}
+
+impl Product {
+    /// What is said of it, if it was created.
+    #[must_use]
+    pub const fn details(&self) -> Option<&ProductDetails> {
+        match self {
+            Self::Absent => None,
+            Self::Draft(details) | Self::Published(details) | Self::Archived(details) => Some(details),
+        }
+    }
+
+    /// Whether it is on sale.
+    #[must_use]
+    pub const fn is_published(&self) -> bool {
+        matches!(self, Self::Published(_))
+    }
+
+    fn details_mut(&mut self) -> Option<&mut ProductDetails> {
+        match self {
+            Self::Absent => None,
+            Self::Draft(details) | Self::Published(details) | Self::Archived(details) => Some(details),
+        }
+    }
+
+    fn enter(&mut self, phase: fn(ProductDetails) -> Self) {
+        *self = match mem::take(self) {
+            Self::Absent => Self::Absent,
+            Self::Draft(details) | Self::Published(details) | Self::Archived(details) => phase(details),
+        };
+    }
+}
+
 impl Fold for Product {
     type Id = ProductId;
+    type Event = Event;
 
     fn stream(id: &ProductId) -> StreamName {
         StreamName::of("product", id)
@@ -57,96 +88,80 @@ impl Fold for Product {
     fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
         match event {
             Event::ProductCreated(e) => {
-                *self = Self {
-                    status: ProductStatus::Draft,
-                    name: Some(e.name.clone()),
+                *self = Self::Draft(ProductDetails {
+                    name: e.name.clone(),
                     slug: e.slug.clone(),
                     description: e.description.clone(),
                     brand: e.brand.clone(),
                     categories: e.categories.clone(),
                     attributes: e.attributes.clone(),
                     skus: Vec::new(),
-                }
+                });
             }
             Event::ProductRevised(e) => {
-                self.name = Some(e.name.clone());
-                self.slug.clone_from(&e.slug);
-                self.description.clone_from(&e.description);
-                self.brand.clone_from(&e.brand);
-                self.categories.clone_from(&e.categories);
-                self.attributes.clone_from(&e.attributes);
+                let Some(details) = self.details_mut() else { return };
+                details.name = e.name.clone();
+                details.slug.clone_from(&e.slug);
+                details.description.clone_from(&e.description);
+                details.brand.clone_from(&e.brand);
+                details.categories.clone_from(&e.categories);
+                details.attributes.clone_from(&e.attributes);
             }
-            Event::VariantAdded(e) => self.skus.push(e.sku.clone()),
-            Event::ProductPublished(_) => self.status = ProductStatus::Published,
-            Event::ProductArchived(_) => self.status = ProductStatus::Archived,
-            _ => {}
+            Event::VariantAdded(e) => {
+                if let Some(details) = self.details_mut() {
+                    details.skus.push(e.sku.clone());
+                }
+            }
+            Event::ProductPublished(_) => self.enter(Self::Published),
+            Event::ProductArchived(_) => self.enter(Self::Archived),
+            Event::SkuClaimed(_)
+            | Event::PriceSet(_)
+            | Event::SlugClaimed(_)
+            | Event::SlugReleased(_)
+            | Event::CategoryCreated(_)
+            | Event::CategoryMoved(_) => {}
         }
     }
 
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::Product(product) => Some(product),
-            _ => None,
-        }
-    }
-
-    fn weight(&self) -> usize {
-        let texts = self.description.as_ref().map_or(0, |d| d.as_str().len()) + 128;
-        texts + 16 * self.categories.len() + 96 * self.attributes.len() + 48 * self.skus.len()
+    fn heap_size(&self) -> usize {
+        self.details().map_or(0, |details| {
+            let texts = details.description.as_ref().map_or(0, |d| d.as_str().len()) + 128;
+            texts + 16 * details.categories.len() + 96 * details.attributes.len() + 48 * details.skus.len()
+        })
     }
 }
 
-/// What one channel asks for a SKU in one currency, now and before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceList {
-    /// The channel.
-    pub channel: Channel,
-    /// The price now.
-    pub current: Money,
-    /// Since when which price was asked, oldest first; the last one is the current one. Bounded to what the lowest price of
-    /// the last 30 days needs.
-    pub history: Vec<(DateTime<Utc>, Money)>,
-}
-
-impl PriceList {
-    /// For how long back the lowest price has to be told (Directive 98/6/EC, article 6a).
-    pub const LOOK_BACK: chrono::TimeDelta = chrono::TimeDelta::days(30);
-
-    /// The lowest price that was asked at any time in the 30 days up to `now`.
-    #[must_use]
-    pub fn lowest(&self, now: DateTime<Utc>) -> Money {
-        let start = Self::in_force_from(&self.history, now);
-        let asked = self.history.iter().skip(start).filter(|(since, _)| *since <= now);
-        asked.map(|(_, price)| *price).min_by_key(|price| price.minor_units).unwrap_or(self.current)
-    }
-
-    fn set(&mut self, price: Money, at: DateTime<Utc>) {
-        self.current = price;
-        self.history.push((at, price));
-        self.history.drain(..Self::in_force_from(&self.history, at));
-    }
-
-    /// The index of the price that was in force when the look-back from `now` begins.
-    fn in_force_from(history: &[(DateTime<Utc>, Money)], now: DateTime<Utc>) -> usize {
-        let begin = now.checked_sub_signed(Self::LOOK_BACK).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        history.iter().rposition(|(since, _)| *since <= begin).unwrap_or(0)
-    }
-}
-
-/// What the book knows of a SKU: whose it is and what it costs.
+/// A SKU: whose it is and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SkuRecord {
-    /// The product it belongs to; `None` while nobody has claimed it.
-    pub product_id: Option<ProductId>,
-    /// Its prices, one list per channel and currency.
-    pub prices: Vec<PriceList>,
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum SkuRecord {
+    /// No product has claimed it.
+    #[default]
+    Free,
+    /// A product has claimed it, for ever.
+    Claimed {
+        /// The product.
+        product_id: ProductId,
+        /// Its prices, one list per channel and currency.
+        prices: Vec<PriceList>,
+    },
 }
 
 impl SkuRecord {
+    /// The product it belongs to.
+    #[must_use]
+    pub const fn product_id(&self) -> Option<ProductId> {
+        match self {
+            Self::Free => None,
+            Self::Claimed { product_id, .. } => Some(*product_id),
+        }
+    }
+
     /// The price list of a channel in a currency.
     #[must_use]
     pub fn price_list(&self, channel: &Channel, currency: Currency) -> Option<&PriceList> {
-        self.prices.iter().find(|list| list.channel == *channel && list.current.currency == currency)
+        let Self::Claimed { prices, .. } = self else { return None };
+        prices.iter().find(|list| list.channel == *channel && list.current.currency == currency)
     }
 
     /// The price of one unit now.
@@ -158,6 +173,7 @@ impl SkuRecord {
 
 impl Fold for SkuRecord {
     type Id = Sku;
+    type Event = Event;
 
     fn stream(id: &Sku) -> StreamName {
         StreamName::of("sku", id)
@@ -165,44 +181,64 @@ impl Fold for SkuRecord {
 
     fn evolve(&mut self, event: &Event, at: DateTime<Utc>) {
         match event {
-            Event::SkuClaimed(e) => self.product_id = Some(e.product_id),
+            Event::SkuClaimed(e) => *self = Self::Claimed { product_id: e.product_id, prices: Vec::new() },
             Event::PriceSet(e) => {
+                let Self::Claimed { prices, .. } = self else { return };
                 let same =
                     |list: &&mut PriceList| list.channel == e.channel && list.current.currency == e.price.currency;
-                match self.prices.iter_mut().find(same) {
+                match prices.iter_mut().find(same) {
                     Some(list) => list.set(e.price, at),
-                    None => self.prices.push(PriceList {
-                        channel: e.channel.clone(),
-                        current: e.price,
-                        history: vec![(at, e.price)],
-                    }),
+                    None => prices.push(PriceList::new(e.channel.clone(), e.price, at)),
                 }
             }
-            _ => {}
+            Event::ProductCreated(_)
+            | Event::ProductRevised(_)
+            | Event::VariantAdded(_)
+            | Event::ProductPublished(_)
+            | Event::ProductArchived(_)
+            | Event::SlugClaimed(_)
+            | Event::SlugReleased(_)
+            | Event::CategoryCreated(_)
+            | Event::CategoryMoved(_) => {}
         }
     }
 
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::SkuRecord(record) => Some(record),
-            _ => None,
+    fn heap_size(&self) -> usize {
+        match self {
+            Self::Free => 0,
+            Self::Claimed { prices, .. } => prices.iter().map(|list| 64 + 32 * list.history.len()).sum(),
         }
-    }
-
-    fn weight(&self) -> usize {
-        self.prices.iter().map(|list| 64 + 32 * list.history.len()).sum()
     }
 }
 
-/// Which product a slug leads to.
+/// A slug: which product it leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SlugClaim {
-    /// The product; `None` while the slug is free.
-    pub product_id: Option<ProductId>,
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum SlugClaim {
+    /// It leads nowhere and may be claimed.
+    #[default]
+    Free,
+    /// It leads to a product.
+    Claimed {
+        /// The product.
+        product_id: ProductId,
+    },
+}
+
+impl SlugClaim {
+    /// The product that it leads to.
+    #[must_use]
+    pub const fn product_id(&self) -> Option<ProductId> {
+        match self {
+            Self::Free => None,
+            Self::Claimed { product_id } => Some(*product_id),
+        }
+    }
 }
 
 impl Fold for SlugClaim {
     type Id = Slug;
+    type Event = Event;
 
     fn stream(id: &Slug) -> StreamName {
         StreamName::of("slug", id)
@@ -210,31 +246,40 @@ impl Fold for SlugClaim {
 
     fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
         match event {
-            Event::SlugClaimed(e) => self.product_id = Some(e.product_id),
-            Event::SlugReleased(_) => self.product_id = None,
-            _ => {}
-        }
-    }
-
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::SlugClaim(claim) => Some(claim),
-            _ => None,
+            Event::SlugClaimed(e) => *self = Self::Claimed { product_id: e.product_id },
+            Event::SlugReleased(_) => *self = Self::Free,
+            Event::ProductCreated(_)
+            | Event::ProductRevised(_)
+            | Event::VariantAdded(_)
+            | Event::ProductPublished(_)
+            | Event::ProductArchived(_)
+            | Event::SkuClaimed(_)
+            | Event::PriceSet(_)
+            | Event::CategoryCreated(_)
+            | Event::CategoryMoved(_) => {}
         }
     }
 }
 
 /// A node of the category tree.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Category {
-    /// What it is called; `None` while it does not exist.
-    pub name: Option<Name>,
-    /// The category it stands under; `None` for a root.
-    pub parent: Option<CategoryId>,
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Category {
+    /// It was never created.
+    #[default]
+    Absent,
+    /// It stands in the tree.
+    Node {
+        /// What it is called.
+        name: Name,
+        /// The category it stands under; `None` for a root.
+        parent: Option<CategoryId>,
+    },
 }
 
 impl Fold for Category {
     type Id = CategoryId;
+    type Event = Event;
 
     fn stream(id: &CategoryId) -> StreamName {
         StreamName::of("category", id)
@@ -242,16 +287,21 @@ impl Fold for Category {
 
     fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
         match event {
-            Event::CategoryCreated(e) => *self = Self { name: Some(e.name.clone()), parent: e.parent },
-            Event::CategoryMoved(e) => self.parent = e.parent,
-            _ => {}
-        }
-    }
-
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::Category(category) => Some(category),
-            _ => None,
+            Event::CategoryCreated(e) => *self = Self::Node { name: e.name.clone(), parent: e.parent },
+            Event::CategoryMoved(e) => {
+                if let Self::Node { parent, .. } = self {
+                    *parent = e.parent;
+                }
+            }
+            Event::ProductCreated(_)
+            | Event::ProductRevised(_)
+            | Event::VariantAdded(_)
+            | Event::ProductPublished(_)
+            | Event::ProductArchived(_)
+            | Event::SkuClaimed(_)
+            | Event::PriceSet(_)
+            | Event::SlugClaimed(_)
+            | Event::SlugReleased(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can happen to stock.
+//! The events of stock.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;

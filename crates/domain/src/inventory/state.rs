@@ -1,12 +1,13 @@
-//! What a stock stream comes to.
+//! The state of a stock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{Event, availability};
 use crate::{
-    Event, Fold, Quantity, State, StreamName,
+    Fold, Quantity, StreamName,
     ids::{LocationId, ReservationId, ReservationOwner, Sku},
 };
 
@@ -30,14 +31,14 @@ pub struct Reservation {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// How much there is, and who has a claim on it.
+/// How much of a SKU a location holds, and who has a claim on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stock {
-    /// How many units are there.
+    /// How many units the location holds.
     pub on_hand: i64,
     /// How many of them are claimed.
     pub reserved: i64,
-    /// Whether more may be claimed than are there.
+    /// Whether more may be claimed than the location holds.
     pub backorders: bool,
     /// The open claims.
     pub reservations: BTreeMap<ReservationId, Reservation>,
@@ -46,10 +47,11 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// How many could be claimed now, were there no backorders; negative after an oversale by backorder.
+    /// How many units can be claimed at `now`; see [`availability`].
     #[must_use]
-    pub const fn available(&self) -> i64 {
-        self.on_hand.saturating_sub(self.reserved)
+    pub fn available(&self, now: DateTime<Utc>) -> i64 {
+        let lapsed = self.expired(now).map(|(_, reservation)| reservation.quantity.signed()).sum();
+        availability(self.on_hand, self.reserved, lapsed)
     }
 
     /// The claims whose time was over at `now`, the oldest first.
@@ -72,6 +74,7 @@ impl Stock {
 
 impl Fold for Stock {
     type Id = StockId;
+    type Event = Event;
 
     fn stream(id: &StockId) -> StreamName {
         StreamName::of("stock", format_args!("{}@{}", id.sku, id.location))
@@ -102,18 +105,10 @@ impl Fold for Stock {
             }
             Event::BackordersAllowed(_) => self.backorders = true,
             Event::BackordersForbidden(_) => self.backorders = false,
-            _ => {}
         }
     }
 
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::Stock(stock) => Some(stock),
-            _ => None,
-        }
-    }
-
-    fn weight(&self) -> usize {
+    fn heap_size(&self) -> usize {
         160 * self.reservations.len() + 48 * self.expiries.len()
     }
 }

@@ -1,4 +1,4 @@
-//! What can happen to an order.
+//! The events of orders.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Currency, Money, Quantity,
-    ids::{CartId, Channel, CustomerId, ExternalRef, LocationId, OrderId, ProductId, ReservationId, Sku},
+    ids::{CartId, Channel, CustomerId, CustomerRef, ExternalRef, LocationId, OrderId, ProductId, ReservationId, Sku},
     text::{Name, Prose, Reason},
 };
 
@@ -86,9 +86,12 @@ pub struct OrderImported {
     pub order_id: OrderId,
     /// Its id in the other system.
     pub external_ref: ExternalRef,
-    /// Whose order it was; unknown when absent.
+    /// Whose order it was; unknown when absent. The id derives from the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<CustomerId>,
+    /// The customer's id in the other system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_ref: Option<CustomerRef>,
     /// The channel it came through.
     pub channel: Channel,
     /// The currency of all its amounts.
@@ -145,7 +148,7 @@ plain_events! {
 }
 
 reasoned_events! {
-    /// The order waits until somebody has looked at it.
+    /// The order waits until staff has looked at it.
     OrderHeld,
     /// The order was called off.
     OrderCancelled,
@@ -155,7 +158,7 @@ reasoned_events! {
     OrderRefunded,
 }
 
-/// Somebody wrote a note.
+/// Staff wrote a note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoteAdded {
     /// The order.

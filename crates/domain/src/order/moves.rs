@@ -1,10 +1,12 @@
-//! The order state machine, as data: the legal moves, where they lead, and who may make them.
+//! The order state machine, as data: the legal moves, and where they lead. Who may make them follows from the access of their
+//! commands.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Command;
 use crate::Role;
 
 /// How far an order is.
@@ -15,7 +17,7 @@ pub enum Phase {
     Placed,
     /// The shop has accepted.
     Confirmed,
-    /// Somebody has to look at it before it goes on.
+    /// Staff has to look at it before it goes on.
     Held,
     /// It is being picked and packed.
     InFulfilment,
@@ -80,62 +82,54 @@ pub enum Destination {
 /// A legal move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
-    /// The command that makes it.
+    /// The command that makes it. The roles that may send it are those of its [access](crate::Access).
     pub command: &'static str,
     /// The phases from which it can be made.
     pub from: &'static [Phase],
     /// Where it leads.
     pub to: Destination,
-    /// Who may make it.
-    pub roles: &'static [Role],
+    /// Whether only staff may make it, though buyers may send the command in other phases.
+    pub staff_only: bool,
 }
 
-const STAFF: &[Role] = &[Role::Support, Role::Admin];
-const ANYBODY: &[Role] = &[Role::Guest, Role::Customer, Role::Support, Role::Admin];
+impl Move {
+    /// The roles that may make it.
+    pub fn roles(&self) -> impl Iterator<Item = Role> + use<> {
+        let access = Command::access_of(self.command);
+        let staff_only = self.staff_only;
+        let roles = access.into_iter().flat_map(|access| access.roles).copied();
+        roles.filter(move |role| !(staff_only && matches!(role, Role::Guest | Role::Customer)))
+    }
+}
 
-/// Every legal move. An order that is not named here as a source is at its end.
+const fn a_move(command: &'static str, from: &'static [Phase], to: Phase) -> Move {
+    Move { command, from, to: Destination::To(to), staff_only: false }
+}
+
+/// Every legal move. An order in a phase that no move starts from is at its end.
 pub const MOVES: &[Move] = &[
-    Move { command: "ConfirmOrder", from: &[Phase::Placed], to: Destination::To(Phase::Confirmed), roles: STAFF },
-    Move {
-        command: "HoldOrder",
-        from: &[Phase::Placed, Phase::Confirmed, Phase::InFulfilment],
-        to: Destination::To(Phase::Held),
-        roles: STAFF,
-    },
-    Move { command: "ResumeOrder", from: &[Phase::Held], to: Destination::WhereItWasHeld, roles: STAFF },
-    Move {
-        command: "StartFulfilment",
-        from: &[Phase::Confirmed],
-        to: Destination::To(Phase::InFulfilment),
-        roles: STAFF,
-    },
-    Move { command: "ShipOrder", from: &[Phase::InFulfilment], to: Destination::To(Phase::Shipped), roles: STAFF },
-    Move { command: "DeliverOrder", from: &[Phase::Shipped], to: Destination::To(Phase::Delivered), roles: STAFF },
-    // Customers may change their mind until the shop has accepted; later it takes somebody who knows where the parcel is.
-    Move { command: "CancelOrder", from: &[Phase::Placed], to: Destination::To(Phase::Cancelled), roles: ANYBODY },
+    a_move("ConfirmOrder", &[Phase::Placed], Phase::Confirmed),
+    a_move("HoldOrder", &[Phase::Placed, Phase::Confirmed, Phase::InFulfilment], Phase::Held),
+    Move { command: "ResumeOrder", from: &[Phase::Held], to: Destination::WhereItWasHeld, staff_only: false },
+    a_move("StartFulfilment", &[Phase::Confirmed], Phase::InFulfilment),
+    a_move("ShipOrder", &[Phase::InFulfilment], Phase::Shipped),
+    a_move("DeliverOrder", &[Phase::Shipped], Phase::Delivered),
+    // Customers may change their mind until the shop has accepted; later it takes staff, who know where the parcel is.
+    a_move("CancelOrder", &[Phase::Placed], Phase::Cancelled),
     Move {
         command: "CancelOrder",
         from: &[Phase::Confirmed, Phase::Held, Phase::InFulfilment],
         to: Destination::To(Phase::Cancelled),
-        roles: STAFF,
+        staff_only: true,
     },
-    Move {
-        command: "ReturnOrder",
-        from: &[Phase::Shipped, Phase::Delivered],
-        to: Destination::To(Phase::Returned),
-        roles: STAFF,
-    },
-    Move {
-        command: "RefundOrder",
-        from: &[Phase::Returned, Phase::Cancelled],
-        to: Destination::To(Phase::Refunded),
-        roles: STAFF,
-    },
+    a_move("ReturnOrder", &[Phase::Shipped, Phase::Delivered], Phase::Returned),
+    a_move("RefundOrder", &[Phase::Returned, Phase::Cancelled], Phase::Refunded),
 ];
 
 /// The moves that `role` may make from `phase`.
 pub fn next_moves(phase: Phase, role: Role) -> impl Iterator<Item = &'static Move> {
-    MOVES.iter().filter(move |legal| legal.from.contains(&phase) && legal.roles.contains(&role))
+    let from_here = MOVES.iter().filter(move |legal| legal.from.contains(&phase));
+    from_here.filter(move |legal| legal.roles().any(|may| may == role))
 }
 
 /// The state machine as a Mermaid diagram, for documents.

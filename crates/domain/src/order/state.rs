@@ -1,12 +1,13 @@
-//! What an order stream comes to.
+//! The state of an order.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::{Event, OrderImported, OrderNotYours, OrderPlaced, Totals, moves::Phase};
 use crate::{
-    Currency, Event, Fold, Quantity, State, StreamName,
+    Currency, Fold, Quantity, Refusal, StreamName,
+    access::Owned,
     ids::{Channel, CustomerId, LocationId, OrderId, ReservationId, Sku},
-    order::{event::Totals, moves::Phase},
 };
 
 /// What an order has to remember of a line.
@@ -20,47 +21,102 @@ pub struct RecordedLine {
     pub reserved: Option<(LocationId, ReservationId)>,
 }
 
-/// How far an order is. Beside notes it is all that changes in an order, so it can be followed without the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// How far.
-    pub phase: Phase,
-    /// How far it was when it was held.
-    pub held_in: Option<Phase>,
+/// How far an order is, with what each phase knows. Beside notes it is all that changes in an order, so it can be followed
+/// without the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Progress {
+    /// See [`Phase::Placed`].
+    Placed,
+    /// See [`Phase::Confirmed`].
+    Confirmed,
+    /// See [`Phase::Held`].
+    Held {
+        /// The phase that it was held in, and goes on from.
+        held_in: Phase,
+    },
+    /// See [`Phase::InFulfilment`].
+    InFulfilment,
+    /// See [`Phase::Shipped`].
+    Shipped,
+    /// See [`Phase::Delivered`].
+    Delivered,
+    /// See [`Phase::Cancelled`].
+    Cancelled,
+    /// See [`Phase::Returned`].
+    Returned,
+    /// See [`Phase::Refunded`].
+    Refunded,
 }
 
 impl Progress {
     /// An order that was just placed.
-    pub const PLACED: Self = Self::at(Phase::Placed);
+    pub const PLACED: Self = Self::Placed;
     /// An order that was imported: the customer has had the goods for long.
-    pub const IMPORTED: Self = Self::at(Phase::Delivered);
+    pub const IMPORTED: Self = Self::Delivered;
 
-    const fn at(phase: Phase) -> Self {
-        Self { phase, held_in: None }
+    /// The progress of a phase; `held_in` says where a held order goes on from.
+    #[must_use]
+    pub fn new(phase: Phase, held_in: Option<Phase>) -> Self {
+        match phase {
+            Phase::Placed => Self::Placed,
+            Phase::Confirmed => Self::Confirmed,
+            Phase::Held => Self::Held { held_in: held_in.unwrap_or(Phase::Placed) },
+            Phase::InFulfilment => Self::InFulfilment,
+            Phase::Shipped => Self::Shipped,
+            Phase::Delivered => Self::Delivered,
+            Phase::Cancelled => Self::Cancelled,
+            Phase::Returned => Self::Returned,
+            Phase::Refunded => Self::Refunded,
+        }
     }
 
-    /// How far it is after an event.
+    /// The name of the phase.
+    #[must_use]
+    pub const fn phase(self) -> Phase {
+        match self {
+            Self::Placed => Phase::Placed,
+            Self::Confirmed => Phase::Confirmed,
+            Self::Held { .. } => Phase::Held,
+            Self::InFulfilment => Phase::InFulfilment,
+            Self::Shipped => Phase::Shipped,
+            Self::Delivered => Phase::Delivered,
+            Self::Cancelled => Phase::Cancelled,
+            Self::Returned => Phase::Returned,
+            Self::Refunded => Phase::Refunded,
+        }
+    }
+
+    /// The phase that a held order goes on from.
+    #[must_use]
+    pub const fn held_in(self) -> Option<Phase> {
+        match self {
+            Self::Held { held_in } => Some(held_in),
+            _ => None,
+        }
+    }
+
+    /// How far the order is after an event.
     #[must_use]
     pub fn after(self, event: &Event) -> Self {
-        let phase = match event {
-            Event::OrderPlaced(_) => return Self::PLACED,
-            Event::OrderImported(_) => return Self::IMPORTED,
-            Event::OrderHeld(_) => return Self { phase: Phase::Held, held_in: Some(self.phase) },
-            Event::OrderResumed(_) => return Self::at(self.held_in.unwrap_or(Phase::Placed)),
-            Event::OrderConfirmed(_) => Phase::Confirmed,
-            Event::FulfilmentStarted(_) => Phase::InFulfilment,
-            Event::OrderShipped(_) => Phase::Shipped,
-            Event::OrderDelivered(_) => Phase::Delivered,
-            Event::OrderCancelled(_) => Phase::Cancelled,
-            Event::OrderReturned(_) => Phase::Returned,
-            Event::OrderRefunded(_) => Phase::Refunded,
-            _ => return self,
-        };
-        Self { phase, ..self }
+        match event {
+            Event::OrderPlaced(_) => Self::PLACED,
+            Event::OrderImported(_) => Self::IMPORTED,
+            Event::OrderHeld(_) => Self::Held { held_in: self.held_in().unwrap_or_else(|| self.phase()) },
+            Event::OrderResumed(_) => Self::new(self.held_in().unwrap_or(Phase::Placed), None),
+            Event::OrderConfirmed(_) => Self::Confirmed,
+            Event::FulfilmentStarted(_) => Self::InFulfilment,
+            Event::OrderShipped(_) => Self::Shipped,
+            Event::OrderDelivered(_) => Self::Delivered,
+            Event::OrderCancelled(_) => Self::Cancelled,
+            Event::OrderReturned(_) => Self::Returned,
+            Event::OrderRefunded(_) => Self::Refunded,
+            Event::NoteAdded(_) => self,
+        }
     }
 }
 
-/// An order.
+/// An order that was placed or imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRecord {
     /// Whose order it is; a guest's when absent.
@@ -76,86 +132,104 @@ pub struct OrderRecord {
     /// What it comes to; set once.
     pub totals: Totals,
     /// How far it is.
-    pub phase: Phase,
-    /// How far it was when it was held.
-    pub held_in: Option<Phase>,
+    #[serde(flatten)]
+    pub progress: Progress,
     /// How many notes staff have written.
     pub notes: u32,
 }
 
 /// An order, or the absence of one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Order(pub Option<OrderRecord>);
+#[serde(untagged)]
+pub enum Order {
+    /// It was placed or imported.
+    Existing(OrderRecord),
+    /// Nothing has happened yet.
+    #[default]
+    Absent,
+}
+
+impl Order {
+    /// The order, if there is one.
+    #[must_use]
+    pub const fn record(&self) -> Option<&OrderRecord> {
+        match self {
+            Self::Existing(record) => Some(record),
+            Self::Absent => None,
+        }
+    }
+}
 
 impl Fold for Order {
     type Id = OrderId;
+    type Event = Event;
 
     fn stream(id: &OrderId) -> StreamName {
         StreamName::of("order", id)
     }
 
     fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
-        match (event, &mut self.0) {
-            (Event::OrderPlaced(e), _) => {
-                let lines = e.lines.iter().map(|line| RecordedLine {
-                    sku: line.sku.clone(),
-                    quantity: line.quantity,
-                    reserved: Some((line.location.clone(), line.reservation_id)),
-                });
-                self.0 = Some(OrderRecord {
-                    customer_id: e.customer_id.clone(),
-                    channel: e.channel.clone(),
-                    currency: e.currency,
-                    placed_at: e.placed_at,
-                    lines: lines.collect(),
-                    totals: e.totals.clone(),
-                    phase: Progress::PLACED.phase,
-                    held_in: Progress::PLACED.held_in,
-                    notes: 0,
-                });
-            }
-            (Event::OrderImported(e), _) => {
-                let lines = e.lines.iter().map(|line| RecordedLine {
-                    sku: line.sku.clone(),
-                    quantity: line.quantity,
-                    reserved: None,
-                });
-                self.0 = Some(OrderRecord {
-                    customer_id: e.customer_id.clone(),
-                    channel: e.channel.clone(),
-                    currency: e.currency,
-                    placed_at: e.placed_at,
-                    lines: lines.collect(),
-                    totals: e.totals.clone(),
-                    phase: Progress::IMPORTED.phase,
-                    held_in: Progress::IMPORTED.held_in,
-                    notes: 0,
-                });
-            }
-            (event, Some(order)) => order.evolve(event),
-            (_, None) => {}
+        match (event, &mut *self) {
+            (Event::OrderPlaced(e), _) => *self = Self::Existing(OrderRecord::placed(e)),
+            (Event::OrderImported(e), _) => *self = Self::Existing(OrderRecord::imported(e)),
+            (event, Self::Existing(order)) => order.evolve(event),
+            (_, Self::Absent) => {}
         }
     }
 
-    fn of(state: &State) -> Option<&Self> {
-        match state {
-            State::Order(order) => Some(order),
-            _ => None,
-        }
+    fn heap_size(&self) -> usize {
+        self.record().map_or(0, |order| 256 + 96 * order.lines.len())
+    }
+}
+
+impl Owned for Order {
+    fn owner(&self) -> Option<CustomerId> {
+        self.record()?.customer_id
     }
 
-    fn weight(&self) -> usize {
-        self.0.as_ref().map_or(0, |order| 256 + 96 * order.lines.len())
+    fn not_yours(order_id: &OrderId) -> Refusal {
+        OrderNotYours { order_id: *order_id }.into()
     }
 }
 
 impl OrderRecord {
+    fn placed(e: &OrderPlaced) -> Self {
+        let lines = e.lines.iter().map(|line| RecordedLine {
+            sku: line.sku.clone(),
+            quantity: line.quantity,
+            reserved: Some((line.location.clone(), line.reservation_id)),
+        });
+        Self {
+            customer_id: e.customer_id,
+            channel: e.channel.clone(),
+            currency: e.currency,
+            placed_at: e.placed_at,
+            lines: lines.collect(),
+            totals: e.totals.clone(),
+            progress: Progress::PLACED,
+            notes: 0,
+        }
+    }
+
+    fn imported(e: &OrderImported) -> Self {
+        let lines =
+            e.lines.iter().map(|line| RecordedLine { sku: line.sku.clone(), quantity: line.quantity, reserved: None });
+        Self {
+            customer_id: e.customer_id,
+            channel: e.channel.clone(),
+            currency: e.currency,
+            placed_at: e.placed_at,
+            lines: lines.collect(),
+            totals: e.totals.clone(),
+            progress: Progress::IMPORTED,
+            notes: 0,
+        }
+    }
+
     fn evolve(&mut self, event: &Event) {
         if let Event::NoteAdded(_) = event {
             self.notes = self.notes.saturating_add(1);
         }
-        let progress = Progress { phase: self.phase, held_in: self.held_in };
-        Progress { phase: self.phase, held_in: self.held_in } = progress.after(event);
+        self.progress = self.progress.after(event);
     }
 }

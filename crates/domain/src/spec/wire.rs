@@ -1,12 +1,14 @@
-//! Names that others rely on.
+//! Names that clients and stored books rely on.
 
-use crate::{Command, Event, Slice};
+use std::collections::BTreeSet;
+
+use crate::{Command, Event, Refusal, Slice};
 
 #[test]
 fn names_of_events_and_their_versions_are_pinned() {
     let names: Vec<_> = Event::contracts()
         .iter()
-        .map(|contract| format!("{}.{}.v{}", contract.slice, contract.event_type, contract.schema_version))
+        .map(|contract| format!("{}.v{}", contract.event_type, contract.schema_version))
         .collect();
     insta::assert_json_snapshot!(names);
 }
@@ -16,7 +18,7 @@ fn names_of_commands_and_who_may_send_them_are_pinned() {
     let names: Vec<_> = Command::contracts()
         .iter()
         .map(|contract| {
-            let roles: Vec<_> = contract.roles.iter().map(|role| role.name()).collect();
+            let roles: Vec<_> = contract.access.roles.iter().map(|role| role.name()).collect();
             format!("{}.{}: {}", contract.slice, contract.name, roles.join(" "))
         })
         .collect();
@@ -24,18 +26,28 @@ fn names_of_commands_and_who_may_send_them_are_pinned() {
 }
 
 #[test]
-fn what_this_program_does_not_know_is_told_and_not_guessed() {
-    let error = |name: &str, version: u16, data: &str| {
-        Event::decode(name, version, data.as_bytes()).expect_err("it is not known").to_string()
-    };
-    assert_eq!(error("Nothing", 1, "{}"), "there is no event type `Nothing`");
-    assert_eq!(error("OrderConfirmed", 9, "{}"), "event type `OrderConfirmed` has no schema version 9");
-    assert!(error("OrderConfirmed", 1, "{}").starts_with("`OrderConfirmed` does not have the form of its schema"));
+fn codes_of_refusals_are_pinned_and_each_has_one_meaning() {
+    let contracts = Refusal::contracts();
+    let codes: BTreeSet<_> = contracts.iter().map(|contract| contract.code).collect();
+    assert_eq!(codes.len(), contracts.len(), "a code is used twice");
+    let described = contracts.iter().map(|contract| format!("{}: {:?}", contract.code, contract.kind));
+    insta::assert_json_snapshot!(described.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_name_of_an_event_begins_with_its_slice() {
+    for contract in Event::contracts() {
+        let (slice, _) = contract.event_type.split_once('.').expect("a slice and a name");
+        assert_eq!(slice, contract.slice.name());
+        assert_eq!(Event::current_version(contract.event_type), Some(contract.schema_version));
+    }
+    assert_eq!(Event::current_version("order.Nothing"), None);
+    assert_eq!(Event::current_version("OrderPlaced"), None);
 }
 
 #[test]
 fn every_stream_prefix_belongs_to_one_slice() {
-    for slice in Slice::ALL {
+    for slice in Slice::ALL.iter().copied() {
         for prefix in slice.stream_prefixes() {
             assert_eq!(Slice::of_stream(&format!("{prefix}-1")), Some(slice));
         }

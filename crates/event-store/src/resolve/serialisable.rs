@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::NewEvent;
+use crate::batch::{NewEvent, Unit};
 
 /// Few streams and few commands, so that they are in each other's way.
 const STREAMS: usize = 3;
@@ -52,7 +52,7 @@ impl Book {
     }
 
     /// What `append_batch` does: everything is at the version that the plan rests on, and no command is known, or nothing is
-    /// written and both are told.
+    /// written and both answers say so.
     fn round(&mut self, plan: &Plan, decided: &[Decided]) -> Result<(), Refused> {
         let actual: Vec<_> = plan.base.iter().map(|(stream, _)| (Arc::clone(stream), self.version(stream))).collect();
         let ids = plan.accepted.iter().map(|&index| decided[index].step.command().0);

@@ -6,31 +6,58 @@ use daybook_event_store::Daybook;
 use deadpool_postgres::Transaction;
 
 use super::{
-    ConsumerError,
+    ConsumerError, Start,
     contract::{Checkpoint, Partition, Published, Step},
 };
 
-/// Begins with partitions: those that are new begin at the start.
+/// Takes partitions over. A consumer that has no checkpoints for a topic gets one for each of its partitions, all at once: they begin at
+/// the beginning of the book, or at its head as it is now.
 pub(super) async fn begin(
     book: &Daybook,
     consumer: &str,
     partitions: &[Partition],
+    partitions_of_a_topic: i32,
+    start: Start,
 ) -> Result<Vec<Checkpoint>, ConsumerError> {
     let client = book.pool().get().await?;
-    let (topics, numbers): (Vec<&str>, Vec<i32>) = partitions.iter().map(|p| (p.topic.as_str(), p.nr)).unzip();
+    let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
+    topics.dedup();
     client
         .execute(
             "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
-             SELECT $1, p.topic, p.partition, -1, 0 FROM unnest($2::text[], $3::int[]) AS p (topic, partition)
+             SELECT $1, t.topic, p.partition, -1, CASE WHEN $4 THEN h.position ELSE 0 END
+             FROM unnest($2::text[]) AS t (topic) CROSS JOIN generate_series(0, $3::int - 1) AS p (partition) CROSS JOIN head h
              ON CONFLICT DO NOTHING",
-            &[&consumer, &topics, &numbers],
+            &[&consumer, &topics, &partitions_of_a_topic, &(start == Start::Head)],
         )
         .await?;
     drop(client);
     take(book, consumer, partitions).await
 }
 
-/// Takes partitions over, each from where it is: whoever had them before can commit no more. Those of a consumer that was
+/// How far consumers are, by name: those that have begun, in the partitions in which they have.
+pub(super) async fn known(
+    book: &Daybook,
+    consumers: &[String],
+) -> Result<HashMap<String, HashMap<Partition, Checkpoint>>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let rows = client
+        .query(
+            "SELECT consumer, topic, partition, log_offset, position, generation FROM consumer_checkpoints
+             WHERE consumer = ANY ($1)",
+            &[&consumers],
+        )
+        .await?;
+    let mut known: HashMap<String, HashMap<Partition, Checkpoint>> = HashMap::new();
+    for row in &rows {
+        let partition = Partition { topic: row.try_get(1)?, nr: row.try_get(2)? };
+        let checkpoint = Checkpoint { offset: row.try_get(3)?, position: row.try_get(4)?, generation: row.try_get(5)? };
+        known.entry(row.try_get(0)?).or_default().insert(partition, checkpoint);
+    }
+    Ok(known)
+}
+
+/// Takes partitions over, each from where it is: the process that had them before can commit no more. Those of a consumer that was
 /// removed meanwhile are not made again: [`ConsumerError::Fenced`].
 pub(super) async fn take(
     book: &Daybook,

@@ -1,16 +1,18 @@
-//! What a consumer finds around it: where it keeps how far it is, the messages of its partitions, and time.
+//! What a consumer rests on: where it keeps its checkpoints, what it reads, and time.
 //!
-//! It stands here because there are two of each: PostgreSQL and Kafka, and those of the simulation, in memory and with faults
-//! (`tests/src/simulation`). All decisions, what to do with a message given a checkpoint, are in [`Share`](super::Share), which runs
-//! on both.
+//! [`ConsumerEnvironment`] has two implementations: PostgreSQL and the clock of tokio, and those of the simulation, in memory and with
+//! faults (`tests/src/simulation`). All decisions are made above it, by code that runs on both.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
 use daybook_event_store::{Head, RecordedEvent};
 use uuid::Uuid;
 
-use super::{ConsumerError, parked::Poisoned};
-use crate::envelope::{Delivery, EnvelopeError};
+use super::{ConsumerError, Start, parked::Poisoned};
+use crate::{
+    SharedEvent,
+    envelope::{Delivery, EnvelopeError},
+};
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,11 +26,11 @@ pub struct Partition {
 /// How far a consumer is in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The offset of the last message that was taken in; -1 before the first.
+    /// The offset of the last message that was processed; -1 before the first.
     pub offset: i64,
-    /// Every event of the partition up to this position was taken in.
+    /// Every event of the partition up to this position was processed.
     pub position: i64,
-    /// Raised by whoever takes the partition over.
+    /// Raised by each process that takes the partition over.
     pub generation: i64,
 }
 
@@ -38,13 +40,13 @@ impl Checkpoint {
         (self.offset, self.position) == (offset, position)
     }
 
-    /// Where to begin in a log that holds the offsets from `low` up to and without `high`. The message at the checkpoint is read
-    /// once more: should the topic have been made anew, with other offsets, what comes then shows a gap, and nothing is passed over.
+    /// Where a consumer at this checkpoint begins in a log that holds the offsets from `low` up to and without `high`. The message at
+    /// the checkpoint is read once more: if the topic was made again, with other offsets, that message shows a gap.
     #[must_use]
-    pub fn start(&self, low: i64, high: i64) -> Start {
+    pub fn begins(&self, low: i64, high: i64) -> ReadFrom {
         let known = (low..high).contains(&self.offset);
-        Start {
-            offset: known.then_some(self.offset),
+        ReadFrom {
+            offset: if known { self.offset } else { low },
             at_end: if known { self.offset + 1 == high } else { low == high },
         }
     }
@@ -52,19 +54,28 @@ impl Checkpoint {
 
 /// Where to begin in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// The offset; none is the beginning of the log.
-    pub offset: Option<i64>,
-    /// There is no message that was not taken in. What was published and is not there shows by no gap then.
+pub struct ReadFrom {
+    /// The offset.
+    pub offset: i64,
+    /// Every message from there on was processed. An event that was published and is not in the log shows by no gap then.
     pub at_end: bool,
+}
+
+/// A partition that a consumer processes, and how far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignedPartition {
+    /// The partition.
+    pub partition: Partition,
+    /// How far it was processed.
+    pub checkpoint: Checkpoint,
 }
 
 /// What was published to a partition, as positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// The last event that ever was.
+    /// The last event that was ever published.
     pub last: i64,
-    /// Where its log ends: before `last` while a topic that was lost is filled again.
+    /// The last event of the log as it is now: before `last` while a topic that was lost is filled again.
     pub log_end: i64,
 }
 
@@ -72,8 +83,7 @@ pub struct Published {
 pub type Step<'p> = (&'p Partition, Checkpoint, (i64, i64));
 
 /// Makes sure that steps go no further than the book, and that it is of the history that they were read for. What the book does not
-/// have, the relay has not published: believed, it would move a checkpoint on, and what is really published there would be taken for
-/// a duplicate.
+/// have, the relay has not published. A checkpoint that was moved there would make duplicates of the events that come later.
 ///
 /// # Errors
 /// [`ConsumerError::NotInTheBook`].
@@ -83,8 +93,19 @@ pub fn stay_within(head: &Head, history: Uuid, steps: &[Step<'_>]) -> Result<(),
 }
 
 /// What a consumer keeps, reads and waits for.
-pub trait Surroundings: Sync {
-    /// Takes partitions over, each from where it is: whoever had them before can commit no more.
+pub trait ConsumerEnvironment: Sync {
+    /// Takes partitions over, each from its checkpoint: the process that had them before can commit no more. Where the consumer has no
+    /// checkpoint yet, it gets one at its start.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn begin(
+        &self,
+        partitions: &[Partition],
+        start: Start,
+    ) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
+
+    /// Takes partitions over that the consumer has begun with.
     ///
     /// # Errors
     /// [`ConsumerError::Fenced`] where the consumer was removed meanwhile; otherwise the store failed.
@@ -112,8 +133,8 @@ pub trait Surroundings: Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<RecordedEvent>, ConsumerError>> + Send;
 
-    /// Effect, parked events and checkpoints in one transaction, which begins by seeing to it that the steps [stay within](stay_within)
-    /// the book. Returns the checkpoints after their steps.
+    /// Effect, parked events and checkpoints in one transaction. It begins by making sure that the steps [stay within](stay_within) the
+    /// book. Returns the checkpoints after their steps.
     ///
     /// # Errors
     /// [`ConsumerError::NotInTheBook`] where they do not, [`ConsumerError::Fenced`] where a checkpoint is not what the step begins at,
@@ -121,7 +142,7 @@ pub trait Surroundings: Sync {
     fn transact(
         &self,
         history: Uuid,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         poisoned: &Poisoned,
         steps: &[Step<'_>],
     ) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
@@ -133,7 +154,7 @@ pub trait Surroundings: Sync {
     /// The store failed.
     fn blame(
         &self,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         poisoned: &Poisoned,
         failure: ConsumerError,
     ) -> impl Future<Output = Result<ConsumerError, ConsumerError>> + Send;
@@ -148,41 +169,40 @@ pub trait Surroundings: Sync {
     fn back_off(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// A message, and what it says.
+/// A message of a partition, as its consumers share it.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct ReceivedMessage {
     /// Its place in the log.
     pub offset: i64,
-    /// What it says, if it is an event.
-    pub delivery: Result<Delivery, EnvelopeError>,
+    /// The event that it carries, if it carries one.
+    pub content: Result<ReceivedEvent, EnvelopeError>,
 }
 
-/// The messages of a partition that this process has.
-pub trait Messages: Send + Sync {
-    /// The partition.
-    fn partition(&self) -> &Partition;
+/// The event that a message carries.
+#[derive(Debug, Clone)]
+pub struct ReceivedEvent {
+    /// The event.
+    pub event: SharedEvent,
+    /// No event of the same partition stands between this position and the event's own.
+    pub prev_sequence: i64,
+    /// The history of the book that it is of.
+    pub history: Uuid,
+}
 
-    /// Whether there was no message after the checkpoint when this process got the partition.
-    fn began_at_end(&self) -> bool;
+impl From<Delivery> for ReceivedEvent {
+    fn from(Delivery { event, prev_sequence, history }: Delivery) -> Self {
+        Self { event: event.into(), prev_sequence, history }
+    }
+}
 
-    /// Waits for the next message. When the wait is given up, nothing is lost.
-    ///
-    /// # Errors
-    /// The broker failed, and waiting does not mend it.
-    fn next(&self) -> impl Future<Output = Result<Received, ConsumerError>> + Send;
-
-    /// Takes the messages that are there, at most `limit`; returns how many.
-    ///
-    /// # Errors
-    /// The broker failed, and waiting does not mend it.
-    fn drain(
-        &self,
-        limit: usize,
-        received: &mut Vec<Received>,
-    ) -> impl Future<Output = Result<usize, ConsumerError>> + Send;
-
-    /// Tells the broker how far it is, for lag monitors only.
-    fn report(&self, offset: i64);
+impl ReceivedMessage {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        /// What a message takes beside the JSON of its event: its other texts, and what it says once it is decoded.
+        const REST: usize = 1_024;
+        REST + self.content.as_ref().map_or(0, |received| received.event.data.len())
+    }
 }
 
 #[cfg(test)]
@@ -205,16 +225,16 @@ mod tests {
 
     #[test]
     fn a_log_is_read_from_the_checkpoint_on_or_from_its_beginning() {
-        let start = |offset, low, high| {
-            let start = Checkpoint { offset, position: 7, generation: 1 }.start(low, high);
-            (start.offset, start.at_end)
+        let begins = |offset, low, high| {
+            let begins = Checkpoint { offset, position: 7, generation: 1 }.begins(low, high);
+            (begins.offset, begins.at_end)
         };
-        assert_eq!(start(-1, 0, 0), (None, true), "nothing was ever there");
-        assert_eq!(start(-1, 0, 3), (None, false));
-        assert_eq!(start(1, 0, 3), (Some(1), false));
-        assert_eq!(start(2, 0, 3), (Some(2), true), "what is there was taken in; what has expired is not there");
-        assert_eq!(start(2, 3, 5), (None, false), "the oldest have expired");
-        assert_eq!(start(4, 5, 5), (None, true), "all have expired");
-        assert_eq!(start(4, 0, 2), (None, false), "the topic was made anew");
+        assert_eq!(begins(-1, 0, 0), (0, true), "nothing was ever there");
+        assert_eq!(begins(-1, 0, 3), (0, false));
+        assert_eq!(begins(1, 0, 3), (1, false));
+        assert_eq!(begins(2, 0, 3), (2, true), "what is there was processed; what has expired is not there");
+        assert_eq!(begins(2, 3, 5), (3, false), "the oldest have expired");
+        assert_eq!(begins(4, 5, 5), (5, true), "all have expired");
+        assert_eq!(begins(4, 0, 2), (0, false), "the topic was made again");
     }
 }

@@ -9,23 +9,31 @@
 
 mod checkpoints;
 pub mod contract;
-mod group;
-mod here;
+pub mod feed;
 pub mod parked;
-mod runner;
-mod share;
+mod postgres;
 mod stall;
+mod subscriber;
+mod worker;
 
 use std::future::Future;
 
-use daybook_event_store::{RecordedEvent, StoreError};
+use daybook_event_store::StoreError;
 use deadpool_postgres::Transaction;
 use rdkafka::error::KafkaError;
 
-use crate::kafka::TopicError;
+use crate::{SharedEvent, kafka::TopicError};
 
-pub use runner::{Consumer, Ended};
-pub use share::{Part, Share};
+pub use self::subscriber::{Consumer, Ended, Subscriber};
+
+/// Where a consumer begins that has no checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the beginning of the book: it gets everything that ever happened.
+    Beginning,
+    /// At the end of the book as it is then: it gets what happens from then on.
+    Head,
+}
 
 /// Why an effect did not take place.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +64,7 @@ pub trait Effect: Send + Sync {
     fn apply(
         &self,
         transaction: &Transaction<'_>,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
     ) -> impl Future<Output = Result<(), EffectError>> + Send;
 }
 

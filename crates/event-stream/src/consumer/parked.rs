@@ -5,12 +5,13 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use daybook_event_store::{AsOf, Daybook, Head, RecordedEvent, StoreError};
+use daybook_event_store::{AsOf, Daybook, Head, StoreError};
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
 
 use super::{ConsumerError, Effect, EffectError};
+use crate::SharedEvent;
 
 /// The reason of those that are parked because of another.
 pub const BEHIND: &str = "an earlier event of the stream is parked";
@@ -60,7 +61,7 @@ impl Poisoned {
     pub(super) fn note(
         &mut self,
         consumer: &str,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         error: ConsumerError,
     ) -> Result<(), ConsumerError> {
         let ConsumerError::Effect(EffectError::Poison { position, reason }) = error else { return Err(error) };
@@ -82,7 +83,7 @@ pub async fn take_in(
     transaction: &mut Transaction<'_>,
     consumer: &str,
     effect: &impl Effect,
-    events: &[RecordedEvent],
+    events: &[SharedEvent],
 ) -> Result<(), ConsumerError> {
     let mut poisoned = Poisoned::default();
     loop {
@@ -125,7 +126,7 @@ pub(super) async fn blame<E: Effect>(
     transaction: &mut Transaction<'_>,
     consumer: &str,
     effect: &E,
-    events: &[RecordedEvent],
+    events: &[SharedEvent],
     poisoned: &Poisoned,
     failure: ConsumerError,
 ) -> ConsumerError {
@@ -151,7 +152,7 @@ async fn attempt(
     transaction: &Transaction<'_>,
     consumer: &str,
     effect: &impl Effect,
-    events: &[RecordedEvent],
+    events: &[SharedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
     begin(transaction, consumer).await?.go_on(effect, events, poisoned).await
@@ -172,7 +173,7 @@ impl Begun<'_> {
     pub(super) async fn go_on(
         self,
         effect: &impl Effect,
-        events: &[RecordedEvent],
+        events: &[SharedEvent],
         poisoned: &Poisoned,
     ) -> Result<(), ConsumerError> {
         let (aside, taken) = divide(events, &self.streams, poisoned);
@@ -186,10 +187,10 @@ impl Begun<'_> {
 /// taken in.
 #[must_use]
 pub fn divide<'e>(
-    events: &'e [RecordedEvent],
+    events: &'e [SharedEvent],
     streams: &HashSet<String>,
     poisoned: &Poisoned,
-) -> (Vec<&'e RecordedEvent>, Cow<'e, [RecordedEvent]>) {
+) -> (Vec<&'e SharedEvent>, Cow<'e, [SharedEvent]>) {
     if streams.is_empty() && poisoned.0.is_empty() {
         return (Vec::new(), Cow::Borrowed(events));
     }
@@ -227,7 +228,7 @@ pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t st
 async fn park(
     transaction: &Transaction<'_>,
     consumer: &str,
-    events: &[&RecordedEvent],
+    events: &[&SharedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), tokio_postgres::Error> {
     if events.is_empty() {
@@ -299,7 +300,8 @@ pub async fn retry(
         if positions.is_empty() {
             return Ok(0);
         }
-        let events: Vec<_> = events.into_iter().filter(|event| positions.contains(&event.position)).collect();
+        let events = events.into_iter().filter(|event| positions.contains(&event.position));
+        let events: Vec<SharedEvent> = events.map(Into::into).collect();
         // One was parked since the stream was read.
         if events.len() < positions.len() {
             continue;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::{
     ConsumerError,
-    contract::{Messages, Partition, Surroundings},
-    share::Part,
+    contract::{AssignedPartition, ConsumerEnvironment, Partition},
 };
 
 /// How often it is compared how far the partitions are with what is in them. What was there at one look is here by the next.
@@ -41,23 +40,23 @@ impl StallWatch {
     /// [`ConsumerError::Stalled`]. That the database is out of reach is none here: then nothing is known.
     pub(super) async fn look(
         &mut self,
-        around: &impl Surroundings,
-        parts: &[Part<impl Messages>],
+        environment: &impl ConsumerEnvironment,
+        partitions: &[AssignedPartition],
     ) -> Result<(), ConsumerError> {
-        if around.now() < self.due {
+        if environment.now() < self.due {
             return Ok(());
         }
-        self.due = around.now() + EVERY;
+        self.due = environment.now() + EVERY;
         let emptied = std::mem::take(&mut self.emptied);
         let seen = std::mem::take(&mut self.seen);
-        let Ok(published) = around.published().await else { return Ok(()) };
-        for (nr, part) in parts.iter().enumerate() {
-            let position = part.checkpoint.position;
+        let Ok(published) = environment.published().await else { return Ok(()) };
+        for (nr, AssignedPartition { partition, checkpoint }) in partitions.iter().enumerate() {
+            let position = checkpoint.position;
             if emptied && seen.get(nr).copied().flatten().is_some_and(|(was, end)| was == position && end > position) {
-                let Partition { topic, nr } = part.queue.partition().clone();
+                let Partition { topic, nr } = partition.clone();
                 return Err(ConsumerError::Stalled { topic, partition: nr });
             }
-            let end = published.get(part.queue.partition()).map(|published| published.log_end);
+            let end = published.get(partition).map(|published| published.log_end);
             self.seen.push(end.map(|end| (position, end)));
         }
         Ok(())

@@ -8,9 +8,16 @@ use std::{
     },
 };
 
-use daybook_event_store::RecordedEvent;
-use daybook_event_stream::{Consumer, Effect, EffectError, consumer::Ended};
+use daybook_event_store::Daybook;
+use daybook_event_stream::{
+    Consumer, Effect, EffectError, Feed, KafkaSettings, SharedEvent, Start,
+    consumer::{
+        Ended,
+        feed::{ConsumerGroup, InboxLimits},
+    },
+};
 use deadpool_postgres::Transaction;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::world::{Running, World, until};
 
@@ -33,7 +40,7 @@ pub(crate) struct Ledger {
 }
 
 impl Effect for Ledger {
-    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
         self.asked.fetch_add(usize::from(!events.is_empty()), Ordering::SeqCst);
         self.largest.fetch_max(events.len(), Ordering::SeqCst);
         let _open = self.door.lock().await;
@@ -71,6 +78,20 @@ pub(crate) struct Entry {
     pub(crate) writer: String,
 }
 
+/// Is a process of its own that writes a ledger.
+pub(crate) async fn consume(book: &Daybook, kafka: &KafkaSettings, effect: Ledger, stop: &CancellationToken) -> Ended {
+    let (feed, topics) = (Feed::new(InboxLimits::default()), kafka.topology.topics());
+    let group = ConsumerGroup { name: "ledgers".to_owned(), topics: topics.clone() };
+    let consumer = Consumer { name: "ledger_v1".to_owned(), topics, start: Start::Beginning, effect };
+    let (own_feed, own_book, own_kafka, stop_feed) = (feed.clone(), book.clone(), kafka.clone(), stop.clone());
+    let receiving = tokio::spawn(async move { own_feed.run(&group, &own_book, &own_kafka, &stop_feed).await });
+    let receiving = AbortOnDropHandle::new(receiving);
+    let ended = consumer.run(&feed, book, &kafka.topology, stop).await;
+    stop.cancel();
+    receiving.await.expect("no panic");
+    ended
+}
+
 impl World {
     pub(crate) async fn open_ledger(&self) {
         let database = self.database.connect().await;
@@ -83,10 +104,8 @@ impl World {
     }
 
     pub(crate) fn consume(&self, ledger: &Ledger) -> Running<Ended> {
-        let (book, kafka) = (self.book.clone(), self.kafka.clone());
-        let (name, topics) = ("ledger_v1".to_owned(), kafka.topology.topics());
-        let consumer = Consumer { name, topics, effect: ledger.clone() };
-        Running::start(|stop| async move { consumer.run(&book, &kafka, &stop).await })
+        let (book, kafka, ledger) = (self.book.clone(), self.kafka.clone(), ledger.clone());
+        Running::start(|stop| async move { consume(&book, &kafka, ledger, &stop).await })
     }
 
     /// The ledger, in the order in which it was written.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use daybook_event_store::{Daybook, StoreSettings};
-use daybook_event_stream::{Consumer, KafkaSettings};
+use daybook_event_stream::KafkaSettings;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{PARTITIONS, fetch_wait, topology},
-    ledger::Ledger,
+    ledger::{Ledger, consume},
     world::{World, until, world},
 };
 
@@ -37,8 +37,7 @@ async fn a_process_that_consumes() {
     let kafka =
         KafkaSettings { brokers, topology: topology(prefix, PARTITIONS), replication: 1, fetch_wait: fetch_wait() };
     let effect = Ledger { writer: "the process", ..Ledger::default() };
-    let consumer = Consumer { name: "ledger_v1".into(), topics: kafka.topology.topics(), effect };
-    consumer.run(&book, &kafka, &CancellationToken::new()).await;
+    consume(&book, &kafka, effect, &CancellationToken::new()).await;
 }
 
 struct Process(Child);

@@ -4,14 +4,10 @@
 //! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
 //! chunks of rows between the fold and the writer.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use daybook_domain::Slice;
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::{
-    EffectError,
-    consumer::parked::{self, ParkedEvent},
-};
+use daybook_event_stream::consumer::parked::{self, ParkedEvent};
 use futures::{TryStreamExt, pin_mut};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -102,7 +98,7 @@ impl Loading<'_> {
         let (send, mut batches) = mpsc::channel(WAITING);
         let reading = Reading {
             book: self.book.clone(),
-            slice: self.next.view.slice,
+            prefixes: self.next.view.stream_prefixes(),
             consumer: self.next.schema.clone(),
             poisoned: std::mem::take(&mut self.poisoned),
             batches: send,
@@ -147,7 +143,8 @@ struct Batch {
 /// Reads the book and understands its events.
 struct Reading {
     book: Daybook,
-    slice: Slice,
+    /// The prefixes of the streams that are wanted.
+    prefixes: Vec<&'static str>,
     consumer: String,
     poisoned: HashSet<String>,
     batches: mpsc::Sender<Batch>,
@@ -159,11 +156,11 @@ impl Reading {
         let mut done = after;
         while done < head {
             let up_to = head.min(done + SPAN);
-            let events = self.book.scan_streams(done, up_to, self.slice.stream_prefixes()).await?;
+            let events = self.book.scan_streams(done, up_to, &self.prefixes).await?;
             pin_mut!(events);
             let mut batch = Batch::default();
             while let Some(event) = events.try_next().await? {
-                self.take(&mut batch, event)?;
+                self.take(&mut batch, event);
                 if batch.weight >= BATCH {
                     self.hand_over(&mut batch).await;
                 }
@@ -184,19 +181,19 @@ impl Reading {
     }
 
     /// Puts an event into a batch, or aside where it or one before it in its stream is not understood.
-    fn take(&mut self, batch: &mut Batch, event: RecordedEvent) -> Result<(), ViewError> {
+    fn take(&mut self, batch: &mut Batch, event: RecordedEvent) {
         batch.up_to = event.position;
         batch.weight += event.data.len() + EVENT;
         let (position, stream_id) = (event.position, event.stream_id.clone());
         let reason = if self.poisoned.contains(&event.stream_id) {
             parked::BEHIND.to_owned()
         } else {
-            match Recorded::read(event) {
+            match Recorded::decode(Arc::new(event)) {
                 Ok(event) => {
                     batch.events.push(event);
-                    return Ok(());
+                    return;
                 }
-                Err(EffectError::Poison { reason, .. }) => {
+                Err(reason) => {
                     tracing::error!(
                         consumer = self.consumer,
                         stream = stream_id,
@@ -207,10 +204,8 @@ impl Reading {
                     self.poisoned.insert(stream_id.clone());
                     reason
                 }
-                Err(error) => return Err(error.into()),
             }
         };
         batch.aside.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod writer;
 use std::time::Duration;
 
 use daybook_event_store::{Daybook, RecordedEvent, StoreError};
-use daybook_event_stream::{Effect, EffectError, Topology, consumer::parked};
+use daybook_event_stream::{Effect, EffectError, SharedEvent, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use tokio_postgres::{Client, error::SqlState};
@@ -219,15 +219,12 @@ async fn fold_up_to(
     head: i64,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
-    let events = book
-        .scan_streams(after, head, next.view.slice.stream_prefixes())
-        .await?
-        .try_chunks(CHUNK)
-        .map_err(|error| error.1);
+    let events =
+        book.scan_streams(after, head, &next.view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     let mut client = book.pool().get().await?;
     while let Some(chunk) = events.next().await {
-        let chunk: Vec<RecordedEvent> = chunk?;
+        let chunk = shared(chunk?);
         let Some(last) = chunk.last().map(|event| event.position) else { continue };
         let mut transaction = client.transaction().await?;
         take_in(&mut transaction, next, &chunk).await?;
@@ -253,10 +250,10 @@ async fn swap(
     hold_still(&transaction, view).await?;
     let head = book.head().await?.position;
     let missing =
-        book.scan_streams(done, head, view.slice.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
+        book.scan_streams(done, head, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(missing);
     while let Some(chunk) = missing.next().await {
-        take_in(&mut transaction, next, &chunk?).await?;
+        take_in(&mut transaction, next, &shared(chunk?)).await?;
     }
     // Unlike what is built, which can be built again.
     transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
@@ -313,11 +310,15 @@ async fn take_place(
     Ok(())
 }
 
+fn shared(events: Vec<RecordedEvent>) -> Vec<SharedEvent> {
+    events.into_iter().map(Into::into).collect()
+}
+
 /// Takes events in. Poisoned streams are parked, as they are by a consumer.
 async fn take_in(
     transaction: &mut Transaction<'_>,
     next: &Projection,
-    events: &[RecordedEvent],
+    events: &[SharedEvent],
 ) -> Result<(), ViewError> {
     Ok(parked::take_in(transaction, &next.schema, &Building(next), events).await?)
 }
@@ -326,7 +327,7 @@ async fn take_in(
 struct Building<'p>(&'p Projection);
 
 impl Effect for Building<'_> {
-    async fn apply(&self, transaction: &Transaction<'_>, events: &[RecordedEvent]) -> Result<(), EffectError> {
-        self.0.project(transaction, events.iter().cloned()).await
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
+        self.0.project(transaction, events).await
     }
 }

@@ -1,6 +1,9 @@
 //! What happens in the shop of the tests, as the book has it: JSON that the domain must be able to read.
 
-use daybook_domain::Event;
+use daybook_domain::{
+    Event,
+    ids::{CustomerId, CustomerRef},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,8 +19,14 @@ pub(crate) fn id(nr: usize) -> String {
     Uuid::from_u128(nr as u128).to_string()
 }
 
+/// The id of a customer, by a name.
+pub(crate) fn customer(name: &str) -> String {
+    CustomerId::imported(&CustomerRef::new(name).expect("a valid name")).to_string()
+}
+
 fn fact(stream: String, kind: &str, data: &Value) -> Fact {
-    let event = Event::decode(kind, 1, data.to_string().as_bytes()).expect("the domain knows it");
+    let version = Event::current_version(kind).expect("the domain knows it");
+    let event = daybook_codec::decode(kind, version, data.to_string().as_bytes()).expect("the data has its form");
     Fact { stream, event }
 }
 
@@ -49,7 +58,7 @@ pub(crate) fn stock(kind: &str, sku: &str, location: &str, more: &Value) -> Fact
 }
 
 pub(crate) fn received(of: &str, quantity: usize) -> Fact {
-    stock("StockReceived", of, "main", &json!({ "quantity": quantity }))
+    stock("inventory.StockReceived", of, "main", &json!({ "quantity": quantity }))
 }
 
 /// A claim on stock, or the end of one.
@@ -63,11 +72,11 @@ pub(crate) fn cart(kind: &str, nr: usize, more: &Value) -> Fact {
 }
 
 pub(crate) fn opened(nr: usize) -> Fact {
-    cart("CartOpened", nr, &json!({ "channel": "web", "currency": "EUR", "customer_id": "ann" }))
+    cart("cart.CartOpened", nr, &json!({ "channel": "web", "currency": "EUR", "customer_id": customer("ann") }))
 }
 
 pub(crate) fn line_added(nr: usize, sku: &str, quantity: usize) -> Fact {
-    cart("LineAdded", nr, &json!({ "sku": sku, "quantity": quantity, "unit_price": eur(100) }))
+    cart("cart.LineAdded", nr, &json!({ "sku": sku, "quantity": quantity, "unit_price": eur(100) }))
 }
 
 pub(crate) fn order(kind: &str, nr: usize, more: &Value) -> Fact {
@@ -84,10 +93,10 @@ pub(crate) fn placed_of(nr: usize, skus: &[String], more: &Value) -> Fact {
         })
         .collect();
     let total = i64::try_from(skus.len()).expect("few") * 100;
-    let order = json!({ "cart_id": id(nr), "customer_id": "ann", "channel": "web", "currency": "EUR", "lines": lines,
+    let order = json!({ "cart_id": id(nr), "customer_id": customer("ann"), "channel": "web", "currency": "EUR", "lines": lines,
                         "totals": { "gross": eur(total), "discount": eur(0), "net": eur(total) },
                         "placed_at": "2026-03-01T23:30:00Z" });
-    order_of(nr, "OrderPlaced", &with(order, more))
+    order_of(nr, "order.OrderPlaced", &with(order, more))
 }
 
 /// An order of one unit of `oat`, of ann's.
@@ -101,7 +110,7 @@ pub(crate) fn imported(nr: usize, more: &Value) -> Fact {
     let order = json!({ "external_ref": format!("old/{nr}"), "channel": "shop", "currency": "EUR", "lines": [line],
                         "totals": { "gross": eur(300), "discount": eur(50), "net": eur(250) },
                         "placed_at": "2026-03-02T00:30:00Z" });
-    order_of(nr, "OrderImported", &with(order, more))
+    order_of(nr, "order.OrderImported", &with(order, more))
 }
 
 fn order_of(nr: usize, kind: &str, data: &Value) -> Fact {
@@ -114,20 +123,20 @@ pub(crate) fn day(first: usize, orders: usize) -> Vec<Fact> {
     for nr in first..first + orders {
         let sku_of = format!("sku{}", nr % 11);
         if nr % 10 == 0 {
-            facts.push(product("ProductCreated", nr, &json!({ "name": format!("Product {nr}") })));
-            facts.push(product("VariantAdded", nr, &json!({ "sku": format!("v{nr}") })));
-            facts.push(sku("PriceSet", &format!("v{nr}"), &json!({ "channel": "web", "price": eur(100) })));
-            facts.push(category("CategoryCreated", nr, &json!({ "name": format!("Category {nr}") })));
+            facts.push(product("catalog.ProductCreated", nr, &json!({ "name": format!("Product {nr}") })));
+            facts.push(product("catalog.VariantAdded", nr, &json!({ "sku": format!("v{nr}") })));
+            facts.push(sku("catalog.PriceSet", &format!("v{nr}"), &json!({ "channel": "web", "price": eur(100) })));
+            facts.push(category("catalog.CategoryCreated", nr, &json!({ "name": format!("Category {nr}") })));
         }
         facts.push(received(&sku_of, 2));
         facts.push(opened(nr));
         facts.push(line_added(nr, &sku_of, 1));
         facts.push(placed_of(nr, std::slice::from_ref(&sku_of), &json!({})));
-        facts.push(cart("CartCheckedOut", nr, &json!({ "order_id": id(nr) })));
-        facts.push(claim("StockReserved", &sku_of, nr, 1, &json!({})));
+        facts.push(cart("cart.CartCheckedOut", nr, &json!({ "order_id": id(nr) })));
+        facts.push(claim("inventory.StockReserved", &sku_of, nr, 1, &json!({})));
         if nr % 3 == 0 {
-            facts.push(order("OrderCancelled", nr, &json!({ "reason": "second thoughts" })));
-            facts.push(claim("ReservationReleased", &sku_of, nr, 1, &json!({ "cause": "order_cancelled" })));
+            facts.push(order("order.OrderCancelled", nr, &json!({ "reason": "second thoughts" })));
+            facts.push(claim("inventory.ReservationReleased", &sku_of, nr, 1, &json!({ "cause": "order_cancelled" })));
         }
     }
     facts

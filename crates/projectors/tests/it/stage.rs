@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::Effect;
+use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{rebuild, runner::Projection, view::ViewSpec, views};
 use daybook_test_postgres::TestDatabase;
 use deadpool_postgres::Transaction;
@@ -41,7 +41,7 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
             stream_id: fact.stream.clone(),
             version: *version,
             event_type: fact.event.type_name().to_owned(),
-            schema_version: 1,
+            schema_version: fact.event.schema_version(),
             event_id: id,
             recorded_at: at,
             effective_at: at,
@@ -50,14 +50,15 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
             actor: "support:sam".to_owned(),
             trace: None,
             key_id: None,
-            data: fact.event.encode().expect("an object"),
+            data: daybook_codec::encode(&fact.event).expect("an object").data,
         }
     };
     (1..).zip(facts).map(record).collect()
 }
 
 pub(crate) async fn apply(transaction: &Transaction<'_>, view: &'static ViewSpec, events: &[RecordedEvent]) {
-    Projection::new(view, 1).apply(transaction, events).await.expect("it takes them in");
+    let events: Vec<SharedEvent> = events.iter().cloned().map(Into::into).collect();
+    Projection::new(view, 1).apply(transaction, &events).await.expect("it takes them in");
 }
 
 impl Stage {

@@ -47,14 +47,15 @@ fn order_of(lines: usize) -> Vec<Fact> {
 }
 
 fn claims(count: usize) -> Vec<Fact> {
-    (0..count).map(|nr| claim("StockReserved", &format!("sku{nr}"), nr, 1, &json!({}))).collect()
+    (0..count).map(|nr| claim("inventory.StockReserved", &format!("sku{nr}"), nr, 1, &json!({}))).collect()
 }
 
 fn products(count: usize) -> Vec<Fact> {
-    let mut facts: Vec<_> = (0..count).map(|nr| product("ProductCreated", nr, &json!({ "name": id(nr) }))).collect();
-    facts.extend((0..count).map(|nr| product("VariantAdded", nr, &json!({ "sku": format!("sku{nr}") }))));
+    let mut facts: Vec<_> =
+        (0..count).map(|nr| product("catalog.ProductCreated", nr, &json!({ "name": id(nr) }))).collect();
+    facts.extend((0..count).map(|nr| product("catalog.VariantAdded", nr, &json!({ "sku": format!("sku{nr}") }))));
     let price = json!({ "channel": "web", "price": { "minor_units": 1, "currency": "EUR" } });
-    facts.extend((0..count).map(|nr| sku("PriceSet", &format!("sku{nr}"), &price)));
+    facts.extend((0..count).map(|nr| sku("catalog.PriceSet", &format!("sku{nr}"), &price)));
     facts
 }
 

@@ -63,8 +63,8 @@ impl Writer {
     pub(crate) async fn write(&mut self, facts: &[Fact]) {
         for batch in facts.chunks(500) {
             let events = batch.iter().map(|fact| {
-                let data = fact.event.encode().expect("an object");
-                (fact.stream.as_str(), fact.event.type_name(), data)
+                let encoded = daybook_codec::encode(&fact.event).expect("an object");
+                (fact.stream.as_str(), encoded.event_type, encoded.schema_version, encoded.data)
             });
             self.append(events.collect()).await;
         }
@@ -72,15 +72,15 @@ impl Writer {
 
     /// Appends an event of a type that need not exist.
     pub(crate) async fn write_raw(&mut self, stream: &str, event_type: &'static str, data: &str) {
-        self.append(vec![(stream, event_type, data.to_owned())]).await;
+        self.append(vec![(stream, event_type, 1, data.to_owned())]).await;
     }
 
-    async fn append(&mut self, events: Vec<(&str, &'static str, String)>) {
+    async fn append(&mut self, events: Vec<(&str, &'static str, i16, String)>) {
         let steps: Vec<Step> = events.into_iter().map(|event| Step::Write(self.unit(event))).collect();
         self.appender.append(&steps).await.expect("the book takes them");
     }
 
-    fn unit(&mut self, (stream, event_type, data): (&str, &'static str, String)) -> Unit {
+    fn unit(&mut self, (stream, event_type, schema_version, data): (&str, &'static str, i16, String)) -> Unit {
         let version = self.versions.entry(stream.to_owned()).or_insert(0);
         let stream_id: Arc<str> = stream.into();
         let reads = vec![(Arc::clone(&stream_id), *version)];
@@ -88,7 +88,7 @@ impl Writer {
         let event = NewEvent {
             stream_id,
             event_type: event_type.into(),
-            schema_version: 1,
+            schema_version,
             event_id: new_id(),
             effective_at: None,
             key_id: None,
@@ -142,7 +142,9 @@ impl World {
         let database_url = format!("{}?application_name={name}", self.database.url());
         let settings = StoreSettings { database_url, max_connections: 24 };
         let (book, kafka) = (Daybook::open(&settings).expect("the URL is one"), self.kafka.clone());
-        Running::start(|stop| async move { runner::run(&book, &kafka, &stop).await.expect("the views can be built") })
+        Running::start(|stop| async move {
+            runner::run(&book, &kafka, &views::ALL, &stop).await.expect("the views can be built")
+        })
     }
 
     /// Waits until every view has passed the head of the book.

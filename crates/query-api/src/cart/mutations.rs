@@ -4,34 +4,34 @@ use async_graphql::{Context, ID, InputObject, Object};
 use daybook_domain::Actor;
 use serde::Serialize;
 
-use super::{Cart, by_id};
-use crate::{
-    mutation::{Carried, Done, Intent, inputs, parse, payloads},
+use super::{queries::by_id, types::Cart};
+use crate::graphql::{
+    mutation::{Intent, MutationResult, inputs, parse, payloads},
     viewer::viewer,
 };
 
-/// A line to be added.
+/// A line that is added to a cart.
 #[derive(Debug, Clone, InputObject, Serialize)]
 pub(crate) struct LineInput {
     /// The SKU.
     sku: String,
-    /// How many.
+    /// How many units.
     quantity: i64,
 }
 
 inputs! {
     /// Opens a cart.
     CartOpenInput {
-        /// The id of the new cart; one that derives from the idempotency key when left out.
+        /// The id of the new cart. By default it derives from the idempotency key.
         cart_id: Option<ID>,
-        /// Whose cart it is; the caller's when left out.
+        /// The customer whose cart it is. By default it is the caller's cart.
         customer_id: Option<String>,
-        /// The channel whose prices hold.
+        /// The channel whose prices apply.
         channel: Option<String>,
         /// The currency of its prices.
         currency: String,
     }
-    /// Adds lines to a cart: all or none.
+    /// Adds lines to a cart: all of them or none.
     CartLinesAddInput {
         /// The cart.
         cart_id: ID,
@@ -44,10 +44,10 @@ inputs! {
         cart_id: ID,
         /// The SKU of the line.
         sku: String,
-        /// How many from now on.
+        /// The new quantity.
         quantity: i64,
     }
-    /// Takes a line out.
+    /// Removes a line from a cart.
     CartLineRemoveInput {
         /// The cart.
         cart_id: ID,
@@ -56,12 +56,12 @@ inputs! {
     }
     /// Moves all lines of one cart into another.
     CartsMergeInput {
-        /// The cart that ends.
+        /// The cart that is closed.
         from: ID,
-        /// The cart that goes on.
+        /// The cart that gets the lines.
         into: ID,
     }
-    /// Gives a cart up.
+    /// Abandons a cart.
     CartAbandonInput {
         /// The cart.
         cart_id: ID,
@@ -72,7 +72,7 @@ payloads! {
     CartPayload { cart: Cart } by changed;
 }
 
-async fn changed(context: &Context<'_>, id: &str) -> Done<Option<Cart>> {
+async fn changed(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Cart>> {
     by_id(context, parse(id)?).await
 }
 
@@ -81,18 +81,18 @@ pub(crate) struct CartMutation;
 
 #[Object]
 impl CartMutation {
-    /// Opens a cart: the caller's own, or a guest's.
-    async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> Carried<CartPayload> {
+    /// Opens a cart for the caller, or for a guest.
+    async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> MutationResult<CartPayload> {
         let mut intent = Intent::of(context, "OpenCart", &input)?.creating("cart_id", "cart");
         if let Actor::Customer(me) = &viewer(context)?.actor {
             intent = intent.with_default("customer_id", me)?;
         }
-        intent.carry_out("cart_id").await
+        intent.execute("cart_id").await
     }
 
-    /// Adds lines to a cart: all or none.
-    async fn cart_lines_add(&self, context: &Context<'_>, input: CartLinesAddInput) -> Carried<CartPayload> {
-        Intent::of(context, "AddLines", &input)?.carry_out("cart_id").await
+    /// Adds lines to a cart: all of them or none.
+    async fn cart_lines_add(&self, context: &Context<'_>, input: CartLinesAddInput) -> MutationResult<CartPayload> {
+        Intent::of(context, "AddLines", &input)?.execute("cart_id").await
     }
 
     /// Sets the quantity of a line.
@@ -100,22 +100,22 @@ impl CartMutation {
         &self,
         context: &Context<'_>,
         input: CartLineQuantityChangeInput,
-    ) -> Carried<CartPayload> {
-        Intent::of(context, "ChangeQuantity", &input)?.carry_out("cart_id").await
+    ) -> MutationResult<CartPayload> {
+        Intent::of(context, "ChangeQuantity", &input)?.execute("cart_id").await
     }
 
-    /// Takes a line out.
-    async fn cart_line_remove(&self, context: &Context<'_>, input: CartLineRemoveInput) -> Carried<CartPayload> {
-        Intent::of(context, "RemoveLine", &input)?.carry_out("cart_id").await
+    /// Removes a line from a cart.
+    async fn cart_line_remove(&self, context: &Context<'_>, input: CartLineRemoveInput) -> MutationResult<CartPayload> {
+        Intent::of(context, "RemoveLine", &input)?.execute("cart_id").await
     }
 
     /// Moves all lines of one cart into another, as at login.
-    async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> Carried<CartPayload> {
-        Intent::of(context, "MergeCarts", &input)?.carry_out("into").await
+    async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> MutationResult<CartPayload> {
+        Intent::of(context, "MergeCarts", &input)?.execute("into").await
     }
 
-    /// Gives a cart up.
-    async fn cart_abandon(&self, context: &Context<'_>, input: CartAbandonInput) -> Carried<CartPayload> {
-        Intent::of(context, "AbandonCart", &input)?.carry_out("cart_id").await
+    /// Abandons a cart.
+    async fn cart_abandon(&self, context: &Context<'_>, input: CartAbandonInput) -> MutationResult<CartPayload> {
+        Intent::of(context, "AbandonCart", &input)?.execute("cart_id").await
     }
 }

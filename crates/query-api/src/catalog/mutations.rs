@@ -3,20 +3,23 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use serde::{Serialize, Serializer};
 
-use super::{Category, Product, Variant};
+use super::types::{Category, Product, Variant};
 use crate::{
-    mutation::{AttributeInput, Carried, Done, Intent, MoneyInput, by_name, inputs, parse, payloads},
-    read::reader,
+    graphql::{
+        input::{AttributeInput, MoneyInput, by_name},
+        mutation::{Intent, MutationResult, inputs, parse, payloads},
+    },
+    reader::{Statement, View, reader},
 };
 
-/// A variant to be sold.
+/// A variant of the new product.
 #[derive(Debug, Clone, InputObject, Serialize)]
 pub(crate) struct VariantInput {
     /// The SKU.
     sku: String,
-    /// What tells it from the others.
+    /// The name of the variant among the variants of its product.
     name: Option<String>,
-    /// Its options, such as size and colour.
+    /// The options, such as size and colour.
     #[serde(serialize_with = "attributes")]
     options: Option<Vec<AttributeInput>>,
 }
@@ -24,45 +27,45 @@ pub(crate) struct VariantInput {
 inputs! {
     /// Creates a product.
     ProductCreateInput {
-        /// The id of the new product; one that derives from the idempotency key when left out.
+        /// The id of the new product. By default it derives from the idempotency key.
         product_id: Option<ID>,
-        /// What it is called.
+        /// The name.
         name: String,
-        /// Its part of a URL.
+        /// The slug: the part of a URL that names the product.
         slug: Option<String>,
-        /// What it is.
+        /// The description.
         description: Option<String>,
-        /// Whose brand it is.
+        /// The brand.
         brand: Option<String>,
-        /// The categories it is shown in.
+        /// The categories of the product.
         categories: Option<Vec<ID>>,
-        /// Anything else that is said of it.
+        /// Other attributes.
         #[serde(serialize_with = "attributes")]
         attributes: Option<Vec<AttributeInput>>,
-        /// Its variants.
+        /// The variants.
         variants: Option<Vec<VariantInput>>,
-        /// Whether it is published at once.
+        /// Whether the product is published immediately.
         publish: Option<bool>,
     }
-    /// Changes what is said of a product; what is left out stays as it is.
+    /// Changes the description of a product. Fields that are left out stay unchanged.
     ProductReviseInput {
         /// The product.
         product_id: ID,
-        /// What it is called from now on.
+        /// The new name.
         name: Option<String>,
-        /// Its new part of a URL; the old one becomes free.
+        /// The new slug. The old slug becomes free.
         slug: Option<String>,
-        /// What it is.
+        /// The description.
         description: Option<String>,
-        /// Whose brand it is.
+        /// The brand.
         brand: Option<String>,
-        /// The categories it is shown in, all of them.
+        /// All categories of the product.
         categories: Option<Vec<ID>>,
-        /// Anything else that is said of it, all of it.
+        /// All other attributes.
         #[serde(serialize_with = "attributes_if_given")]
         attributes: Option<Vec<AttributeInput>>,
     }
-    /// Names a product.
+    /// The product to publish or archive.
     ProductMoveInput {
         /// The product.
         product_id: ID,
@@ -71,11 +74,11 @@ inputs! {
     VariantAddInput {
         /// The product.
         product_id: ID,
-        /// The SKU, unused in the whole book.
+        /// The SKU, which no other variant has had.
         sku: String,
-        /// What tells it from the other variants.
+        /// The name of the variant among the variants of its product.
         name: Option<String>,
-        /// Its options, such as size and colour.
+        /// The options, such as size and colour.
         #[serde(serialize_with = "attributes")]
         options: Option<Vec<AttributeInput>>,
     }
@@ -90,28 +93,28 @@ inputs! {
     }
     /// Creates a category.
     CategoryCreateInput {
-        /// The id of the new category; one that derives from the idempotency key when left out.
+        /// The id of the new category. By default it derives from the idempotency key.
         category_id: Option<ID>,
-        /// The category it stands under; a root when left out.
+        /// The parent. Without it the category becomes a root.
         parent: Option<ID>,
-        /// What it is called.
+        /// The name.
         name: String,
     }
-    /// Moves a category, and all that stands under it.
+    /// Moves a category with its whole subtree.
     CategoryMoveInput {
         /// The category.
         category_id: ID,
-        /// Its new parent; it becomes a root when left out.
+        /// The new parent. Without it the category becomes a root.
         parent: Option<ID>,
     }
 }
 
-/// None is as good as an empty list.
+/// `None` is the same as an empty list.
 fn attributes<S: Serializer>(given: &Option<Vec<AttributeInput>>, serializer: S) -> Result<S::Ok, S::Error> {
     by_name(given, serializer)
 }
 
-/// None is left out, an empty list is not.
+/// `None` is left out; an empty list is not.
 fn attributes_if_given<S: Serializer>(given: &Option<Vec<AttributeInput>>, serializer: S) -> Result<S::Ok, S::Error> {
     if given.is_some() { by_name(given, serializer) } else { serializer.serialize_none() }
 }
@@ -122,18 +125,22 @@ payloads! {
     CategoryPayload { category: Category } by category;
 }
 
-async fn product(context: &Context<'_>, id: &str) -> Done<Option<Product>> {
-    let sql = "SELECT to_json(p) FROM read.products p WHERE product_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+async fn product(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Product>> {
+    const BY_ID: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(p) FROM read.products p WHERE product_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
-async fn variant(context: &Context<'_>, sku: &str) -> Done<Option<Variant>> {
-    reader(context)?.row("SELECT to_json(v) FROM read.product_variants v WHERE sku = $1", &[&sku]).await
+async fn variant(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Variant>> {
+    const BY_SKU: Statement =
+        Statement::new(&[View::Product], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
+    reader(context)?.row(&BY_SKU, &[&sku]).await
 }
 
-async fn category(context: &Context<'_>, id: &str) -> Done<Option<Category>> {
-    let sql = "SELECT to_json(c) FROM read.categories c WHERE category_id = $1";
-    reader(context)?.row(sql, &[&parse(id)?]).await
+async fn category(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Category>> {
+    const BY_ID: Statement =
+        Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
+    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 #[derive(Default)]
@@ -142,44 +149,48 @@ pub(crate) struct CatalogMutation;
 #[Object]
 impl CatalogMutation {
     /// Creates a product.
-    async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> Carried<ProductPayload> {
+    async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> MutationResult<ProductPayload> {
         let intent = Intent::of(context, "CreateProduct", &input)?.creating("product_id", "product");
-        intent.carry_out("product_id").await
+        intent.execute("product_id").await
     }
 
-    /// Changes what is said of a product.
-    async fn product_revise(&self, context: &Context<'_>, input: ProductReviseInput) -> Carried<ProductPayload> {
-        Intent::of(context, "ReviseProduct", &input)?.carry_out("product_id").await
+    /// Changes the description of a product.
+    async fn product_revise(&self, context: &Context<'_>, input: ProductReviseInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "ReviseProduct", &input)?.execute("product_id").await
     }
 
-    /// Shows a product to customers.
-    async fn product_publish(&self, context: &Context<'_>, input: ProductMoveInput) -> Carried<ProductPayload> {
-        Intent::of(context, "PublishProduct", &input)?.carry_out("product_id").await
+    /// Publishes a product: customers see it and can buy it.
+    async fn product_publish(&self, context: &Context<'_>, input: ProductMoveInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "PublishProduct", &input)?.execute("product_id").await
     }
 
-    /// Takes a product out of sale.
-    async fn product_archive(&self, context: &Context<'_>, input: ProductMoveInput) -> Carried<ProductPayload> {
-        Intent::of(context, "ArchiveProduct", &input)?.carry_out("product_id").await
+    /// Archives a product: it is not for sale any more.
+    async fn product_archive(&self, context: &Context<'_>, input: ProductMoveInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "ArchiveProduct", &input)?.execute("product_id").await
     }
 
     /// Adds a variant to a product.
-    async fn variant_add(&self, context: &Context<'_>, input: VariantAddInput) -> Carried<ProductPayload> {
-        Intent::of(context, "AddVariant", &input)?.carry_out("product_id").await
+    async fn variant_add(&self, context: &Context<'_>, input: VariantAddInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "AddVariant", &input)?.execute("product_id").await
     }
 
     /// Sets the price of a SKU.
-    async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> Carried<VariantPayload> {
-        Intent::of(context, "SetPrice", &input)?.carry_out("sku").await
+    async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> MutationResult<VariantPayload> {
+        Intent::of(context, "SetPrice", &input)?.execute("sku").await
     }
 
     /// Creates a category.
-    async fn category_create(&self, context: &Context<'_>, input: CategoryCreateInput) -> Carried<CategoryPayload> {
+    async fn category_create(
+        &self,
+        context: &Context<'_>,
+        input: CategoryCreateInput,
+    ) -> MutationResult<CategoryPayload> {
         let intent = Intent::of(context, "CreateCategory", &input)?.creating("category_id", "category");
-        intent.carry_out("category_id").await
+        intent.execute("category_id").await
     }
 
-    /// Moves a category, and all that stands under it, to another parent.
-    async fn category_move(&self, context: &Context<'_>, input: CategoryMoveInput) -> Carried<CategoryPayload> {
-        Intent::of(context, "MoveCategory", &input)?.carry_out("category_id").await
+    /// Moves a category with its whole subtree to another parent.
+    async fn category_move(&self, context: &Context<'_>, input: CategoryMoveInput) -> MutationResult<CategoryPayload> {
+        Intent::of(context, "MoveCategory", &input)?.execute("category_id").await
     }
 }

@@ -1,49 +1,37 @@
-//! Queries of the catalog. Customers see what is published; staff see everything.
+//! Queries of the catalog. Customers see published products; staff see all.
 
 use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject,
+    Context, ID, Object, SimpleObject,
     connection::{Connection, EmptyFields},
 };
 use uuid::Uuid;
 
-use super::{Category, Product};
+use super::{
+    statements,
+    types::{Category, Product, ProductFilter, ProductSort},
+};
 use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, viewer},
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::viewer,
+    },
+    reader::{plain, reader},
 };
 
-/// Which products.
-#[derive(Default, InputObject)]
-pub(crate) struct ProductFilter {
-    /// Those shown in this category.
-    category_id: Option<ID>,
-    /// Those of this brand.
-    brand: Option<String>,
-}
-
-/// In which order.
-#[derive(Clone, Copy, PartialEq, Eq, Enum)]
-pub(crate) enum ProductSort {
-    /// By name.
-    Name,
-    /// The newest first.
-    Newest,
-}
-
-/// How many products have a value.
+/// A value of a facet.
 #[derive(SimpleObject, serde::Deserialize)]
 pub(crate) struct FacetValue {
     /// The value.
     value: String,
-    /// How many products have it.
+    /// How many products have the value.
     count: i64,
 }
 
-/// What products can be narrowed down by.
+/// The facets by which products can be filtered.
 #[derive(SimpleObject)]
 pub(crate) struct Facets {
-    /// The brands, the most frequent first; at most 20.
+    /// At most 20 brands, the most frequent first.
     brands: Vec<FacetValue>,
 }
 
@@ -52,18 +40,14 @@ pub(crate) struct Facets {
 pub(crate) struct SearchResult {
     /// The products.
     products: Products,
-    /// What they can be narrowed down by.
+    /// The facets of the products.
     facets: Facets,
 }
 
-/// A cursor of products: what they are sorted by, and the id.
+/// Products. Their cursor is the value of the sort order, and the id.
 type Products = Connection<Cursor<(String, Uuid)>, Product, EmptyFields, EmptyFields>;
 
-/// Which rows a viewer sees: `$1` says whether they are staff, `$2` and `$3` are the filter.
-const VISIBLE: &str = "($1 OR p.status = 'published') AND ($2::uuid IS NULL OR p.category_ids @> ARRAY[$2])
-                       AND ($3::text IS NULL OR p.brand = $3)";
-
-/// What the tree of categories costs, as often as fields are asked of its nodes: it has no pages.
+/// The cost of each field of a category in the whole tree, which has no pages.
 const CATEGORIES_COST: usize = 500;
 
 #[derive(Default)]
@@ -71,7 +55,7 @@ pub(crate) struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// A product, by its id, by its part of a URL, or by the SKU of one of its variants.
+    /// A product by its id, by its slug, or by the SKU of one of its variants.
     async fn product(
         &self,
         context: &Context<'_>,
@@ -79,22 +63,18 @@ impl CatalogQuery {
         slug: Option<String>,
         sku: Option<String>,
     ) -> async_graphql::Result<Option<Product>> {
-        let (condition, text) = match (&id, &slug, &sku) {
+        let (statement, text) = match (&id, &slug, &sku) {
             (Some(id), None, None) if id.parse::<Uuid>().is_err() => return Ok(None),
-            (Some(id), None, None) => ("p.product_id = $2::text::uuid", id.as_str()),
-            (None, Some(slug), None) => ("p.slug = $2", slug.as_str()),
-            (None, None, Some(sku)) => {
-                ("p.product_id = (SELECT v.product_id FROM read.product_variants v WHERE v.sku = $2)", sku.as_str())
-            }
-            _ => return Err(coded("BAD_INPUT", "a product is asked for by id, by slug or by sku")),
+            (Some(id), None, None) => (&statements::BY_ID, id.as_str()),
+            (None, Some(slug), None) => (&statements::BY_SLUG, slug.as_str()),
+            (None, None, Some(sku)) => (&statements::BY_SKU, sku.as_str()),
+            _ => return Err(coded("BAD_INPUT", "a product is found by one of id, slug and sku")),
         };
         plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
-        let sql =
-            format!("SELECT to_json(p) FROM read.products p WHERE ($1 OR p.status = 'published') AND {condition}");
-        reader(context)?.row(&sql, &[&viewer(context)?.is_staff(), &text]).await
+        reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text]).await
     }
 
-    /// Products.
+    /// The products that a filter selects.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn products(
         &self,
@@ -112,19 +92,11 @@ impl CatalogQuery {
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
-        let (key, order) = match sort {
-            ProductSort::Name => ("(p.name, p.product_id) > ($4::text, $5::uuid)", "p.name, p.product_id"),
-            ProductSort::Newest => (
-                "(p.created_at, p.product_id) < ($4::text::timestamptz, $5::uuid)",
-                "p.created_at DESC, p.product_id DESC",
-            ),
-        };
-        let sql = format!(
-            "SELECT to_json(p) FROM read.products p WHERE {VISIBLE} AND ($4::text IS NULL OR {key})
-             ORDER BY {order} LIMIT $6"
-        );
         let rows: Vec<Product> = reader(context)?
-            .rows(&sql, &[&staff, &category, &filter.brand, &after_key, &after_id, &page.limit()])
+            .rows(
+                statements::page(sort, &filter),
+                &[&staff, &category, &filter.brand, &after_key, &after_id, &page.limit()],
+            )
             .await?;
         Ok(page.connection(rows, |product| {
             let key = match sort {
@@ -135,7 +107,7 @@ impl CatalogQuery {
         }))
     }
 
-    /// Products that have all the words of a text, by name.
+    /// The products that contain all words of a text, by name.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,
@@ -150,37 +122,29 @@ impl CatalogQuery {
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
-        let matching = format!("{VISIBLE} AND p.search @@ plainto_tsquery('simple', $4)");
         let reader = reader(context)?;
-        let sql = format!(
-            "SELECT to_json(p) FROM read.products p WHERE {matching}
-             AND ($5::text IS NULL OR (p.name, p.product_id) > ($5::text, $6::uuid)) ORDER BY p.name, p.product_id LIMIT $7"
-        );
         let rows: Vec<Product> = reader
-            .rows(&sql, &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()])
+            .rows(
+                &statements::MATCHING,
+                &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()],
+            )
             .await?;
         let products = page.connection(rows, |product| (product.name.clone(), product.product_id));
         if !context.look_ahead().field("facets").exists() {
             return Ok(SearchResult { products, facets: Facets { brands: Vec::new() } });
         }
-        let facets = format!(
-            "SELECT json_build_object('value', p.brand, 'count', count(*)) FROM read.products p
-             WHERE {matching} AND p.brand IS NOT NULL GROUP BY p.brand ORDER BY count(*) DESC, p.brand LIMIT 20"
-        );
-        let brands = reader.rows(&facets, &[&staff, &category, &filter.brand, &query]).await?;
+        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, &[&staff, &category, &filter.brand, &query]).await?;
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
-    /// The tree of categories, every node with its parent; at most 10,000.
+    /// The tree of categories: at most 10,000 nodes, each with the id of its parent.
     #[graphql(complexity = "CATEGORIES_COST * child_complexity")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
-        reader(context)?
-            .rows("SELECT to_json(c) FROM read.categories c ORDER BY name, category_id LIMIT 10000", &[])
-            .await
+        reader(context)?.rows(&statements::CATEGORIES, &[]).await
     }
 }
 
-/// The category of a filter whose texts are in order.
+/// The category of a filter, which is checked.
 fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
     plain("brand", filter.brand.as_deref())?;
     let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();

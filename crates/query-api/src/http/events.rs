@@ -12,54 +12,54 @@ use axum::{
     },
     routing::get,
 };
-use daybook_access::{Keys, rates::Rates};
+use daybook_edge::{rates::Rates, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 
 use super::{Rejection, address, text};
 use crate::{
     QuerySettings,
-    book::follow,
-    read::is_bad_value,
-    streams::{Room, Streams},
-    tail::Tail,
-    viewer::Viewer,
+    graphql::{
+        stream_limits::{StreamPermit, StreamPermits},
+        viewer::Viewer,
+    },
+    reader::{follow::follow, is_bad_value, tail::Tail},
 };
 
 /// The most events of one answer.
 const MAX_LIMIT: usize = 10_000;
-/// The header of a client that goes on after the last event that it saw.
+/// The header by which a client resumes after the last event that it has seen.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// The header that says of which history the positions are: another one since the book was restored.
+/// The header that names the history of the positions. A restored book begins another history.
 const HISTORY: &str = "x-daybook-history";
 
-/// What is asked for.
+/// The parameters of a request.
 #[derive(Default)]
-struct Wanted {
+struct Parameters {
     after: i64,
     types: Option<Vec<String>>,
     stream: Option<String>,
     limit: Option<usize>,
 }
 
-impl Wanted {
+impl Parameters {
     fn of(parameters: Vec<(String, String)>) -> Result<Self, Rejection> {
-        let mut wanted = Self::default();
+        let mut parsed = Self::default();
         for (name, value) in parameters {
             let not = |what: &str| Rejection::of_parameter(&name, format!("{name} is {what}"));
             match name.as_str() {
-                "after" => wanted.after = position(&value).ok_or_else(|| not("a position of the book, from 0"))?,
+                "after" => parsed.after = position(&value).ok_or_else(|| not("a position of the book, from 0"))?,
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| *limit > 0);
-                    wanted.limit = Some(limit.ok_or_else(|| not("a number, from 1"))?);
+                    parsed.limit = Some(limit.ok_or_else(|| not("a number, from 1"))?);
                 }
                 "type" | "stream" if value.contains('\0') => return Err(not("a text without NUL")),
-                "type" => wanted.types = Some(value.split(',').map(str::to_owned).collect()),
-                "stream" => wanted.stream = Some(value),
+                "type" => parsed.types = Some(value.split(',').map(str::to_owned).collect()),
+                "stream" => parsed.stream = Some(value),
                 _ => return Err(not("none of the parameters: after, type, stream, limit")),
             }
         }
-        Ok(wanted)
+        Ok(parsed)
     }
 }
 
@@ -67,16 +67,16 @@ fn position(text: &str) -> Option<i64> {
     text.parse().ok().filter(|position| *position >= 0)
 }
 
-/// What requests share.
+/// The state that requests share.
 struct Shared {
     book: Daybook,
     tail: Tail,
     keys: Keys,
-    streams: Streams,
+    streams: StreamPermits,
     rates: Rates,
 }
 
-pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: Streams, rates: Rates) -> Router {
+pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: StreamPermits, rates: Rates) -> Router {
     let (book, keys) = (settings.book.clone(), settings.keys.clone());
     Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, tail, keys, streams, rates }))
 }
@@ -96,7 +96,7 @@ async fn events(
     }
     let Query(parameters) =
         parameters.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, "bad_request", error.body_text()))?;
-    let Wanted { after, types, stream, limit } = Wanted::of(parameters)?;
+    let Parameters { after, types, stream, limit } = Parameters::of(parameters)?;
     let filter = Filter { types, stream };
     if text(&headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream")) {
         let (name, after) = match headers.get(LAST_EVENT_ID) {
@@ -104,8 +104,8 @@ async fn events(
             Some(id) => ("Last-Event-ID", id.to_str().ok().and_then(position)),
         };
         let after = after.ok_or_else(|| Rejection::of_parameter(name, format!("{name} is a position of the book")))?;
-        let history = begins_in(&shared.book, name, after).await?;
-        let stream = stream_of(&shared, after, filter, shared.streams.room()?);
+        let history = history_of(&shared.book, name, after).await?;
+        let stream = stream_of(&shared, after, filter, shared.streams.acquire()?);
         return Ok(([(HISTORY, history)], stream).into_response());
     }
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
@@ -115,9 +115,9 @@ async fn events(
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-/// The history of the book, when it has the position that a reader goes on after. One that it does not have was given in another
-/// history: waiting for it would pass over what stands there now.
-async fn begins_in(book: &Daybook, name: &str, after: i64) -> Result<String, Rejection> {
+/// The history of the book, if the book has the position that the client resumes after. A position beyond its end belongs to another
+/// history. Waiting for it would skip the events that will get it.
+async fn history_of(book: &Daybook, name: &str, after: i64) -> Result<String, Rejection> {
     let Head { position, epoch } = book.head().await.map_err(|error| unreadable(&error))?;
     if after > position {
         let detail = format!("the book ends at position {position}, before {after}; was it restored from a back-up?");
@@ -131,17 +131,17 @@ fn unreadable(error: &StoreError) -> Rejection {
         return Rejection::new(
             StatusCode::BAD_REQUEST,
             "bad_request",
-            "a parameter is not a value that can be looked for",
+            "a parameter is not a value that can be searched for",
         );
     }
     tracing::error!(%error, "the book could not be read");
     Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again")
 }
 
-fn stream_of(shared: &Shared, after: i64, filter: Filter, room: Room) -> Response {
+fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) -> Response {
     let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
-        // There is room for it for as long as it lives.
-        _ = &room;
+        // The stream keeps its permit until it ends.
+        _ = &permit;
         let event = event?;
         let data = serde_json::to_string(&event).unwrap_or_default();
         Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))

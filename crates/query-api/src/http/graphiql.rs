@@ -1,5 +1,5 @@
-//! GraphiQL, for a browser that opens an endpoint. All of it is in the binary, so it works where there is no internet; what
-//! the files are and where they come from is in `graphiql/README.md`.
+//! GraphiQL, for a browser that opens an endpoint. Its files are in the binary, so it works without internet access.
+//! `graphiql/README.md` describes the files and their origin.
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use super::text;
 /// The version of the files: of GraphiQL, and a number of our own.
 const VERSION: &str = "3.8.3-1";
 
-/// The page runs our scripts only, and talks to this server only. GraphiQL sets styles from script, and has its fonts in its
+/// The page runs only our scripts, and connects only to this server. GraphiQL sets styles from scripts, and has its fonts in its
 /// stylesheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src data:; \
                       img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -60,7 +60,7 @@ const ASSETS: [Asset; 6] = [
     Asset { name: "page.css", kind: CSS, bytes: include_bytes!("../../graphiql/page.css"), compressed: false },
 ];
 
-/// Whether a page is wanted rather than an answer: browsers ask for HTML first.
+/// Whether the client wants the page: browsers accept HTML first.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     text(headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.trim_start().starts_with("text/html"))
 }

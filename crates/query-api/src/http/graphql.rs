@@ -19,28 +19,29 @@ use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Rejection, address, graphiql, text};
-use crate::{
-    streams::{Room, runs},
-    viewer::{Viewer, code},
+use crate::graphql::{
+    error::code,
+    stream_limits::{StreamPermit, runs},
+    viewer::Viewer,
 };
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// What the answer is written as.
+/// The format of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// `application/graphql-response+json`: the status tells of request errors.
+    /// `application/graphql-response+json`: the status shows request errors.
     GraphQl,
-    /// `application/json`: a well-formed request is answered with 200 whatever came of it.
+    /// `application/json`: a well-formed request is answered with 200, with or without errors.
     Json,
     /// `text/event-stream`.
     Events,
 }
 
 impl Answer {
-    /// The first media type of the `Accept` header that is known; JSON when anything is welcome.
+    /// The first known media type of the `Accept` header; JSON when the client accepts anything.
     fn wanted(headers: &HeaderMap) -> Result<Self, Rejection> {
         let accept = text(headers, header::ACCEPT.as_str()).unwrap_or("*/*");
         let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
@@ -58,7 +59,7 @@ impl Answer {
 
     /// A response as HTTP.
     fn written(self, response: &async_graphql::Response) -> Result<Response, Rejection> {
-        // What goes wrong in a field has a path; without one, the request was never run.
+        // An error of a field has a path. Errors without a path mean that the request was not executed.
         let refused = response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
         let (status, kind) = match self {
             Self::GraphQl if refused => (StatusCode::BAD_REQUEST, GRAPHQL_JSON),
@@ -77,13 +78,13 @@ impl Answer {
         let kind = HeaderValue::from_str(&format!("{kind}; charset=utf-8")).unwrap_or(HeaderValue::from_static(JSON));
         let mut http = (status, response.http_headers.clone(), body).into_response();
         http.headers_mut().insert(header::CONTENT_TYPE, kind);
-        // Who asks decides what is seen, and a query that is not known now may be so in a moment.
+        // The answer depends on the viewer, and an unknown persisted query may be known in a moment.
         http.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         Ok(http)
     }
 }
 
-/// The answer to a request that was never run: it has no data, not even null.
+/// The answer to a request that was not executed. It has no data, not even null.
 #[derive(Serialize)]
 struct Refused<'r> {
     errors: &'r [ServerError],
@@ -175,7 +176,7 @@ pub(super) async fn post<E: Executor>(
     }
 }
 
-/// Finds or parses the document of a request. The inner error is an answer in GraphQL.
+/// Sets the document of a request. The inner error is an answer of GraphQL.
 fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<(), async_graphql::Response>, Rejection> {
     if request.query.is_empty() && !request.extensions.contains_key("persistedQuery") {
         return Err(bad_request("the query is missing"));
@@ -192,19 +193,19 @@ async fn respond<E: Executor>(
     answer: Answer,
 ) -> Result<Response, Rejection> {
     if let Some(position) = text(headers, "x-min-position") {
-        shown(endpoint, position).await?;
+        wait_until_shown(endpoint, position).await?;
     }
     let mut request = request.data(viewer);
     if answer == Answer::Events {
         let live = runs(&mut request, OperationType::Subscription);
-        let room = live.then(|| endpoint.streams.room()).transpose()?;
-        return Ok(events(&endpoint.schema, request, room));
+        let permit = live.then(|| endpoint.streams.acquire()).transpose()?;
+        return Ok(events(&endpoint.schema, request, permit));
     }
     answer.written(&endpoint.schema.execute(request).await)
 }
 
 /// Waits until the views show the position of the header `X-Min-Position`.
-async fn shown<E>(endpoint: &Endpoint<E>, position: &str) -> Result<(), Rejection> {
+async fn wait_until_shown<E>(endpoint: &Endpoint<E>, position: &str) -> Result<(), Rejection> {
     let bad_position = |detail| bad(StatusCode::BAD_REQUEST, "bad_position", detail);
     let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book".to_owned()))?;
     endpoint.reader.show(position).await.map_err(|error| match code(&error) {
@@ -214,11 +215,11 @@ async fn shown<E>(endpoint: &Endpoint<E>, position: &str) -> Result<(), Rejectio
     })
 }
 
-/// An operation whose results come one by one: `next` for each, then `complete`.
-fn events<E: Executor>(schema: &E, request: Request, room: Option<Room>) -> Response {
+/// The results of an operation as server-sent events: `next` for each, then `complete`.
+fn events<E: Executor>(schema: &E, request: Request, permit: Option<StreamPermit>) -> Response {
     let results = schema.clone().execute_stream(request, None).map(move |response| {
-        // A subscription has its room for as long as it lives.
-        _ = &room;
+        // The subscription keeps its permit until it ends.
+        _ = &permit;
         let data = serde_json::to_string(&response).unwrap_or_default();
         Ok::<_, Infallible>(Event::default().event("next").data(data))
     });

@@ -1,6 +1,5 @@
-//! HTTP: GraphQL over GET, POST, WebSocket and SSE, and the book as NDJSON.
+//! The HTTP face: GraphQL over GET, POST, WebSocket and server-sent events, and the book as NDJSON.
 
-mod documents;
 mod events;
 mod graphiql;
 mod graphql;
@@ -17,44 +16,46 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use daybook_access::{
-    Keys, TokenError,
-    rates::{ClientAddress, Rates, TooOften},
-};
 use daybook_domain::Actor;
+use daybook_edge::{
+    rates::{ClientAddress, Rates, TooOften},
+    tokens::{Keys, TokenError},
+};
 use serde_json::json;
 
-use self::documents::Documents;
 pub use self::websocket::SocketLimits;
 use crate::{
     QuerySettings,
-    batches::Loading,
-    read::Reader,
-    schema::{Admin, Storefront, build},
-    streams::{Streams, TooMany},
-    tail::Tail,
-    viewer::Viewer,
+    graphql::{
+        batches::BatchExecutor,
+        documents::Documents,
+        environment::Now,
+        schema::{Admin, Storefront, build},
+        stream_limits::{StreamPermits, TooManyStreams},
+        viewer::Viewer,
+    },
+    reader::{Reader, tail::Tail},
 };
 
 /// The largest request, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// After how many seconds one may ask again for a stream that there was no room for.
+/// After how many seconds a client may ask again for a stream that got no permit.
 const RETRY_AFTER: u16 = 10;
 
-/// An endpoint: a schema, and who may use it.
+/// An endpoint: a schema, and its access rules.
 struct Endpoint<E> {
     schema: E,
     documents: Documents,
     reader: Reader,
     keys: Keys,
     staff_only: bool,
-    streams: Streams,
+    streams: StreamPermits,
     sockets: SocketLimits,
     rates: Rates,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
-    let streams = Streams::new(settings.streams);
+    let streams = StreamPermits::new(settings.streams);
     let rates = Rates::new(&settings.rates);
     let tail = Tail::default();
     let storefront: Storefront = build(settings, &tail);
@@ -65,7 +66,11 @@ pub(crate) fn router(settings: &QuerySettings) -> Router {
         .merge(events::router(settings, tail, streams, rates))
         .merge(graphiql::router())
         .method_not_allowed_fallback(async || {
-            Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path knows no such method")
+            Rejection::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "the path does not support this method",
+            )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
@@ -74,16 +79,16 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
     let endpoint = Arc::new(endpoint);
     Router::new()
         .route(path, get(graphql::get::<E>).post(graphql::post::<E>))
-        // Clients that want a URL of its own for WebSocket.
+        // For clients that use a separate URL for WebSocket.
         .route(&format!("{path}/ws"), get(async || StatusCode::UPGRADE_REQUIRED))
         .layer(from_fn_with_state(Arc::clone(&endpoint), websocket::upgrade::<E>))
         .with_state(endpoint)
 }
 
-impl<E> Endpoint<Loading<E>> {
-    fn new(schema: E, settings: &QuerySettings, streams: &Streams, rates: &Rates, staff_only: bool) -> Self {
+impl<E> Endpoint<BatchExecutor<E>> {
+    fn new(schema: E, settings: &QuerySettings, streams: &StreamPermits, rates: &Rates, staff_only: bool) -> Self {
         let reader = Reader::new(settings.book.clone(), Tail::default(), settings.patience);
-        let schema = Loading::new(schema, reader.clone());
+        let schema = BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)));
         Self {
             schema,
             documents: Documents::new(),
@@ -98,7 +103,7 @@ impl<E> Endpoint<Loading<E>> {
 }
 
 impl<E> Endpoint<E> {
-    /// Who is asking, if they may use this endpoint.
+    /// The viewer of a request, if they may use this endpoint.
     fn viewer(&self, authorization: Option<&str>, address: Option<ClientAddress>) -> Result<Viewer, Rejection> {
         let actor = match authorization {
             None if !self.staff_only => Ok(Actor::Guest),
@@ -113,15 +118,15 @@ impl<E> Endpoint<E> {
     }
 }
 
-/// A request that was turned away before it came to GraphQL.
+/// A request that was refused before GraphQL handled it.
 #[derive(Debug)]
 struct Rejection {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// The parameter that is at fault.
+    /// The parameter that is wrong.
     parameter: Option<String>,
-    /// After how many seconds one may ask again.
+    /// After how many seconds the client may try again.
     retry_after: Option<u16>,
 }
 
@@ -131,18 +136,18 @@ impl Rejection {
     }
 
     fn for_staff() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "this is for staff")
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "only staff may do this")
     }
 
-    /// A parameter of a URL, or a header, that is not what it should be.
+    /// A wrong parameter of a URL, or a wrong header.
     fn of_parameter(name: &str, detail: impl Into<String>) -> Self {
         let parameter = Some(name.to_owned());
         Self { parameter, ..Self::new(StatusCode::BAD_REQUEST, "bad_parameter", detail) }
     }
 }
 
-impl From<TooMany> for Rejection {
-    fn from(error: TooMany) -> Self {
+impl From<TooManyStreams> for Rejection {
+    fn from(error: TooManyStreams) -> Self {
         let rejection = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", error.to_string());
         Self { retry_after: Some(RETRY_AFTER), ..rejection }
     }
@@ -194,7 +199,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The address that a request is counted by.
+/// The address that the request is counted by.
 fn address(extensions: &Extensions) -> Option<ClientAddress> {
     extensions.get().copied()
 }

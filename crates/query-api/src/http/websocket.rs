@@ -1,8 +1,7 @@
 //! Operations over WebSocket (`graphql-transport-ws`). The token comes in the header, or in the payload of `connection_init`
 //! as `authorization`.
 //!
-//! A socket that does not begin in time is closed, those that are still there are told apart from those that are not by pings,
-//! and what a socket is closed for is said as the protocol has it.
+//! A socket whose client does not initialise it in time is closed. Pings detect dead clients. Every close has a code of the protocol.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +10,7 @@ use std::{
 
 use async_graphql::{
     Data, Executor,
-    http::{ALL_WEBSOCKET_PROTOCOLS, WebSocket as Conversation, WebSocketProtocols, WsMessage},
+    http::{ALL_WEBSOCKET_PROTOCOLS, WebSocket as GraphQlSocket, WebSocketProtocols, WsMessage},
 };
 use axum::{
     body::Bytes,
@@ -28,19 +27,19 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::{Endpoint, MAX_BODY, Rejection, address, text};
-use crate::viewer::coded;
+use crate::graphql::error::coded;
 
-/// How much is read at once. A socket holds as much memory for as long as it lives, and mostly it waits.
+/// The size of the read buffer. Each socket has one, and most sockets wait.
 const READ_BUFFER: usize = 4 << 10;
 
-/// How long sockets may keep silent.
+/// How long sockets may stay silent.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
-    /// For how long `connection_init` is waited for.
+    /// How long the server waits for `connection_init`.
     pub init: Duration,
-    /// How often the other side is asked whether it is still there.
+    /// How often the server pings the client.
     pub ping: Duration,
-    /// After which silence it is taken for gone; also how long it may take to read what it is sent.
+    /// After which silence the client counts as gone; also how long it may take to read a message.
     pub silence: Duration,
 }
 
@@ -50,7 +49,7 @@ impl Default for SocketLimits {
     }
 }
 
-/// Takes requests that ask to go over to WebSocket, and lets the others through.
+/// Handles requests for an upgrade to WebSocket, and passes the others on.
 pub(super) async fn upgrade<E: Executor>(
     State(endpoint): State<Arc<Endpoint<E>>>,
     request: Request,
@@ -71,10 +70,10 @@ pub(super) async fn upgrade<E: Executor>(
     }
 }
 
-/// The first of the protocols that the other side speaks and we do.
+/// The first protocol of the client that the server supports.
 fn protocol(headers: &HeaderMap) -> Option<WebSocketProtocols> {
-    let spoken = text(headers, header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
-    spoken.split(',').find_map(|protocol| protocol.trim().parse().ok())
+    let offered = text(headers, header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
+    offered.split(',').find_map(|protocol| protocol.trim().parse().ok())
 }
 
 fn serve<E: Executor>(
@@ -88,7 +87,7 @@ fn serve<E: Executor>(
     let upgrade = upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).max_message_size(MAX_BODY).max_frame_size(MAX_BODY);
     let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| async move {
-        let schema = endpoint.streams.of_connection(endpoint.schema.clone(), endpoint.rates.clone());
+        let schema = endpoint.streams.for_connection(endpoint.schema.clone(), endpoint.rates.clone());
         let limits = endpoint.sockets;
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
@@ -100,28 +99,28 @@ fn serve<E: Executor>(
             Ok(data)
         };
         let (to, from) = socket.split();
-        let heard = Heard::now();
-        let spoken = heard.clone().note(from);
-        let said = Conversation::new(schema, spoken, protocol).on_connection_init(init);
-        converse(said.boxed(), to, &limits, &heard).await;
+        let last_message = LastMessage::now();
+        let messages = last_message.clone().record(from);
+        let answers = GraphQlSocket::new(schema, messages, protocol).on_connection_init(init);
+        serve_connection(answers.boxed(), to, &limits, &last_message).await;
     })
 }
 
-/// When the other side was last heard of.
+/// The time of the last message of the client.
 #[derive(Clone)]
-struct Heard(Arc<Mutex<Instant>>);
+struct LastMessage(Arc<Mutex<Instant>>);
 
-impl Heard {
+impl LastMessage {
     fn now() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    fn last(&self) -> Instant {
+    fn time(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The texts of what comes in. Whatever comes shows that somebody is there.
-    fn note(self, from: impl Stream<Item = Result<Message, axum::Error>>) -> impl Stream<Item = Bytes> {
+    /// The texts of the messages. Every message shows that the client is alive.
+    fn record(self, from: impl Stream<Item = Result<Message, axum::Error>>) -> impl Stream<Item = Bytes> {
         let open = from.take_while(|message| std::future::ready(!matches!(message, Err(_) | Ok(Message::Close(_)))));
         open.filter_map(move |message| {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -133,34 +132,34 @@ impl Heard {
     }
 }
 
-/// Says what is to be said until there is nothing more, or nobody who listens.
-async fn converse(
-    mut said: impl Stream<Item = WsMessage> + Unpin,
+/// Sends the answers until the connection ends.
+async fn serve_connection(
+    mut answers: impl Stream<Item = WsMessage> + Unpin,
     mut to: SplitSink<WebSocket, Message>,
     limits: &SocketLimits,
-    heard: &Heard,
+    last_message: &LastMessage,
 ) {
     let begin = Instant::now();
-    let mut begun = false;
+    let mut initialised = false;
     let mut pings = interval_at(begin + limits.ping, limits.ping);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
-            // What has been said counts, however late this task gets its turn.
+            // A waiting answer is sent before the deadlines are checked, however late this task runs.
             biased;
-            message = said.next() => match message {
+            message = answers.next() => match message {
                 Some(WsMessage::Text(text)) => {
-                    begun = true;
+                    initialised = true;
                     Message::Text(text.into())
                 }
-                Some(WsMessage::Close(code, reason)) => closing(code, &reason, begun),
-                None => closing(1000, "", begun),
+                Some(WsMessage::Close(code, reason)) => closing(code, &reason, initialised),
+                None => closing(1000, "", initialised),
             },
-            () = sleep_until(begin + limits.init), if !begun => {
+            () = sleep_until(begin + limits.init), if !initialised => {
                 Message::Close(Some(CloseFrame { code: 4408, reason: "Connection initialisation timeout".into() }))
             }
             _ = pings.tick() => {
-                if heard.last().elapsed() > limits.silence {
+                if last_message.time().elapsed() > limits.silence {
                     return;
                 }
                 Message::Ping(Bytes::new())
@@ -174,19 +173,19 @@ async fn converse(
     }
 }
 
-/// Closes for a reason, by the codes of `graphql-transport-ws` where the library has codes of WebSocket itself.
-fn closing(code: u16, reason: &str, begun: bool) -> Message {
-    let code = match (code, begun) {
-        // Something was asked for before the connection had begun.
+/// The close message for a reason. Codes are those of `graphql-transport-ws`, where the library uses codes of WebSocket itself.
+fn closing(code: u16, reason: &str, initialised: bool) -> Message {
+    let code = match (code, initialised) {
+        // An operation came before the connection was initialised.
         (1011, false) => 4401,
-        // It was no message of the protocol.
+        // It was not a message of the protocol.
         (1002, true) => 4400,
-        // Before it has begun, this may also be said of a token that is not accepted; serde names the place in the text.
+        // Before that, the library uses this code for a refused token, too. Errors of serde name a line.
         (1002, false) if reason.contains(" at line ") => 4400,
         (1002, false) => 4403,
         (code, _) => code,
     };
-    // The reason has to fit into a frame of control: 125 bytes with the code.
+    // A control frame has at most 125 bytes, with the code.
     let reason = &reason[..reason.floor_char_boundary(123)];
     Message::Close(Some(CloseFrame { code, reason: reason.into() }))
 }

@@ -3,51 +3,48 @@
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
-use super::{Stock, of_sku};
-use crate::{
-    mutation::{Carried, Done, Intent, inputs, payloads},
-    read::reader,
-};
+use super::{queries::of_sku, types::Stock};
+use crate::graphql::mutation::{Intent, MutationResult, inputs, payloads};
 
 inputs! {
-    /// Takes goods in.
+    /// Receives goods.
     StockReceiveInput {
         /// The SKU.
         sku: String,
         /// The location.
         location: Option<String>,
-        /// How many.
+        /// How many units.
         quantity: i64,
-        /// What they came with.
+        /// The reference of the delivery.
         reference: Option<String>,
     }
-    /// Corrects what is on hand.
+    /// Corrects the quantity on hand.
     StockAdjustInput {
         /// The SKU.
         sku: String,
         /// The location.
         location: Option<String>,
-        /// How many more, or fewer.
+        /// How many units more or, when negative, fewer.
         delta: i64,
-        /// Why.
+        /// The reason.
         reason: String,
     }
-    /// Claims stock for an owner.
+    /// Reserves stock for an owner.
     StockReserveInput {
         /// The SKU.
         sku: String,
         /// The location.
         location: Option<String>,
-        /// The id of the new reservation; one that derives from the idempotency key when left out.
+        /// The id of the new reservation. By default it derives from the idempotency key.
         reservation_id: Option<ID>,
-        /// Whose claim it is.
+        /// The owner of the reservation.
         owner: String,
-        /// How many.
+        /// How many units.
         quantity: i64,
-        /// Until when the claim holds; for ever when left out.
+        /// When the reservation expires. Without it the reservation never expires.
         expires_at: Option<DateTime<Utc>>,
     }
-    /// Names a reservation.
+    /// The reservation to release or commit.
     ReservationInput {
         /// The SKU.
         sku: String,
@@ -60,20 +57,20 @@ inputs! {
     StockTransferInput {
         /// The SKU.
         sku: String,
-        /// Where the goods are.
+        /// The location that the goods leave.
         from: String,
-        /// Where they go.
+        /// The location that receives the goods.
         to: String,
-        /// How many; at most what is not reserved.
+        /// How many units; at most those that are not reserved.
         quantity: i64,
     }
-    /// Says whether a SKU may be sold beyond what is on hand.
+    /// Allows or forbids to sell more units of a SKU than are on hand.
     StockBackordersSetInput {
         /// The SKU.
         sku: String,
         /// The location.
         location: Option<String>,
-        /// Whether backorders are on.
+        /// Whether backorders are allowed.
         allowed: bool,
     }
 }
@@ -82,8 +79,8 @@ payloads! {
     StockPayload { stock: Vec<Stock> } by changed;
 }
 
-async fn changed(context: &Context<'_>, sku: &str) -> Done<Option<Vec<Stock>>> {
-    of_sku(reader(context)?, &super::sku(sku)?).await.map(Some)
+async fn changed(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Vec<Stock>>> {
+    of_sku(context, &super::queries::sku(sku)?).await.map(Some)
 }
 
 #[derive(Default)]
@@ -91,43 +88,43 @@ pub(crate) struct InventoryMutation;
 
 #[Object]
 impl InventoryMutation {
-    /// Takes goods in.
-    async fn stock_receive(&self, context: &Context<'_>, input: StockReceiveInput) -> Carried<StockPayload> {
-        Intent::of(context, "ReceiveStock", &input)?.carry_out("sku").await
+    /// Receives goods.
+    async fn stock_receive(&self, context: &Context<'_>, input: StockReceiveInput) -> MutationResult<StockPayload> {
+        Intent::of(context, "ReceiveStock", &input)?.execute("sku").await
     }
 
-    /// Corrects what is on hand.
-    async fn stock_adjust(&self, context: &Context<'_>, input: StockAdjustInput) -> Carried<StockPayload> {
-        Intent::of(context, "AdjustStock", &input)?.carry_out("sku").await
+    /// Corrects the quantity on hand.
+    async fn stock_adjust(&self, context: &Context<'_>, input: StockAdjustInput) -> MutationResult<StockPayload> {
+        Intent::of(context, "AdjustStock", &input)?.execute("sku").await
     }
 
-    /// Claims stock for an owner.
-    async fn stock_reserve(&self, context: &Context<'_>, input: StockReserveInput) -> Carried<StockPayload> {
+    /// Reserves stock for an owner.
+    async fn stock_reserve(&self, context: &Context<'_>, input: StockReserveInput) -> MutationResult<StockPayload> {
         let intent = Intent::of(context, "ReserveStock", &input)?.creating("reservation_id", "reservation");
-        intent.carry_out("sku").await
+        intent.execute("sku").await
     }
 
-    /// Gives a reservation up.
-    async fn stock_release(&self, context: &Context<'_>, input: ReservationInput) -> Carried<StockPayload> {
-        Intent::of(context, "ReleaseStock", &input)?.carry_out("sku").await
+    /// Releases a reservation.
+    async fn stock_release(&self, context: &Context<'_>, input: ReservationInput) -> MutationResult<StockPayload> {
+        Intent::of(context, "ReleaseStock", &input)?.execute("sku").await
     }
 
-    /// Turns a reservation into goods that have left.
-    async fn reservation_commit(&self, context: &Context<'_>, input: ReservationInput) -> Carried<StockPayload> {
-        Intent::of(context, "CommitReservation", &input)?.carry_out("sku").await
+    /// Commits a reservation: its goods have left the location.
+    async fn reservation_commit(&self, context: &Context<'_>, input: ReservationInput) -> MutationResult<StockPayload> {
+        Intent::of(context, "CommitReservation", &input)?.execute("sku").await
     }
 
     /// Moves goods from one location to another.
-    async fn stock_transfer(&self, context: &Context<'_>, input: StockTransferInput) -> Carried<StockPayload> {
-        Intent::of(context, "TransferStock", &input)?.carry_out("sku").await
+    async fn stock_transfer(&self, context: &Context<'_>, input: StockTransferInput) -> MutationResult<StockPayload> {
+        Intent::of(context, "TransferStock", &input)?.execute("sku").await
     }
 
-    /// Says whether a SKU may be sold beyond what is on hand.
+    /// Allows or forbids to sell more units of a SKU than are on hand.
     async fn stock_backorders_set(
         &self,
         context: &Context<'_>,
         input: StockBackordersSetInput,
-    ) -> Carried<StockPayload> {
-        Intent::of(context, "SetBackorders", &input)?.carry_out("sku").await
+    ) -> MutationResult<StockPayload> {
+        Intent::of(context, "SetBackorders", &input)?.execute("sku").await
     }
 }

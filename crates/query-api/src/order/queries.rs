@@ -5,48 +5,57 @@ use async_graphql::{
     connection::{Connection, EmptyFields},
 };
 use chrono::{DateTime, Utc};
-use daybook_domain::order::moves::Phase;
+use daybook_domain::{
+    ids::{CustomerId, CustomerRef},
+    order::Phase,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{AsOf, Order, OrderPhase, by_id, folded};
+use super::{
+    history::{AsOf, folded},
+    types::{Order, OrderPhase},
+};
 use crate::{
-    connection::{Cursor, Page, rows},
-    read::{plain, reader},
-    viewer::{coded, staff_only, viewer},
+    graphql::{
+        connection::{Cursor, Page, rows},
+        error::coded,
+        viewer::{staff_only, viewer},
+    },
+    reader::{Statement, View, plain, reader},
 };
 
-/// Orders, newest first: their time and id.
+/// Orders, the newest first. Their cursor is the time of placement, and the id.
 pub(crate) type Orders = Connection<Cursor<(DateTime<Utc>, Uuid)>, Order, EmptyFields, EmptyFields>;
 
-/// Which orders.
+/// Selects orders.
 #[derive(Default, InputObject)]
 pub(crate) struct OrderFilter {
-    /// Those that are this far.
+    /// Orders in this phase.
     phase: Option<OrderPhase>,
-    /// Those of this customer.
-    customer_id: Option<String>,
-    /// Those placed at this time or later.
+    /// Orders of this customer.
+    customer_id: Option<Uuid>,
+    /// Orders placed at this time or later.
     from: Option<DateTime<Utc>>,
-    /// Those placed before this time.
+    /// Orders placed before this time.
     to: Option<DateTime<Utc>>,
-    /// The one that was imported under this reference.
+    /// The order that was imported with this reference.
     external_ref: Option<String>,
 }
 
-/// Who is looking.
+/// A customer.
 pub(crate) struct Me {
-    customer_id: String,
+    customer_id: CustomerId,
 }
 
 #[Object]
 impl Me {
-    /// Their id.
-    async fn id(&self) -> &str {
-        &self.customer_id
+    /// The id of the customer.
+    async fn id(&self) -> ID {
+        self.customer_id.0.into()
     }
 
-    /// Their orders, the newest first.
+    /// The orders of the customer, the newest first.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn orders(
         &self,
@@ -54,7 +63,7 @@ impl Me {
         first: Option<i32>,
         after: Option<String>,
     ) -> async_graphql::Result<Orders> {
-        let filter = OrderFilter { customer_id: Some(self.customer_id.clone()), ..OrderFilter::default() };
+        let filter = OrderFilter { customer_id: Some(self.customer_id.0), ..OrderFilter::default() };
         select(context, &filter, first, after.as_deref()).await
     }
 }
@@ -64,33 +73,32 @@ pub(crate) struct OrderQuery;
 
 #[Object]
 impl OrderQuery {
-    /// An order; with `asOf`, as it was then.
+    /// The order of this id. With `asOf`, it is shown as it was then.
     async fn order(&self, context: &Context<'_>, id: ID, as_of: Option<AsOf>) -> async_graphql::Result<Option<Order>> {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
         let (state, version) = folded(reader(context)?, id, as_of).await?;
-        // Totals and lines are frozen at placement; what changes is how far the order is.
-        Ok(state.0.map(|record| Order { phase: record.phase, version, ..order }))
+        Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
     }
 
-    /// The customer who is looking; nobody for guests.
+    /// The customer whose token the request has; absent for others.
     async fn me(&self, context: &Context<'_>) -> async_graphql::Result<Option<Me>> {
         Ok(match &viewer(context)?.actor {
-            daybook_domain::Actor::Customer(id) => Some(Me { customer_id: id.to_string() }),
+            daybook_domain::Actor::Customer(id) => Some(Me { customer_id: *id }),
             _ => None,
         })
     }
 }
 
-/// A part of an order that differs.
+/// A difference between two versions of an order.
 #[derive(SimpleObject)]
 pub(crate) struct Difference {
-    /// Where, as a JSON pointer.
+    /// The place of the difference, as a JSON pointer.
     path: String,
-    /// What it was.
+    /// The value in the first version.
     before: Option<Json<Value>>,
-    /// What it is.
+    /// The value in the second version.
     after: Option<Json<Value>>,
 }
 
@@ -112,13 +120,28 @@ impl BackOfficeOrders {
         select(context, &filter, first, after.as_deref()).await
     }
 
-    /// A customer, by their orders.
-    async fn customer(&self, context: &Context<'_>, id: String) -> async_graphql::Result<Me> {
+    /// The customer of an id, or of a reference.
+    async fn customer(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The id of the customer.")] id: Option<ID>,
+        #[graphql(name = "ref", desc = "The reference of an imported customer in the original system.")]
+        reference: Option<String>,
+    ) -> async_graphql::Result<Me> {
         staff_only(context)?;
-        Ok(Me { customer_id: id })
+        let customer_id = match (id, reference) {
+            (Some(id), None) => id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of a customer"))?,
+            (None, Some(reference)) => {
+                let reference =
+                    CustomerRef::new(reference).map_err(|error| coded("BAD_INPUT", format!("ref {error}")))?;
+                CustomerId::imported(&reference)
+            }
+            _ => return Err(coded("BAD_INPUT", "either id or ref says which customer")),
+        };
+        Ok(Me { customer_id })
     }
 
-    /// What changed in an order between two of its versions.
+    /// The differences between two versions of an order.
     async fn order_diff(
         &self,
         context: &Context<'_>,
@@ -137,7 +160,7 @@ impl BackOfficeOrders {
     }
 }
 
-/// Walks two values side by side and notes where they part.
+/// Compares two values, and collects their differences.
 fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
     match (before, after) {
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
@@ -154,6 +177,47 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
     }
 }
 
+/// A page of the orders that satisfy a condition, the newest first. `$1` is the phase, `$2` the customer and `$5` the reference of
+/// the filter, `$3` and `$4` are its times, `$6` and `$7` are the cursor, and `$8` is how many. The condition always contains times
+/// and cursor, which are infinite by default. So PostgreSQL reads an index in the order of the page from the cursor on.
+macro_rules! page {
+    ($orders:literal, $condition:literal) => {
+        Statement::new(
+            &[View::Order],
+            concat!(
+                "SELECT to_json(o) FROM ",
+                $orders,
+                " o WHERE ",
+                $condition,
+                " AND placed_at >= coalesce($3::timestamptz, '-infinity')
+                  AND placed_at < coalesce($4::timestamptz, 'infinity')
+                  AND (placed_at, order_id) < (coalesce($6::timestamptz, 'infinity'),
+                                               coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+                  ORDER BY placed_at DESC, order_id DESC LIMIT $8"
+            ),
+        )
+    };
+}
+
+/// The statement for a filter: one for each index that finds the orders.
+fn page_of(filter: &OrderFilter) -> &'static Statement {
+    const ALL: Statement = page!("read.orders", "$1::text IS NULL AND $2::uuid IS NULL AND $5::text IS NULL");
+    const IN_PHASE: Statement = page!("read.orders", "phase = $1 AND $2::uuid IS NULL AND $5::text IS NULL");
+    const OF_CUSTOMER: Statement =
+        page!("read.orders", "customer_id = $2 AND ($1::text IS NULL OR phase = $1) AND $5::text IS NULL");
+    // A reference has one order. `OFFSET 0` keeps PostgreSQL from searching the index of times for it.
+    const IMPORTED: Statement = page!(
+        "(SELECT * FROM read.orders WHERE external_ref = $5 OFFSET 0)",
+        "($1::text IS NULL OR phase = $1) AND ($2::uuid IS NULL OR customer_id = $2)"
+    );
+    match filter {
+        OrderFilter { external_ref: Some(_), .. } => &IMPORTED,
+        OrderFilter { customer_id: Some(_), .. } => &OF_CUSTOMER,
+        OrderFilter { phase: Some(_), .. } => &IN_PHASE,
+        _ => &ALL,
+    }
+}
+
 async fn select(
     context: &Context<'_>,
     filter: &OrderFilter,
@@ -161,19 +225,12 @@ async fn select(
     after: Option<&str>,
 ) -> async_graphql::Result<Orders> {
     let page = Page::<(DateTime<Utc>, Uuid)>::new("orders", first, after)?;
-    plain("customerId", filter.customer_id.as_deref())?;
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
-    let sql = "SELECT to_json(o) FROM read.orders o
-               WHERE ($1::text IS NULL OR phase = $1) AND ($2::text IS NULL OR customer_id = $2)
-                 AND ($3::timestamptz IS NULL OR placed_at >= $3) AND ($4::timestamptz IS NULL OR placed_at < $4)
-                 AND ($5::text IS NULL OR external_ref = $5)
-                 AND ($6::timestamptz IS NULL OR (placed_at, order_id) < ($6, $7::uuid))
-               ORDER BY placed_at DESC, order_id DESC LIMIT $8";
     let rows: Vec<Order> = reader(context)?
         .rows(
-            sql,
+            page_of(filter),
             &[
                 &phase,
                 &filter.customer_id,
@@ -187,4 +244,16 @@ async fn select(
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))
+}
+
+/// An order by its id, if the viewer may see it.
+pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
+    const BY_ID: Statement = Statement::new(&[View::Order], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
+    let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
+    match order {
+        Some(order) if !order.may_be_seen_by(viewer(context)?) => {
+            Err(coded("FORBIDDEN", "the order belongs to another customer"))
+        }
+        order => Ok(order),
+    }
 }

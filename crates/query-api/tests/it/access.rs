@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Shop, Who, customer_id, id, skus};
 
 #[tokio::test]
 async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
@@ -18,12 +18,12 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
     let order = format!(r#"{{ it: order(id: "{order}") {{ customerId }} }}"#);
     for query in [cart, order] {
         for who in [Who::Customer("ann"), Who::Support, Who::Admin] {
-            assert_eq!(shop.storefront(who, &query).await.data()["it"]["customerId"], "ann");
+            assert_eq!(shop.storefront(who, &query).await.data()["it"]["customerId"], json!(customer_id("ann")));
         }
         for who in [Who::Guest, Who::Customer("bob")] {
             let answer = shop.storefront(who, &query).await;
             assert_eq!(answer.code(), "FORBIDDEN");
-            assert!(!answer.text.contains("ann"), "{}", answer.text);
+            assert!(!answer.text.contains(&customer_id("ann").to_string()), "{}", answer.text);
         }
     }
 }
@@ -41,8 +41,8 @@ async fn a_customer_sees_their_own_orders_and_a_guest_is_nobody() {
     shop.shown(position).await;
     let me = "{ me { id orders { edges { node { id customerId } } } } }";
     let ann = shop.storefront(Who::Customer("ann"), me).await.data();
-    assert_eq!(ann["me"]["id"], "ann");
-    assert_eq!(ann["me"]["orders"]["edges"], json!([{"node": {"id": id("a"), "customerId": "ann"}}]));
+    assert_eq!(ann["me"]["id"], json!(customer_id("ann")));
+    assert_eq!(ann["me"]["orders"]["edges"], json!([{"node": {"id": id("a"), "customerId": customer_id("ann")}}]));
     assert_eq!(shop.storefront(Who::Guest, me).await.data()["me"], Value::Null);
 }
 
@@ -58,7 +58,8 @@ async fn the_back_office_is_for_staff() {
         let answer = shop.office(who, query).await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{who:?}");
     }
-    assert_eq!(shop.office(Who::Support, query).await.data()["views"].as_array().map(Vec::len), Some(8));
+    let views = shop.office(Who::Support, query).await.data()["views"].as_array().map(Vec::len);
+    assert_eq!(views, Some(daybook_projectors::views::ALL.len()));
 }
 
 #[tokio::test]

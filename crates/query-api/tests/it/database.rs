@@ -1,9 +1,9 @@
-//! Counting statements: a wire between the query API and PostgreSQL that counts what is executed over it.
+//! A wire between the query API and PostgreSQL that counts what is executed over it, and keeps what is prepared.
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -22,7 +22,16 @@ const SOCKET: &str = ".s.PGSQL.5432";
 pub(crate) struct Wire {
     directory: TempDir,
     database: String,
-    executed: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
+}
+
+/// What has gone over a wire.
+#[derive(Default)]
+struct Seen {
+    /// How many statements were executed.
+    executed: AtomicUsize,
+    /// The texts of the statements that were prepared.
+    prepared: Mutex<Vec<String>>,
 }
 
 impl Wire {
@@ -32,15 +41,15 @@ impl Wire {
         let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET);
         let directory = tempfile::tempdir().expect("a directory can be made");
         let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket can be made");
-        let executed = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&executed);
+        let seen = Arc::new(Seen::default());
+        let noted = Arc::clone(&seen);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&server).await.expect("PostgreSQL listens");
-                tokio::spawn(pass_on(client, server, Arc::clone(&counted)));
+                tokio::spawn(pass_on(client, server, Arc::clone(&noted)));
             }
         });
-        Self { directory, database: name.to_owned(), executed }
+        Self { directory, database: name.to_owned(), seen }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -50,25 +59,30 @@ impl Wire {
 
     /// How many statements were executed so far.
     pub(crate) fn executed(&self) -> usize {
-        self.executed.load(Ordering::SeqCst)
+        self.seen.executed.load(Ordering::SeqCst)
+    }
+
+    /// The statements that were prepared since this was asked last.
+    pub(crate) fn prepared(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.prepared.lock().expect("no thread has panicked with it"))
     }
 }
 
-async fn pass_on(client: UnixStream, server: UnixStream, executed: Arc<AtomicUsize>) {
+async fn pass_on(client: UnixStream, server: UnixStream, seen: Arc<Seen>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     tokio::select! {
         // Either side may go at any time.
-        _ = messages(&mut from_client, &mut to_server, &executed) => {}
+        _ = messages(&mut from_client, &mut to_server, &seen) => {}
         _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
     }
 }
 
-/// Passes the messages of a client on. The first has no type; `E` executes a prepared statement, `Q` a plain text.
+/// Passes the messages of a client on. The first has no type; `P` prepares a statement, `E` executes one, `Q` a plain text.
 async fn messages(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    executed: &AtomicUsize,
+    seen: &Seen,
 ) -> std::io::Result<()> {
     let mut kind = None;
     loop {
@@ -76,7 +90,13 @@ async fn messages(
         let mut message = vec![0; usize::try_from(length - 4).expect("a message fits")];
         from.read_exact(&mut message).await?;
         if matches!(kind, Some(b'E' | b'Q')) {
-            executed.fetch_add(1, Ordering::SeqCst);
+            seen.executed.fetch_add(1, Ordering::SeqCst);
+        }
+        if kind == Some(b'P') {
+            // Its name, its text, and the types of its parameters.
+            let text = message.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+            let text = String::from_utf8_lossy(text).into_owned();
+            seen.prepared.lock().expect("no thread has panicked with it").push(text);
         }
         if let Some(kind) = kind {
             to.write_u8(kind).await?;

@@ -101,13 +101,13 @@ async fn a_position_of_another_history_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_some_types_come_without_the_others() {
     let shop = Shop::open().await;
-    let query = r#"subscription { eventAppended(types: ["PriceSet"]) { position type } }"#;
+    let query = r#"subscription { eventAppended(types: ["catalog.PriceSet"]) { position type } }"#;
     let mut socket = subscribe(&shop, "/admin/graphql", Who::Admin, query).await;
     shop.sell("Soap", "Suds", &skus("S", 3)).await;
     let mut last = 0;
     for _ in 0..3 {
         let event = next(&mut socket).await["eventAppended"].take();
-        assert_eq!(event["type"], "PriceSet");
+        assert_eq!(event["type"], "catalog.PriceSet");
         let position = event["position"].as_i64().expect("a position is a number");
         assert!(position > last);
         last = position;

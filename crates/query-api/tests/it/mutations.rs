@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use daybook_domain::Slice;
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Special, Who, id, skus};
+use crate::shop::{Shop, Special, Who, customer_id, id, skus};
 
 async fn mutate(shop: &Shop, who: Who, mutation: &str) -> Value {
     let path = if matches!(who, Who::Admin | Who::Support) { "/admin/graphql" } else { "/graphql" };
@@ -209,7 +209,7 @@ async fn a_customer_opens_their_own_cart_and_two_carts_become_one() {
     shop.shown(shop.cart(id("guest"), None, &skus("S", 1)).await).await;
     let ann = Who::Customer("ann");
     let opened = mutate(&shop, ann, "cartOpen(input: {currency: \"EUR\"}) { cart { id customerId } }").await;
-    assert_eq!(opened["cart"]["customerId"], "ann");
+    assert_eq!(opened["cart"]["customerId"], json!(customer_id("ann")));
     let merge = format!(
         r#"cartsMerge(input: {{from: "{}", into: {}}}) {{ cart {{ id lines {{ sku }} }} userErrors {{ code }} }}"#,
         id("guest"),

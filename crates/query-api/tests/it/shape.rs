@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Shop, Who, customer_id, id, skus};
 
 #[tokio::test]
 async fn fields_stand_in_the_order_of_the_query() {
@@ -50,7 +50,10 @@ async fn null_rises_to_the_nearest_parent_that_may_be_null() {
     let ann = Who::Customer("ann");
     // `timeline` is a list that is never null, and for staff.
     let order = format!("{{ me {{ id }} order(id: \"{}\") {{ phase timeline {{ type }} }} }}", id("o"));
-    assert_eq!(shop.storefront(ann, &order).await.json()["data"], json!({"me": {"id": "ann"}, "order": null}));
+    assert_eq!(
+        shop.storefront(ann, &order).await.json()["data"],
+        json!({"me": {"id": customer_id("ann")}, "order": null})
+    );
     // So are the orders of a customer, up to the customer, who may be null.
     let me = "{ __typename me { orders { edges { node { id timeline { type } } } } } }";
     assert_eq!(shop.storefront(ann, me).await.json()["data"], json!({"__typename": "Query", "me": null}));
@@ -64,7 +67,7 @@ async fn fragments_on_an_interface_keep_their_order() {
     let shop = Shop::open().await;
     let mutation = format!(
         "mutation {{ cartAbandon(input: {{cartId: \"{}\"}})
-           {{ userErrors {{ message ... on InsufficientStock {{ sku }} ... on OtherUserError {{ code }} __typename }} cart {{ id }} }} }}",
+           {{ userErrors {{ message ... on InsufficientStock {{ sku }} ... on CartNotFound {{ code }} __typename }} cart {{ id }} }} }}",
         id("none")
     );
     let text = shop.storefront(Who::Guest, &mutation).await.text;

@@ -8,11 +8,15 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_access::{Keys, rates::RateLimits};
-use daybook_command_api::{Bus, BusSettings, Clock, http::CommandApi};
-use daybook_domain::{Actor, Slice, ids::CustomerId};
+use daybook_bus::{Bus, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
+use daybook_domain::{
+    Actor, Slice,
+    ids::{CustomerId, CustomerRef},
+};
+use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
-use daybook_event_stream::Effect;
+use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{rebuild, runner::Projection, topology, views};
 use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
@@ -43,6 +47,8 @@ pub(crate) struct Special {
     pub(crate) rates: RateLimits,
     /// Where mutations are sent, if not to the shop itself.
     pub(crate) command_url: Option<String>,
+    /// How far the clock of the query API is ahead of the command API's.
+    pub(crate) ahead: TimeDelta,
 }
 
 impl Default for Special {
@@ -55,6 +61,7 @@ impl Default for Special {
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
             command_url: None,
+            ahead: TimeDelta::zero(),
         }
     }
 }
@@ -125,7 +132,7 @@ impl Shop {
             streams: special.streams,
             sockets: special.sockets,
             rates: special.rates,
-            now: Arc::new(move || clock.now()),
+            now: Arc::new(move || clock.now() + special.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
         let still = Arc::new(Mutex::new(()));
@@ -141,7 +148,7 @@ impl Shop {
         let far = DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time");
         let (actor, from): (_, DateTime<Utc>) = match who {
             Who::Guest => return None,
-            Who::Customer(id) => (Actor::Customer(CustomerId::new(id).expect("a valid id")), far),
+            Who::Customer(id) => (Actor::Customer(customer_id(id)), far),
             Who::Support => (Actor::Support("sam".into()), far),
             Who::Admin => (Actor::Admin("ada".into()), far),
             Who::Expired => (Actor::Admin("ada".into()), DateTime::UNIX_EPOCH),
@@ -207,6 +214,11 @@ impl Shop {
             .data();
     }
 
+    /// A connection to the database, beside the query API's.
+    pub(crate) async fn connect(&self) -> tokio_postgres::Client {
+        self.database.connect().await
+    }
+
     /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
     pub(crate) async fn stand_still(&self, slice: Slice) {
         let topic = topology("test", 1).topic(slice.name());
@@ -233,10 +245,16 @@ impl Shop {
 
     /// Opens a cart of a customer, or of a guest, with one of each SKU.
     pub(crate) async fn cart(&self, id: uuid::Uuid, customer: Option<&str>, skus: &[String]) -> i64 {
-        self.command("OpenCart", json!({"cart_id": id, "customer_id": customer, "currency": "EUR"})).await;
+        self.command("OpenCart", json!({"cart_id": id, "customer_id": customer.map(customer_id), "currency": "EUR"}))
+            .await;
         let lines: Vec<_> = skus.iter().map(|sku| json!({"sku": sku, "quantity": 1})).collect();
         self.command("AddLines", json!({"cart_id": id, "lines": lines})).await
     }
+}
+
+/// The id of a customer, by a name.
+pub(crate) fn customer_id(name: &str) -> CustomerId {
+    CustomerId::imported(&CustomerRef::new(name).expect("a valid name"))
 }
 
 /// An id that is the same in every run.
@@ -274,8 +292,10 @@ async fn show(book: Daybook, still: Arc<Mutex<()>>) {
         done = last.position;
         let mut client = book.pool().get().await.expect("the database answers");
         for view in views::ALL {
-            let own = |event: &&RecordedEvent| Slice::of_stream(&event.stream_id) == Some(view.slice);
-            let own: Vec<_> = events.iter().filter(own).cloned().collect();
+            let own = |event: &&RecordedEvent| {
+                Slice::of_stream(&event.stream_id).is_some_and(|slice| view.slices.contains(&slice))
+            };
+            let own: Vec<_> = events.iter().filter(own).cloned().map(SharedEvent::from).collect();
             let transaction = client.transaction().await.expect("a transaction begins");
             Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");
             transaction.commit().await.expect("it is committed");

@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
-use daybook_access::rates::{ClientAddress, RateLimits};
+use daybook_edge::rates::{ClientAddress, RateLimits};
 use daybook_query_api::{SocketLimits, StreamLimits};
 use futures::{SinkExt, StreamExt};
 use serde_json::json;

@@ -28,11 +28,11 @@ impl Stock {
         let units = event.data["quantity"].as_i64().unwrap_or(0);
         let claim = event.data["reservation_id"].as_str().unwrap_or_default().to_owned();
         match event.event_type.as_str() {
-            "StockReceived" => self.on_hand += units,
-            "StockAdjusted" => self.on_hand += event.data["delta"].as_i64().unwrap_or(0),
-            "StockReserved" => drop(self.claims.insert(claim, units)),
-            "ReservationReleased" => drop(self.claims.remove(&claim)),
-            "ReservationCommitted" => self.on_hand -= self.claims.remove(&claim).unwrap_or(units),
+            "inventory.StockReceived" => self.on_hand += units,
+            "inventory.StockAdjusted" => self.on_hand += event.data["delta"].as_i64().unwrap_or(0),
+            "inventory.StockReserved" => drop(self.claims.insert(claim, units)),
+            "inventory.ReservationReleased" => drop(self.claims.remove(&claim)),
+            "inventory.ReservationCommitted" => self.on_hand -= self.claims.remove(&claim).unwrap_or(units),
             _ => {}
         }
     }
@@ -61,15 +61,15 @@ fn money(book: &Book) -> Check {
     let mut prices: HashMap<String, i64> = HashMap::new();
     for event in &book.events {
         match event.event_type.as_str() {
-            "PriceSet" => {
+            "catalog.PriceSet" => {
                 let sku = event.data["sku"].as_str().unwrap_or_default().to_owned();
                 prices.insert(sku, minor(&event.data["price"]));
             }
-            "OrderPlaced" => {
+            "order.OrderPlaced" => {
                 let wrong = wrong_order(&event.data, &prices);
                 check.holds(wrong.is_none(), || format!("position {}: {}", event.position, wrong.unwrap_or_default()));
             }
-            "OrderImported" => {
+            "order.OrderImported" => {
                 let total: i64 = lines(&event.data).map(|line| minor(&line["line_total"])).sum();
                 let net = minor(&event.data["totals"]["net"]);
                 check.holds(total == net, || format!("position {}: {net} is not {total}", event.position));

@@ -218,7 +218,7 @@ fn a_receipt_that_says_something_else_is_found() {
 fn a_doubled_command_is_found() {
     let mut story = Story::true_one();
     let key = story.call("ReceiveStock").key;
-    story.smuggle(key, "StockReceived");
+    story.smuggle(key, "inventory.StockReceived");
     story.assert_found("every command in the book has written once");
 }
 
@@ -226,9 +226,9 @@ fn a_doubled_command_is_found() {
 fn a_command_left_open_and_written_twice_is_found() {
     let mut story = Story::true_one();
     let key = story.calls.last().expect("the last one is open").key;
-    story.smuggle(key, "StockReceived");
-    story.smuggle(id(55), "StockReceived");
-    story.smuggle(key, "StockReceived");
+    story.smuggle(key, "inventory.StockReceived");
+    story.smuggle(id(55), "inventory.StockReceived");
+    story.smuggle(key, "inventory.StockReceived");
     story.assert_found("every command left open is in the book at most once");
     story.assert_found("nobody has written what no client has sent");
 }
@@ -238,7 +238,7 @@ fn a_refused_command_that_was_written_is_found_unless_an_earlier_attempt_was_giv
     let mut story = Story::true_one();
     let refused = story.calls.iter().position(|call| call.refused().is_some()).expect("one is refused");
     let key = story.calls[refused].key;
-    story.smuggle(key, "StockReserved");
+    story.smuggle(key, "inventory.StockReserved");
     story.assert_found("no refused command is in the book");
     let given_up =
         Attempt { answer: Answer::Unknown("timeout".to_owned()), ..story.calls[refused].attempts[0].clone() };
@@ -263,7 +263,7 @@ fn another_outcome_the_second_time_is_found() {
 fn an_oversell_is_found_twice() {
     let mut story = Story::true_one();
     let key = story.calls.last().expect("the last one is open").key;
-    story.smuggle(key, "StockReserved");
+    story.smuggle(key, "inventory.StockReserved");
     story.assert_found("nothing is sold that is not there");
     story.assert_found("decided again in the order of the book");
 }
@@ -272,7 +272,8 @@ fn an_oversell_is_found_twice() {
 fn a_wrong_total_and_a_wrong_price_are_found() {
     for (pointer, value) in [("/totals/net/minor_units", 1), ("/lines/0/unit_price/minor_units", 1)] {
         let mut story = Story::true_one();
-        let order = story.book.events.iter_mut().find(|event| event.event_type == "OrderPlaced").expect("an order");
+        let order =
+            story.book.events.iter_mut().find(|event| event.event_type == "order.OrderPlaced").expect("an order");
         *order.data.pointer_mut(pointer).expect("it is there") = json!(value);
         story.assert_found("orders come to their lines");
     }

@@ -50,11 +50,11 @@ impl<'b> Records<'b> {
 
 /// The types of events that records become, and what tells which record it was.
 const KNOWN_BY: [(&str, &str); 5] = [
-    ("OrderImported", "external_ref"),
-    ("ProductCreated", "name"),
-    ("SkuClaimed", "sku"),
-    ("PriceSet", "sku"),
-    ("StockReceived", "reference"),
+    ("order.OrderImported", "external_ref"),
+    ("catalog.ProductCreated", "name"),
+    ("catalog.SkuClaimed", "sku"),
+    ("catalog.PriceSet", "sku"),
+    ("inventory.StockReceived", "reference"),
 ];
 
 fn known_by(event: &Event) -> Option<&str> {
@@ -66,20 +66,20 @@ fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     let mut check = Check::new("every good record of an imported file is in the book once, as the file says");
     for File { name, orders, products, deliveries, .. } in outcomes.iter().map(|outcome| &outcome.file) {
         for (reference, order) in orders {
-            let found = there.all("OrderImported", reference);
+            let found = there.all("order.OrderImported", reference);
             let right = matches!(found, [one] if is_order(one, order));
             check.holds(right, || format!("order {reference} of {name} is there {} times: {found:?}", found.len()));
         }
         for (sku, product) in products {
-            let (claimed, priced) = (there.all("SkuClaimed", sku), there.all("PriceSet", sku));
-            let created = there.all("ProductCreated", &product.name);
+            let (claimed, priced) = (there.all("catalog.SkuClaimed", sku), there.all("catalog.PriceSet", sku));
+            let created = there.all("catalog.ProductCreated", &product.name);
             let right = (created.len(), claimed.len(), priced.len()) == (1, 1, 1)
                 && created[0]["product_id"] == claimed[0]["product_id"]
                 && priced[0]["price"] == json!({ "minor_units": product.price, "currency": "EUR" });
             check.holds(right, || format!("product {sku} of {name}: {created:?}, {claimed:?}, {priced:?}"));
         }
         for (reference, Delivery { sku, quantity, times }) in deliveries {
-            let found = there.all("StockReceived", reference);
+            let found = there.all("inventory.StockReceived", reference);
             let right = found.len() as u64 == *times
                 && found.iter().all(|event| event["sku"] == json!(sku) && event["quantity"] == json!(quantity));
             check.holds(right, || format!("delivery {reference} of {name}, {quantity} of {sku}: {found:?}"));
@@ -134,8 +134,10 @@ fn money(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
         let wanted = lines.fold((0, 0), |(net, discount), line| {
             (net + line["line_total"].as_i64().unwrap_or(0), discount + line["discount"].as_i64().unwrap_or(0))
         });
-        let totals =
-            orders.keys().flat_map(|reference| there.all("OrderImported", reference)).map(|event| &event["totals"]);
+        let totals = orders
+            .keys()
+            .flat_map(|reference| there.all("order.OrderImported", reference))
+            .map(|event| &event["totals"]);
         let cents = |totals: &Value, name: &str| totals[name]["minor_units"].as_i64().unwrap_or(0);
         let got = totals
             .fold((0, 0), |(net, discount), totals| (net + cents(totals, "net"), discount + cents(totals, "discount")));
@@ -172,14 +174,14 @@ mod tests {
             let mut story = Self { book: Book::default(), outcomes: outcomes.to_vec() };
             for (sku, product) in &outcomes[0].file.products {
                 let id = Uuid::from_u128(story.book.events.len() as u128);
-                story.writes("ProductCreated", json!({ "name": product.name, "product_id": id }));
-                story.writes("SkuClaimed", json!({ "sku": sku, "product_id": id }));
-                story.writes("PriceSet", json!({ "sku": sku, "price": euros(&json!(product.price)) }));
+                story.writes("catalog.ProductCreated", json!({ "name": product.name, "product_id": id }));
+                story.writes("catalog.SkuClaimed", json!({ "sku": sku, "product_id": id }));
+                story.writes("catalog.PriceSet", json!({ "sku": sku, "price": euros(&json!(product.price)) }));
             }
-            outcomes[1].file.orders.values().for_each(|order| story.writes("OrderImported", imported(order)));
+            outcomes[1].file.orders.values().for_each(|order| story.writes("order.OrderImported", imported(order)));
             for (reference, Delivery { sku, quantity, times }) in &outcomes[2].file.deliveries {
                 let goods = json!({ "sku": sku, "quantity": quantity, "reference": reference });
-                (0..*times).for_each(|_| story.writes("StockReceived", goods.clone()));
+                (0..*times).for_each(|_| story.writes("inventory.StockReceived", goods.clone()));
             }
             story
         }
@@ -252,12 +254,12 @@ mod tests {
     #[test]
     fn a_lost_and_a_doubled_order_are_found_and_their_money_as_well() {
         let mut story = Story::true_one();
-        let order = story.one("OrderImported");
+        let order = story.one("order.OrderImported");
         let lost = story.book.events.remove(order);
         story.assert_found(&[GOOD, MONEY]);
-        story.writes("OrderImported", lost.data.clone());
+        story.writes("order.OrderImported", lost.data.clone());
         story.assert_found(&[]);
-        story.writes("OrderImported", lost.data);
+        story.writes("order.OrderImported", lost.data);
         story.assert_found(&[GOOD, MONEY]);
     }
 
@@ -265,19 +267,19 @@ mod tests {
     fn an_order_that_says_something_else_is_found() {
         for (pointer, wrong) in [("/lines/0/quantity", json!(77)), ("/customer_id", json!("somebody else"))] {
             let mut story = Story::true_one();
-            let order = story.one("OrderImported");
+            let order = story.one("order.OrderImported");
             *story.book.events[order].data.pointer_mut(pointer).expect("it is there") = wrong;
             story.assert_found(&[GOOD]);
         }
         let mut story = Story::true_one();
-        let order = story.one("OrderImported");
+        let order = story.one("order.OrderImported");
         story.book.events[order].data["totals"]["net"]["minor_units"] = json!(-5);
         story.assert_found(&[MONEY]);
     }
 
     #[test]
     fn a_product_half_imported_doubled_or_at_another_price_is_found() {
-        for event_type in ["ProductCreated", "SkuClaimed", "PriceSet"] {
+        for event_type in ["catalog.ProductCreated", "catalog.SkuClaimed", "catalog.PriceSet"] {
             let mut story = Story::true_one();
             let event = story.one(event_type);
             let lost = story.book.events.remove(event);
@@ -287,7 +289,7 @@ mod tests {
             story.assert_found(&[GOOD]);
         }
         let mut story = Story::true_one();
-        let price = story.one("PriceSet");
+        let price = story.one("catalog.PriceSet");
         story.book.events[price].data["price"]["minor_units"] = json!(1);
         story.assert_found(&[GOOD]);
     }
@@ -295,16 +297,16 @@ mod tests {
     #[test]
     fn a_delivery_that_is_lost_doubled_or_of_something_else_is_found() {
         let mut story = Story::true_one();
-        let event = story.one("StockReceived");
+        let event = story.one("inventory.StockReceived");
         let lost = story.book.events.remove(event);
         story.assert_found(&[GOOD]);
-        story.writes("StockReceived", lost.data.clone());
+        story.writes("inventory.StockReceived", lost.data.clone());
         story.assert_found(&[]);
-        story.writes("StockReceived", lost.data);
+        story.writes("inventory.StockReceived", lost.data);
         story.assert_found(&[GOOD]);
         for (field, wrong) in [("sku", json!("another")), ("quantity", json!(77))] {
             let mut story = Story::true_one();
-            let event = story.one("StockReceived");
+            let event = story.one("inventory.StockReceived");
             story.book.events[event].data[field] = wrong;
             story.assert_found(&[GOOD]);
         }
@@ -314,7 +316,7 @@ mod tests {
     fn a_bad_record_in_the_book_is_found() {
         let mut story = Story::true_one();
         let bad = story.outcomes[1].file.forbidden.first().cloned().expect("there is one");
-        story.writes("OrderImported", json!({ "external_ref": bad }));
+        story.writes("order.OrderImported", json!({ "external_ref": bad }));
         story.assert_found(&[BAD]);
     }
 
@@ -339,15 +341,15 @@ mod tests {
             check.expect("there is such a check").violations
         };
         let mut story = Story::true_one();
-        let whole = ["OrderImported", "PriceSet", "StockReceived"];
+        let whole = ["order.OrderImported", "catalog.PriceSet", "inventory.StockReceived"];
         story.book.events.retain(|event| whole.contains(&event.event_type.as_str()));
         let orders = story.book.events.clone();
         story.book = Book::default();
         orders.into_iter().for_each(|event| story.writes(&event.event_type, event.data));
         assert_eq!(unsent(&story), 0);
-        story.writes("OrderImported", json!({ "external_ref": "from nowhere" }));
-        story.writes("PriceSet", json!({ "sku": "from nowhere" }));
-        story.writes("StockReceived", json!({ "reference": "from nowhere" }));
+        story.writes("order.OrderImported", json!({ "external_ref": "from nowhere" }));
+        story.writes("catalog.PriceSet", json!({ "sku": "from nowhere" }));
+        story.writes("inventory.StockReceived", json!({ "reference": "from nowhere" }));
         assert_eq!(unsent(&story), 3);
     }
 }

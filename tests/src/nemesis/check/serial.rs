@@ -9,8 +9,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_domain::{
-    Actor, Command, Context, Decide, Decision, Refusal, Rejection, Source, State, StreamName, View,
-    event::Event as DomainEvent,
+    Actor, Command, Context, Decide, Decision, Event as DomainEvent, Refusal, Rejection, Source, State, StreamName,
+    Streams, inventory, order,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ const CLOCKS_DIFFER: TimeDelta = TimeDelta::milliseconds(50);
 #[derive(Default)]
 struct Shop(HashMap<StreamName, (State, i32)>);
 
-impl Source for Shop {
+impl Source<State> for Shop {
     fn find(&self, stream: &StreamName) -> Option<(&State, i32)> {
         self.0.get(stream).map(|(state, version)| (state, *version))
     }
@@ -45,11 +45,11 @@ impl Shop {
         };
         let context = Context { now, actor: Actor::Admin(ACTOR.to_owned()), command_id: call.key };
         loop {
-            let view = View::over(self);
-            let missing = match command.decide(&context, &view) {
+            let streams = Streams::over(self);
+            let missing = match command.decide(&context, &streams) {
                 Ok(decision) => return Ok(decision),
                 Err(Rejection::Refused(refusal)) => return Err(Refused::By(refusal)),
-                Err(Rejection::NotLoaded) => view.missing(),
+                Err(Rejection::NotLoaded) => streams.missing(),
             };
             for stream in missing {
                 let Some(state) = State::empty(&stream) else { return Err(Refused::Malformed) };
@@ -60,8 +60,8 @@ impl Shop {
 
     fn take_in(&mut self, event: &Event) -> Result<(), String> {
         let stream = StreamName::from(Arc::<str>::from(event.stream.as_str()));
-        let schema = u16::try_from(event.schema_version).unwrap_or(0);
-        let decoded = DomainEvent::decode(&event.event_type, schema, event.data.to_string().as_bytes());
+        let data = event.data.to_string();
+        let decoded = daybook_codec::decode(&event.event_type, event.schema_version, data.as_bytes());
         let decoded = decoded.map_err(|error| error.to_string())?;
         let empty = State::empty(&stream).ok_or("no slice has such a stream")?;
         let (state, version) = self.0.entry(stream).or_insert((empty, 0));
@@ -73,7 +73,7 @@ impl Shop {
     /// When claims on the stock run out that everybody fights for; on no other stock are there such claims.
     fn expiries(&self) -> Vec<DateTime<Utc>> {
         match self.find(&StreamName::of("stock", format_args!("{HOT}@main"))) {
-            Some((State::Stock(stock), _)) => {
+            Some((State::Inventory(inventory::State::Stock(stock)), _)) => {
                 stock.reservations.values().filter_map(|claim| claim.expires_at).collect()
             }
             _ => Vec::new(),
@@ -85,14 +85,18 @@ impl Shop {
         match seen {
             Seen::Stock { sku, levels } => {
                 let there = match self.find(&StreamName::of("stock", format_args!("{sku}@main"))) {
-                    Some((State::Stock(stock), _)) => Some((stock.on_hand, stock.reserved)),
+                    Some((State::Inventory(inventory::State::Stock(stock)), _)) => {
+                        Some((stock.on_hand, stock.reserved))
+                    }
                     _ => None,
                 };
                 there == *levels
             }
             Seen::Order { id, phase } => {
                 let there = match self.find(&StreamName::of("order", id)) {
-                    Some((State::Order(order), _)) => order.0.as_ref().map(|order| in_graphql(&order.phase)),
+                    Some((State::Order(order::State::Order(order)), _)) => {
+                        order.record().map(|order| in_graphql(&order.progress.phase()))
+                    }
                     _ => None,
                 };
                 there == *phase
@@ -108,7 +112,7 @@ pub(super) fn decided_now(book: &Book, call: &Call, now: DateTime<Utc>) -> Vec<(
     book.events.iter().for_each(|event| shop.take_in(event).expect("the past can be read"));
     let decision = shop.decide(call, now).ok().expect("it is accepted");
     let tell = |(stream, event): &(StreamName, DomainEvent)| {
-        let data = serde_json::from_str(&event.encode().expect("it is JSON")).expect("it is JSON");
+        let data = serde_json::to_value(event).expect("it is JSON");
         (stream.to_string(), event.type_name().to_owned(), data)
     };
     decision.events.iter().map(tell).collect()
@@ -180,7 +184,7 @@ impl Replay<'_> {
         let now = if call.name == "ImportOrder" { first.recorded_at } else { first.effective_at };
         let again: Option<Vec<(String, Value)>> = self.shop.decide(call, now).ok().map(|decision| {
             let tell = |(stream, event): &(StreamName, DomainEvent)| {
-                let data = event.encode().ok().and_then(|text| serde_json::from_str(&text).ok());
+                let data = serde_json::to_value(event).ok();
                 (stream.to_string(), data.unwrap_or(Value::Null))
             };
             decision.events.iter().map(tell).collect()

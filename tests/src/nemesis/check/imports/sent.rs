@@ -53,25 +53,25 @@ impl<'o> Sources<'o> {
     fn command(&self, events: &[Event]) -> Option<(&'static str, Value)> {
         let first = events.first().filter(|event| event.actor == IMPORTER)?;
         let of = |event_type: &str| events.iter().find(|event| event.event_type == event_type);
-        if let Some(imported) = of("OrderImported") {
+        if let Some(imported) = of("order.OrderImported") {
             let order = self.orders.get(known_by(imported)?)?;
             return Some(("ImportOrder", (*order).clone()));
         }
-        if let Some(created) = of("ProductCreated") {
-            let sku = known_by(of("SkuClaimed")?)?;
+        if let Some(created) = of("catalog.ProductCreated") {
+            let sku = known_by(of("catalog.SkuClaimed")?)?;
             let product = self.products.get(sku)?;
             return Some(("CreateProduct", create_product(sku, product, &created.data)));
         }
-        if first.event_type == "PriceSet" {
+        if first.event_type == "catalog.PriceSet" {
             let (sku, price) = (known_by(first)?, self.products.get(known_by(first)?)?.price);
             return Some(("SetPrice", json!({ "sku": sku, "price": { "minor_units": price, "currency": "EUR" } })));
         }
-        if first.event_type == "StockReceived" {
+        if first.event_type == "inventory.StockReceived" {
             let reference = known_by(first)?;
             let Delivery { sku, quantity, .. } = self.deliveries.get(reference)?;
             return Some(("ReceiveStock", json!({ "sku": sku, "quantity": quantity, "reference": reference })));
         }
-        let name = of("CategoryCreated")?.data["name"].as_str()?;
+        let name = of("catalog.CategoryCreated")?.data["name"].as_str()?;
         let is_asked_for = self.products.values().any(|product| product.categories.iter().any(|known| known == name));
         is_asked_for.then(|| ("CreateCategory", first.data.clone()))
     }

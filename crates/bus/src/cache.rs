@@ -1,0 +1,122 @@
+//! The cache of folded streams, bounded by bytes. Only a cache: losing an entry costs a load, never correctness.
+
+use daybook_domain::{Source, State, StreamName};
+use hashlink::LruCache;
+
+/// A folded stream.
+pub(super) struct Entry {
+    pub(super) state: State,
+    pub(super) version: i32,
+    size: usize,
+}
+
+impl Entry {
+    pub(super) fn new(state: State, version: i32) -> Self {
+        let size = state.heap_size();
+        Self { state, version, size }
+    }
+}
+
+/// Folded streams, the least recently used ones forgotten first.
+pub(super) struct Cache {
+    entries: LruCache<StreamName, Entry>,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+/// What an entry costs beside its state: its name twice, links and hash.
+const OVERHEAD: usize = 192;
+
+impl Cache {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { entries: LruCache::new_unbounded(), bytes: 0, max_bytes }
+    }
+
+    /// Adds a loaded stream, unless it is known: what is known may hold events that are about to be committed.
+    pub(super) fn insert(&mut self, stream: StreamName, entry: Entry) {
+        if self.entries.peek(&stream).is_none() {
+            self.bytes += entry.size + OVERHEAD;
+            self.entries.insert(stream, entry);
+        }
+    }
+
+    /// Marks a stream as used.
+    pub(super) fn touch(&mut self, stream: &StreamName) {
+        self.entries.get(stream);
+    }
+
+    /// Changes a stream and moves it on by one version. One that is not here was decided on as new, so it begins here.
+    pub(super) fn evolve(&mut self, stream: &StreamName, change: impl FnOnce(&mut State)) -> Option<i32> {
+        if self.entries.peek(stream).is_none() {
+            self.insert(stream.clone(), Entry::new(State::empty(stream)?, 0));
+        }
+        let entry = self.entries.get_mut(stream)?;
+        change(&mut entry.state);
+        entry.version += 1;
+        let size = entry.state.heap_size();
+        self.bytes = self.bytes.saturating_sub(entry.size) + size;
+        entry.size = size;
+        Some(entry.version)
+    }
+
+    /// Forgets a stream, because it is stale.
+    pub(super) fn forget(&mut self, stream: &str) {
+        if let Some(entry) = self.entries.remove(stream) {
+            self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
+        }
+    }
+
+    /// Forgets everything, because nothing is certain.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    /// Forgets what was not used for longest, until the rest fits.
+    pub(super) fn shrink(&mut self) {
+        while self.bytes > self.max_bytes {
+            let Some((_, entry)) = self.entries.remove_lru() else { break };
+            self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
+        }
+    }
+}
+
+impl Source<State> for Cache {
+    fn find(&self, stream: &StreamName) -> Option<(&State, i32)> {
+        self.entries.peek(stream).map(|entry| (&entry.state, entry.version))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(stream: &StreamName) -> Entry {
+        Entry::new(State::empty(stream).expect("the prefix is known"), 0)
+    }
+
+    #[test]
+    fn what_is_used_stays_and_the_rest_gives_way() {
+        let names: Vec<_> = (0..10).map(|nr| StreamName::of("sku", nr)).collect();
+        let one = entry(&names[0]).size + OVERHEAD;
+        let mut cache = Cache::new(one * 5);
+        for name in &names {
+            cache.insert(name.clone(), entry(name));
+        }
+        cache.touch(&names[0]);
+        cache.shrink();
+        let kept: Vec<_> = names.iter().filter(|name| cache.find(name).is_some()).collect();
+        assert_eq!(kept, [&names[0], &names[6], &names[7], &names[8], &names[9]]);
+        assert_eq!(cache.bytes, one * 5);
+    }
+
+    #[test]
+    fn a_load_that_comes_late_does_not_undo_what_was_decided_meanwhile() {
+        let name = StreamName::of("sku", 1);
+        let mut cache = Cache::new(usize::MAX);
+        cache.insert(name.clone(), entry(&name));
+        assert_eq!(cache.evolve(&name, |_| {}), Some(1));
+        cache.insert(name.clone(), entry(&name));
+        assert_eq!(cache.find(&name).map(|(_, version)| version), Some(1));
+    }
+}

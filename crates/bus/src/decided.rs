@@ -1,0 +1,120 @@
+//! A decided command: the step for the store, and the answer to the sender when the step is done.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use daybook_codec::{Encoded, encode};
+use daybook_domain::{Decision, Refusal, StreamName, Streams};
+use daybook_event_store::{NewEvent, RecordedEvent, Step, Unit};
+
+use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
+use crate::clock::new_id;
+
+/// A command that was decided and waits to be committed. Its step stands at the same index in the batch.
+pub(super) struct Decided {
+    pub(super) job: Job,
+    /// The streams whose cached state includes this decision.
+    pub(super) written: Vec<StreamName>,
+    /// Why the command was refused, if it was.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// The step that writes a decision.
+pub(super) fn write(
+    job: &Job,
+    streams: &Streams<'_>,
+    decision: &Decision,
+    now: DateTime<Utc>,
+) -> Result<Step, CommandError> {
+    let at = decision.effective_at.unwrap_or(now);
+    let events = decision.events.iter().map(|(stream, event)| {
+        let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
+        let Encoded { event_type, schema_version, data } = encoded;
+        Ok(NewEvent {
+            stream_id: stream.shared(),
+            event_type: event_type.into(),
+            schema_version,
+            event_id: new_id(),
+            effective_at: Some(at),
+            key_id: None,
+            data,
+        })
+    });
+    Ok(Step::Write(Unit {
+        command_id: job.submission.command_id,
+        fingerprint: job.fingerprint.clone(),
+        reads: reads(streams),
+        events: events.collect::<Result<_, CommandError>>()?,
+        correlation_id: job.submission.correlation_id,
+        causation_id: job.submission.causation_id,
+        actor: job.submission.actor.to_string(),
+        trace: job.submission.trace.clone(),
+    }))
+}
+
+/// The step that confirms a refusal.
+pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Step {
+    let (command_id, fingerprint) = (job.submission.command_id, job.fingerprint.clone());
+    Step::Check { command_id, fingerprint, reads: reads(streams) }
+}
+
+fn reads(streams: &Streams<'_>) -> Vec<(Arc<str>, i32)> {
+    streams.reads().into_iter().map(|(stream, version)| (stream.shared(), version)).collect()
+}
+
+/// The streams of a decision, each once.
+pub(super) fn written(decision: &Decision) -> Vec<StreamName> {
+    let streams: BTreeSet<_> = decision.events.iter().map(|(stream, _)| stream).collect();
+    streams.into_iter().cloned().collect()
+}
+
+/// The receipt of a unit that was just committed.
+pub(super) fn receipt(unit: Unit, first_position: i64, versions: &[(Arc<str>, i32)]) -> Receipt {
+    // Versions within the unit: each stream counts up to the version that it has come to.
+    let count = |stream: &Arc<str>| unit.events.iter().filter(|event| event.stream_id == *stream).count();
+    let mut next: Vec<(Arc<str>, i32)> = versions
+        .iter()
+        .map(|(stream, last)| (Arc::clone(stream), last - i32::try_from(count(stream)).unwrap_or(0)))
+        .collect();
+    let events = (first_position..).zip(unit.events).map(|(position, event)| {
+        let version = next.iter_mut().find(|(stream, _)| *stream == event.stream_id).map_or(0, |(_, version)| {
+            *version += 1;
+            *version
+        });
+        WrittenEvent {
+            position,
+            stream: event.stream_id,
+            version,
+            event_type: event.event_type.into_owned(),
+            event_id: event.event_id,
+            data: event.data,
+        }
+    });
+    let events: Vec<_> = events.collect();
+    let streams = versions.iter().map(|(id, version)| WrittenStream { id: Arc::clone(id), version: *version });
+    let position = events.last().map_or(first_position, |event| event.position);
+    Receipt { position, streams: streams.collect(), events, replayed: false }
+}
+
+/// The receipt of a command that was committed earlier, from its events in the book.
+pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
+    let mut streams: Vec<WrittenStream> = Vec::new();
+    let mut written = Vec::with_capacity(events.len());
+    for event in events {
+        let id: Arc<str> = event.stream_id.into();
+        match streams.iter_mut().find(|stream| stream.id == id) {
+            Some(stream) => stream.version = event.version,
+            None => streams.push(WrittenStream { id: Arc::clone(&id), version: event.version }),
+        }
+        written.push(WrittenEvent {
+            position: event.position,
+            stream: id,
+            version: event.version,
+            event_type: event.event_type,
+            event_id: event.event_id,
+            data: event.data,
+        });
+    }
+    let position = written.last().map_or(0, |event| event.position);
+    Receipt { position, streams, events: written, replayed: true }
+}

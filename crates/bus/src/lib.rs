@@ -1,0 +1,296 @@
+//! The command bus: load → decide → group commit.
+//!
+//! One [sequencer](sequencer) decides commands one after the other on cached state, in memory. All that is decided while
+//! the previous commit is under way goes out as the next batch, in one transaction; so a thousand buyers of one SKU are one
+//! batch and not a thousand row locks. Answers leave only after the commit, refusals included: what a refusal read is
+//! checked in the same transaction.
+//!
+//! The cache is only a cache. Another process may write to the same book: then the batch's read set is stale, nothing of
+//! what rested on it is written, those streams are loaded again and the commands are decided again.
+//!
+//! What does not belong here: rules (the domain has them), SQL (the event store has it), HTTP (command-api has it).
+
+mod cache;
+pub mod clock;
+mod decided;
+mod load;
+mod runtime;
+mod sequencer;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, Utc};
+use daybook_domain::{Actor, Command, Refusal, Storefront, StreamName};
+use daybook_event_store::{Store, StoreError};
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+
+pub use self::{
+    clock::Clock,
+    runtime::{Runtime, Tokio},
+};
+
+/// How the bus is sized.
+#[derive(Debug, Clone)]
+pub struct BusSettings {
+    /// The most commands that wait to be decided; one more is refused as [`CommandError::Busy`].
+    pub queue: usize,
+    /// The most commands in one commit.
+    pub batch: usize,
+    /// The most bytes of folded state that are kept in memory.
+    pub cache_bytes: usize,
+    /// How often a command is decided again after a conflict, before it is given up.
+    pub attempts: u32,
+    /// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
+    pub snapshot_after: usize,
+    /// What buyers may name.
+    pub storefront: Storefront,
+}
+
+impl Default for BusSettings {
+    fn default() -> Self {
+        Self {
+            queue: 8_192,
+            batch: 1_000,
+            cache_bytes: 512 << 20,
+            attempts: 100,
+            snapshot_after: 500,
+            storefront: Storefront::default(),
+        }
+    }
+}
+
+/// A command on its way to the bus.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// What is wanted.
+    pub command: Command,
+    /// The identity of the command: a repetition gets the outcome of the first one.
+    pub command_id: Uuid,
+    /// Who wants it.
+    pub actor: Actor,
+    /// The whole story that it belongs to; itself when it begins one.
+    pub correlation_id: Uuid,
+    /// What caused it: itself, or the event that a reaction answers.
+    pub causation_id: Uuid,
+    /// The W3C `traceparent` of the request.
+    pub trace: Option<String>,
+}
+
+impl Submission {
+    /// A command that begins a story of its own.
+    #[must_use]
+    pub fn new(command: impl Into<Command>, command_id: Uuid, actor: Actor) -> Self {
+        let command = command.into();
+        Self { command, command_id, actor, correlation_id: command_id, causation_id: command_id, trace: None }
+    }
+
+    /// A digest of the actor and the command. It shows that a command id comes again with another command, and keeps one actor
+    /// from getting the outcome of another.
+    fn fingerprint(&self) -> Vec<u8> {
+        let mut digest = Sha256::new();
+        digest.update(self.actor.to_string());
+        digest.update([0]);
+        digest.update(self.command.name());
+        digest.update([0]);
+        // Commands are plain structs with text keys, which always serialise.
+        digest.update(serde_json::to_vec(&self.command).unwrap_or_default());
+        digest.finalize()[..16].to_vec()
+    }
+}
+
+/// An event that a command wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WrittenEvent {
+    /// Its place in the book.
+    pub position: i64,
+    /// Its stream.
+    pub stream: Arc<str>,
+    /// Its place in the stream.
+    pub version: i32,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Its identity.
+    pub event_id: Uuid,
+    /// What happened, as a JSON object.
+    #[serde(serialize_with = "verbatim")]
+    pub data: String,
+}
+
+fn verbatim<S: Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::from_str::<&RawValue>(data).map_err(S::Error::custom)?.serialize(serializer)
+}
+
+/// A stream that a command wrote to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WrittenStream {
+    /// The stream.
+    pub id: Arc<str>,
+    /// The version it has come to.
+    pub version: i32,
+}
+
+/// The answer to a command that was accepted. Everything in it is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// The position of the command's last event: a read model that has passed it shows the command's effect.
+    pub position: i64,
+    /// The streams that were written.
+    pub streams: Vec<WrittenStream>,
+    /// The events that were written, in order.
+    pub events: Vec<WrittenEvent>,
+    /// Whether this is the outcome of an earlier submission of the same command.
+    pub replayed: bool,
+}
+
+/// Why a command was not accepted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommandError {
+    /// A rule said no, or the actor may not send the command. Nothing was written.
+    #[error("{refusal}")]
+    Refused {
+        /// What was refused, and why.
+        refusal: Refusal,
+        /// The part of the command that the rule objects to, as a JSON pointer, where there is one.
+        pointer: Option<String>,
+    },
+    /// The command id was used for something else. Nothing was written.
+    #[error("command id {0} was used before, for something else")]
+    KeyReused(Uuid),
+    /// Others changed what this command rests on each time it was decided. Nothing was written; it may be tried again.
+    #[error("others kept changing what this command rests on")]
+    Contended,
+    /// Too much is waiting. Nothing was written; it may be tried again.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The store failed. Whether the command is in the book is unknown; a retry with the same id shows it.
+    #[error("the store failed: {0}")]
+    Failed(Arc<StoreError>),
+    /// The task that had the command in hand is gone. Whether the command is in the book is unknown; a retry with the
+    /// same id shows it.
+    #[error("the outcome was lost")]
+    Lost,
+    /// A stream that the command needs holds something that this program cannot read. Nothing was written.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableStream),
+    /// What was decided cannot be written down: it holds a value that the store cannot keep. Nothing was written.
+    #[error("it cannot be written down: {0}")]
+    Unwritable(String),
+    /// The bus is shutting down.
+    #[error("the command bus has stopped")]
+    Stopped,
+}
+
+/// A stream that this program cannot read: an event is damaged, or was written by a later version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{stream} cannot be read at version {version}: {reason}")]
+pub struct UnreadableStream {
+    /// The stream.
+    pub stream: StreamName,
+    /// The version of the event that cannot be read.
+    pub version: i32,
+    /// Why.
+    pub reason: String,
+}
+
+/// A command that waits for its outcome.
+struct Job {
+    submission: Submission,
+    fingerprint: Vec<u8>,
+    attempts: u32,
+    reply: oneshot::Sender<Result<Receipt, CommandError>>,
+}
+
+/// The bus. Cheap to clone; it stops when the last clone is dropped and all that was queued is answered.
+#[derive(Clone)]
+pub struct Bus {
+    queue: mpsc::Sender<Job>,
+    conflicts: Arc<AtomicU64>,
+}
+
+impl Bus {
+    /// Starts the bus on a book. The handle ends when the bus has stopped.
+    #[must_use]
+    pub fn start(book: impl Store, clock: Clock, settings: &BusSettings) -> (Self, JoinHandle<()>) {
+        let (bus, work) = Self::on(Tokio, book, clock, settings);
+        (bus, tokio::spawn(work))
+    }
+
+    /// A bus on a book, and its work, which the caller has to run: where that is dropped, the bus is gone as if its process had
+    /// been killed.
+    pub fn on<B: Store, R: Runtime>(
+        runtime: R,
+        book: B,
+        clock: Clock,
+        settings: &BusSettings,
+    ) -> (Self, impl Future<Output = ()> + Send + use<B, R>) {
+        let (queue, jobs) = mpsc::channel(settings.queue.max(1));
+        let conflicts = Arc::default();
+        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
+        (Self { queue, conflicts }, sequencer.run())
+    }
+
+    /// How many decisions the book has refused so far, because another process had changed what they rest on. They were made
+    /// again.
+    #[must_use]
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// Sends a command and waits for its outcome. When the queue is full it is refused at once.
+    ///
+    /// # Errors
+    /// [`CommandError`] says why it was not accepted.
+    pub async fn execute(&self, submission: Submission) -> Result<Receipt, CommandError> {
+        let (job, outcome) = job(submission);
+        self.queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CommandError::Busy,
+            mpsc::error::TrySendError::Closed(_) => CommandError::Stopped,
+        })?;
+        outcome.await.unwrap_or(Err(CommandError::Lost))
+    }
+
+    /// Sends a command, waits for a place in the queue if it is full, and for the outcome. For bulk loads, which pace
+    /// themselves.
+    ///
+    /// # Errors
+    /// [`CommandError`] says why it was not accepted.
+    pub async fn execute_patiently(&self, submission: Submission) -> Result<Receipt, CommandError> {
+        let (job, outcome) = job(submission);
+        self.queue.send(job).await.map_err(|_| CommandError::Stopped)?;
+        outcome.await.unwrap_or(Err(CommandError::Lost))
+    }
+}
+
+fn job(submission: Submission) -> (Job, oneshot::Receiver<Result<Receipt, CommandError>>) {
+    let (reply, outcome) = oneshot::channel();
+    let fingerprint = submission.fingerprint();
+    (Job { submission, fingerprint, attempts: 0, reply }, outcome)
+}
+
+impl Job {
+    fn answer(self, outcome: Result<Receipt, CommandError>) {
+        let label = match &outcome {
+            Ok(receipt) if receipt.replayed => "replayed",
+            Ok(_) => "accepted",
+            Err(CommandError::Refused { .. }) => "refused",
+            Err(CommandError::KeyReused(_)) => "key_reused",
+            Err(_) => "failed",
+        };
+        metrics::counter!("daybook_commands_total", "command" => self.submission.command.name(), "outcome" => label)
+            .increment(1);
+        // The caller may have gone; the outcome stands all the same.
+        drop(self.reply.send(outcome));
+    }
+
+    fn context(&self, now: DateTime<Utc>) -> daybook_domain::Context {
+        daybook_domain::Context { now, actor: self.submission.actor.clone(), command_id: self.submission.command_id }
+    }
+}

@@ -1,0 +1,133 @@
+//! Loading streams: reads them from the book and folds them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    sync::Arc,
+};
+
+use daybook_codec::{SnapshotError, decode, decode_state, encode_state};
+use daybook_domain::{State, StreamName};
+use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
+
+use super::{Job, Runtime, UnreadableStream, cache::Entry};
+
+/// A command that cannot be decided before these streams are loaded.
+pub(super) struct Waiting {
+    pub(super) job: Job,
+    pub(super) streams: Vec<StreamName>,
+}
+
+/// What came of a load.
+pub(super) struct Loaded {
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) streams: Result<Folded, Arc<StoreError>>,
+}
+
+/// Loaded streams: those that could be folded, and those that hold something that this program cannot read.
+#[derive(Default)]
+pub(super) struct Folded {
+    pub(super) entries: Vec<(StreamName, Entry)>,
+    pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
+}
+
+/// Loads all that is waited for. Streams whose folding took more events than `snapshot_after` get snapshots.
+pub(super) async fn load<B: Store, R: Runtime>(
+    runtime: R,
+    book: B,
+    waiting: Vec<Waiting>,
+    snapshot_after: usize,
+) -> Loaded {
+    let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
+    let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
+    let streams = fold_all(&runtime, &book, &names, snapshot_after).await.map_err(Arc::new);
+    Loaded { waiting, streams }
+}
+
+async fn fold_all<B: Store, R: Runtime>(
+    runtime: &R,
+    book: &B,
+    names: &[Arc<str>],
+    snapshot_after: usize,
+) -> Result<Folded, StoreError> {
+    let mut folded = Folded::default();
+    let mut damaged = Vec::new();
+    for stream in book.load_streams(names, State::FOLD_VERSION).await? {
+        let (name, id) = (StreamName::from(&*stream.stream_id), Arc::clone(&stream.stream_id));
+        let events = stream.events.len();
+        match begin(&name, stream.snapshot.as_ref()) {
+            Ok(start) => folded.take_in(name, fold(start, stream), |name, entry| {
+                if events > snapshot_after {
+                    keep_snapshot(runtime, book.clone(), name, entry);
+                }
+            }),
+            Err(error) => {
+                tracing::warn!(stream = %name, %error, "a snapshot is damaged; the stream is folded from its beginning");
+                metrics::counter!("daybook_snapshots_damaged_total").increment(1);
+                damaged.push(id);
+            }
+        }
+    }
+    if !damaged.is_empty() {
+        for stream in book.load_streams(&damaged, FROM_THE_BEGINNING).await? {
+            let name = StreamName::from(&*stream.stream_id);
+            // However short it is, the damaged snapshot has to be replaced.
+            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(runtime, book.clone(), name, entry));
+        }
+    }
+    Ok(folded)
+}
+
+impl Folded {
+    fn take_in(
+        &mut self,
+        name: StreamName,
+        folded: Result<Entry, UnreadableStream>,
+        keep: impl FnOnce(&StreamName, &Entry),
+    ) {
+        match folded {
+            Ok(entry) => {
+                keep(&name, &entry);
+                self.entries.push((name, entry));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a stream cannot be read; commands that need it fail");
+                metrics::counter!("daybook_streams_unreadable_total").increment(1);
+                self.unreadable.insert(name, error);
+            }
+        }
+    }
+}
+
+/// Where folding begins: at the state of the snapshot, or at nothing. A snapshot is only a cache, so it is no fact that must
+/// be readable: one that cannot be decoded is an error only here.
+fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State, i32)>, SnapshotError> {
+    let Some(snapshot) = snapshot else { return Ok(None) };
+    Ok(Some((decode_state(name, &snapshot.state)?, snapshot.version)))
+}
+
+fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, UnreadableStream> {
+    let name = StreamName::from(&*stream.stream_id);
+    let unreadable =
+        |version, error: &dyn Display| UnreadableStream { stream: name.clone(), version, reason: error.to_string() };
+    let begin = start.or_else(|| Some((State::empty(&name)?, 0)));
+    let (mut state, mut version) = begin.ok_or_else(|| unreadable(0, &"no slice has such a stream"))?;
+    for recorded in stream.events {
+        let event = decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
+            .map_err(|error| unreadable(recorded.version, &error))?;
+        state.evolve(&event, recorded.effective_at);
+        version = recorded.version;
+    }
+    Ok(Entry::new(state, version))
+}
+
+/// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
+fn keep_snapshot(runtime: &impl Runtime, book: impl Store, name: &StreamName, entry: &Entry) {
+    let Ok(state) = encode_state(&entry.state) else { return };
+    let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });
+    drop(runtime.spawn(async move {
+        if let Err(error) = book.save_snapshot(name.as_str(), State::FOLD_VERSION, &snapshot).await {
+            tracing::warn!(%error, stream = %name, "a snapshot was not kept");
+        }
+    }));
+}

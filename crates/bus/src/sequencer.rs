@@ -1,0 +1,399 @@
+//! The sequencer: the one task that decides. Nothing in it waits for IO; loads and commits are tasks that report back.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use daybook_domain::{Decide, Reads, Rejection, Source, State, StreamName, Streams, authorise};
+use daybook_event_store::{Appender, Filter, Outcome, Step, Store, StoreError};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    BusSettings, CommandError, Job, Runtime,
+    cache::Cache,
+    decided::{self, Decided},
+    load::{Folded, Loaded, Waiting, load},
+};
+use crate::Clock;
+
+/// How many loads may be under way at once.
+const MAX_LOADS: usize = 4;
+/// How long to wait before the store is tried again after it has failed.
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// A batch that came back from the store.
+struct Committed<S> {
+    appender: Option<Appender<S>>,
+    steps: Vec<Step>,
+    outcomes: Result<Vec<Outcome>, StoreError>,
+}
+
+/// Decisions that wait for the commit before them to end.
+#[derive(Default)]
+struct Batch {
+    decided: Vec<Decided>,
+    steps: Vec<Step>,
+}
+
+pub(super) struct Sequencer<B: Store, R: Runtime> {
+    runtime: R,
+    book: B,
+    clock: Clock,
+    settings: BusSettings,
+    queue: mpsc::Receiver<Job>,
+    conflicts: Arc<AtomicU64>,
+    cache: Cache,
+    /// Decided, and not yet on its way.
+    next: Batch,
+    /// On its way to the store, without its steps; empty when nothing is.
+    in_flight: Vec<Decided>,
+    commits: FuturesUnordered<R::Task<Committed<B::Session>>>,
+    /// The connection to append over; with the commit while one is under way.
+    appender: Option<Appender<B::Session>>,
+    /// Receipts that are being written for commands that went as decided.
+    answers: TaskTracker,
+    wanted: Vec<Waiting>,
+    loads: FuturesUnordered<R::Task<Loaded>>,
+}
+
+impl<B: Store, R: Runtime> Sequencer<B, R> {
+    pub(super) fn new(
+        runtime: R,
+        book: B,
+        clock: Clock,
+        settings: BusSettings,
+        queue: mpsc::Receiver<Job>,
+        conflicts: Arc<AtomicU64>,
+    ) -> Self {
+        let cache = Cache::new(settings.cache_bytes);
+        Self {
+            runtime,
+            book,
+            clock,
+            settings,
+            queue,
+            conflicts,
+            cache,
+            next: Batch::default(),
+            in_flight: Vec::new(),
+            commits: FuturesUnordered::new(),
+            appender: None,
+            answers: TaskTracker::new(),
+            wanted: Vec::new(),
+            loads: FuturesUnordered::new(),
+        }
+    }
+
+    /// Runs until the last handle of the bus is gone and everything that was queued is answered.
+    pub(super) async fn run(mut self) {
+        let mut open = true;
+        let mut arrived = Vec::new();
+        while open || !self.idle() {
+            let room = self.settings.batch.saturating_sub(self.next.steps.len());
+            tokio::select! {
+                // A commit that came back first: the store is idle until the next one is on its way.
+                biased;
+                Some(committed) = self.commits.next() => self.settle(committed),
+                Some(loaded) = self.loads.next() => self.take_in(loaded),
+                count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
+                    open = count > 0;
+                    self.decide_all(mem::take(&mut arrived));
+                }
+            }
+            self.start_load();
+            if self.start_commit() {
+                // The batch goes out now, and not after all that has arrived meanwhile is decided.
+                tokio::task::yield_now().await;
+            }
+        }
+        self.answers.close();
+        self.answers.wait().await;
+    }
+
+    fn idle(&self) -> bool {
+        self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
+    }
+
+    fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
+        let now = self.clock.now();
+        for job in jobs {
+            self.decide(job, now);
+        }
+    }
+
+    /// Decides one command on the cached state, and moves the cached state on by what was decided.
+    fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
+        let (command, actor) = (&job.submission.command, &job.submission.actor);
+        let streams = Streams::over(&self.cache);
+        let decided = authorise(command, actor, &self.settings.storefront, &streams)
+            .and_then(|()| command.decide(&job.context(now), &streams));
+        let step = match decided {
+            Ok(decision) => decided::write(&job, &streams, &decision, now).map(|step| (step, Some(decision), None)),
+            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
+            Err(Rejection::NotLoaded) => {
+                let streams = self.unloaded(&job, streams.missing());
+                self.wanted.push(Waiting { job, streams });
+                return;
+            }
+        };
+        let reads = streams.reads();
+        let (step, decision, refusal) = match step {
+            Ok(step) => step,
+            Err(error) => return job.answer(Err(error)),
+        };
+        for (stream, _) in &reads {
+            self.cache.touch(stream);
+        }
+        let mut written = Vec::new();
+        if let Some(decision) = decision {
+            written = decided::written(&decision);
+            let at = decision.effective_at.unwrap_or(now);
+            for (stream, event) in &decision.events {
+                self.cache.evolve(stream, |state: &mut State| state.evolve(event, at));
+            }
+        }
+        self.next.decided.push(Decided { job, written, refusal });
+        self.next.steps.push(step);
+    }
+
+    /// What has to be loaded for a command: what its decision has missed, and what the command says that it reads.
+    fn unloaded(&self, job: &Job, mut missing: Vec<StreamName>) -> Vec<StreamName> {
+        let mut reads = Reads::default();
+        job.submission.command.reads(&mut reads);
+        missing.extend(reads.into_names().filter(|stream| self.cache.find(stream).is_none()));
+        missing
+    }
+
+    fn start_load(&mut self) {
+        if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
+            let waiting = mem::take(&mut self.wanted);
+            let load = load(self.runtime.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
+            self.loads.push(self.runtime.spawn(load));
+        }
+    }
+
+    fn take_in(&mut self, loaded: Option<Loaded>) {
+        let Some(Loaded { waiting, streams }) = loaded else {
+            // The task panicked. Its commands are gone with it, and their senders get the error that the outcome is lost.
+            tracing::error!("a load was lost");
+            return;
+        };
+        match streams {
+            Ok(Folded { entries, unreadable }) => {
+                for (stream, entry) in entries {
+                    self.cache.insert(stream, entry);
+                }
+                let mut jobs = Vec::with_capacity(waiting.len());
+                for Waiting { job, streams } in waiting {
+                    match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                        Some(error) => job.answer(Err(error.clone().into())),
+                        None => jobs.push(job),
+                    }
+                }
+                self.decide_all(jobs);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "streams could not be loaded");
+                for Waiting { job, .. } in waiting {
+                    job.answer(Err(CommandError::Failed(Arc::clone(&error))));
+                }
+            }
+        }
+    }
+
+    /// Sends the next batch on its way, if there is one and none is under way; says whether it did.
+    fn start_commit(&mut self) -> bool {
+        if self.next.steps.is_empty() || !self.commits.is_empty() {
+            return false;
+        }
+        metrics::histogram!("daybook_commit_batch_commands")
+            .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
+        let Batch { decided, steps } = mem::take(&mut self.next);
+        self.in_flight = decided;
+        let commit = commit(self.runtime.clone(), self.book.clone(), self.appender.take(), steps);
+        self.commits.push(self.runtime.spawn(commit));
+        true
+    }
+
+    /// Answers the commands of a batch that came back. Whatever did not go as decided is decided again, and so is everything
+    /// that was decided since, because it may rest on it.
+    fn settle(&mut self, committed: Option<Committed<B::Session>>) {
+        let in_flight = mem::take(&mut self.in_flight);
+        let Some(Committed { appender, steps, outcomes }) = committed else {
+            tracing::error!("a commit was lost");
+            return self.start_over(in_flight, &CommandError::Lost);
+        };
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
+                return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
+            }
+        };
+        self.appender = appender;
+        if outcomes.iter().all(as_decided) {
+            // The receipts are written beside the decisions that come next.
+            self.beside(async { all(in_flight, steps, outcomes).for_each(answer) });
+        } else {
+            self.reconsider(in_flight, steps, outcomes);
+        }
+        self.cache.shrink();
+    }
+
+    /// Some of a batch did not go as decided. Neither may what was decided since, because it may rest on it.
+    fn reconsider(&mut self, in_flight: Vec<Decided>, steps: Vec<Step>, outcomes: Vec<Outcome>) {
+        let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
+            Outcome::Conflict { .. } => true,
+            // The repetition of a refused command had nothing to write.
+            Outcome::Duplicate { .. } | Outcome::Unacceptable { .. } => !decided.written.is_empty(),
+            Outcome::Appended { .. } | Outcome::Confirmed => false,
+        });
+        let undone = if stale { self.undo_next() } else { Vec::new() };
+        for (decided, step, outcome) in all(in_flight, steps, outcomes) {
+            match outcome {
+                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, step, outcome)),
+                Outcome::Duplicate { first_position, events, same_fingerprint } => {
+                    self.forget(&decided.written);
+                    self.repeat(decided.job, first_position, events, same_fingerprint);
+                }
+                Outcome::Unacceptable { reason } => {
+                    self.forget(&decided.written);
+                    decided.job.answer(Err(CommandError::Unwritable(reason)));
+                }
+                Outcome::Conflict { actual } => {
+                    self.forget(&decided.written);
+                    self.decide_anew(decided.job, actual);
+                }
+            }
+        }
+        self.decide_all(undone);
+    }
+
+    /// Has an answer written beside the decisions that come next. The bus does not stop before that is done.
+    fn beside(&self, answer: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(self.answers.track_future(answer)));
+    }
+
+    /// Answers a command whose id is in the book already.
+    fn repeat(&self, job: Job, first_position: i64, events: i32, same_fingerprint: bool) {
+        if same_fingerprint {
+            self.beside(replay(self.book.clone(), job, first_position, events));
+        } else {
+            let command_id = job.submission.command_id;
+            job.answer(Err(CommandError::KeyReused(command_id)));
+        }
+    }
+
+    /// Others were faster: what they changed is loaded, and the command decided again. What was taken as new is then seen
+    /// as it is.
+    fn decide_anew(&mut self, mut job: Job, actual: Vec<(Arc<str>, i32)>) {
+        metrics::counter!("daybook_conflicts_total").increment(1);
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
+        job.attempts += 1;
+        if job.attempts >= self.settings.attempts {
+            job.answer(Err(CommandError::Contended));
+            return;
+        }
+        for (stream, _) in &actual {
+            self.cache.forget(stream);
+        }
+        let streams = actual.into_iter().map(|(stream, _)| stream.into()).collect();
+        self.wanted.push(Waiting { job, streams });
+    }
+
+    /// Takes back what was decided and is not on its way yet.
+    fn undo_next(&mut self) -> Vec<Job> {
+        let Batch { decided, .. } = mem::take(&mut self.next);
+        let undone = decided.into_iter().map(|Decided { job, written, .. }| {
+            self.forget(&written);
+            job
+        });
+        undone.collect()
+    }
+
+    /// The store failed: nothing in memory is certain. The commands of the batch get the error; the others are decided again.
+    fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
+        self.cache.clear();
+        for Decided { job, .. } in in_flight {
+            job.answer(Err(error.clone()));
+        }
+        let again = self.undo_next();
+        self.decide_all(again);
+    }
+
+    fn forget(&mut self, streams: &[StreamName]) {
+        for stream in streams {
+            self.cache.forget(stream.as_str());
+        }
+    }
+}
+
+/// The commands of a batch, each with its step and what became of it.
+fn all(
+    decided: Vec<Decided>,
+    steps: Vec<Step>,
+    outcomes: Vec<Outcome>,
+) -> impl Iterator<Item = (Decided, Step, Outcome)> {
+    decided.into_iter().zip(steps).zip(outcomes).map(|((decided, step), outcome)| (decided, step, outcome))
+}
+
+const fn as_decided(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
+}
+
+/// Answers a command that went as decided.
+fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
+    let Decided { job, refusal, .. } = decided;
+    let answer = match (step, outcome, refusal) {
+        (Step::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
+            Ok(decided::receipt(unit, first_position, &versions))
+        }
+        (_, _, Some(refusal)) => {
+            let pointer = refusal.pointer(&job.submission.command);
+            Err(CommandError::Refused { refusal, pointer })
+        }
+        // The store has answered a check with an append, or the other way round.
+        _ => Err(CommandError::Lost),
+    };
+    job.answer(answer);
+}
+
+async fn commit<B: Store>(
+    runtime: impl Runtime,
+    book: B,
+    appender: Option<Appender<B::Session>>,
+    steps: Vec<Step>,
+) -> Committed<B::Session> {
+    let connected = match appender {
+        Some(appender) => Ok(appender),
+        None => book.appender().await,
+    };
+    match connected {
+        Ok(mut appender) => {
+            let outcomes = appender.append(&steps).await;
+            let appender = outcomes.is_ok().then_some(appender);
+            Committed { appender, steps, outcomes }
+        }
+        Err(error) => {
+            runtime.sleep(RECONNECT_AFTER).await;
+            Committed { appender: None, steps, outcomes: Err(error) }
+        }
+    }
+}
+
+/// Answers a repeated command with the outcome of the first one.
+async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
+    let limit = usize::try_from(events).unwrap_or(0);
+    let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
+    job.answer(match recorded {
+        Ok(recorded) => Ok(decided::replayed(recorded)),
+        Err(error) => Err(CommandError::Failed(Arc::new(error))),
+    });
+}

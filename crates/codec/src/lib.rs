@@ -1,0 +1,99 @@
+//! The codec: stored bytes to events and back. Nothing else reads or writes an event.
+//!
+//! The stored form is the public form: business fields at the top level of one JSON object, its type and schema version beside
+//! it. An event of an earlier version is [upcast](upcast::UPCASTERS) step by step to the current one before it is read, so a fold
+//! knows one version of each event only. A field that holds personal data is a sealed box
+//! ([`Personal`](daybook_domain::Personal)) in the event, and passes through here unopened, byte for byte.
+//!
+//! What does not belong here: what an event means (the domain), and where bytes are kept (the event store, Kafka).
+
+pub mod upcast;
+
+mod snapshot;
+
+use std::borrow::Cow;
+
+use daybook_domain::{Event, Slice};
+use serde_json::{Map, Value};
+
+pub use snapshot::{SnapshotError, decode_state, encode_state};
+
+/// Why stored bytes are not an event of this domain. It means that the book is newer than the program, or damaged.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// No event has this name.
+    #[error("there is no event type `{0}`")]
+    UnknownType(String),
+    /// The type exists, but not in this version.
+    #[error("event type `{event_type}` has no schema version {schema_version}; this program knows 1 to {current}")]
+    UnknownVersion {
+        /// The name of the type.
+        event_type: String,
+        /// The version that was asked for.
+        schema_version: i16,
+        /// The latest version that this program knows.
+        current: i16,
+    },
+    /// The JSON does not have the fields of the type.
+    #[error("`{event_type}` does not have the form of its schema: {source}")]
+    Form {
+        /// The name of the type.
+        event_type: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// An event in its stored form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The name of its type, such as `order.OrderPlaced`.
+    pub event_type: &'static str,
+    /// The version of its schema.
+    pub schema_version: i16,
+    /// What happened: one JSON object.
+    pub data: String,
+}
+
+/// Writes an event, in the current version of its type.
+///
+/// # Errors
+/// None for the types of this domain, whose keys are texts; the signature is serde's.
+pub fn encode(event: &Event) -> Result<Encoded, serde_json::Error> {
+    let (event_type, schema_version) = (event.type_name(), event.schema_version());
+    Ok(Encoded { event_type, schema_version, data: serde_json::to_string(event)? })
+}
+
+/// Reads an event as it was stored, in whatever version.
+///
+/// # Errors
+/// [`DecodeError`] when this program does not know the type or version, or the JSON has another form.
+pub fn decode(event_type: &str, schema_version: i16, data: &[u8]) -> Result<Event, DecodeError> {
+    let name = current_name(event_type);
+    let unknown = || DecodeError::UnknownType(event_type.to_owned());
+    let form = |source| DecodeError::Form { event_type: event_type.to_owned(), source };
+    let current = Event::current_version(&name).ok_or_else(unknown)?;
+    let event = if schema_version == current {
+        let mut json = serde_json::Deserializer::from_slice(data);
+        let event = Event::deserialize(&name, &mut json);
+        event.map(|event| event.and_then(|event| json.end().map(|()| event)))
+    } else if (1..current).contains(&schema_version) {
+        let stored: Map<String, Value> = serde_json::from_slice(data).map_err(form)?;
+        Event::deserialize(&name, Value::Object(upcast::upcast(&name, schema_version, current, stored)))
+    } else {
+        let event_type = event_type.to_owned();
+        return Err(DecodeError::UnknownVersion { event_type, schema_version, current });
+    };
+    event.ok_or_else(unknown)?.map_err(form)
+}
+
+/// The name of a type as it is written now. Books that were begun before types carried the name of their slice hold names such
+/// as `OrderPlaced`; each stands for the one type of that name.
+fn current_name(event_type: &str) -> Cow<'_, str> {
+    if event_type.contains('.') {
+        return event_type.into();
+    }
+    let mut named = Slice::ALL.iter().map(|slice| format!("{slice}.{event_type}"));
+    let known = named.find(|name| Event::current_version(name).is_some());
+    known.map_or(event_type.into(), Cow::Owned)
+}

@@ -1,0 +1,134 @@
+//! Upcasters: each lifts the stored JSON of one event type from one version to the next.
+//!
+//! An upcaster is a pure function, is never changed once a book may hold what it reads, and knows nothing but the event.
+
+use daybook_domain::ids::{CustomerId, CustomerRef};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// How an event type gets from a version to the next one.
+#[derive(Debug, Clone, Copy)]
+pub struct Upcaster {
+    /// The name of the type.
+    pub event_type: &'static str,
+    /// The version that it reads; it writes the one after.
+    pub from: i16,
+    change: fn(Map<String, Value>) -> Map<String, Value>,
+}
+
+/// Every upcaster.
+pub const UPCASTERS: &[Upcaster] = &[
+    Upcaster { event_type: "cart.CartOpened", from: 1, change: customer_by_id },
+    Upcaster { event_type: "order.OrderPlaced", from: 1, change: customer_by_id },
+    Upcaster { event_type: "order.OrderImported", from: 1, change: imported_customer_by_id },
+];
+
+/// Lifts the data of an event from a version to a later one. A test sees to it that every step has its upcaster.
+pub(crate) fn upcast(event_type: &str, from: i16, to: i16, data: Map<String, Value>) -> Map<String, Value> {
+    (from..to).fold(data, |data, version| {
+        match UPCASTERS.iter().find(|step| step.event_type == event_type && step.from == version) {
+            Some(step) => (step.change)(data),
+            None => data,
+        }
+    })
+}
+
+/// Version 1 named a customer by any text. A text that is a UUID stays the id; of any other one the id derives, as it does when a
+/// customer is imported under that text.
+fn customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
+    if let Some(customer) = data.get_mut("customer_id")
+        && let Some(id) = customer.as_str().and_then(id_of)
+    {
+        *customer = id.to_string().into();
+    }
+    data
+}
+
+/// The same, and the text is kept as the customer's reference.
+fn imported_customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
+    if let Some(reference) = data.get("customer_id").filter(|customer| customer.is_string()).cloned() {
+        data.insert("customer_ref".to_owned(), reference);
+    }
+    customer_by_id(data)
+}
+
+fn id_of(text: &str) -> Option<CustomerId> {
+    let id = text.parse::<Uuid>().ok().map(CustomerId);
+    id.or_else(|| CustomerRef::new(text).ok().map(|reference| CustomerId::imported(&reference)))
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::{
+        Event,
+        cart::Event as CartEvent,
+        ids::{CustomerId, CustomerRef},
+        order::Event as OrderEvent,
+    };
+
+    use super::UPCASTERS;
+    use crate::{DecodeError, decode};
+
+    /// As the program wrote them before customers had ids of their own.
+    const OPENED: &str =
+        r#"{"cart_id":"018f0000-0000-7000-8000-000000000002","customer_id":"ann","channel":"web","currency":"EUR"}"#;
+    const OPENED_BY_UUID: &str = r#"{"cart_id":"018f0000-0000-7000-8000-000000000002","customer_id":"018f0000-0000-7000-8000-00000000000a","channel":"web","currency":"EUR"}"#;
+    const OPENED_BY_GUEST: &str =
+        r#"{"cart_id":"018f0000-0000-7000-8000-000000000002","channel":"web","currency":"EUR"}"#;
+    const PLACED: &str = r#"{"order_id":"018f0000-0000-7000-8000-000000000003","cart_id":"018f0000-0000-7000-8000-000000000002","customer_id":"ann","channel":"web","currency":"EUR","lines":[{"sku":"oat","product_id":"018f0000-0000-7000-8000-000000000001","name":"Oat milk","quantity":2,"unit_price":{"minor_units":199,"currency":"EUR"},"line_total":{"minor_units":398,"currency":"EUR"},"location":"main","reservation_id":"1f8f9d0e-0000-5000-8000-000000000000"}],"totals":{"gross":{"minor_units":398,"currency":"EUR"},"discount":{"minor_units":0,"currency":"EUR"},"net":{"minor_units":398,"currency":"EUR"}},"placed_at":"2026-11-21T11:30:00Z"}"#;
+    const IMPORTED: &str = r#"{"order_id":"6a3fb966-05c1-51d8-b1a5-579090c343b7","external_ref":"x-1","customer_id":"900","channel":"store-1","currency":"USD","lines":[{"sku":"a","product_id":"018f0000-0000-7000-8000-000000000001","quantity":3,"line_total":{"minor_units":500,"currency":"USD"},"discount":{"minor_units":50,"currency":"USD"}}],"totals":{"gross":{"minor_units":550,"currency":"USD"},"discount":{"minor_units":50,"currency":"USD"},"net":{"minor_units":500,"currency":"USD"}},"placed_at":"2017-01-01T10:00:00Z"}"#;
+
+    fn customer(text: &str) -> Option<CustomerId> {
+        Some(CustomerId::imported(&CustomerRef::new(text).expect("a reference")))
+    }
+
+    #[test]
+    fn a_customer_that_was_a_text_has_the_id_that_an_import_of_that_text_gives() {
+        let Ok(Event::Cart(CartEvent::CartOpened(opened))) = decode("cart.CartOpened", 1, OPENED.as_bytes()) else {
+            panic!("it is read")
+        };
+        assert_eq!(opened.customer_id, customer("ann"));
+        let Ok(Event::Order(OrderEvent::OrderPlaced(placed))) = decode("order.OrderPlaced", 1, PLACED.as_bytes())
+        else {
+            panic!("it is read")
+        };
+        assert_eq!((placed.customer_id, placed.lines.len()), (customer("ann"), 1));
+        let imported = decode("order.OrderImported", 1, IMPORTED.as_bytes());
+        let Ok(Event::Order(OrderEvent::OrderImported(imported))) = imported else { panic!("it is read") };
+        assert_eq!((imported.customer_id, imported.customer_ref), (customer("900"), CustomerRef::new("900").ok()));
+    }
+
+    #[test]
+    fn a_customer_that_was_a_uuid_stays_and_a_guest_stays_a_guest() {
+        for (stored, expected) in [
+            (OPENED_BY_UUID, "018f0000-0000-7000-8000-00000000000a".parse().map(CustomerId).ok()),
+            (OPENED_BY_GUEST, None),
+        ] {
+            let Ok(Event::Cart(CartEvent::CartOpened(opened))) = decode("cart.CartOpened", 1, stored.as_bytes()) else {
+                panic!("it is read")
+            };
+            assert_eq!(opened.customer_id, expected);
+        }
+    }
+
+    #[test]
+    fn the_name_that_a_type_had_before_it_carried_its_slice_is_known() {
+        let before = decode("CartOpened", 1, OPENED.as_bytes()).expect("it is read");
+        assert_eq!(before, decode("cart.CartOpened", 1, OPENED.as_bytes()).expect("it is read"));
+        assert!(matches!(decode("Nothing", 1, b"{}"), Err(DecodeError::UnknownType(name)) if name == "Nothing"));
+    }
+
+    #[test]
+    fn every_version_of_every_event_has_a_way_to_the_current_one() {
+        for contract in Event::contracts() {
+            for version in 1..contract.schema_version {
+                let steps =
+                    UPCASTERS.iter().filter(|step| (step.event_type, step.from) == (contract.event_type, version));
+                assert_eq!(steps.count(), 1, "{} version {version}", contract.event_type);
+            }
+        }
+        for step in UPCASTERS {
+            assert!(Event::current_version(step.event_type).is_some_and(|current| step.from < current), "{step:?}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Events come back as they were written, and what this program does not know is named.
+
+use daybook_codec::{decode, encode};
+use daybook_domain::{Event, cart, ids, inventory, order};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn sku() -> impl Strategy<Value = ids::Sku> {
+    "[a-zA-Z0-9._:/+-]{1,64}".prop_map(|text| text.parse().expect("a SKU"))
+}
+
+fn quantity() -> impl Strategy<Value = daybook_domain::Quantity> {
+    (1..=10_000_000_i64).prop_map(|units| daybook_domain::Quantity::new(units).expect("a quantity"))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let id = || any::<u128>().prop_map(Uuid::from_u128);
+    let money = any::<i64>().prop_map(|minor| daybook_domain::Money::new(minor, "EUR".parse().expect("a currency")));
+    prop_oneof![
+        (id(), sku(), prop::option::of(id()), quantity(), money).prop_map(
+            |(cart_id, sku, product_id, quantity, unit_price)| {
+                let (cart_id, product_id) = (ids::CartId(cart_id), product_id.map(ids::ProductId));
+                cart::Event::from(cart::LineAdded { cart_id, sku, product_id, quantity, unit_price }).into()
+            }
+        ),
+        (sku(), "[^\\p{C}]{1,500}").prop_filter_map("a reason", |(sku, reason)| {
+            let (location, reason) = (ids::LocationId::default(), reason.parse().ok()?);
+            Some(inventory::Event::from(inventory::StockAdjusted { sku, location, delta: -1, reason }).into())
+        }),
+        (id(), "(?s).{1,2000}").prop_filter_map("a note", |(order_id, note)| {
+            let note = note.parse().ok()?;
+            Some(order::Event::from(order::NoteAdded { order_id: ids::OrderId(order_id), note }).into())
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn events_come_back_as_they_were_written(event in event()) {
+        let written = encode(&event).expect("it is written");
+        let read = decode(written.event_type, written.schema_version, written.data.as_bytes());
+        prop_assert_eq!(read.expect("it is read"), event);
+    }
+}
+
+#[test]
+fn what_this_program_does_not_know_is_named_and_not_guessed() {
+    let error = |name: &str, version: i16, data: &str| {
+        decode(name, version, data.as_bytes()).expect_err("it is not known").to_string()
+    };
+    assert_eq!(error("order.Nothing", 1, "{}"), "there is no event type `order.Nothing`");
+    let version = "event type `order.OrderConfirmed` has no schema version 9; this program knows 1 to 1";
+    assert_eq!(error("order.OrderConfirmed", 9, "{}"), version);
+    for version in [0, -1] {
+        assert!(error("order.OrderConfirmed", version, "{}").contains("has no schema version"));
+    }
+    let form = "`order.OrderConfirmed` does not have the form of its schema";
+    assert!(error("order.OrderConfirmed", 1, "{}").starts_with(form));
+    let twice = r#"{"order_id":"018f0000-0000-7000-8000-000000000003"}{}"#;
+    assert!(error("order.OrderConfirmed", 1, twice).starts_with(form), "nothing follows the event");
+    assert!(error("order.OrderPlaced", 1, "[]").contains("does not have the form"));
+}

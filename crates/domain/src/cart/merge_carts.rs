@@ -1,0 +1,108 @@
+//! Merging two carts, as at login.
+
+use daybook_kernel::refusals;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cart, CartMerged, CartMergedInto, CartNotYours, MergedLine, OpenedCart,
+    open::{add_up, check_line_count, open_cart},
+};
+use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId};
+
+/// Moves every line of one cart into another, as at login: quantities of the same SKU add up, and no line is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeCarts {
+    /// The cart that ends: a guest's, or another one of the same customer.
+    pub from: CartId,
+    /// The cart that takes the lines.
+    pub into: CartId,
+}
+
+refusals! {
+    /// A cart cannot be merged into itself.
+    "merge_into_itself" MergeIntoItself: Rule at "into" = "cart {cart_id} cannot be merged into itself", {
+        /// The cart.
+        cart_id: CartId,
+    }
+    /// The carts are quoted in different currencies or channels.
+    "carts_differ" CartsDiffer: Rule at "into" = "carts of different currencies or channels cannot be merged", {}
+}
+
+impl Decide for MergeCarts {
+    fn reads(&self, reads: &mut Reads) {
+        reads.add_all::<Cart>([&self.from, &self.into]);
+    }
+
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let Self { from, into } = *self;
+        if from == into {
+            return Err(MergeIntoItself { cart_id: from }.into());
+        }
+        let source = open_cart(from, context, streams)?;
+        let target = open_cart(into, context, streams)?;
+        // Staff may touch both; still a customer's lines do not become another customer's.
+        if source.customer_id.is_some() && source.customer_id != target.customer_id {
+            return Err(CartNotYours { cart_id: from }.into());
+        }
+        if (source.currency, &source.channel) != (target.currency, &target.channel) {
+            return Err(CartsDiffer {}.into());
+        }
+        let merged = CartMerged { cart_id: into, from, lines: merged_lines(source, target)? };
+        let ended = CartMergedInto { cart_id: from, into };
+        Ok(Decision::of::<Cart>(&into, merged).and::<Cart>(&from, ended))
+    }
+}
+
+fn merged_lines(source: &OpenedCart, target: &OpenedCart) -> Result<Vec<MergedLine>, Refusal> {
+    let new = source.lines.iter().filter(|line| target.line(&line.sku).is_none()).count();
+    check_line_count(target.lines.len() + new)?;
+    let merged = source.lines.iter().map(|line| {
+        let before = target.line(&line.sku);
+        Ok(MergedLine {
+            sku: line.sku.clone(),
+            product_id: line.product_id,
+            quantity: add_up(&line.sku, before.map(|before| before.quantity), line.quantity, None)?,
+            unit_price: before.map_or(line.unit_price, |before| before.unit_price),
+        })
+    });
+    merged.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::spec::{Book, cart, code, customer, customer_id, opened};
+
+    fn merge(from: u128, into: u128) -> Value {
+        json!({ "from": cart(from), "into": cart(into) })
+    }
+
+    #[test]
+    fn merging_at_login_loses_no_line() {
+        let mut book = Book::with_product("a", 1);
+        book.put_on_sale(2, "b", 100, 1);
+        book.with_cart(1, &[("a", 2), ("b", 1)]).with_customer_cart(2, "ann", &[("b", 4)]);
+        assert_eq!(code(book.when("MergeCarts", merge(1, 1))), "merge_into_itself");
+        let merged = book.when_as(customer("ann"), "MergeCarts", merge(1, 2));
+        assert_eq!(merged, Ok(vec!["cart.CartMerged", "cart.CartMergedInto"]));
+        let lines = opened(&book, 2).lines;
+        let lines: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.quantity.units())).collect();
+        assert_eq!(lines, [("b", 5), ("a", 2)]);
+        let more = json!({ "cart_id": cart(1), "sku": "a", "quantity": 1 });
+        assert_eq!(code(book.when("AddLine", more)), "cart_closed");
+    }
+
+    #[test]
+    fn carts_of_other_customers_and_currencies_are_not_merged() {
+        let mut book = Book::with_product("a", 1);
+        book.with_customer_cart(2, "ann", &[]).with_customer_cart(3, "bob", &[]);
+        assert_eq!(code(book.when("MergeCarts", merge(3, 2))), "cart_not_yours");
+        assert_eq!(code(book.when_as(customer("ann"), "MergeCarts", merge(3, 2))), "cart_not_yours");
+        assert_eq!(opened(&book, 3).customer_id, Some(customer_id("bob")));
+        book.given("OpenCart", json!({ "cart_id": cart(4), "currency": "USD" }));
+        assert_eq!(code(book.when("MergeCarts", merge(4, 2))), "carts_differ");
+    }
+}

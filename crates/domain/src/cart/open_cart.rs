@@ -1,0 +1,80 @@
+//! Opening a cart.
+
+use daybook_kernel::refusals;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Cart, CartOpened};
+use crate::{
+    Context, Currency, Decide, Decision, Reads, Rejection, Streams,
+    ids::{CartId, Channel, CustomerId},
+};
+
+/// Opens a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenCart {
+    /// The id of the new cart, chosen by the caller. For a guest it is the key to the cart, so it must be unguessable.
+    pub cart_id: CartId,
+    /// Whose cart it is; when left out, the customer's who opens it, and otherwise a guest's.
+    #[serde(default)]
+    pub customer_id: Option<CustomerId>,
+    /// The channel whose prices hold; `web` when left out.
+    #[serde(default)]
+    pub channel: Channel,
+    /// The currency of its prices.
+    pub currency: Currency,
+}
+
+refusals! {
+    /// The id is in use.
+    "cart_exists" CartExists: Rule at "cart_id" = "cart {cart_id} exists already", {
+        /// The cart.
+        cart_id: CartId,
+    }
+}
+
+impl Decide for OpenCart {
+    fn reads(&self, _reads: &mut Reads) {}
+
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let cart_id = self.cart_id;
+        if streams.assume_absent::<Cart>(&cart_id)?.is_some_and(|cart| *cart != Cart::Absent) {
+            return Err(CartExists { cart_id }.into());
+        }
+        // A customer who names no customer opens a cart of their own.
+        let customer_id = self.customer_id.or(context.actor.customer());
+        let opened = CartOpened { cart_id, customer_id, channel: self.channel.clone(), currency: self.currency };
+        Ok(Decision::of::<Cart>(&cart_id, opened))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        Actor,
+        cart::Cart,
+        spec::{Book, cart, code, customer, customer_id},
+    };
+
+    #[test]
+    fn a_customer_who_names_no_customer_opens_a_cart_of_their_own() {
+        let mut book = Book::new();
+        let opened = book.when_as(customer("ann"), "OpenCart", json!({ "cart_id": cart(1), "currency": "EUR" }));
+        assert_eq!(opened, Ok(vec!["cart.CartOpened"]));
+        let Cart::Open(opened) = book.state::<Cart>(&cart(1)) else { panic!("it is open") };
+        assert_eq!(opened.customer_id, Some(customer_id("ann")));
+    }
+
+    #[test]
+    fn buyers_open_carts_for_themselves_only_and_an_id_is_used_once() {
+        let mut book = Book::new();
+        let open = json!({ "cart_id": cart(1), "currency": "EUR", "customer_id": customer_id("ann") });
+        assert_eq!(code(book.when_as(customer("bob"), "OpenCart", open.clone())), "for_somebody_else");
+        assert_eq!(code(book.when_as(Actor::Guest, "OpenCart", open.clone())), "for_somebody_else");
+        assert!(book.when_as(customer("ann"), "OpenCart", open.clone()).is_ok());
+        assert_eq!(code(book.when("OpenCart", open)), "cart_exists");
+    }
+}

@@ -1,0 +1,73 @@
+//! Adding a variant to a product.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    NewVariant, Product, TooManyVariants,
+    details::existing,
+    policy::MAX_VARIANTS,
+    variants::{add_variant, check_unclaimed},
+};
+use crate::{
+    Context, Decide, Decision, Reads, Rejection, Streams,
+    ids::{ProductId, Sku},
+    text::Name,
+};
+
+/// Adds a variant to a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddVariant {
+    /// The product.
+    pub product_id: ProductId,
+    /// The code of the variant, unused in the whole book.
+    pub sku: Sku,
+    /// What distinguishes it from the other variants.
+    #[serde(default)]
+    pub name: Option<Name>,
+    /// Its options by name.
+    #[serde(default)]
+    pub options: BTreeMap<Name, Name>,
+}
+
+impl Decide for AddVariant {
+    fn reads(&self, reads: &mut Reads) {
+        reads.add::<Product>(&self.product_id);
+    }
+
+    fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let Self { product_id, sku, name, options } = self.clone();
+        let product = existing(product_id, streams.get::<Product>(&product_id)?)?;
+        check_unclaimed(&sku, streams)?;
+        if product.skus.len() >= MAX_VARIANTS {
+            return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
+        }
+        Ok(add_variant(Decision::default(), product_id, &NewVariant { sku, name, options }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        catalog::{Product, policy::MAX_VARIANTS},
+        spec::{Book, code, product},
+    };
+
+    #[test]
+    fn a_product_takes_variants_up_to_the_limit() {
+        let mut book = Book::new();
+        let variants: Vec<_> = (1..MAX_VARIANTS).map(|nr| json!({ "sku": format!("s{nr}") })).collect();
+        let add = |sku: &str| json!({ "product_id": product(1), "sku": sku });
+        assert_eq!(code(book.when("AddVariant", add("x"))), "product_not_found");
+        book.given("CreateProduct", json!({ "product_id": product(1), "name": "P", "variants": variants }));
+        let added = book.when("AddVariant", add("x"));
+        assert_eq!(added, Ok(vec!["catalog.SkuClaimed", "catalog.VariantAdded"]));
+        assert_eq!(book.state::<Product>(&product(1)).details().map(|details| details.skus.len()), Some(MAX_VARIANTS));
+        assert_eq!(code(book.when("AddVariant", add("y"))), "too_many_variants");
+    }
+}

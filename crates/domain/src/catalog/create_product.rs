@@ -1,0 +1,166 @@
+//! Creating a product.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use daybook_kernel::refusals;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, SlugClaim, SlugClaimed,
+    TooManyVariants,
+    details::{check_categories_exist, check_counts, check_slug_free},
+    policy::MAX_VARIANTS,
+    variants::{add_variant, check_unclaimed},
+};
+use crate::{
+    Context, Decide, Decision, Reads, Rejection, Streams,
+    ids::{CategoryId, ProductId, Sku},
+    text::{Name, Prose, Slug},
+};
+
+/// Creates a product, with its variants if they are known, as a draft or published at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProduct {
+    /// The id of the new product, chosen by the caller (UUID version 7 is best).
+    pub product_id: ProductId,
+    /// What it is called.
+    pub name: Name,
+    /// Its part of a URL, unique among products.
+    #[serde(default)]
+    pub slug: Option<Slug>,
+    /// What it is.
+    #[serde(default)]
+    pub description: Option<Prose>,
+    /// Whose brand it is.
+    #[serde(default)]
+    pub brand: Option<Name>,
+    /// The categories it is shown in.
+    #[serde(default)]
+    pub categories: Vec<CategoryId>,
+    /// Anything else that is said of it, by name.
+    #[serde(default)]
+    pub attributes: BTreeMap<Name, Name>,
+    /// Its variants; more can be added later.
+    #[serde(default)]
+    pub variants: Vec<NewVariant>,
+    /// Whether it is published at once.
+    #[serde(default)]
+    pub publish: bool,
+}
+
+refusals! {
+    /// The id is in use.
+    "product_exists" ProductExists: Rule at "product_id" = "product {product_id} exists already", {
+        /// The product.
+        product_id: ProductId,
+    }
+    /// The same command names a SKU twice.
+    "sku_repeated" SkuRepeated: Rule at "variants" = "SKU {sku} is named twice", {
+        /// The SKU.
+        sku: Sku,
+    }
+}
+
+impl Decide for CreateProduct {
+    fn reads(&self, reads: &mut Reads) {
+        reads.add_all::<Category>(&self.categories);
+    }
+
+    fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let product_id = self.product_id;
+        if self.variants.len() > MAX_VARIANTS {
+            return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
+        }
+        check_counts(self.categories.len(), self.attributes.len())?;
+        if streams.assume_absent::<Product>(&product_id)?.is_some_and(|product| *product != Product::Absent) {
+            return Err(ProductExists { product_id }.into());
+        }
+        check_categories_exist(&self.categories, streams)?;
+        if let Some(slug) = &self.slug {
+            check_slug_free(slug, streams)?;
+        }
+        let mut seen = BTreeSet::new();
+        for variant in &self.variants {
+            check_unclaimed(&variant.sku, streams)?;
+            if !seen.insert(&variant.sku) {
+                return Err(SkuRepeated { sku: variant.sku.clone() }.into());
+            }
+        }
+        if self.publish && self.variants.is_empty() {
+            return Err(NothingToSell { product_id }.into());
+        }
+        Ok(self.decision())
+    }
+}
+
+impl CreateProduct {
+    fn decision(&self) -> Decision {
+        let Self { product_id, name, slug, description, brand, categories, attributes, variants, publish } =
+            self.clone();
+        let created =
+            ProductCreated { product_id, name, slug: slug.clone(), description, brand, categories, attributes };
+        let mut decision = Decision::of::<Product>(&product_id, created);
+        if let Some(slug) = slug {
+            decision = decision.and::<SlugClaim>(&slug, SlugClaimed { slug: slug.clone(), product_id });
+        }
+        for variant in &variants {
+            decision = add_variant(decision, product_id, variant);
+        }
+        if publish {
+            decision = decision.and::<Product>(&product_id, ProductPublished { product_id });
+        }
+        decision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::{
+        catalog::policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
+        spec::{Book, code, product},
+    };
+
+    fn draft(number: u128, sku: &str) -> Value {
+        json!({ "product_id": product(number), "name": "P", "variants": [{ "sku": sku }] })
+    }
+
+    #[test]
+    fn a_sku_belongs_to_one_variant_for_ever() {
+        let mut book = Book::new();
+        book.given("CreateProduct", draft(1, "a")).given("ArchiveProduct", json!({ "product_id": product(1) }));
+        assert_eq!(code(book.when("CreateProduct", draft(2, "a"))), "sku_taken");
+        assert_eq!(code(book.when("CreateProduct", draft(1, "b"))), "product_exists");
+        book.given("CreateProduct", draft(2, "b"));
+        assert_eq!(code(book.when("AddVariant", json!({ "product_id": product(2), "sku": "a" }))), "sku_taken");
+        let twice = json!({ "product_id": product(3), "name": "P", "variants": [{ "sku": "c" }, { "sku": "c" }] });
+        assert_eq!(code(book.when("CreateProduct", twice)), "sku_repeated");
+    }
+
+    #[test]
+    fn what_is_said_of_a_product_is_bounded() {
+        let mut book = Book::new();
+        let with = |field: &str, value: Value| {
+            let mut body = json!({ "product_id": product(1), "name": "P" });
+            body[field] = value;
+            body
+        };
+        let variants = |count: usize| (0..count).map(|nr| json!({ "sku": format!("s{nr}") })).collect();
+        let attributes = |count: usize| {
+            json!((0..count).map(|nr| (nr.to_string(), "x")).collect::<std::collections::BTreeMap<_, _>>())
+        };
+        let categories = json!((0..=MAX_CATEGORIES).map(|nr| product(nr as u128)).collect::<Vec<_>>());
+        assert_eq!(code(book.when("CreateProduct", with("variants", variants(MAX_VARIANTS + 1)))), "too_many_variants");
+        assert_eq!(code(book.when("CreateProduct", with("categories", categories))), "too_many_categories");
+        assert_eq!(
+            code(book.when("CreateProduct", with("attributes", attributes(MAX_ATTRIBUTES + 1)))),
+            "too_many_attributes"
+        );
+        let mut full = with("variants", variants(MAX_VARIANTS));
+        full["attributes"] = attributes(MAX_ATTRIBUTES);
+        book.given("CreateProduct", full);
+    }
+}

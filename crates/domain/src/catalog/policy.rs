@@ -1,0 +1,16 @@
+//! Every limit and lifetime of the catalog.
+
+use chrono::TimeDelta;
+
+/// The most variants of one product.
+pub const MAX_VARIANTS: usize = 250;
+/// The most categories that one product stands in.
+pub const MAX_CATEGORIES: usize = 100;
+/// The most attributes of one product.
+pub const MAX_ATTRIBUTES: usize = 100;
+/// The highest price of one unit, in minor units. Times the largest quantity it still fits 64 bits.
+pub const MAX_PRICE: i64 = 100_000_000_000;
+/// How deep categories may nest.
+pub const MAX_CATEGORY_DEPTH: usize = 32;
+/// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a).
+pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);

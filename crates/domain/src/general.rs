@@ -1,0 +1,59 @@
+//! What every slice refuses: access, amounts that cannot be computed, and commands that touch too much.
+
+use daybook_kernel::{Currency, Role, refusals};
+
+use crate::ids::{Channel, CustomerId, LocationId};
+
+refusals! {
+    /// A command is for certain roles.
+    "forbidden" RoleForbidden: Forbidden
+        = "{command} is not for the role {role}, but for {}" (roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")), {
+        /// The command.
+        command: String,
+        /// The role of the sender.
+        role: Role,
+        /// The roles that may send it.
+        roles: Vec<Role>,
+    }
+    /// Buyers act for themselves only.
+    "for_somebody_else" ForSomebodyElse: Forbidden at "customer_id" = "only staff acts for customer {customer_id}", {
+        /// The customer whom the command names.
+        customer_id: CustomerId,
+    }
+    /// The storefront serves certain channels.
+    "channel_not_served" ChannelNotServed: Forbidden at "channel"
+        = "the storefront does not serve the channel `{channel}`, but {}" (served.iter().map(Channel::as_str).collect::<Vec<_>>().join(", ")), {
+        /// The channel that the command names.
+        channel: Channel,
+        /// The channels that it serves.
+        served: Vec<Channel>,
+    }
+    /// The storefront sends goods from certain locations.
+    "location_not_served" LocationNotServed: Forbidden at "locations"
+        = "the storefront does not serve the location `{location}`, but {}" (served.iter().map(LocationId::as_str).collect::<Vec<_>>().join(", ")), {
+        /// The location that the command names.
+        location: LocationId,
+        /// The index of the location in the command.
+        index: usize,
+        /// The locations that it serves.
+        served: Vec<LocationId>,
+    }
+    /// A command touches a bounded number of streams.
+    "too_many_streams" TooManyStreams: Rule = "the command touches more than {limit} streams", {
+        /// The limit.
+        limit: usize,
+    }
+    /// An amount does not fit 64 bits of minor units, or is larger than an order may come to.
+    "amount_overflow" AmountOverflow: Rule = "the amount is larger than this engine counts", {}
+    /// Two amounts are in different currencies.
+    "currency_mismatch" CurrencyMismatch: Rule = "{left} and {right} cannot be added", {
+        /// The currency of the left amount.
+        left: Currency,
+        /// The currency of the right amount.
+        right: Currency,
+    }
+}
+
+crate::declare::refusal_set! {
+    None, General: RoleForbidden, ForSomebodyElse, ChannelNotServed, LocationNotServed, TooManyStreams, AmountOverflow, CurrencyMismatch
+}

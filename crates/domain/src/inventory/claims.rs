@@ -1,0 +1,175 @@
+//! Claims on stock: making one, and ending it. Use cases of the inventory and of orders share this.
+
+use chrono::{DateTime, Datelike, Utc};
+use daybook_kernel::refusals;
+
+use super::{
+    Event, ReleaseCause, Reservation, ReservationCommitted, ReservationReleased, Stock, StockId, StockReserved,
+    policy::LAST_EXPIRY_YEAR,
+};
+use crate::{
+    Quantity, Refusal, Rejection, Streams,
+    catalog::{SkuRecord, UnknownSku},
+    ids::{LocationId, ReservationId, ReservationOwner, Sku},
+};
+
+refusals! {
+    /// There is less than was asked for.
+    "insufficient_stock" InsufficientStock: Rule at "quantity" = "{requested} of {sku} were asked for; {available} are available", {
+        /// The SKU.
+        sku: Sku,
+        /// How many were asked for.
+        requested: u32,
+        /// The most that one of the locations could give.
+        available: i64,
+        /// The locations that were asked.
+        locations: Vec<LocationId>,
+    }
+    /// The id is in use.
+    "reservation_exists" ReservationExists: Rule at "reservation_id" = "reservation {reservation_id} exists already", {
+        /// The reservation.
+        reservation_id: ReservationId,
+    }
+    /// There is no such claim, or it has ended.
+    "reservation_not_found" ReservationNotFound: NotFound at "reservation_id"
+        = "there is no open reservation {reservation_id} of {sku} at {location}", {
+        /// The SKU.
+        sku: Sku,
+        /// The location.
+        location: LocationId,
+        /// The reservation.
+        reservation_id: ReservationId,
+    }
+    /// The claims of an order begin and end with the order. Nothing else may free goods that it is going to ship.
+    "reservation_of_order" ReservationOfOrder: Rule at "owner" = "reservations of {owner} are made and ended by the order itself", {
+        /// Whose claim it is.
+        owner: ReservationOwner,
+    }
+    /// A reservation ends in a year that a calendar knows.
+    "expiry_out_of_range" ExpiryOutOfRange: Rule at "expires_at" = "a reservation ends in the year {last_year} or before", {
+        /// The last year.
+        last_year: i32,
+    }
+    /// A reservation ends after it begins.
+    "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at" = "the reservation would have expired before it began", {}
+}
+
+/// A claim that is to be made.
+pub(crate) struct ReservationRequest {
+    pub(crate) reservation_id: ReservationId,
+    pub(crate) owner: ReservationOwner,
+    pub(crate) quantity: Quantity,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a claim.
+pub(crate) fn reserve(
+    stock: &Stock,
+    id: &StockId,
+    request: ReservationRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    let ReservationRequest { reservation_id, owner, quantity, expires_at } = request;
+    if stock.reservations.contains_key(&reservation_id) {
+        return Err(ReservationExists { reservation_id }.into());
+    }
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(ExpiryInThePast {}.into());
+    }
+    if expires_at.is_some_and(|at| at.year() > LAST_EXPIRY_YEAR) {
+        return Err(ExpiryOutOfRange { last_year: LAST_EXPIRY_YEAR }.into());
+    }
+    let mut events = if stock.backorders { Vec::new() } else { make_room(stock, id, quantity.units(), now)? };
+    let StockId { sku, location } = id.clone();
+    events.push(StockReserved { sku, location, reservation_id, owner, quantity, expires_at }.into());
+    Ok(events)
+}
+
+/// Frees units that are needed: as many expired claims as are in the way end, the oldest first, and no more.
+pub(super) fn make_room(
+    stock: &Stock,
+    id: &StockId,
+    units: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, InsufficientStock> {
+    let available = stock.available(now);
+    if available < i64::from(units) {
+        let StockId { sku, location } = id.clone();
+        return Err(InsufficientStock { sku, requested: units, available, locations: vec![location] });
+    }
+    let mut free = stock.on_hand.saturating_sub(stock.reserved);
+    let mut events = Vec::new();
+    for (expired, reservation) in stock.expired(now) {
+        if free >= i64::from(units) {
+            break;
+        }
+        free = free.saturating_add(reservation.quantity.signed());
+        events.push(released(id, *expired, reservation, ReleaseCause::Expired));
+    }
+    Ok(events)
+}
+
+/// The goods that an order has claimed leave.
+pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Result<Event, ReservationNotFound> {
+    Ok(committed(id, reservation_id, find(stock, id, reservation_id)?))
+}
+
+/// Ends the claim of an order that is cancelled; nothing where the claim has ended already.
+pub(crate) fn release_for_order(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Option<Event> {
+    let reservation = stock.reservations.get(&reservation_id)?;
+    Some(released(id, reservation_id, reservation, ReleaseCause::OrderCancelled))
+}
+
+/// The open claim of this id.
+pub(super) fn find<'a>(
+    stock: &'a Stock,
+    id: &StockId,
+    reservation_id: ReservationId,
+) -> Result<&'a Reservation, ReservationNotFound> {
+    stock.reservations.get(&reservation_id).ok_or_else(|| {
+        let StockId { sku, location } = id.clone();
+        ReservationNotFound { sku, location, reservation_id }
+    })
+}
+
+/// The open claim of this id, which must not be an order's.
+pub(super) fn find_not_of_order<'a>(
+    stock: &'a Stock,
+    id: &StockId,
+    reservation_id: ReservationId,
+) -> Result<&'a Reservation, Refusal> {
+    let reservation = find(stock, id, reservation_id)?;
+    check_not_of_order(&reservation.owner)?;
+    Ok(reservation)
+}
+
+pub(super) fn check_not_of_order(owner: &ReservationOwner) -> Result<(), ReservationOfOrder> {
+    if owner.is_order() { Err(ReservationOfOrder { owner: owner.clone() }) } else { Ok(()) }
+}
+
+/// The goods of a claim leave.
+pub(super) fn committed(id: &StockId, reservation_id: ReservationId, reservation: &Reservation) -> Event {
+    let StockId { sku, location } = id.clone();
+    let Reservation { owner, quantity, .. } = reservation.clone();
+    ReservationCommitted { sku, location, reservation_id, owner, quantity }.into()
+}
+
+/// The goods of a claim are free again.
+pub(super) fn released(
+    id: &StockId,
+    reservation_id: ReservationId,
+    reservation: &Reservation,
+    cause: ReleaseCause,
+) -> Event {
+    let StockId { sku, location } = id.clone();
+    let Reservation { owner, quantity, .. } = reservation.clone();
+    ReservationReleased { sku, location, reservation_id, owner, quantity, cause }.into()
+}
+
+/// Checks that a product has this SKU.
+pub(super) fn check_known(sku: &Sku, streams: &Streams<'_>) -> Result<(), Rejection> {
+    match streams.get::<SkuRecord>(sku)?.product_id() {
+        Some(_) => Ok(()),
+        None => Err(UnknownSku { sku: sku.clone(), line: None }.into()),
+    }
+}

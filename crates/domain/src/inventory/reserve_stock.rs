@@ -1,0 +1,109 @@
+//! Claiming stock for an owner.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Stock, StockId,
+    claims::{ReservationRequest, check_known, check_not_of_order, reserve},
+};
+use crate::{
+    Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
+    catalog::SkuRecord,
+    ids::{LocationId, ReservationId, ReservationOwner, Sku},
+};
+
+/// Claims stock for an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveStock {
+    /// The SKU.
+    pub sku: Sku,
+    /// Where the goods are; `main` when left out.
+    #[serde(default)]
+    pub location: LocationId,
+    /// The id of the new reservation, chosen by the caller.
+    pub reservation_id: ReservationId,
+    /// Whose claim it is.
+    pub owner: ReservationOwner,
+    /// How many.
+    pub quantity: Quantity,
+    /// Until when the claim holds; for ever when left out.
+    #[serde(default)]
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Decide for ReserveStock {
+    fn reads(&self, reads: &mut Reads) {
+        reads.add::<SkuRecord>(&self.sku);
+        reads.add::<Stock>(&StockId { sku: self.sku.clone(), location: self.location.clone() });
+    }
+
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let Self { sku, location, reservation_id, owner, quantity, expires_at } = self.clone();
+        check_known(&sku, streams)?;
+        let id = StockId { sku, location };
+        let stock = streams.get::<Stock>(&id)?;
+        check_not_of_order(&owner)?;
+        let request = ReservationRequest { reservation_id, owner, quantity, expires_at };
+        Ok(Decision::default().and_all::<Stock>(&id, reserve(stock, &id, request, context.now)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::{Value, json};
+
+    use crate::spec::{Book, code, reservation};
+
+    fn reserve(number: u128, quantity: u32) -> Value {
+        json!({ "sku": "a", "reservation_id": reservation(number), "owner": "me", "quantity": quantity })
+    }
+
+    #[test]
+    fn no_more_is_reserved_than_is_on_hand() {
+        let mut book = Book::with_product("a", 5);
+        book.given("ReserveStock", reserve(1, 3));
+        let refusal = book.when("ReserveStock", reserve(2, 3)).expect_err("two are left");
+        assert_eq!((refusal.code(), &refusal.data()["available"]), ("insufficient_stock", &json!(2)));
+        assert_eq!(code(book.when("ReserveStock", reserve(1, 1))), "reservation_exists");
+        book.given("ReserveStock", reserve(2, 2));
+        assert_eq!(book.stock("a"), (5, 5));
+    }
+
+    #[test]
+    fn an_expired_reservation_gives_way_and_not_before() {
+        let mut book = Book::with_product("a", 2);
+        let mut body = reserve(1, 2);
+        body["expires_at"] = json!(book.now + TimeDelta::minutes(10));
+        book.given("ReserveStock", body.clone());
+        assert_eq!(code(book.when("ReserveStock", reserve(2, 1))), "insufficient_stock");
+        book.pass(TimeDelta::minutes(10));
+        let events = vec!["inventory.ReservationReleased", "inventory.StockReserved"];
+        assert_eq!(book.when("ReserveStock", reserve(2, 1)), Ok(events));
+        body["reservation_id"] = json!(reservation(3));
+        assert_eq!(code(book.when("ReserveStock", body)), "expiry_in_the_past");
+    }
+
+    #[test]
+    fn an_expired_reservation_is_not_counted_as_taken() {
+        let mut book = Book::with_product("a", 5);
+        let mut body = reserve(1, 3);
+        body["expires_at"] = json!(book.now + TimeDelta::minutes(10));
+        book.given("ReserveStock", body).given("ReserveStock", reserve(2, 1)).pass(TimeDelta::minutes(10));
+        let refusal = book.when("ReserveStock", reserve(3, 9)).expect_err("four are left");
+        assert_eq!(refusal.data()["available"], json!(4));
+    }
+
+    #[test]
+    fn a_reservation_ends_in_a_year_that_a_calendar_knows() {
+        let mut book = Book::with_product("a", 2);
+        let mut body = reserve(1, 1);
+        body["expires_at"] = json!("+10000-01-01T00:00:00Z");
+        assert_eq!(code(book.when("ReserveStock", body.clone())), "expiry_out_of_range");
+        body["expires_at"] = json!("9999-12-31T23:59:59Z");
+        book.given("ReserveStock", body);
+    }
+}

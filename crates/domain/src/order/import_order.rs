@@ -1,0 +1,233 @@
+//! Taking in an order from another system.
+
+use chrono::{DateTime, Datelike, Utc};
+use daybook_kernel::refusals;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ImportedLine, Order, OrderImported, Totals, policy};
+use crate::{
+    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams,
+    cart::QuantityTooLarge,
+    catalog::{SkuRecord, UnknownSku},
+    ids::{Channel, CustomerId, CustomerRef, ExternalRef, OrderId, Sku},
+};
+
+/// A line of an order from another system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoricalLine {
+    /// The SKU; it must be known to the catalog.
+    pub sku: Sku,
+    /// How many; one that is not positive refuses the whole order.
+    pub quantity: i64,
+    /// What was paid for the line, after discounts, in minor units of the order's currency.
+    pub line_total: i64,
+    /// How much was taken off, in minor units.
+    #[serde(default)]
+    pub discount: i64,
+}
+
+/// Takes in an order from another system: it appears in history and sales figures like any other, and touches no stock. An
+/// order is known by its `external_ref`, so the second import of it is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportOrder {
+    /// Its id in the other system.
+    pub external_ref: ExternalRef,
+    /// The id of its customer in the other system; the customer's id here derives from it.
+    #[serde(default)]
+    pub customer_ref: Option<CustomerRef>,
+    /// The channel it came through; `web` when left out.
+    #[serde(default)]
+    pub channel: Channel,
+    /// When it was placed; not in the future.
+    pub placed_at: DateTime<Utc>,
+    /// The currency of its amounts.
+    pub currency: Currency,
+    /// Its lines.
+    pub lines: Vec<HistoricalLine>,
+}
+
+refusals! {
+    /// It was imported before.
+    "already_imported" AlreadyImported: Rule at "external_ref" = "order {external_ref} was imported already, as {order_id}", {
+        /// Its id in the other system.
+        external_ref: ExternalRef,
+        /// Its id here.
+        order_id: OrderId,
+    }
+    /// An order has lines.
+    "line_count" LineCount: Rule at "lines" = "an order has 1 to {limit} lines, not {lines}", {
+        /// The limit.
+        limit: usize,
+        /// How many there are.
+        lines: usize,
+    }
+    /// A quantity of an imported line is not positive.
+    "quantity_not_positive" QuantityNotPositive: Rule at "quantity" = "the quantity {quantity} of SKU {sku} is not positive", {
+        /// The SKU.
+        sku: Sku,
+        /// The quantity.
+        quantity: i64,
+        /// The index of the line.
+        line: usize,
+    }
+    /// An amount of an imported line is negative.
+    "amount_negative" AmountNegative: Rule at "line_total" = "an amount of SKU {sku} is negative", {
+        /// The SKU.
+        sku: Sku,
+        /// The index of the line.
+        line: usize,
+    }
+    /// History lies in the past.
+    "placed_in_the_future" PlacedInTheFuture: Rule at "placed_at" = "an imported order was placed in the past", {}
+    /// An order of such an age is a slip of the pen.
+    "placed_too_early" PlacedTooEarly: Rule at "placed_at" = "an order was placed in the year {earliest} or later", {
+        /// The first year.
+        earliest: i32,
+    }
+}
+
+impl Decide for ImportOrder {
+    fn reads(&self, reads: &mut Reads) {
+        if self.lines.len() <= policy::MAX_IMPORTED_LINES {
+            reads.add_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku));
+        }
+    }
+
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let order_id = OrderId::imported(&self.external_ref);
+        if !(1..=policy::MAX_IMPORTED_LINES).contains(&self.lines.len()) {
+            return Err(LineCount { limit: policy::MAX_IMPORTED_LINES, lines: self.lines.len() }.into());
+        }
+        if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
+            return Err(AlreadyImported { external_ref: self.external_ref.clone(), order_id }.into());
+        }
+        if self.placed_at > context.now {
+            return Err(PlacedInTheFuture {}.into());
+        }
+        if self.placed_at.year() < policy::EARLIEST_YEAR {
+            return Err(PlacedTooEarly { earliest: policy::EARLIEST_YEAR }.into());
+        }
+        let quantities = self.quantities()?;
+        let records = streams.get_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku))?;
+        let mut lines = Vec::with_capacity(self.lines.len());
+        for (index, ((line, record), quantity)) in self.lines.iter().zip(records).zip(quantities).enumerate() {
+            let unknown = || UnknownSku { sku: line.sku.clone(), line: Some(index) };
+            lines.push(ImportedLine {
+                sku: line.sku.clone(),
+                product_id: record.product_id().ok_or_else(unknown)?,
+                quantity,
+                line_total: Money::new(line.line_total, self.currency),
+                discount: Money::new(line.discount, self.currency),
+            });
+        }
+        let imported = self.imported(order_id, lines)?;
+        Ok(Decision::of::<Order>(&order_id, imported).effective_at(self.placed_at))
+    }
+}
+
+impl ImportOrder {
+    fn quantities(&self) -> Result<Vec<Quantity>, Refusal> {
+        let checked = self.lines.iter().enumerate().map(|(index, line)| {
+            let (sku, quantity) = (line.sku.clone(), line.quantity);
+            if line.line_total < 0 || line.discount < 0 {
+                return Err(AmountNegative { sku, line: index }.into());
+            }
+            if quantity <= 0 {
+                return Err(QuantityNotPositive { sku, quantity, line: index }.into());
+            }
+            let too_large = |_| QuantityTooLarge { sku, quantity, limit: Quantity::MAX, line: Some(index) }.into();
+            Quantity::new(quantity).map_err(too_large)
+        });
+        checked.collect()
+    }
+
+    fn imported(&self, order_id: OrderId, lines: Vec<ImportedLine>) -> Result<OrderImported, Rejection> {
+        let net = Money::sum(self.currency, lines.iter().map(|line| line.line_total))?;
+        let discount = Money::sum(self.currency, lines.iter().map(|line| line.discount))?;
+        let gross = policy::countable(net.plus(discount)?)?;
+        Ok(OrderImported {
+            order_id,
+            external_ref: self.external_ref.clone(),
+            customer_id: self.customer_ref.as_ref().map(CustomerId::imported),
+            customer_ref: self.customer_ref.clone(),
+            channel: self.channel.clone(),
+            currency: self.currency,
+            lines,
+            totals: Totals { gross, discount, net },
+            placed_at: self.placed_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::{
+        ids::{CustomerId, OrderId},
+        order::policy::{MAX_IMPORTED_LINES, MAX_TOTAL},
+        spec::{Book, code},
+    };
+
+    fn historical(reference: &str, lines: &Value) -> Value {
+        json!({ "external_ref": reference, "customer_ref": "900", "channel": "store-1",
+                "placed_at": "2017-01-01T10:00:00Z", "currency": "USD", "lines": lines })
+    }
+
+    #[test]
+    fn history_is_taken_in_once_and_touches_no_stock() {
+        let mut book = Book::with_product("a", 5);
+        let lines = json!([{ "sku": "a", "quantity": 30_000, "line_total": 500, "discount": 50 }]);
+        book.given("ImportOrder", historical("x-1", &lines));
+        assert_eq!(code(book.when("ImportOrder", historical("x-1", &lines))), "already_imported");
+        assert_eq!(book.stock("a"), (5, 0));
+        let order = OrderId::imported(&"x-1".parse().expect("valid"));
+        let record = book.state::<crate::order::Order>(&order).record().expect("it exists").clone();
+        assert_eq!(record.customer_id, Some(CustomerId::imported(&"900".parse().expect("valid"))));
+    }
+
+    #[test]
+    fn a_line_that_cannot_have_been_sold_refuses_the_whole_order() {
+        let mut book = Book::with_product("a", 5);
+        let wrong = |lines: Value| historical("x-2", &lines);
+        let bad_quantity =
+            json!([{ "sku": "z", "quantity": 1, "line_total": 1 }, { "sku": "a", "quantity": 0, "line_total": 1 }]);
+        assert_eq!(code(book.when("ImportOrder", wrong(bad_quantity))), "quantity_not_positive");
+        let unknown = json!([{ "sku": "z", "quantity": 1, "line_total": 1 }]);
+        assert_eq!(code(book.when("ImportOrder", wrong(unknown))), "unknown_sku");
+        let negative = json!([{ "sku": "a", "quantity": 1, "line_total": -1 }]);
+        assert_eq!(code(book.when("ImportOrder", wrong(negative))), "amount_negative");
+        let many = json!([{ "sku": "a", "quantity": 10_000_001, "line_total": 1 }]);
+        assert_eq!(code(book.when("ImportOrder", wrong(many))), "quantity_too_large");
+    }
+
+    #[test]
+    fn lines_are_counted_up_to_the_limit() {
+        let mut book = Book::with_product("a", 5);
+        let lines = |count: usize| json!(vec![json!({ "sku": "a", "quantity": 1, "line_total": 1 }); count]);
+        assert_eq!(code(book.when("ImportOrder", historical("x", &lines(0)))), "line_count");
+        assert_eq!(code(book.when("ImportOrder", historical("x", &lines(MAX_IMPORTED_LINES + 1)))), "line_count");
+        book.given("ImportOrder", historical("x", &lines(MAX_IMPORTED_LINES)));
+    }
+
+    #[test]
+    fn what_no_calendar_or_sum_can_hold_is_refused() {
+        let mut book = Book::with_product("a", 1);
+        let import = |placed_at: &str, line_total: i64| {
+            json!({ "external_ref": "R-1", "placed_at": placed_at, "currency": "EUR",
+                    "lines": [{ "sku": "a", "quantity": 1, "line_total": line_total }] })
+        };
+        assert_eq!(code(book.when("ImportOrder", import("-9999-01-01T11:00:00Z", 1))), "placed_too_early");
+        assert_eq!(code(book.when("ImportOrder", import("2999-01-01T11:00:00Z", 1))), "placed_in_the_future");
+        for total in [9_000_000_000_000_000_000, MAX_TOTAL + 1] {
+            assert_eq!(code(book.when("ImportOrder", import("2020-01-01T11:00:00Z", total))), "amount_overflow");
+        }
+        let sum = json!([{ "sku": "a", "quantity": 1, "line_total": i64::MAX },
+                         { "sku": "a", "quantity": 1, "line_total": 1 }]);
+        assert_eq!(code(book.when("ImportOrder", historical("x-3", &sum))), "amount_overflow");
+        book.given("ImportOrder", import("2020-01-01T11:00:00Z", MAX_TOTAL));
+    }
+}

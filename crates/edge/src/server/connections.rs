@@ -1,0 +1,130 @@
+//! The number of connections, of the process and of each client address.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use metrics::gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::ConnectionLimits;
+use crate::proxies::TrustedProxies;
+
+/// How many connections may be rejected with an answer at the same time. Beyond that, a connection is closed without one.
+const MAX_REJECTIONS: usize = 64;
+
+/// The number of connections of each address.
+type ByAddress = Mutex<HashMap<IpAddr, usize>>;
+
+/// The limit that keeps a connection out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LimitReached {
+    /// The connections of the process.
+    Process,
+    /// The connections of one address.
+    Address,
+}
+
+impl LimitReached {
+    /// The name of the limit, for metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// The connections of the process.
+pub(super) struct Connections {
+    all: Arc<Semaphore>,
+    rejections: Arc<Semaphore>,
+    per_address: usize,
+    by_address: Arc<ByAddress>,
+    proxies: TrustedProxies,
+}
+
+/// The permit of a connection. It is returned when this is dropped.
+pub(super) struct ConnectionPermit {
+    _permit: OwnedSemaphorePermit,
+    /// The address that the connection is counted for. None for a proxy, and for a connection that is being rejected.
+    counted: Option<(IpAddr, Arc<ByAddress>)>,
+}
+
+impl Connections {
+    pub(super) fn new(limits: &ConnectionLimits) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
+            per_address: limits.connections_per_address,
+            by_address: Arc::default(),
+            proxies: limits.trusted_proxies.clone(),
+        }
+    }
+
+    /// Admits a connection from an address. A connection of a trusted proxy carries requests of many clients, so it counts for the
+    /// process only.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| LimitReached::Process)?;
+        if self.proxies.contains(address) {
+            return Ok(ConnectionPermit { _permit: permit, counted: None });
+        }
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= self.per_address {
+            return Err(LimitReached::Address);
+        }
+        *count += 1;
+        gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(by_address.len()).unwrap_or(u32::MAX)));
+        Ok(ConnectionPermit { _permit: permit, counted: Some((address, Arc::clone(&self.by_address))) })
+    }
+
+    /// A permit to reject a connection with an answer.
+    pub(super) fn reject(&self) -> Option<ConnectionPermit> {
+        let permit = Arc::clone(&self.rejections).try_acquire_owned().ok()?;
+        Some(ConnectionPermit { _permit: permit, counted: None })
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let Some((address, by_address)) = &self.counted else { return };
+        let mut by_address = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_returned_and_proxies_are_not_counted_by_address() {
+        let limits = ConnectionLimits { connections: 4, connections_per_address: 2, ..ConnectionLimits::default() };
+        let connections = Connections::new(&limits);
+        let [one, other, proxy] =
+            ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().expect("it is an address"));
+        let first = connections.admit(one);
+        let _second = connections.admit(one);
+        assert_eq!(connections.admit(one).err(), Some(LimitReached::Address));
+        let proxies = [connections.admit(proxy), connections.admit(proxy)];
+        assert!(proxies.iter().all(Result::is_ok));
+        assert_eq!(connections.admit(other).err(), Some(LimitReached::Process));
+        drop(proxies);
+        assert!(connections.admit(other).is_ok());
+        drop(first);
+        assert!(connections.admit(one).is_ok());
+        assert_eq!(
+            connections.by_address.lock().expect("nobody panicked").len(),
+            1,
+            "an address without connections is removed"
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! Receiving from Kafka: the loop of the process's one member of its group.
+
+use std::time::Duration;
+
+use daybook_event_store::Daybook;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Feed, Log,
+    member::{Change, Member},
+};
+use crate::{
+    KafkaSettings,
+    backoff::Backoff,
+    consumer::{ConsumerError, checkpoints, contract::Partition},
+    progress::{self, ConsumerProgress},
+};
+
+/// How often the broker is told what was processed.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How often the lag is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// A consumer group: its members share the partitions of its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroup {
+    /// Its name. All members of a group have the same subscribers: an event reaches those of one member.
+    pub name: String,
+    /// The topics.
+    pub topics: Vec<String>,
+}
+
+impl Feed {
+    /// Receives from Kafka, as a member of a group, until it is stopped. After a failure it joins the group again.
+    pub async fn run(&self, group: &ConsumerGroup, book: &Daybook, kafka: &KafkaSettings, stop: &CancellationToken) {
+        let mut backoff = Backoff::new();
+        while !stop.is_cancelled() {
+            match self.attempt(group, book, kafka, stop, &mut backoff).await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(group = group.name, %error, "the group is joined again"),
+            }
+            stop.run_until_cancelled(backoff.wait()).await;
+        }
+    }
+
+    /// Is a member of the group until it is stopped, or until something fails.
+    async fn attempt(
+        &self,
+        group: &ConsumerGroup,
+        book: &Daybook,
+        kafka: &KafkaSettings,
+        stop: &CancellationToken,
+        backoff: &mut Backoff,
+    ) -> Result<(), ConsumerError> {
+        match stop.run_until_cancelled(kafka.topics_are_there()).await {
+            Some(topics) => topics?,
+            None => return Ok(()),
+        }
+        let mut member = Member::join(kafka, group)?;
+        let ended = tokio::select! {
+            ended = self.receive(book, &mut member, backoff) => ended,
+            Partition { topic, nr } = self.stalled() => Err(ConsumerError::Stalled { topic, partition: nr }),
+            () = self.measure(book) => Ok(()),
+            () = stop.cancelled() => Ok(()),
+        };
+        self.revoke();
+        member.leave().await;
+        ended
+    }
+
+    /// Hands over what comes, for the partitions that this process has at the time.
+    async fn receive(&self, book: &Daybook, member: &mut Member, backoff: &mut Backoff) -> Result<(), ConsumerError> {
+        let mut report = interval(REPORT_EVERY);
+        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let change = tokio::select! {
+                change = member.receive(self) => change?,
+                _ = report.tick() => {
+                    member.report(&self.take_reports());
+                    continue;
+                }
+            };
+            self.revoke();
+            if let Change::Assigned(partitions) = change {
+                tracing::debug!(partitions = partitions.len(), "assigned");
+                let logs = self.logs(book, member, partitions).await?;
+                self.assign(logs.iter().cloned());
+                member.accept(&logs)?;
+                backoff.reset();
+            }
+        }
+    }
+
+    /// The logs of partitions, and where to begin in each.
+    async fn logs(
+        &self,
+        book: &Daybook,
+        member: &Member,
+        partitions: Vec<Partition>,
+    ) -> Result<Vec<(Partition, Log)>, ConsumerError> {
+        let known = checkpoints::known(book, &self.subscribers()).await?;
+        let published = checkpoints::published(book).await?;
+        let logs = member.ends(partitions).await?.into_iter().map(|(partition, ends)| {
+            let of = |consumer: &str| known.get(consumer)?.get(&partition).copied();
+            let log = self.log(&partition, ends, of, published.get(&partition));
+            (partition, log)
+        });
+        Ok(logs.collect())
+    }
+
+    /// Measures the lag of the subscribers again and again, without an end.
+    async fn measure(&self, book: &Daybook) {
+        let mut measure = interval(MEASURE_EVERY);
+        loop {
+            measure.tick().await;
+            match progress::list(book).await {
+                Ok(all) => {
+                    let names = self.subscribers();
+                    all.iter().filter(|progress| names.contains(&progress.consumer)).for_each(show);
+                }
+                Err(error) => tracing::debug!(%error, "the lag was not measured"),
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
+fn show(progress: &ConsumerProgress) {
+    let name = progress.consumer.clone();
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
+}

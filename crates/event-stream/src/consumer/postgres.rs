@@ -1,0 +1,98 @@
+//! The environment of a consumer as it really is: PostgreSQL, and the time of tokio.
+
+use std::{collections::HashMap, time::Duration};
+
+use daybook_event_store::{Daybook, Filter, Head, RecordedEvent};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    ConsumerError, Effect, Start, checkpoints,
+    contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
+    parked::{self, Poisoned},
+};
+use crate::{SharedEvent, Topology, backoff::jittered};
+
+/// A consumer, and the database that its effect, its checkpoints and the book are in.
+pub(super) struct PostgresEnvironment<'c, E> {
+    name: &'c str,
+    effect: &'c E,
+    book: &'c Daybook,
+    topology: &'c Topology,
+    begun: Instant,
+}
+
+impl<'c, E> PostgresEnvironment<'c, E> {
+    pub(super) fn new(name: &'c str, effect: &'c E, book: &'c Daybook, topology: &'c Topology) -> Self {
+        Self { name, effect, book, topology, begun: Instant::now() }
+    }
+}
+
+impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
+    async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
+        checkpoints::begin(self.book, self.name, partitions, self.topology.partitions, start).await
+    }
+
+    async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
+        checkpoints::take(self.book, self.name, partitions).await
+    }
+
+    async fn head(&self) -> Result<Head, ConsumerError> {
+        Ok(self.book.head().await?)
+    }
+
+    async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
+        checkpoints::published(self.book).await
+    }
+
+    async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
+        Ok(self.book.read_after(after, limit, &Filter::default()).await?)
+    }
+
+    /// The checkpoints come last, so that their locks are the last ones taken: a rebuild that swaps a view takes the view's lock
+    /// first and the checkpoints after it, too.
+    async fn transact(
+        &self,
+        history: Uuid,
+        events: &[SharedEvent],
+        poisoned: &Poisoned,
+        steps: &[Step<'_>],
+    ) -> Result<Vec<Checkpoint>, ConsumerError> {
+        let mut client = self.book.pool().get().await?;
+        let transaction = client.transaction().await?;
+        let begun = parked::begin(&transaction, self.name).await?;
+        stay_within(&begun.head, history, steps)?;
+        begun.go_on(self.effect, events, poisoned).await?;
+        let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
+        transaction.commit().await?;
+        Ok(checkpoints)
+    }
+
+    async fn blame(
+        &self,
+        events: &[SharedEvent],
+        poisoned: &Poisoned,
+        failure: ConsumerError,
+    ) -> Result<ConsumerError, ConsumerError> {
+        if !parked::is_data_error(&failure) {
+            return Ok(failure);
+        }
+        let mut client = self.book.pool().get().await?;
+        let mut trial = client.transaction().await?;
+        let error = parked::blame(&mut trial, self.name, self.effect, events, poisoned, failure).await;
+        trial.rollback().await?;
+        Ok(error)
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn back_off(&self, time: Duration) {
+        tokio::time::sleep(jittered(time)).await;
+    }
+}

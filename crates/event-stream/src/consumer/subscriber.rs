@@ -1,0 +1,128 @@
+//! A consumer as a subscriber of a feed: it takes the partitions that the feed has, and processes them until they are taken away.
+
+use std::pin::pin;
+
+use daybook_event_store::Daybook;
+use futures::future::{Either, select};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ConsumerError, Effect, EffectError, Start,
+    contract::{AssignedPartition, ConsumerEnvironment, Partition},
+    feed::{Attached, Feed, Subscription},
+    postgres::PostgresEnvironment,
+    worker::{BATCH, PartitionWorker},
+};
+use crate::{Topology, backoff::Backoff};
+
+/// A consumer of the stream: a name, its topics, and what it does with events.
+pub struct Consumer<E> {
+    /// The name, under which its checkpoints are kept.
+    pub name: String,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// Where it begins without a checkpoint.
+    pub start: Start,
+    /// What it does with events.
+    pub effect: E,
+}
+
+/// Why a consumer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was stopped.
+    Stopped,
+    /// Its effect said that it is [retired](EffectError::Retired).
+    Retired,
+}
+
+impl<E: Effect> Consumer<E> {
+    /// Processes what a feed receives, until it is stopped or finds that it is retired. After a failure it tries again.
+    pub async fn run(&self, feed: &Feed, book: &Daybook, topology: &Topology, stop: &CancellationToken) -> Ended {
+        let environment = PostgresEnvironment::new(&self.name, &self.effect, book, topology);
+        let mut subscription = feed.subscribe(&self.name, &self.topics, self.start);
+        let (name, start, batch) = (&self.name, self.start, BATCH);
+        let subscriber = Subscriber { name, topology, environment: &environment, start, batch };
+        match stop.run_until_cancelled(subscriber.run(&mut subscription)).await {
+            Some(()) => Ended::Retired,
+            None => Ended::Stopped,
+        }
+    }
+}
+
+/// A consumer in some environment.
+pub struct Subscriber<'c, S> {
+    /// The name of the consumer.
+    pub name: &'c str,
+    /// Which partition an event is in.
+    pub topology: &'c Topology,
+    /// What it keeps, reads and waits for.
+    pub environment: &'c S,
+    /// Where it begins without a checkpoint.
+    pub start: Start,
+    /// The most messages that it processes at once, and the most events of the book that it reads at once to fill gaps.
+    pub batch: usize,
+}
+
+impl<S: ConsumerEnvironment> Subscriber<'_, S> {
+    /// Processes the partitions that the feed has at the time. What a change of the assignment cuts off is not committed. Returns when
+    /// the consumer is retired.
+    pub async fn run(&self, subscription: &mut Subscription) {
+        let mut backoff = Backoff::new();
+        loop {
+            let attached = subscription.attach();
+            let work = async {
+                match attached {
+                    Some(attached) => self.process(attached).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let error = match select(pin!(work), pin!(subscription.changed())).await {
+                Either::Left((error, _)) => error,
+                Either::Right(_) => {
+                    backoff.reset();
+                    continue;
+                }
+            };
+            match &error {
+                ConsumerError::Effect(EffectError::Retired) => return,
+                ConsumerError::Stalled { topic, partition } => {
+                    subscription.nothing_comes(Partition { topic: topic.clone(), nr: *partition });
+                }
+                _ => {}
+            }
+            tracing::warn!(consumer = self.name, %error, "the consumer begins again");
+            self.environment.back_off(backoff.time()).await;
+        }
+    }
+
+    /// Processes what it was given. Ends only with an error that waiting does not mend.
+    async fn process(&self, attached: Attached) -> ConsumerError {
+        match self.begin(attached).await {
+            Ok(worker) => worker.run().await,
+            Err(error) => error,
+        }
+    }
+
+    /// Takes the partitions over.
+    async fn begin(
+        &self,
+        Attached { inbox, partitions: attached }: Attached,
+    ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
+        let wanted: Vec<Partition> = attached.iter().map(|attached| attached.partition.clone()).collect();
+        let checkpoints = self.environment.begin(&wanted, self.start).await?;
+        let history = self.environment.head().await?.epoch;
+        for (queue, (attached, checkpoint)) in attached.iter().zip(&checkpoints).enumerate() {
+            if let Some(up_to) = attached.missed(checkpoint) {
+                inbox.note_missed(queue, up_to);
+            }
+            if checkpoint.offset >= 0 {
+                inbox.report(queue, checkpoint.offset);
+            }
+        }
+        let assigned = wanted.into_iter().zip(checkpoints);
+        let partitions = assigned.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect();
+        let Self { name, topology, environment, batch, .. } = *self;
+        Ok(PartitionWorker { name, topology, environment, history, inbox, partitions, batch })
+    }
+}

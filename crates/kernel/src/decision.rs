@@ -1,0 +1,66 @@
+//! What a decision knows beside the book, and what it returns.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{Actor, Fold, StreamName};
+
+/// What a decision knows beside the command and the book. It is handed in, so that a decision can be repeated.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The time of the decision.
+    pub now: DateTime<Utc>,
+    /// Who sent the command.
+    pub actor: Actor,
+    /// The id of the command; ids that a decision needs derive from it.
+    pub command_id: Uuid,
+}
+
+/// The outcome of an accepted command: events of any number of streams, written together or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision<E> {
+    /// The events, each with its stream, in the order in which they happen.
+    pub events: Vec<(StreamName, E)>,
+    /// When they took effect, where that is not now (imported history).
+    pub effective_at: Option<DateTime<Utc>>,
+}
+
+impl<E> Default for Decision<E> {
+    fn default() -> Self {
+        Self { events: Vec::new(), effective_at: None }
+    }
+}
+
+impl<E> Decision<E> {
+    /// A decision for one event of the stream of `id`.
+    #[must_use]
+    pub fn of<S: Fold<Event: Into<E>>>(id: &S::Id, event: impl Into<S::Event>) -> Self {
+        Self::default().and::<S>(id, event)
+    }
+
+    /// The same decision with one more event, of the stream of `id`.
+    #[must_use]
+    pub fn and<S: Fold<Event: Into<E>>>(mut self, id: &S::Id, event: impl Into<S::Event>) -> Self {
+        self.events.push((S::stream(id), event.into().into()));
+        self
+    }
+
+    /// The same decision with more events of the stream of `id`.
+    #[must_use]
+    pub fn and_all<S: Fold<Event: Into<E>>>(
+        mut self,
+        id: &S::Id,
+        events: impl IntoIterator<Item = impl Into<S::Event>>,
+    ) -> Self {
+        let stream = S::stream(id);
+        self.events.extend(events.into_iter().map(|event| (stream.clone(), event.into().into())));
+        self
+    }
+
+    /// The same decision, effective at a time in the past.
+    #[must_use]
+    pub fn effective_at(mut self, at: DateTime<Utc>) -> Self {
+        self.effective_at = Some(at);
+        self
+    }
+}

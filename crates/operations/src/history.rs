@@ -1,0 +1,122 @@
+//! `daybook history order ID`: replaying one order: its state at a moment, its events, and the changes between two versions.
+
+use std::{collections::BTreeSet, process::ExitCode};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Parser, Subcommand};
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use daybook_domain::{Event, Fold, ids::OrderId, order::Order};
+use daybook_event_store::{AsOf, RecordedEvent};
+use serde_json::{Value, json};
+
+use crate::{Connection, Usage};
+
+/// The flags of `daybook history`.
+#[derive(Debug, Clone, Parser)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum What {
+    /// An order.
+    Order {
+        /// The order.
+        id: OrderId,
+        /// The order as of this time (RFC 3339).
+        #[arg(long, conflicts_with = "version")]
+        at: Option<DateTime<Utc>>,
+        /// The order as of this version.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        version: Option<i32>,
+        /// The changes between two versions. Version 0 is before the first event.
+        #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "version"],
+              value_parser = clap::value_parser!(i32).range(0..))]
+        diff: Option<Vec<i32>>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Prints the history.
+///
+/// # Errors
+/// When there is no such order, or the book cannot be read.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let What::Order { id, at, version, diff, json } = args.what;
+    let as_of = match (at, version) {
+        (Some(time), _) => AsOf::Time(time),
+        (None, Some(version)) => AsOf::Version(version),
+        (None, None) => AsOf::Now,
+    };
+    let book = args.connection.book()?;
+    let stream = Order::stream(&id);
+    let events = book.read_stream(stream.as_str(), 0, as_of).await?;
+    if events.is_empty() {
+        bail!("order {id} did not exist at that time");
+    }
+    let last = events.last().map_or(0, |event| event.version);
+    let asked = version.iter().chain(diff.iter().flatten());
+    if let Some(beyond) = asked.copied().find(|version| *version > last) {
+        return Err(Usage(format!("order {id} has versions 1 to {last}, and not {beyond}")).into());
+    }
+    if let Some([from, to]) = diff.as_deref() {
+        return print_diff(&state(&events, *from)?, &state(&events, *to)?, json);
+    }
+    let state = state(&events, i32::MAX)?;
+    if json {
+        println!("{}", serde_json::to_string(&json!({ "state": state, "events": events }))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["version", "what", "when", "who", "position"]);
+    for event in &events {
+        table.add_row([
+            event.version.to_string(),
+            event.event_type.clone(),
+            event.effective_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            event.actor.clone(),
+            event.position.to_string(),
+        ]);
+    }
+    println!("{table}\n{}", serde_json::to_string_pretty(&state)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The domain's own fold of the events up to a version.
+fn state(events: &[RecordedEvent], version: i32) -> anyhow::Result<Value> {
+    let mut order = Order::default();
+    for recorded in events.iter().filter(|event| event.version <= version) {
+        let event = daybook_codec::decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
+            .with_context(|| format!("version {} cannot be read", recorded.version))?;
+        if let Event::Order(event) = &event {
+            order.evolve(event, recorded.effective_at);
+        }
+    }
+    Ok(serde_json::to_value(order)?)
+}
+
+fn print_diff(before: &Value, after: &Value, json: bool) -> anyhow::Result<ExitCode> {
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let (before, after) = (fields(before), fields(after));
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let null = Value::Null;
+    let changed = names.into_iter().filter_map(|name| {
+        let (a, b) = (before.get(name).unwrap_or(&null), after.get(name).unwrap_or(&null));
+        (a != b).then(|| json!({ "path": format!("/{name}"), "before": a, "after": b }))
+    });
+    let changed: Vec<_> = changed.collect();
+    if json {
+        println!("{}", serde_json::to_string(&changed)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for change in changed {
+        println!("{}: {} → {}", change["path"].as_str().unwrap_or_default(), change["before"], change["after"]);
+    }
+    Ok(ExitCode::SUCCESS)
+}

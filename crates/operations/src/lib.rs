@@ -1,0 +1,22 @@
+//! The commands of operators: import, verify, history, events, views, relay, backup, restore, bench.
+//!
+//! What belongs here: the flags of such a command, its work, and its output. What does not: the command line as a whole, configuration
+//! files, and the wiring of the engine, which belong to the binary. A measurement that needs a running engine is given a function that
+//! starts one.
+
+pub mod backup;
+pub mod bench;
+mod connection;
+pub mod events;
+pub mod history;
+pub mod import;
+mod migrate;
+mod progress;
+pub mod relay;
+pub mod restore;
+mod topics;
+mod usage;
+pub mod verify;
+pub mod views;
+
+pub use self::{connection::Connection, migrate::migrate, topics::Topics, usage::Usage};

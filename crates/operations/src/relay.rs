@@ -1,0 +1,73 @@
+//! `daybook relay`: the state of the relay, and requests to it.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use daybook_event_stream::relay::{self, RelayStatus};
+
+use crate::Connection;
+
+/// The flags of `daybook relay`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum What {
+    /// Show how far the relay is.
+    Status,
+    /// Publish the whole book again. Consumers skip the events that they have applied.
+    Republish,
+    /// Adopt the topics for this book: all their records are deleted, and the whole book is published. For a restored book whose topics
+    /// were left to another one.
+    Adopt,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the database failed.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let book = args.connection.book()?;
+    match args.what.unwrap_or(What::Status) {
+        What::Status if args.json => println!("{}", serde_json::to_string(&relay::status(&book).await?)?),
+        What::Status => show(&relay::status(&book).await?),
+        What::Republish => {
+            relay::republish(&book).await?;
+            println!("the leader will publish the whole book again");
+        }
+        What::Adopt => {
+            relay::adopt(&book).await?;
+            println!("the leader will empty the topics, and publish the whole book again");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(status: &RelayStatus) {
+    let RelayStatus { leader, epoch, cursor, head, lag, asked_to_begin_again, .. } = status;
+    let leader = if *leader { "a relay leads" } else { "no relay leads" };
+    println!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
+    if *asked_to_begin_again {
+        println!("a publication of the whole book was requested, and has not begun yet");
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["topic", "partition", "last position", "offset"]);
+    for partition in &status.partitions {
+        table.add_row([
+            partition.topic.clone(),
+            partition.partition.to_string(),
+            partition.last_position.to_string(),
+            partition.last_offset.to_string(),
+        ]);
+    }
+    println!("{table}");
+}

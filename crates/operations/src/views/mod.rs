@@ -1,0 +1,108 @@
+//! `daybook views`: the read models.
+
+mod rebuild;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
+use daybook_event_stream::consumer::parked;
+use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
+
+use crate::{Connection, Topics, Usage};
+
+/// The flags of `daybook views`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    topics: Topics,
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum What {
+    /// List the views: version, position, lag.
+    List,
+    /// Build the next version of views from the book beside the shown one, and swap them.
+    Rebuild(rebuild::Args),
+    /// Compare a view with a new fold of the book.
+    Verify {
+        /// The view.
+        name: String,
+    },
+    /// List the parked events.
+    Parked,
+    /// Apply the parked events of a stream again.
+    Retry {
+        /// The view.
+        name: String,
+        /// The stream.
+        stream: String,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no such view, or the book or the tables failed.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let book = args.connection.book()?;
+    let topology = daybook_projectors::topology(&args.topics.topic_prefix, args.topics.partitions);
+    match args.what.unwrap_or(What::List) {
+        What::List => {
+            let status = registry::status(&book).await?;
+            print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
+        }
+        What::Rebuild(wanted) => rebuild::run(&book, &topology, wanted, args.json).await?,
+        What::Verify { name } => {
+            let audit = audit::verify(&book, &topology, named(&name)?).await?;
+            print(args.json, &[&audit], &["checked", "violations", "first"])?;
+            return Ok(if audit.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        What::Parked => {
+            print(args.json, &parked::list(&book).await?, &["consumer", "position", "stream_id", "reason"])?;
+        }
+        What::Retry { name, stream } => {
+            let view = named(&name)?;
+            let version = registry::shown_version(&book, view).await?.unwrap_or(0);
+            let projection = runner::Projection::new(view, version);
+            let applied = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
+            match applied {
+                0 => println!("nothing to retry: {name} has no event of {stream} parked"),
+                _ => println!("{applied} events of {stream} were applied"),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The view of this name.
+fn named(name: &str) -> Result<&'static ViewSpec, Usage> {
+    views::named(name).map_err(|error| Usage(error.to_string()))
+}
+
+/// Prints records as JSON, or as a table of these columns.
+fn print<T: serde::Serialize>(json: bool, records: &[T], columns: &[&str]) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(records)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(columns);
+    for record in records {
+        let record = serde_json::to_value(record)?;
+        table.add_row(columns.iter().map(|column| match &record[column] {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Null => String::new(),
+            other => other.to_string(),
+        }));
+    }
+    println!("{table}");
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Views of the catalog.
+
+pub(super) mod category;
+pub(super) mod product;

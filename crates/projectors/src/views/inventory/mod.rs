@@ -1,0 +1,3 @@
+//! Views of the inventory.
+
+pub(super) mod stock;

@@ -1,0 +1,133 @@
+//! What sales figures count: an order counts from when it is placed until it is cancelled. A view of sales keeps a row per order
+//! that says what it contributes; when that changes, the difference goes to the sums.
+
+use chrono::NaiveDate;
+use daybook_domain::{
+    Currency, Event, Money, Quantity,
+    ids::{CustomerId, OrderId, Sku},
+    order::{self, Totals},
+};
+use daybook_event_stream::EffectError;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    header::OrderHeader,
+    order::{Key, key},
+};
+use crate::{
+    store::{Row, Store, Sum},
+    view::Recorded,
+};
+
+/// An order that was placed.
+pub(super) struct Sale {
+    pub(super) order_id: OrderId,
+    /// The day in UTC on which it was placed.
+    pub(super) day: NaiveDate,
+    pub(super) currency: Currency,
+    pub(super) customer_id: Option<CustomerId>,
+    pub(super) totals: Totals,
+    pub(super) lines: Vec<SoldLine>,
+}
+
+/// A line of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SoldLine {
+    pub(super) sku: Sku,
+    pub(super) units: i64,
+    pub(super) gross: i64,
+    pub(super) net: i64,
+}
+
+impl SoldLine {
+    /// Adds another line of the same SKU.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.gross = self.gross.saturating_add(other.gross);
+        self.net = self.net.saturating_add(other.net);
+    }
+}
+
+/// A row per order that says what the order adds to sums.
+pub(super) trait Contribution: Row<Key = Key> {
+    /// The rows of sums.
+    type Sum: Sum;
+
+    /// What an order contributes from now on.
+    fn of(sale: Sale) -> Self;
+
+    /// Whether the order counts.
+    fn counted(&mut self) -> &mut bool;
+
+    /// What the order adds to sums, `times` so often.
+    fn parts(&self, times: i64) -> Vec<Self::Sum>;
+}
+
+/// Takes events in: into the contributions of their orders, and from there into the sums.
+pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Recorded]) -> Result<(), EffectError> {
+    let changes = store.changes(events, |event| matters(event).then(|| key(event)).flatten(), fold::<C>).await?;
+    let mut parts = Vec::with_capacity(changes.len());
+    for (before, after) in changes {
+        for (row, times) in [(before, -1), (after, 1)] {
+            let Some(mut row) = row else { continue };
+            // A row that does not count still makes its sums, so that the table does not depend on how events came in batches.
+            let times = if *row.counted() { times } else { 0 };
+            parts.extend(row.parts(times));
+        }
+    }
+    store.add(parts).await
+}
+
+fn matters(recorded: &Recorded) -> bool {
+    let Event::Order(event) = &recorded.event else { return false };
+    match event {
+        order::Event::OrderPlaced(_) | order::Event::OrderImported(_) | order::Event::OrderCancelled(_) => true,
+        order::Event::OrderConfirmed(_)
+        | order::Event::OrderHeld(_)
+        | order::Event::OrderResumed(_)
+        | order::Event::FulfilmentStarted(_)
+        | order::Event::OrderShipped(_)
+        | order::Event::OrderDelivered(_)
+        | order::Event::OrderReturned(_)
+        | order::Event::OrderRefunded(_)
+        | order::Event::NoteAdded(_) => false,
+    }
+}
+
+fn fold<C: Contribution>(row: Option<C>, recorded: &Recorded) -> Option<C> {
+    match &recorded.event {
+        Event::Order(order::Event::OrderCancelled(_)) => row.map(|mut row| {
+            *row.counted() = false;
+            row
+        }),
+        event => sale(event).map(C::of).or(row),
+    }
+}
+
+fn sale(event: &Event) -> Option<Sale> {
+    let header = OrderHeader::of(event)?;
+    let lines = match event {
+        Event::Order(order::Event::OrderPlaced(e)) => {
+            e.lines.iter().map(|line| sold(&line.sku, line.quantity, line.line_total, 0)).collect()
+        }
+        Event::Order(order::Event::OrderImported(e)) => e
+            .lines
+            .iter()
+            .map(|line| sold(&line.sku, line.quantity, line.line_total, line.discount.minor_units))
+            .collect(),
+        _ => return None,
+    };
+    Some(Sale {
+        order_id: header.order_id,
+        day: header.placed_at.date_naive(),
+        currency: header.currency,
+        customer_id: header.customer_id,
+        totals: header.totals.clone(),
+        lines,
+    })
+}
+
+fn sold(sku: &Sku, quantity: Quantity, total: Money, discount: i64) -> SoldLine {
+    let net = total.minor_units;
+    SoldLine { sku: sku.clone(), units: quantity.signed(), gross: net.saturating_add(discount), net }
+}

@@ -1,0 +1,22 @@
+//! Errors of GraphQL with a stable code.
+
+use async_graphql::{Error, ErrorExtensions, ServerError, Value};
+
+/// An error with a stable code.
+pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// The code of one of our own errors.
+pub(crate) fn code(error: &Error) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
+}
+
+/// Gives an error of the library a stable code.
+pub(crate) fn with_code(mut error: ServerError, code: &str) -> ServerError {
+    error.extensions.get_or_insert_default().set("code", code);
+    error
+}

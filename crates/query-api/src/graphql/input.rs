@@ -1,0 +1,40 @@
+//! Input types that several slices share.
+
+use std::collections::BTreeMap;
+
+use async_graphql::InputObject;
+use serde::{Serialize, Serializer};
+
+use crate::graphql::scalars::Long;
+
+/// An amount of money.
+#[derive(Debug, Clone, InputObject, Serialize)]
+pub(crate) struct MoneyInput {
+    /// The amount in minor units.
+    minor_units: Long,
+    /// The ISO 4217 code.
+    currency: String,
+}
+
+/// A name and a text.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct AttributeInput {
+    /// The name.
+    name: String,
+    /// The text.
+    value: String,
+}
+
+/// Serialises attributes as the map that commands have. A repeated name is an error, so no value is lost.
+pub(crate) fn by_name<'a, S: Serializer>(
+    attributes: impl IntoIterator<Item = &'a Vec<AttributeInput>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = BTreeMap::new();
+    for AttributeInput { name, value } in attributes.into_iter().flatten() {
+        if map.insert(name, value).is_some() {
+            return Err(serde::ser::Error::custom(format!("`{name}` is given twice")));
+        }
+    }
+    map.serialize(serializer)
+}

@@ -1,0 +1,117 @@
+//! The two schemas.
+
+use std::sync::Arc;
+
+use async_graphql::{MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, SubscriptionType};
+use uuid::Uuid;
+
+use crate::{
+    QuerySettings,
+    book::{BookQuery, BookSubscription},
+    cart::{CartMutation, CartQuery},
+    catalog::{CatalogMutation, CatalogQuery},
+    graphql::{
+        commands::Commands,
+        cost::MAX_DEPTH,
+        environment::{NewId, Now},
+        extension::ResponseExtension,
+        mutation::idempotent,
+        position::AtPosition,
+    },
+    inventory::{InventoryMutation, InventoryQuery, StockSubscription},
+    order::{BackOfficeOrderMutation, BackOfficeOrders, OrderMutation, OrderQuery, OrderSubscription},
+    reader::{Reader, tail::Tail},
+    sales::SalesQuery,
+};
+
+/// How many directives a field may have.
+const MAX_DIRECTIVES: usize = 20;
+
+/// The queries of the storefront that read views.
+#[derive(MergedObject, Default)]
+pub(crate) struct StorefrontViews(CatalogQuery, CartQuery, OrderQuery);
+
+/// All queries of the storefront.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct StorefrontQuery(AtPosition<StorefrontViews>);
+
+/// The queries of the back-office that read views.
+#[derive(MergedObject, Default)]
+pub(crate) struct AdminViews(CatalogQuery, CartQuery, OrderQuery, BackOfficeOrders, InventoryQuery, SalesQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub(crate) struct AdminQuery(AtPosition<AdminViews>, BookQuery);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct ShopMutation(CartMutation, OrderMutation);
+
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub(crate) struct AdminMutation(
+    CartMutation,
+    OrderMutation,
+    CatalogMutation,
+    InventoryMutation,
+    BackOfficeOrderMutation,
+);
+
+#[derive(MergedSubscription, Default)]
+#[graphql(name = "Subscription")]
+pub(crate) struct StorefrontSubscription(OrderSubscription, StockSubscription);
+
+#[derive(MergedSubscription, Default)]
+#[graphql(name = "Subscription")]
+pub(crate) struct AdminSubscription(OrderSubscription, StockSubscription, BookSubscription);
+
+pub(crate) type Storefront = Schema<StorefrontQuery, ShopMutation, StorefrontSubscription>;
+pub(crate) type Admin = Schema<AdminQuery, AdminMutation, AdminSubscription>;
+
+/// A schema without its data.
+fn without_data<Q, M, S>() -> SchemaBuilder<Q, M, S>
+where
+    Q: ObjectType + Default + 'static,
+    M: ObjectType + Default + 'static,
+    S: SubscriptionType + Default + 'static,
+{
+    Schema::build(Q::default(), M::default(), S::default())
+        .directive(idempotent)
+        .limit_depth(MAX_DEPTH)
+        .limit_directives(MAX_DIRECTIVES)
+}
+
+/// A schema that can execute operations.
+pub(crate) fn build<Q, M, S>(settings: &QuerySettings, tail: &Tail) -> Schema<Q, M, S>
+where
+    Q: ObjectType + Default + 'static,
+    M: ObjectType + Default + 'static,
+    S: SubscriptionType + Default + 'static,
+{
+    let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
+    let builder = without_data()
+        .data(Reader::new(settings.book.clone(), tail.clone(), settings.patience))
+        .data(Now(Arc::clone(&settings.now)))
+        .data(NewId(new_id))
+        .data(commands)
+        .extension(ResponseExtension);
+    if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place where this crate makes ids")]
+fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// The storefront schema in the schema definition language.
+#[must_use]
+pub fn storefront_sdl() -> String {
+    without_data::<StorefrontQuery, ShopMutation, StorefrontSubscription>().finish().sdl()
+}
+
+/// The back-office schema in the schema definition language.
+#[must_use]
+pub fn admin_sdl() -> String {
+    without_data::<AdminQuery, AdminMutation, AdminSubscription>().finish().sdl()
+}

@@ -1,0 +1,42 @@
+//! Loaders of stock. Each loads what many rows need in one statement.
+
+use std::collections::HashMap;
+
+use async_graphql::{Error, dataloader};
+
+use super::{
+    queries::levels,
+    types::{AvailableOf, Reservation, ReservationsAt},
+};
+use crate::{
+    loaders::{Loader, grouped},
+    reader::{Statement, View},
+};
+
+impl dataloader::Loader<AvailableOf> for Loader {
+    type Value = i64;
+    type Error = Error;
+
+    async fn load(&self, keys: &[AvailableOf]) -> Result<HashMap<AvailableOf, i64>, Error> {
+        let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let levels = levels(&self.reader, &skus, self.now.time()).await?;
+        Ok(levels.into_iter().map(|level| (AvailableOf(level.sku), level.available)).collect())
+    }
+}
+
+impl dataloader::Loader<ReservationsAt> for Loader {
+    type Value = Vec<Reservation>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[ReservationsAt]) -> Result<HashMap<ReservationsAt, Vec<Reservation>>, Error> {
+        const AT_LOCATIONS: Statement = Statement::new(
+            &[View::Stock],
+            "SELECT to_json(r) FROM read.reservations r
+             WHERE (sku, location) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY reservation_id",
+        );
+        let (skus, locations): (Vec<&str>, Vec<&str>) =
+            keys.iter().map(|ReservationsAt { sku, location }| (sku.as_str(), location.as_str())).unzip();
+        let rows: Vec<Reservation> = self.reader.rows(&AT_LOCATIONS, &[&skus, &locations]).await?;
+        Ok(grouped(rows, |row| ReservationsAt { sku: row.sku.clone(), location: row.location.clone() }))
+    }
+}

@@ -1,0 +1,98 @@
+//! Stock, and its reservations.
+
+use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
+use chrono::{DateTime, Utc};
+use daybook_domain::inventory::availability;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{graphql::viewer::staff_only, loaders::Loader};
+
+/// The stock of a SKU at a location.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Stock {
+    /// The SKU.
+    pub(super) sku: String,
+    /// The location.
+    location: String,
+    /// How many units are there.
+    on_hand: i64,
+    /// How many of them are reserved. A reservation that has expired counts until it is released.
+    reserved: i64,
+    #[graphql(skip)]
+    lapsed: i64,
+    /// Whether more units may be sold than are there.
+    backorders: bool,
+    /// When the stock last changed.
+    updated_at: DateTime<Utc>,
+}
+
+#[ComplexObject]
+impl Stock {
+    /// How many units can be reserved now. Expired reservations do not count.
+    async fn available(&self) -> i64 {
+        self.availability()
+    }
+
+    /// The reservations; only staff see them.
+    async fn reservations(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
+        staff_only(context)?;
+        let loader = context.data::<DataLoader<Loader>>()?;
+        let key = ReservationsAt { sku: self.sku.clone(), location: self.location.clone() };
+        Ok(loader.load_one(key).await?.unwrap_or_default())
+    }
+}
+
+impl Stock {
+    /// How many units can be reserved now, as decisions see it.
+    pub(super) const fn availability(&self) -> i64 {
+        availability(self.on_hand, self.reserved, self.lapsed)
+    }
+}
+
+/// How many units of a SKU are available at all locations together. Every viewer may see this.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct StockLevel {
+    /// The SKU.
+    pub(crate) sku: String,
+    /// How many units are available.
+    pub(crate) available: i64,
+}
+
+/// A reservation of stock.
+#[derive(Debug, Clone, Deserialize, SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct Reservation {
+    #[graphql(skip)]
+    reservation_id: Uuid,
+    #[graphql(skip)]
+    pub(super) sku: String,
+    #[graphql(skip)]
+    pub(super) location: String,
+    /// The owner.
+    owner: String,
+    /// How many units.
+    quantity: i64,
+    /// When the reservation expires; absent when it never does.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+#[ComplexObject]
+impl Reservation {
+    /// The id of the reservation.
+    async fn id(&self) -> ID {
+        self.reservation_id.into()
+    }
+}
+
+/// The key of the reservations of a SKU at a location.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ReservationsAt {
+    pub(super) sku: String,
+    pub(super) location: String,
+}
+
+/// The key of the availability of a SKU at all locations together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct AvailableOf(pub(crate) String);

@@ -1,0 +1,53 @@
+//! How much of a stock is available.
+
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::{
+    live::{next, subscribe},
+    shop::{Shop, Special, Who, skus},
+};
+
+/// A shop with 1,000 units, of which 10 are reserved for half an hour and 5 for ever.
+async fn shop(ahead: TimeDelta) -> Shop {
+    let shop = Shop::with(Special { ahead, ..Special::default() }).await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    #[expect(clippy::disallowed_methods, reason = "the reservation has to expire after the command API's own time")]
+    let expires_at = Utc::now() + TimeDelta::minutes(30);
+    for (id, quantity, expires_at) in [("short", 10, Some(expires_at)), ("long", 5, None)] {
+        let reservation = json!({"sku": "S-000", "reservation_id": crate::shop::id(id), "owner": "fair", "quantity": quantity,
+                                 "expires_at": expires_at});
+        shop.shown(shop.command("ReserveStock", reservation).await).await;
+    }
+    shop
+}
+
+/// What is available of the SKU by each query that shows it.
+async fn available(shop: &Shop) -> [Value; 4] {
+    let query = r#"{ product(sku: "S-000") { variants { available } } stock(sku: "S-000") { available reserved } }"#;
+    let data = shop.office(Who::Admin, query).await.data();
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { available } }"#;
+    let mut socket = subscribe(shop, "/graphql", Who::Guest, query).await;
+    [
+        data["product"]["variants"][0]["available"].clone(),
+        data["stock"][0]["available"].clone(),
+        next(&mut socket).await["stockChanged"]["available"].clone(),
+        data["stock"][0]["reserved"].clone(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reserved_is_not_available() {
+    let shop = shop(TimeDelta::zero()).await;
+    assert_eq!(available(&shop).await, [985, 985, 985, 15].map(Value::from));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reservation_that_has_expired_does_not_count_though_nobody_has_released_it() {
+    let shop = shop(TimeDelta::hours(1)).await;
+    assert_eq!(available(&shop).await, [995, 995, 995, 15].map(Value::from));
+    let adjusted =
+        r#"mutation { it: stockAdjust(input: {sku: "S-000", delta: -1, reason: "broken"}) { stock { available } } }"#;
+    let payload = shop.office(Who::Admin, adjusted).await.data()["it"].take();
+    assert_eq!(payload, json!({"stock": [{"available": 994}]}));
+}

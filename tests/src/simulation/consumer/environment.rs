@@ -1,0 +1,129 @@
+//! The environment of a consumer in memory: a database that fails by a seed, and virtual time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use daybook_bus::Runtime;
+use daybook_event_store::{Head, RecordedEvent};
+use daybook_event_stream::{
+    SharedEvent, Start, Topology,
+    consumer::{
+        ConsumerError,
+        contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step},
+        parked::Poisoned,
+    },
+};
+use uuid::Uuid;
+
+use super::{
+    super::{scheduler::Place, server::Server},
+    tables::{OwnedStep, Tables},
+};
+use crate::nemesis::random::Random;
+
+/// How often a transaction that waits for a lock looks whether it has it.
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+
+/// What a consumer rests on.
+pub(super) struct Environment {
+    /// The name of the consumer.
+    pub(super) consumer: &'static str,
+    /// Every partition of its topics.
+    pub(super) partitions: Vec<Partition>,
+    /// The database.
+    pub(super) server: Server<Tables>,
+    /// Where events go.
+    pub(super) topology: Arc<Topology>,
+    /// Chance, for waiting.
+    pub(super) random: Mutex<Random>,
+    /// How long its transactions take at most, beside the way there and back, in microseconds.
+    pub(super) slow: u64,
+}
+
+impl Environment {
+    fn place(&self) -> &Place {
+        self.server.place()
+    }
+
+    fn any(&self, high: u64) -> u64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).between(0, high.max(1))
+    }
+}
+
+impl ConsumerEnvironment for Environment {
+    async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
+        let (consumer, all, partitions) = (self.consumer, self.partitions.clone(), partitions.to_vec());
+        let begin = move |tables: &mut Tables, _| tables.begin(consumer, &all, &partitions, start);
+        Ok(self.server.ask("begin", begin).await?)
+    }
+
+    async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
+        let (consumer, partitions) = (self.consumer, partitions.to_vec());
+        Ok(self.server.ask("take over", move |tables, _| tables.take(consumer, &partitions)).await?)
+    }
+
+    async fn head(&self) -> Result<Head, ConsumerError> {
+        Ok(self.server.ask("ask how far the book goes", |tables, _| tables.measure()).await?)
+    }
+
+    async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
+        Ok(self.server.ask("ask what was published", |tables, _| tables.published.clone()).await?)
+    }
+
+    async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
+        let after = usize::try_from(after).unwrap_or(0);
+        let read = move |tables: &mut Tables, _| tables.book.iter().skip(after).take(limit).cloned().collect();
+        Ok(self.server.ask("read", read).await?)
+    }
+
+    async fn transact(
+        &self,
+        history: Uuid,
+        events: &[SharedEvent],
+        poisoned: &Poisoned,
+        steps: &[Step<'_>],
+    ) -> Result<Vec<Checkpoint>, ConsumerError> {
+        let (consumer, topology) = (self.consumer, Arc::clone(&self.topology));
+        let (events, poisoned) = (events.to_vec(), poisoned.clone());
+        let own = |(partition, from, to): &Step<'_>| ((*partition).clone(), *from, *to);
+        let steps: Vec<OwnedStep> = steps.iter().map(own).collect();
+        let said = format!("{:?} to {steps:?}", events.iter().map(|event| event.position).collect::<Vec<_>>());
+        self.place().tell(|| format!("{consumer} processes {said}"));
+        while self.server.tables().locked == Some(consumer) {
+            self.place().sleep(LOCK_WAIT).await;
+        }
+        if self.slow > 0 {
+            self.place().sleep(Duration::from_micros(self.any(self.slow))).await;
+        }
+        let transact = move |tables: &mut Tables, _| {
+            tables.look(history, &steps)?;
+            tables.transact(consumer, &topology, &events, &poisoned, &steps)
+        };
+        self.server.ask("process", transact).await?
+    }
+
+    async fn blame(
+        &self,
+        _: &[SharedEvent],
+        _: &Poisoned,
+        failure: ConsumerError,
+    ) -> Result<ConsumerError, ConsumerError> {
+        Ok(failure)
+    }
+
+    fn now(&self) -> Duration {
+        (self.place().now() - chrono::DateTime::UNIX_EPOCH).to_std().unwrap_or_default()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.place().sleep(time).await;
+    }
+
+    async fn back_off(&self, time: Duration) {
+        let half = u64::try_from(time.as_micros() / 2).unwrap_or(0);
+        self.place().sleep(Duration::from_micros(half + self.any(half))).await;
+    }
+}
