@@ -156,7 +156,7 @@ async fn views_are_rebuilt_while_they_are_written_and_read() {
         let others_go_on = || {
             let began = Instant::now();
             while count().iter().zip(before).any(|(now, before)| *now == before) {
-                assert!(began.elapsed() < PATIENCE, "{view}: nobody reads or writes meanwhile");
+                assert!(began.elapsed() < PATIENCE, "{view}: no query or no write ends meanwhile");
                 block_in_place(|| std::thread::sleep(Duration::from_millis(1)));
             }
         };

@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode, header};
 use proptest::{
     prelude::*,
     sample::{Index, select},
-    test_runner::{Config, RngSeed, TestCaseError, TestRunner},
+    test_runner::{Config, TestCaseError, TestRunner},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -23,14 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// How many requests are tried by default.
 const CASES: u32 = 250;
 
-/// The seed of the cases by default, so every run has the same cases.
-const SEED: u64 = 20_261_128;
-
 fn runner(short: u32) -> TestRunner {
     let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config { failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
-    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(SEED) } else { config.rng_seed };
-    TestRunner::new(Config { cases: given.unwrap_or(short), rng_seed, ..config })
+    TestRunner::new(Config { cases: given.unwrap_or(short), ..config })
 }
 
 /// A shop with goods, a cart and an order, for tests that are no tests of tokio.
