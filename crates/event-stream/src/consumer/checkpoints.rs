@@ -10,18 +10,16 @@ use super::{
     contract::{Checkpoint, Partition, Published, Step},
 };
 
-/// Takes partitions over. A consumer that has no checkpoints for a topic gets one for each of its partitions, all at once: they begin at
-/// the beginning of the book, or at its head as it is now.
+/// Gives a consumer its first checkpoints: one for each partition of the topics in which it has none. They are at the beginning of the
+/// book, or at its head as it is now.
 pub(super) async fn begin(
     book: &Daybook,
     consumer: &str,
-    partitions: &[Partition],
+    topics: &[&str],
     partitions_of_a_topic: i32,
     start: Start,
-) -> Result<Vec<Checkpoint>, ConsumerError> {
+) -> Result<(), ConsumerError> {
     let client = book.pool().get().await?;
-    let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
-    topics.dedup();
     client
         .execute(
             "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
@@ -31,8 +29,7 @@ pub(super) async fn begin(
             &[&consumer, &topics, &partitions_of_a_topic, &(start == Start::Head)],
         )
         .await?;
-    drop(client);
-    take(book, consumer, partitions).await
+    Ok(())
 }
 
 /// How far consumers are, by name: those that have begun, in the partitions in which they have.

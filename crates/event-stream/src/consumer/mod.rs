@@ -66,6 +66,10 @@ pub trait Effect: Send + Sync {
         transaction: &Transaction<'_>,
         events: &[SharedEvent],
     ) -> impl Future<Output = Result<(), EffectError>> + Send;
+
+    /// A running consumer calls this after the transaction of [`apply`](Self::apply) was committed: now others can see what was written.
+    /// It is not called where the process ends in between.
+    fn committed(&self) {}
 }
 
 /// Why a consumer stopped for a moment.

@@ -30,7 +30,10 @@ impl<'c, E> PostgresEnvironment<'c, E> {
 
 impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
-        checkpoints::begin(self.book, self.name, partitions, self.topology.partitions, start).await
+        let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
+        topics.dedup();
+        checkpoints::begin(self.book, self.name, &topics, self.topology.partitions, start).await?;
+        checkpoints::take(self.book, self.name, partitions).await
     }
 
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
@@ -65,6 +68,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         begun.go_on(self.effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
         transaction.commit().await?;
+        self.effect.committed();
         Ok(checkpoints)
     }
 

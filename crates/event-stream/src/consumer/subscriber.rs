@@ -7,7 +7,7 @@ use futures::future::{Either, select};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConsumerError, Effect, EffectError, Start,
+    ConsumerError, Effect, EffectError, Start, checkpoints,
     contract::{AssignedPartition, ConsumerEnvironment, Partition},
     feed::{Attached, Feed, Subscription},
     postgres::PostgresEnvironment,
@@ -37,6 +37,16 @@ pub enum Ended {
 }
 
 impl<E: Effect> Consumer<E> {
+    /// Gives the consumer its first checkpoints, in the topics where it has none. Without this it gets them when it is first assigned
+    /// partitions. A consumer that starts at the head then misses what happened before the assignment.
+    ///
+    /// # Errors
+    /// [`ConsumerError`] when the database failed.
+    pub async fn begin(&self, book: &Daybook, topology: &Topology) -> Result<(), ConsumerError> {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        checkpoints::begin(book, &self.name, &topics, topology.partitions, self.start).await
+    }
+
     /// Processes what a feed receives, until it is stopped or finds that it is retired. After a failure it tries again.
     pub async fn run(&self, feed: &Feed, book: &Daybook, topology: &Topology, stop: &CancellationToken) -> Ended {
         let environment = PostgresEnvironment::new(&self.name, &self.effect, book, topology);
