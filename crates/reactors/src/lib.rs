@@ -11,7 +11,10 @@ mod inventory;
 
 use daybook_event_store::{Daybook, StoreError};
 
-pub use engine::{Reaction, Reactor, ReactorSettings, Reactors, Trigger};
+pub use engine::{
+    reactor::{Reaction, Reactions, Reactor, Trigger},
+    runner::{ReactorSettings, Reactors, retry_parked},
+};
 
 mod files {
     // The macro's own code has no docs.
@@ -34,4 +37,31 @@ pub fn named(name: &str) -> Option<&'static Reactor> {
 /// [`StoreError`] when the database is out of reach or a migration fails.
 pub async fn migrate(book: &Daybook) -> Result<(), StoreError> {
     book.migrate_with(files::migrations::runner(), "daybook_reactor_migrations").await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use daybook_domain::{Event, EventContract};
+
+    use super::ALL;
+
+    #[test]
+    fn the_reaction_table_names_events_that_the_reactor_gets_and_each_once() {
+        let contracts = Event::contracts();
+        for reactor in ALL {
+            let gets = |contract: &&EventContract| reactor.slices.contains(&contract.slice);
+            let events: BTreeSet<_> = contracts.iter().filter(gets).map(|contract| contract.event_type).collect();
+            let named: Vec<_> = reactor.table.iter().flat_map(|trigger| trigger.on).copied().collect();
+            let distinct: BTreeSet<_> = named.iter().copied().collect();
+            assert_eq!(distinct.len(), named.len(), "{}", reactor.name);
+            assert!(distinct.is_subset(&events), "{}: {distinct:?}", reactor.name);
+        }
+    }
+
+    #[test]
+    fn names_are_distinct() {
+        assert_eq!(ALL.iter().map(|reactor| reactor.name).collect::<BTreeSet<_>>().len(), ALL.len());
+    }
 }

@@ -9,15 +9,18 @@ use daybook_domain::{
     cart::{self, CartNotExpired, ExpireCart, policy},
 };
 
-use crate::engine::{Reaction, Reactions, Reactor, Trigger};
+use crate::engine::reactor::{Reaction, Reactions, Reactor, Trigger};
 
 pub(crate) static REACTOR: Reactor = Reactor {
     name: "cart_expiry",
     slices: &[Slice::Cart],
     table: &[
-        Trigger { on: "cart.CartOpened", reaction: "ExpireCart when the lifetime of the cart is over" },
         Trigger {
-            on: "cart.CartCheckedOut, cart.CartMergedInto, cart.CartAbandoned, cart.CartExpired",
+            on: &["cart.CartOpened"],
+            reaction: "ExpireCart when the lifetime of the cart is over. A cart that was changed is asked again when it expires now",
+        },
+        Trigger {
+            on: &["cart.CartCheckedOut", "cart.CartMergedInto", "cart.CartAbandoned", "cart.CartExpired"],
             reaction: "the timer is cancelled",
         },
     ],
@@ -54,4 +57,51 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
 
 fn add(at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
     at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const CART: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn reactions(name: &str, rest: &Value) -> Reactions {
+        let mut data = json!({ "cart_id": CART });
+        data.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        let event = Event::deserialize(name, data).expect("there is such an event").expect("it has this form");
+        let mut reactions = Reactions::default();
+        react(&event, DateTime::UNIX_EPOCH, &mut reactions);
+        reactions
+    }
+
+    #[test]
+    fn a_cart_that_is_opened_is_asked_when_its_lifetime_is_over() {
+        let open = |rest: Value| {
+            let reactions = reactions("cart.CartOpened", &rest);
+            let (key, reaction) = reactions.only();
+            (key.to_owned(), reaction.expect("it is set").clone())
+        };
+        let cart_id = CART.parse().expect("an id");
+        let asked = |lifetime| (CART.to_owned(), Reaction::at(DateTime::UNIX_EPOCH + lifetime, ExpireCart { cart_id }));
+        let guests = json!({ "channel": "web", "currency": "EUR" });
+        assert_eq!(open(guests), asked(policy::GUEST_CART_LIFETIME));
+        let customers = json!({ "channel": "web", "currency": "EUR", "customer_id": CART });
+        assert_eq!(open(customers), asked(policy::CUSTOMER_CART_LIFETIME));
+    }
+
+    #[test]
+    fn a_cart_that_has_ended_is_not_asked_and_a_change_costs_nothing() {
+        let ended = [
+            ("cart.CartAbandoned", json!({})),
+            ("cart.CartMergedInto", json!({ "into": CART })),
+            ("cart.CartCheckedOut", json!({ "order_id": CART })),
+            ("cart.CartExpired", json!({ "expired_at": "2026-03-01T12:00:00Z" })),
+        ];
+        for (name, rest) in ended {
+            assert_eq!(reactions(name, &rest).only(), (CART, None), "{name}");
+        }
+        assert!(reactions("cart.QuantityChanged", &json!({ "sku": "oat", "quantity": 2 })).is_empty());
+    }
 }

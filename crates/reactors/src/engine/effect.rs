@@ -1,27 +1,38 @@
 //! The effect of a reactor: events become rows, in the transaction of the checkpoint.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use daybook_domain::Event;
 use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{Effect, EffectError, SharedEvent};
 use deadpool_postgres::Transaction;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{Reactions, Reactor, queue};
+use super::{
+    queue,
+    reactor::{Reaction, Reactions, Reactor},
+    wake::Waker,
+};
 
 /// The namespace of ids of reactions (a random UUID, fixed for ever).
 const REACTIONS: Uuid = Uuid::from_u128(0x7d5b_1f0a_93c4_4e86_a2d7_5c1e_08b9_f36d);
 
 /// A reactor as what a consumer does with events.
-pub(super) struct Reacting<'n> {
-    pub(super) reactor: &'static Reactor,
-    /// Wakes the worker of this process.
-    pub(super) due: &'n Notify,
+pub(super) struct Reacting {
+    reactor: &'static Reactor,
+    /// Wakes the worker of this process, if it has one.
+    waker: Option<Arc<Waker>>,
+    /// Whether reactions were written that the worker has to be woken for. It cannot see them before they are committed.
+    is_soon: AtomicBool,
 }
 
-impl Effect for Reacting<'_> {
+impl Effect for Reacting {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
         let mut changes = BTreeMap::new();
         for shared in events {
@@ -33,16 +44,31 @@ impl Effect for Reacting<'_> {
                 changes.insert(key, reaction.map(|reaction| self.row(shared, number, reaction)));
             }
         }
-        let sets = queue::write(transaction, self.reactor.name, &changes).await?;
-        if sets > 0 {
-            self.due.notify_one();
+        queue::write(transaction, self.reactor.name, &changes).await?;
+        let first_due = changes.values().flatten().map(|reaction| reaction.due).min();
+        if let (Some(waker), Some(due)) = (&self.waker, first_due)
+            && waker.is_soon(due)
+        {
+            self.is_soon.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
+
+    fn committed(&self) {
+        if let Some(waker) = &self.waker
+            && self.is_soon.swap(false, Ordering::Relaxed)
+        {
+            waker.wake();
+        }
+    }
 }
 
-impl Reacting<'_> {
-    fn row(&self, event: &RecordedEvent, number: usize, reaction: super::Reaction) -> queue::NewReaction {
+impl Reacting {
+    pub(super) fn new(reactor: &'static Reactor, waker: Option<Arc<Waker>>) -> Self {
+        Self { reactor, waker, is_soon: AtomicBool::new(false) }
+    }
+
+    fn row(&self, event: &RecordedEvent, number: usize, reaction: Reaction) -> queue::NewReaction {
         let name = format!("{} {} {number}", self.reactor.name, event.event_id);
         queue::NewReaction {
             id: Uuid::new_v5(&REACTIONS, name.as_bytes()),

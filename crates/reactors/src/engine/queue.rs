@@ -1,4 +1,4 @@
-//! The table of reactions: writing, claiming, and ending them.
+//! The table of reactions: writing, claiming and ending them, each with one statement for many.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,12 +21,12 @@ pub(super) struct NewReaction {
     pub(super) causation_id: Uuid,
 }
 
-/// Sets and cancels reactions of a reactor, each by its key. Returns how many were set.
+/// Sets and cancels reactions of a reactor, each by its key.
 pub(super) async fn write(
     transaction: &Transaction<'_>,
     reactor: &str,
     changes: &BTreeMap<String, Option<NewReaction>>,
-) -> Result<usize, EffectError> {
+) -> Result<(), EffectError> {
     let cancelled: Vec<&str> = changes.iter().filter(|(_, set)| set.is_none()).map(|(key, _)| key.as_str()).collect();
     if !cancelled.is_empty() {
         let statement =
@@ -35,7 +35,7 @@ pub(super) async fn write(
     }
     let sets: Vec<_> = changes.iter().filter_map(|(key, set)| Some((key, set.as_ref()?))).collect();
     if sets.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let keys: Vec<&str> = sets.iter().map(|(key, _)| key.as_str()).collect();
     let ids: Vec<Uuid> = sets.iter().map(|(_, set)| set.id).collect();
@@ -60,7 +60,7 @@ pub(super) async fn write(
     transaction
         .execute(&statement, &[&reactor, &ids, &keys, &dues, &commands, &bodies, &correlations, &causations])
         .await?;
-    Ok(sets.len())
+    Ok(())
 }
 
 /// A reaction in the hands of a worker.
@@ -76,9 +76,11 @@ pub(super) struct Claimed {
     pub(super) attempts: i32,
 }
 
-/// Claims reactions that are due, for as long as the lease. What another worker is claiming is passed over.
+/// Claims reactions of these reactors that are due, for as long as the lease. What another worker is claiming is passed over. What
+/// belongs to a reactor of another version of this program waits for that program.
 pub(super) async fn claim(
     book: &Daybook,
+    reactors: &[&str],
     now: DateTime<Utc>,
     lease: Duration,
     limit: i64,
@@ -89,13 +91,14 @@ pub(super) async fn claim(
         .prepare_cached(
             "UPDATE reactions SET leased_until = $2, attempts = attempts + 1
              WHERE id IN (
-                 SELECT id FROM reactions WHERE due <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+                 SELECT id FROM reactions
+                 WHERE reactor = ANY ($4) AND due <= $1 AND (leased_until IS NULL OR leased_until <= $1)
                  ORDER BY due LIMIT $3 FOR UPDATE SKIP LOCKED
              )
              RETURNING id, reactor, command, body, correlation_id, causation_id, attempts",
         )
         .await?;
-    let rows = client.query(&statement, &[&now, &leased_until, &limit]).await?;
+    let rows = client.query(&statement, &[&now, &leased_until, &limit, &reactors]).await?;
     let claimed = rows.iter().map(|row| {
         Ok(Claimed {
             id: row.try_get(0)?,
@@ -123,36 +126,54 @@ pub(super) enum Ending {
     },
 }
 
-/// Ends a claim. A reaction that was replaced or cancelled meanwhile has another id or none, and is left alone.
-pub(super) async fn end(book: &Daybook, id: Uuid, ending: &Ending) -> Result<(), StoreError> {
+/// A claim that has come to its end.
+pub(super) struct Ended {
+    pub(super) id: Uuid,
+    /// As claimed. It differs where the lease has run out and another worker has claimed the reaction since.
+    pub(super) attempts: i32,
+    pub(super) ending: Ending,
+}
+
+/// Ends claims. A reaction that was replaced or cancelled meanwhile has another id or none, and is left alone.
+pub(super) async fn end(book: &Daybook, ended: &[Ended]) -> Result<(), StoreError> {
     let client = book.pool().get().await?;
-    match ending {
-        Ending::Done => {
-            let statement = client.prepare_cached("DELETE FROM reactions WHERE id = $1").await?;
-            client.execute(&statement, &[&id]).await?;
+    let (mut done, mut again) = (Vec::new(), Vec::new());
+    for Ended { id, attempts, ending } in ended {
+        match ending {
+            Ending::Done => done.push(*id),
+            Ending::Again { due, failure } => again.push((*id, *attempts, *due, failure.as_deref())),
         }
-        Ending::Again { due, failure } => {
-            let statement = client
-                .prepare_cached(
-                    "UPDATE reactions SET due = $2, failure = $3, leased_until = NULL,
-                         attempts = CASE WHEN $3::text IS NULL THEN 0 ELSE attempts END
-                     WHERE id = $1",
-                )
-                .await?;
-            client.execute(&statement, &[&id, due, failure]).await?;
-        }
+    }
+    if !done.is_empty() {
+        let statement = client.prepare_cached("DELETE FROM reactions WHERE id = ANY ($1)").await?;
+        client.execute(&statement, &[&done]).await?;
+    }
+    if !again.is_empty() {
+        let ids: Vec<Uuid> = again.iter().map(|(id, ..)| *id).collect();
+        let attempts: Vec<i32> = again.iter().map(|(_, attempts, ..)| *attempts).collect();
+        let dues: Vec<DateTime<Utc>> = again.iter().map(|(.., due, _)| *due).collect();
+        let failures: Vec<Option<&str>> = again.iter().map(|(.., failure)| *failure).collect();
+        let statement = client
+            .prepare_cached(
+                "UPDATE reactions r SET due = a.due, failure = a.failure, leased_until = NULL,
+                     attempts = CASE WHEN a.failure IS NULL THEN 0 ELSE a.attempts END
+                 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::text[]) AS a (id, attempts, due, failure)
+                 WHERE r.id = a.id AND r.attempts = a.attempts",
+            )
+            .await?;
+        client.execute(&statement, &[&ids, &attempts, &dues, &failures]).await?;
     }
     Ok(())
 }
 
-/// When the next reaction can be claimed, if there is one.
-pub(super) async fn next_due(book: &Daybook) -> Result<Option<DateTime<Utc>>, StoreError> {
+/// When the next reaction of these reactors can be claimed, if there is one.
+pub(super) async fn next_due(book: &Daybook, reactors: &[&str]) -> Result<Option<DateTime<Utc>>, StoreError> {
     let client = book.pool().get().await?;
     // The first reactions by time, of which some may be leased.
-    let sql = "SELECT min(greatest(due, coalesce(leased_until, due)))
-               FROM (SELECT due, leased_until FROM reactions ORDER BY due LIMIT 1000) AS first";
+    let sql = "SELECT min(greatest(due, leased_until))
+               FROM (SELECT due, leased_until FROM reactions WHERE reactor = ANY ($1) ORDER BY due LIMIT 1000) AS first";
     let statement = client.prepare_cached(sql).await?;
-    Ok(client.query_one(&statement, &[]).await?.try_get(0)?)
+    Ok(client.query_one(&statement, &[&reactors]).await?.try_get(0)?)
 }
 
 /// How the reactions of a reactor stand.
@@ -162,6 +183,8 @@ pub struct Waiting {
     pub reactor: String,
     /// How many reactions wait.
     pub waiting: i64,
+    /// How many of them are due.
+    pub due: i64,
     /// How many of them have failed at least once.
     pub failing: i64,
     /// When the next one is due.
@@ -170,21 +193,23 @@ pub struct Waiting {
     pub failure: Option<String>,
 }
 
-/// How the reactions of each reactor stand that has any.
+/// How the reactions of each reactor stand at a time, where it has any.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
-pub async fn waiting(book: &Daybook) -> Result<Vec<Waiting>, StoreError> {
+pub async fn waiting(book: &Daybook, now: DateTime<Utc>) -> Result<Vec<Waiting>, StoreError> {
     let client = book.pool().get().await?;
-    let sql = "SELECT reactor, count(*), count(failure), min(due), max(failure) FROM reactions GROUP BY reactor";
-    let rows = client.query(sql, &[]).await?;
+    let sql = "SELECT reactor, count(*), count(*) FILTER (WHERE due <= $1), count(failure), min(due), max(failure)
+               FROM reactions GROUP BY reactor ORDER BY reactor";
+    let rows = client.query(sql, &[&now]).await?;
     let waiting = rows.iter().map(|row| {
         Ok(Waiting {
             reactor: row.try_get(0)?,
             waiting: row.try_get(1)?,
-            failing: row.try_get(2)?,
-            next_due: row.try_get(3)?,
-            failure: row.try_get(4)?,
+            due: row.try_get(2)?,
+            failing: row.try_get(3)?,
+            next_due: row.try_get(4)?,
+            failure: row.try_get(5)?,
         })
     });
     Ok(waiting.collect::<Result<_, tokio_postgres::Error>>()?)

@@ -3,133 +3,144 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_bus::{Bus, Clock, CommandError, Submission};
+use daybook_bus::{Bus, Clock, CommandError, Receipt, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, StoreError};
 use futures::future::join_all;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
-    ReactorSettings,
-    queue::{self, Claimed, Ending},
+    queue::{self, Claimed, Ended, Ending},
+    reactor::Reactor,
+    runner::ReactorSettings,
+    wake::Waker,
 };
 
-/// The actor of commands that the engine sends by itself.
-const ENGINE: Actor = Actor::System("reactor");
 /// The pause after the first failure of a reaction. It doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The shortest pause between two looks at the table.
+const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker {
     pub(super) book: Daybook,
     pub(super) bus: Bus,
     pub(super) clock: Clock,
     pub(super) settings: ReactorSettings,
-    /// Notified when this process has written reactions.
-    pub(super) due: Arc<Notify>,
+    pub(super) waker: Arc<Waker>,
+    /// The reactors whose commands it sends.
+    pub(super) reactors: Vec<&'static Reactor>,
 }
 
 impl Worker {
     /// Sends reactions until it is stopped. What is under way then is finished.
     pub(super) async fn run(&self, stop: &CancellationToken) {
+        let names: Vec<&str> = self.reactors.iter().map(|reactor| reactor.name).collect();
         while !stop.is_cancelled() {
-            let pause = match self.send_due().await {
+            let pause = match self.send_due(&names).await {
                 // There may be more.
                 Ok(sent) if sent > 0 => continue,
-                Ok(_) => self.pause().await,
-                Err(error) => {
-                    tracing::warn!(%error, "reactions cannot be read; it is tried again");
-                    FIRST_PAUSE
-                }
+                Ok(_) => self.pause(&names).await,
+                Err(error) => Err(error),
             };
+            let pause = pause.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the table of reactions does not answer; it is tried again");
+                FIRST_PAUSE
+            });
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.due.notified() => {}
+                () = self.waker.woken() => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
     /// How long nothing is due, as far as is known.
-    async fn pause(&self) -> Duration {
-        match queue::next_due(&self.book).await {
-            Ok(None) => self.settings.poll,
-            Ok(Some(due)) => {
-                let left = (due - self.clock.now()).to_std().unwrap_or_default();
-                left.clamp(Duration::from_millis(10), self.settings.poll)
-            }
-            Err(_) => FIRST_PAUSE,
-        }
+    async fn pause(&self, reactors: &[&str]) -> Result<Duration, StoreError> {
+        let poll = self.settings.poll;
+        Ok(match queue::next_due(&self.book, reactors).await? {
+            None => poll,
+            Some(due) => (due - self.clock.now()).to_std().unwrap_or_default().min(poll).max(SHORTEST_POLL),
+        })
     }
 
-    /// Sends what is due, at most a batch. Returns how many reactions it had in hand.
-    async fn send_due(&self) -> Result<usize, StoreError> {
+    /// Sends what is due, at most a batch. Returns how many reactions that were.
+    async fn send_due(&self, reactors: &[&str]) -> Result<usize, StoreError> {
         let now = self.clock.now();
-        let claimed = queue::claim(&self.book, now, self.settings.lease, self.settings.batch).await?;
-        let sent = claimed.len();
-        for outcome in join_all(claimed.into_iter().map(|claimed| self.send(claimed))).await {
-            // The lease runs out, and the reaction is sent again with the same id.
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a reaction could not be ended");
-            }
+        let claimed = queue::claim(&self.book, reactors, now, self.settings.lease, self.settings.batch).await?;
+        if claimed.is_empty() {
+            return Ok(0);
         }
-        Ok(sent)
+        let ended = join_all(claimed.into_iter().map(|claimed| self.send(claimed))).await;
+        // Where this fails, the leases run out, and the reactions are sent again with the same ids.
+        queue::end(&self.book, &ended).await?;
+        Ok(ended.len())
     }
 
-    async fn send(&self, claimed: Claimed) -> Result<(), StoreError> {
-        let Claimed { id, reactor, command, body, correlation_id, causation_id, attempts } = claimed;
-        let (ending, outcome) = match Command::deserialize(&command, body) {
-            Some(Ok(command)) => {
-                let mut submission = Submission::new(command, id, ENGINE);
-                (submission.correlation_id, submission.causation_id) = (correlation_id, causation_id);
-                self.ending(&reactor, id, attempts, self.bus.execute_patiently(submission).await)
+    async fn send(&self, claimed: Claimed) -> Ended {
+        let Claimed { id, attempts, .. } = claimed;
+        let known = self.reactors.iter().find(|reactor| reactor.name == claimed.reactor);
+        let (ending, outcome) = match known.map(|reactor| (reactor, submission(claimed, reactor))) {
+            Some((reactor, Ok(submission))) => {
+                let outcome = self.bus.execute_patiently(submission).await;
+                self.ending(reactor, id, attempts, outcome)
             }
-            // A newer program has written it. It waits for that program.
-            Some(Err(error)) => (self.failed(id, attempts, &error), "failed"),
-            None => (self.failed(id, attempts, &format!("there is no command {command}")), "failed"),
+            // Another version of this program has written it. It waits for that version.
+            Some((_, Err(reason))) => (self.failed(id, attempts, reason), "failed"),
+            // Not claimed for any other reactor.
+            None => (self.failed(id, attempts, "this program has no such reactor".to_owned()), "failed"),
         };
+        let reactor = known.map_or("unknown", |reactor| reactor.name);
         metrics::counter!("daybook_reactions_total", "reactor" => reactor, "outcome" => outcome).increment(1);
-        queue::end(&self.book, id, &ending).await
+        Ended { id, attempts, ending }
     }
 
     /// Accepted and refused are done, unless the refusal says when to try again. Failed is tried again.
     fn ending(
         &self,
-        reactor: &str,
-        id: uuid::Uuid,
+        reactor: &Reactor,
+        id: Uuid,
         attempts: i32,
-        outcome: Result<daybook_bus::Receipt, CommandError>,
+        outcome: Result<Receipt, CommandError>,
     ) -> (Ending, &'static str) {
         match outcome {
-            Ok(_) => (Ending::Done, "accepted"),
-            Err(CommandError::Refused { refusal, .. }) => {
-                let again_at = crate::named(reactor).and_then(|reactor| (reactor.again_at)(&refusal));
-                match again_at {
-                    Some(due) => (Ending::Again { due, failure: None }, "too_early"),
-                    None => {
-                        tracing::debug!(reactor, %refusal, "a reaction was refused");
-                        (Ending::Done, "refused")
-                    }
+            // Only this reaction has this id. Where it was used for another command, an earlier version of this program has sent the
+            // reaction in other words, and it was accepted.
+            Ok(_) | Err(CommandError::KeyReused(_)) => (Ending::Done, "accepted"),
+            Err(CommandError::Refused { refusal, .. }) => match (reactor.again_at)(&refusal) {
+                Some(due) => (Ending::Again { due, failure: None }, "too_early"),
+                None => {
+                    tracing::debug!(reactor = reactor.name, %refusal, "a reaction was refused");
+                    (Ending::Done, "refused")
                 }
-            }
+            },
             Err(error) => {
-                tracing::warn!(reactor, %error, "a reaction failed; it is tried again");
-                (self.failed(id, attempts, &error), "failed")
+                tracing::warn!(reactor = reactor.name, %error, "a reaction failed; it is tried again");
+                (self.failed(id, attempts, error.to_string()), "failed")
             }
         }
     }
 
-    fn failed(&self, id: uuid::Uuid, attempts: i32, error: &impl ToString) -> Ending {
+    fn failed(&self, id: Uuid, attempts: i32, reason: String) -> Ending {
         let due = self.clock.now().checked_add_signed(pause_after(attempts, id));
-        Ending::Again { due: due.unwrap_or(DateTime::<Utc>::MAX_UTC), failure: Some(error.to_string()) }
+        Ending::Again { due: due.unwrap_or(DateTime::<Utc>::MAX_UTC), failure: Some(reason) }
     }
+}
+
+/// The command of a reaction on its way to the bus, or why this program cannot read it.
+fn submission(claimed: Claimed, reactor: &Reactor) -> Result<Submission, String> {
+    let Claimed { id, command, body, correlation_id, causation_id, .. } = claimed;
+    let read = Command::deserialize(&command, body).ok_or_else(|| format!("there is no command {command}"))?;
+    let command = read.map_err(|error| error.to_string())?;
+    let begun = Submission::new(command, id, Actor::System(reactor.name));
+    Ok(Submission { correlation_id, causation_id, ..begun })
 }
 
 /// The pause after so many attempts: it doubles from one second to five minutes. The id spreads it between half and the whole, so
 /// that reactions that failed together do not come again together.
-fn pause_after(attempts: i32, id: uuid::Uuid) -> TimeDelta {
+fn pause_after(attempts: i32, id: Uuid) -> TimeDelta {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(16);
     let whole = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     let spread = whole.mul_f64(f64::from(id.as_bytes()[15]) / 512.0);
@@ -138,8 +149,6 @@ fn pause_after(attempts: i32, id: uuid::Uuid) -> TimeDelta {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]

@@ -7,15 +7,18 @@ use daybook_domain::{
     inventory::{self, ExpireReservation, ReservationNotExpired},
 };
 
-use crate::engine::{Reaction, Reactions, Reactor, Trigger};
+use crate::engine::reactor::{Reaction, Reactions, Reactor, Trigger};
 
 pub(crate) static REACTOR: Reactor = Reactor {
     name: "reservation_expiry",
     slices: &[Slice::Inventory],
     table: &[
-        Trigger { on: "inventory.StockReserved with expires_at", reaction: "ExpireReservation at expires_at" },
         Trigger {
-            on: "inventory.ReservationReleased, inventory.ReservationCommitted",
+            on: &["inventory.StockReserved"],
+            reaction: "ExpireReservation when the reservation expires, if it does",
+        },
+        Trigger {
+            on: &["inventory.ReservationReleased", "inventory.ReservationCommitted"],
             reaction: "the timer is cancelled",
         },
     ],
@@ -54,5 +57,42 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
             *expires_at
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn reactions(name: &str, rest: &Value) -> Reactions {
+        let mut data = json!({ "sku": "oat", "location": "main", "reservation_id": ID, "owner": "me", "quantity": 2 });
+        data.as_object_mut().expect("an object").extend(rest.as_object().expect("an object").clone());
+        let event = Event::deserialize(name, data).expect("there is such an event").expect("it has this form");
+        let mut reactions = Reactions::default();
+        react(&event, DateTime::UNIX_EPOCH, &mut reactions);
+        reactions
+    }
+
+    #[test]
+    fn a_reservation_is_ended_at_its_time_if_it_has_one() {
+        let expires_at: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let reserved = reactions("inventory.StockReserved", &json!({ "expires_at": expires_at }));
+        let (sku, reservation_id) = ("oat".parse().expect("a SKU"), ID.parse().expect("an id"));
+        let location = LocationId::default();
+        let expire = Reaction::at(expires_at, ExpireReservation { sku, location, reservation_id });
+        assert_eq!(reserved.only(), (format!("oat@main/{ID}").as_str(), Some(&expire)));
+        assert!(reactions("inventory.StockReserved", &json!({})).is_empty(), "one of an order lasts");
+    }
+
+    #[test]
+    fn a_reservation_that_has_ended_has_no_timer() {
+        let key = format!("oat@main/{ID}");
+        let released = reactions("inventory.ReservationReleased", &json!({ "cause": "given_up" }));
+        assert_eq!(released.only(), (key.as_str(), None));
+        assert_eq!(reactions("inventory.ReservationCommitted", &json!({})).only(), (key.as_str(), None));
     }
 }

@@ -1,6 +1,6 @@
 //! Carts and reservations end when their time is over: once, however many processes there are.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -29,18 +29,17 @@ const RELEASED: &str = "inventory.ReservationReleased";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cart_and_a_reservation_end_by_themselves_and_the_engine_did_it() {
     let world = world().await;
-    let _running = world.reactors();
+    let _running = world.reactors().await;
     world.with_product().await;
-    world.caught_up().await;
     world.given("OpenCart", open(1)).await;
     world.given("ReserveStock", claim(&world, 1, 10)).await;
     until("both are known", async || world.waiting().await == 2).await;
     assert_eq!(world.events(RELEASED).await, Vec::<String>::new());
     world.pass(TimeDelta::minutes(10));
-    until("the reservation ends", async || world.events(RELEASED).await == ["system:reactor"]).await;
+    until("the reservation ends", async || world.events(RELEASED).await == ["system:reservation_expiry"]).await;
     assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
     world.pass(TimeDelta::days(7));
-    until("the cart ends", async || world.events(EXPIRED).await == ["system:reactor"]).await;
+    until("the cart ends", async || world.events(EXPIRED).await == ["system:cart_expiry"]).await;
     until("nothing is left to do", async || world.waiting().await == 0).await;
     assert!(world.send("AddLine", line(1)).await.is_err(), "an expired cart is closed");
 }
@@ -48,7 +47,7 @@ async fn a_cart_and_a_reservation_end_by_themselves_and_the_engine_did_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cart_that_is_changed_lives_on_and_expires_later() {
     let world = world().await;
-    let _running = world.reactors();
+    let _running = world.reactors().await;
     world.with_product().await;
     world.caught_up().await;
     world.given("OpenCart", open(1)).await;
@@ -57,10 +56,8 @@ async fn a_cart_that_is_changed_lives_on_and_expires_later() {
     world.given("AddLine", line(1)).await;
     world.pass(TimeDelta::days(1));
     // The timer is due, and is told by the refusal to wait until the cart expires now.
-    let client = world.database.connect().await;
-    let due = "SELECT due = to_timestamp($1::bigint) FROM reactions";
-    let later = (world.now() + TimeDelta::days(6)).timestamp();
-    until("the timer waits", async || client.query_one(due, &[&later]).await.expect("it answers").get(0)).await;
+    let later = world.now() + TimeDelta::days(6);
+    until("the timer waits", async || world.ask::<DateTime<Utc>>("SELECT due FROM reactions").await == later).await;
     assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
     world.pass(TimeDelta::days(6));
     until("the cart ends", async || world.events(EXPIRED).await.len() == 1).await;
@@ -69,7 +66,7 @@ async fn a_cart_that_is_changed_lives_on_and_expires_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_otherwise_has_no_timer_any_more() {
     let world = world().await;
-    let _running = world.reactors();
+    let _running = world.reactors().await;
     world.with_product().await;
     world.caught_up().await;
     for number in 1..=3 {
@@ -88,27 +85,46 @@ async fn what_ends_otherwise_has_no_timer_any_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_do_it_once() {
     let world = world().await;
-    let _running = [world.reactors(), world.reactors()];
+    let _running = [world.reactors().await, world.reactors().await];
     world.with_product().await;
-    world.caught_up().await;
+    world.given("ReceiveStock", json!({ "sku": "oat", "quantity": 100 })).await;
     for number in 1..=40 {
         world.given("OpenCart", open(number)).await;
+        world.given("ReserveStock", claim(&world, number, 10)).await;
     }
-    until("all are known", async || world.waiting().await == 40).await;
+    until("all are known", async || world.waiting().await == 80).await;
     world.pass(TimeDelta::days(7));
     until("nothing is left to do", async || world.waiting().await == 0).await;
-    assert_eq!(world.events(EXPIRED).await.len(), 40);
+    assert_eq!((world.events(EXPIRED).await.len(), world.events(RELEASED).await.len()), (40, 40));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reactor_begins_at_the_head() {
+async fn a_reactor_begins_at_the_head_of_the_book_and_not_when_its_partitions_come() {
     let world = world().await;
     world.given("OpenCart", open(1)).await;
-    let _running = world.reactors();
-    world.caught_up().await;
+    let _running = world.reactors().await;
+    // The process has just started.
     world.given("OpenCart", open(2)).await;
-    until("the later cart is known", async || world.waiting().await == 1).await;
-    let client = world.database.connect().await;
-    let key: String = client.query_one("SELECT key FROM reactions", &[]).await.expect("it answers").get(0);
-    assert_eq!(key, cart(2).to_string());
+    world.caught_up().await;
+    assert_eq!(world.waiting().await, 1);
+    assert_eq!(world.ask::<String>("SELECT key FROM reactions").await, cart(2).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reservation_that_has_expired_is_free_in_the_read_model() {
+    let world = world().await;
+    let (_reactors, _projectors) = (world.reactors().await, world.projectors());
+    world.with_product().await;
+    world.given("ReserveStock", claim(&world, 1, 10)).await;
+    let shown = async |table: &str| {
+        let sql = format!("SELECT to_regclass('read.{table}') IS NOT NULL");
+        world.ask::<bool>(&sql).await
+    };
+    until("the views are built", async || shown("stock").await && shown("reservations").await).await;
+    let reserved = async || world.ask_if_any::<i64>("SELECT reserved FROM read.stock WHERE sku = 'oat'").await;
+    until("the claim is shown", async || reserved().await == Some(2)).await;
+    world.pass(TimeDelta::minutes(10));
+    until("the goods are free again", async || reserved().await == Some(0)).await;
+    assert_eq!(world.ask::<i64>("SELECT on_hand FROM read.stock WHERE sku = 'oat'").await, 5);
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM read.reservations").await, 0);
 }

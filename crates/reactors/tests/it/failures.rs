@@ -1,59 +1,166 @@
 //! A reaction is not lost and not done twice, whatever fails on the way.
 
-use chrono::TimeDelta;
-use daybook_bus::{Bus, BusSettings, Clock};
-use serde_json::json;
+use chrono::{DateTime, TimeDelta, Utc};
+use daybook_bus::Submission;
+use daybook_domain::{
+    Actor, Event, Slice,
+    cart::{self, ExpireCart},
+    ids::CartId,
+};
+use daybook_event_store::Filter;
+use daybook_reactors::{Reaction, Reactions, Reactor, Trigger};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{until, world};
+use crate::world::{World, until, world};
 
 const EXPIRED: &str = "cart.CartExpired";
 
-fn open(number: u128) -> serde_json::Value {
-    json!({ "cart_id": Uuid::from_u128(number), "currency": "EUR" })
+fn cart_id(number: u128) -> CartId {
+    CartId(Uuid::from_u128(number))
+}
+
+fn open(number: u128) -> Value {
+    json!({ "cart_id": cart_id(number), "currency": "EUR" })
+}
+
+/// An open cart, whose timer is set.
+async fn open_cart(world: &World) {
+    world.given("OpenCart", open(1)).await;
+    until("its timer is set", async || world.waiting().await == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reaction_that_failed_is_tried_again_when_its_pause_is_over() {
     let world = world().await;
-    // A bus whose work nobody does: what is sent to it is lost.
-    let (lost, work) = Bus::on(daybook_bus::Tokio, world.book.clone(), Clock::system(), &BusSettings::default());
+    let (lost, work) = world.idle_bus();
     drop(work);
-    let failing = world.reactors_on(&lost);
-    world.caught_up().await;
-    world.given("OpenCart", open(1)).await;
-    until("it is known", async || world.waiting().await == 1).await;
+    let failing = world.reactors_on(&lost).await;
+    open_cart(&world).await;
     world.pass(TimeDelta::days(7));
-    let client = world.database.connect().await;
     let failed = "SELECT failure IS NOT NULL AND leased_until IS NULL FROM reactions";
-    until("it has failed", async || client.query_one(failed, &[]).await.expect("it answers").get(0)).await;
+    until("it has failed", async || world.ask(failed).await).await;
     assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
-    failing.kill();
-    let _running = world.reactors();
+    failing.kill().await;
+    let _running = world.reactors().await;
     world.pass(TimeDelta::minutes(5));
     until("it is done", async || world.events(EXPIRED).await.len() == 1 && world.waiting().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reaction_of_a_killed_worker_is_sent_by_another_with_the_same_id() {
+async fn what_a_worker_has_claimed_and_not_sent_when_it_is_killed_is_sent_by_another() {
     let world = world().await;
-    let first = world.reactors();
-    world.caught_up().await;
-    world.given("OpenCart", open(1)).await;
-    until("it is known", async || world.waiting().await == 1).await;
-    first.kill();
-    // Claimed, sent and accepted, and killed before the row was ended.
+    // What is sent to this bus waits for ever.
+    let (stuck, _work) = world.idle_bus();
+    let first = world.reactors_on(&stuck).await;
+    open_cart(&world).await;
+    world.pass(TimeDelta::days(7));
+    let claimed = "SELECT leased_until IS NOT NULL FROM reactions";
+    until("it is claimed", async || world.ask(claimed).await).await;
+    first.kill().await;
+    let _second = world.reactors().await;
+    world.pass(TimeDelta::seconds(61));
+    until("it is done", async || world.events(EXPIRED).await.len() == 1 && world.waiting().await == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_has_sent_and_not_ended_when_it_is_killed_is_done_once() {
+    let world = world().await;
+    let first = world.reactors().await;
+    open_cart(&world).await;
+    first.kill().await;
     let client = world.database.connect().await;
     let claim = "UPDATE reactions SET leased_until = to_timestamp($1::bigint), attempts = 1 RETURNING id";
-    let until_then = (world.now() + TimeDelta::days(7) + TimeDelta::seconds(60)).timestamp();
-    let id: Uuid = client.query_one(claim, &[&until_then]).await.expect("it is claimed").get(0);
+    let leased_until = (world.now() + TimeDelta::days(7) + TimeDelta::seconds(60)).timestamp();
+    let id: Uuid = client.query_one(claim, &[&leased_until]).await.expect("it is claimed").get(0);
     world.pass(TimeDelta::days(7));
-    let command = daybook_domain::cart::ExpireCart { cart_id: daybook_domain::ids::CartId(Uuid::from_u128(1)) };
-    let sent = daybook_bus::Submission::new(command, id, daybook_domain::Actor::System("reactor"));
+    let sent = Submission::new(ExpireCart { cart_id: cart_id(1) }, id, Actor::System("cart_expiry"));
     world.bus.execute(sent).await.expect("it is accepted");
-    let _second = world.reactors();
-    world.caught_up().await;
+    let _second = world.reactors().await;
     world.pass(TimeDelta::seconds(61));
     until("the row is gone", async || world.waiting().await == 0).await;
     assert_eq!(world.events(EXPIRED).await.len(), 1, "the repeated command got its first outcome");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_survives_that_the_process_is_stopped_and_the_book_is_published_again() {
+    let world = world().await;
+    let first = world.reactors().await;
+    open_cart(&world).await;
+    first.stop().await;
+    world.pass(TimeDelta::days(7));
+    let _second = world.reactors().await;
+    until("it is done", async || world.events(EXPIRED).await.len() == 1 && world.waiting().await == 0).await;
+
+    world.republish().await;
+    world.given("OpenCart", open(2)).await;
+    world.caught_up().await;
+    let keys = "SELECT array_agg(key) FROM reactions";
+    assert_eq!(
+        world.ask::<Vec<String>>(keys).await,
+        [cart_id(2).to_string()],
+        "nothing is done for the first cart again"
+    );
+    assert_eq!(world.events(EXPIRED).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_names_the_event_that_it_answers_and_belongs_to_its_story() {
+    let world = world().await;
+    let _running = world.reactors().await;
+    open_cart(&world).await;
+    world.pass(TimeDelta::days(7));
+    until("it is done", async || world.events(EXPIRED).await.len() == 1).await;
+    let events = world.book.read_after(0, 10, &Filter::default()).await.expect("the book answers");
+    let [opened, expired] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((expired.causation_id, expired.correlation_id), (opened.event_id, opened.correlation_id));
+}
+
+/// Sends a command at once that is refused: what was given up does not expire.
+static TOO_LATE: Reactor = Reactor {
+    name: "too_late",
+    slices: &[Slice::Cart],
+    table: &[Trigger { on: &["cart.CartAbandoned"], reaction: "ExpireCart" }],
+    react: expire_abandoned,
+    again_at: |_| None,
+};
+
+static ONLY_TOO_LATE: [&Reactor; 1] = [&TOO_LATE];
+
+fn expire_abandoned(event: &Event, at: DateTime<Utc>, reactions: &mut Reactions) {
+    if let Event::Cart(cart::Event::CartAbandoned(e)) = event {
+        reactions.set(e.cart_id.to_string(), Reaction::at(at, ExpireCart { cart_id: e.cart_id }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_that_is_refused_is_done() {
+    let world = world().await;
+    let (stuck, _work) = world.idle_bus();
+    let first = world.process(&stuck, &ONLY_TOO_LATE).await;
+    world.given("OpenCart", open(1)).await;
+    world.given("AbandonCart", json!({ "cart_id": cart_id(1) })).await;
+    until("it is to be done", async || world.waiting().await == 1).await;
+    first.kill().await;
+    let _second = world.process(&world.bus, &ONLY_TOO_LATE).await;
+    world.pass(TimeDelta::seconds(61));
+    until("it is done", async || world.waiting().await == 0).await;
+    assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_of_a_reactor_that_this_program_does_not_have_is_left_alone() {
+    let world = world().await;
+    let (stuck, _work) = world.idle_bus();
+    let newer = world.process(&stuck, &ONLY_TOO_LATE).await;
+    world.given("OpenCart", open(1)).await;
+    world.given("AbandonCart", json!({ "cart_id": cart_id(1) })).await;
+    until("it is to be done", async || world.waiting().await == 1).await;
+    newer.kill().await;
+    let _older = world.reactors().await;
+    world.given("OpenCart", open(2)).await;
+    world.pass(TimeDelta::days(7));
+    until("the cart's reaction is done", async || world.events(EXPIRED).await.len() == 1).await;
+    until("one is left", async || world.waiting().await == 1).await;
+    assert_eq!(world.ask::<String>("SELECT reactor FROM reactions").await, "too_late");
 }

@@ -15,12 +15,14 @@ use daybook_event_store::{Daybook, Filter, StoreSettings};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, Topic},
-    progress,
+    progress, relay,
 };
-use daybook_reactors::{ALL, ReactorSettings, Reactors};
+use daybook_projectors::{runner, views};
+use daybook_reactors::{ALL, Reactor, ReactorSettings, Reactors};
 use daybook_test_postgres::TestDatabase;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio_postgres::types::FromSqlOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,8 +48,16 @@ pub(crate) struct Running {
 
 impl Running {
     /// Ends it in the middle of what it does, as `kill -9` would.
-    pub(crate) fn kill(&self) {
+    pub(crate) async fn kill(mut self) {
         self.task.abort();
+        let ended = (&mut self.task).await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "it ran until it was killed");
+    }
+
+    /// Ends it in good order.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.expect("it does not panic");
     }
 }
 
@@ -75,6 +85,7 @@ pub(crate) async fn world() -> World {
     let book = Daybook::open(&settings).expect("the URL is one");
     book.migrate().await.expect("the schema of the book");
     daybook_event_stream::migrate(&book).await.expect("the schema of the stream");
+    daybook_projectors::migrate(&book).await.expect("the schema of the views");
     daybook_reactors::migrate(&book).await.expect("the schema of the reactors");
     let now = Arc::new(AtomicI64::new(1_700_000_000));
     let (bus, work) = Bus::on(daybook_bus::Tokio, book.clone(), clock(&now), &BusSettings::default());
@@ -93,19 +104,40 @@ fn clock(now: &Arc<AtomicI64>) -> Clock {
 }
 
 impl World {
-    /// A process with the role, on a bus.
-    pub(crate) fn reactors_on(&self, bus: &Bus) -> Running {
+    /// A process with the role that runs these reactors, on a bus.
+    pub(crate) async fn process(&self, bus: &Bus, reactors: &'static [&'static Reactor]) -> Running {
         let settings = ReactorSettings { poll: Duration::from_millis(50), ..ReactorSettings::default() };
-        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock: clock(&self.now), settings };
+        let running = Reactors { book: self.book.clone(), bus: bus.clone(), clock: clock(&self.now), settings };
+        running.begin(&self.kafka.topology, reactors).await.expect("they begin");
         let (stop, kafka) = (CancellationToken::new(), self.kafka.clone());
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { reactors.run(&kafka, &ALL, &stopped).await.expect("they run") });
+        let task = tokio::spawn(async move { running.run(&kafka, reactors, &stopped).await.expect("they run") });
         Running { stop, task }
     }
 
+    /// A process with the role, on a bus.
+    pub(crate) async fn reactors_on(&self, bus: &Bus) -> Running {
+        self.process(bus, &ALL).await
+    }
+
     /// A process with the role.
-    pub(crate) fn reactors(&self) -> Running {
-        self.reactors_on(&self.bus)
+    pub(crate) async fn reactors(&self) -> Running {
+        self.reactors_on(&self.bus).await
+    }
+
+    /// A process that fills the read models.
+    pub(crate) fn projectors(&self) -> Running {
+        let (stop, book, kafka) = (CancellationToken::new(), self.book.clone(), self.kafka.clone());
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            runner::run(&book, &kafka, &views::ALL, &stopped).await.expect("the views can be built");
+        });
+        Running { stop, task }
+    }
+
+    /// A bus whose work nobody does: what is sent to it has no outcome while the work is kept, and is lost when it is dropped.
+    pub(crate) fn idle_bus(&self) -> (Bus, impl Future<Output = ()> + Send + use<>) {
+        Bus::on(daybook_bus::Tokio, self.book.clone(), clock(&self.now), &BusSettings::default())
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -146,20 +178,44 @@ impl World {
 
     /// How many reactions wait.
     pub(crate) async fn waiting(&self) -> i64 {
-        let client = self.database.connect().await;
-        client.query_one("SELECT count(*) FROM reactions", &[]).await.expect("it answers").get(0)
+        self.ask("SELECT count(*) FROM reactions").await
     }
 
-    /// Waits until every reactor has processed the book.
+    /// The one value of the one row that a statement returns.
+    pub(crate) async fn ask<T: FromSqlOwned>(&self, sql: &str) -> T {
+        self.database.connect().await.query_one(sql, &[]).await.expect("the database answers").get(0)
+    }
+
+    /// The value, if there is a row.
+    pub(crate) async fn ask_if_any<T: FromSqlOwned>(&self, sql: &str) -> Option<T> {
+        let row = self.database.connect().await.query_opt(sql, &[]).await.expect("the database answers");
+        row.map(|row| row.get(0))
+    }
+
+    /// Waits until every reactor has processed the book as it is now.
     pub(crate) async fn caught_up(&self) {
+        self.caught_up_of(&ALL).await;
+    }
+
+    /// Waits until these reactors have processed the book as it is now.
+    pub(crate) async fn caught_up_of(&self, reactors: &[&'static Reactor]) {
         let head = self.book.head().await.expect("the book answers").position;
-        for reactor in ALL {
+        for reactor in reactors {
             let consumer = reactor.consumer();
             until(&format!("{consumer} has passed {head}"), async || {
                 progress::passed(&self.book, &consumer, head).await.expect("the book answers")
             })
             .await;
         }
+    }
+
+    /// Publishes the whole book again, and waits until that is done.
+    pub(crate) async fn republish(&self) {
+        relay::republish(&self.book).await.expect("the wish is noted");
+        until("everything is published again", async || {
+            self.ask("SELECT NOT r.republish AND r.cursor = h.position FROM relay r, head h").await
+        })
+        .await;
     }
 }
 
