@@ -1,5 +1,5 @@
 //! Health of a process. `/livez` says that the process runs, without any check. `/readyz` checks what its roles need: the database and
-//! its schema, and the broker and the views where a role uses them.
+//! its schema, and the broker, the views and the reactors where a role uses them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,10 @@ use std::{
 
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
 use daybook_event_store::{Daybook, error_chain};
-use daybook_event_stream::KafkaSettings;
+use daybook_event_stream::{
+    KafkaSettings,
+    progress::{self, ConsumerProgress},
+};
 use daybook_projectors::registry::{self, ViewStatus};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -21,7 +24,7 @@ use crate::role::Role;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the result of the broker's check is reused, so that many requests cause one check.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long a view behind the book may stand still. It is longer than a rebalance takes.
+/// How long a view or a reactor behind the book may stand still. It is longer than a rebalance takes.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// The tables of applied migrations.
 const MIGRATIONS: [&str; 4] =
@@ -51,7 +54,8 @@ pub(crate) struct Health {
     /// The migrations of the schema when the process started.
     schema: Vec<i64>,
     broker: Mutex<Option<(Instant, Check)>>,
-    views: Mutex<ViewProgress>,
+    views: Mutex<Progress>,
+    reactors: Mutex<Progress>,
 }
 
 impl Health {
@@ -61,7 +65,8 @@ impl Health {
     /// When the database is out of reach.
     pub(crate) async fn begin(roles: BTreeSet<Role>, book: Daybook, kafka: KafkaSettings) -> anyhow::Result<Self> {
         let schema = schema(&book).await?;
-        Ok(Self { roles, book, kafka, schema, broker: Mutex::default(), views: Mutex::default() })
+        let (broker, views, reactors) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { roles, book, kafka, schema, broker, views, reactors })
     }
 
     /// The routes `/livez` and `/readyz`.
@@ -78,13 +83,16 @@ impl Health {
         let of_broker = [Role::Relay, Role::Projectors, Role::Reactors];
         let needs_broker = of_broker.iter().any(|role| self.roles.contains(role));
         let needs_views = self.roles.contains(&Role::QueryApi) || self.roles.contains(&Role::Projectors);
-        let (database, schema, broker, views) = tokio::join!(
+        let needs_reactors = self.roles.contains(&Role::Reactors);
+        let (database, schema, broker, views, reactors) = tokio::join!(
             within("database", self.database()),
             within("schema", self.schema()),
             async { if needs_broker { Some(self.broker().await) } else { None } },
             async { if needs_views { Some(within("views", self.views()).await) } else { None } },
+            async { if needs_reactors { Some(within("reactors", self.reactors()).await) } else { None } },
         );
-        let checks: Vec<_> = [Some(database), Some(schema), broker, views].into_iter().flatten().collect();
+        let checks = [Some(database), Some(schema), broker, views, reactors].into_iter();
+        let checks: Vec<_> = checks.flatten().collect();
         let ready = checks.iter().all(|check| check.ok);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, Json(Readiness { ready, checks }))
@@ -133,6 +141,17 @@ impl Health {
         let lag = status.iter().map(|view| view.lag).max().unwrap_or(0);
         Ok((true, format!("at most {lag} positions behind")))
     }
+
+    async fn reactors(&self) -> anyhow::Result<(bool, String)> {
+        let consumers = daybook_reactors::ALL.map(daybook_reactors::Reactor::consumer);
+        let progress: Vec<_> = progress::list(&self.book).await?;
+        let progress: Vec<_> = progress.into_iter().filter(|one| consumers.contains(&one.consumer)).collect();
+        if let Some(stalled) = self.reactors.lock().await.update(&progress, Instant::now()) {
+            return Ok((false, stalled));
+        }
+        let lag = progress.iter().map(|reactor| reactor.lag).max().unwrap_or(0);
+        Ok((true, format!("at most {lag} positions behind")))
+    }
 }
 
 /// A check with a time limit.
@@ -156,22 +175,47 @@ async fn schema(book: &Daybook) -> anyhow::Result<Vec<i64>> {
     Ok(versions)
 }
 
-/// The views that are behind the book, each with its position and the time since when it has not moved.
-#[derive(Debug, Default)]
-struct ViewProgress(BTreeMap<String, (i64, Instant)>);
+/// What follows the book.
+trait Following {
+    /// What it is, in words.
+    const KIND: &str;
 
-impl ViewProgress {
-    /// Updates the positions, and names a view that is behind and has not moved for too long.
-    fn update(&mut self, status: &[ViewStatus], now: Instant) -> Option<String> {
-        let behind = status.iter().filter(|view| view.lag > 0).map(|view| {
-            let seen = self.0.get(&view.name).filter(|(position, _)| *position == view.position);
-            (view.name.clone(), (view.position, seen.map_or(now, |(_, since)| *since)))
+    /// Its name, its position, and how many positions it is behind.
+    fn standing(&self) -> (&str, i64, i64);
+}
+
+impl Following for ViewStatus {
+    const KIND: &str = "view";
+
+    fn standing(&self) -> (&str, i64, i64) {
+        (&self.name, self.position, self.lag)
+    }
+}
+
+impl Following for ConsumerProgress {
+    const KIND: &str = "consumer";
+
+    fn standing(&self) -> (&str, i64, i64) {
+        (&self.consumer, self.position, self.lag)
+    }
+}
+
+/// What is behind the book: each with its position and the time since when it has not moved.
+#[derive(Debug, Default)]
+struct Progress(BTreeMap<String, (i64, Instant)>);
+
+impl Progress {
+    /// Updates the positions, and names one that is behind and has not moved for too long.
+    fn update<F: Following>(&mut self, status: &[F], now: Instant) -> Option<String> {
+        let behind = status.iter().map(Following::standing).filter(|(.., lag)| *lag > 0).map(|(name, position, _)| {
+            let seen = self.0.get(name).filter(|(last, _)| *last == position);
+            (name.to_owned(), (position, seen.map_or(now, |(_, since)| *since)))
         });
         self.0 = behind.collect();
         let mut stalled = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) > STALLED_AFTER);
-        stalled.next().map(|(view, (position, since))| {
-            let seconds = now.duration_since(*since).as_secs();
-            format!("the view {view} has stood at position {position} for {seconds} s and is behind the book")
+        stalled.next().map(|(name, (position, since))| {
+            let (kind, seconds) = (F::KIND, now.duration_since(*since).as_secs());
+            format!("the {kind} {name} has stood at position {position} for {seconds} s and is behind the book")
         })
     }
 }
@@ -186,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_view_is_stalled_when_it_is_behind_and_does_not_move() {
-        let (mut progress, begin) = (ViewProgress::default(), Instant::now());
+        let (mut progress, begin) = (Progress::default(), Instant::now());
         let mut at = |seconds: u64, position, lag| {
             progress.update(&[stock(position, lag)], begin + Duration::from_secs(seconds))
         };

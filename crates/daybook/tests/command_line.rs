@@ -198,3 +198,39 @@ fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of
     let out_of_range = run("[kafka]\npartitions = 0\n", &["views", "list"]);
     assert_eq!(out_of_range.code, Some(2), "{}", out_of_range.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reactors_are_listed_with_what_waits_and_their_parked_events_can_be_retried() {
+    let database = database().await;
+    let book = book(&database).await;
+    let cart = Uuid::from_u128(1);
+    send(&book, &[("OpenCart", json!({ "cart_id": cart, "currency": "EUR" }))]).await;
+    let client = database.connect().await;
+    client
+        .batch_execute(&format!(
+            "INSERT INTO parked_events (consumer, position, stream_id, reason)
+             VALUES ('reactor_cart_expiry', 1, 'cart-{cart}', 'a reason')"
+        ))
+        .await
+        .expect("an event can be parked");
+    let run = |args: &[&str]| daybook(&database, &[&["reactors"], args].concat());
+    let cart_expiry = || {
+        let listed: Value = serde_json::from_str(&run(&["list", "--json"]).stdout).expect("one JSON document");
+        let of = listed.as_array().expect("a list").iter().find(|reactor| reactor["name"] == "cart_expiry");
+        of.expect("it is listed").clone()
+    };
+    assert_eq!((&cart_expiry()["parked"], &cart_expiry()["waiting"]), (&json!(1), &json!(0)));
+    for parked in [run(&["parked", "--json"]).stdout, daybook(&database, &["views", "parked", "--json"]).stdout] {
+        let parked: Value = serde_json::from_str(&parked).expect("one JSON document");
+        assert_eq!(parked[0]["consumer"], "reactor_cart_expiry", "{parked}");
+    }
+    let retried = run(&["retry", "cart_expiry", &format!("cart-{cart}")]);
+    assert_eq!(retried.code, Some(0), "{}", retried.stderr);
+    let standing = cart_expiry();
+    let counts = ["parked", "waiting", "due", "failing"].map(|what| standing[what].as_i64());
+    assert_eq!(counts, [0, 1, 0, 0].map(Some), "the timer of the cart is set: {standing}");
+    assert_eq!(run(&["retry", "nonsense", "cart-1"]).code, Some(2));
+
+    let table = daybook(&database, &["config", "--reactors"]).stdout;
+    assert!(table.contains("cart.CartOpened") && table.contains("ExpireReservation"), "{table}");
+}

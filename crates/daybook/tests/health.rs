@@ -91,9 +91,10 @@ async fn a_process_is_ready_when_what_its_roles_need_is_there() {
     let topics = daybook_projectors::topology("daybook", 4).topics().into_iter();
     let broker = Broker::start(topics.map(|name| Topic { name, partitions: 4 }).collect()).await.expect("a broker");
     let brokers = broker.bootstrap_servers().to_owned();
-    let stream = Served::start("relay,projectors", database.url(), &brokers);
+    let stream = Served::start("relay,projectors,reactors", database.url(), &brokers);
     let commands = Served::start("command-api", database.url(), &brokers);
-    let all_is_well = checks(&[("database", true), ("schema", true), ("broker", true), ("views", true)]);
+    let all_is_well =
+        checks(&[("database", true), ("schema", true), ("broker", true), ("views", true), ("reactors", true)]);
     stream.becomes((200, all_is_well)).await;
     commands.becomes((200, checks(&[("database", true), ("schema", true)]))).await;
 
@@ -108,7 +109,8 @@ async fn a_process_is_ready_when_what_its_roles_need_is_there() {
 
     // The broker goes away: those who need it say so, the others do not care, and all of them are alive.
     drop(broker);
-    let without_broker = checks(&[("database", true), ("schema", true), ("broker", false), ("views", true)]);
+    let without_broker =
+        checks(&[("database", true), ("schema", true), ("broker", false), ("views", true), ("reactors", true)]);
     stream.becomes((503, without_broker)).await;
     assert_eq!(commands.readiness().await.0, 200);
     assert_eq!((stream.get("/livez").await.0, commands.get("/livez").await.0), (200, 200));
