@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How many views there are.
-const VIEWS: usize = 8;
+const VIEWS: usize = 7;
 
 async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
     let answer = shop.command(name, &body).await;
