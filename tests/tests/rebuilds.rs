@@ -86,7 +86,7 @@ async fn kill_rebuilds(shop: &Shop) {
     killed_when(shop, "SELECT true").await;
     let database = database(shop).await;
     let number = async |sql: &str| database.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0);
-    for views in [1, 4, 8] {
+    for views in [1, 4, VIEWS] {
         let last = number("SELECT max(oid::bigint) FROM pg_namespace").await;
         let made = format!("nspname ~ '_v[0-9]+$' AND oid::bigint > {last}");
         killed_when(shop, &format!("SELECT count(*) >= {views} FROM pg_namespace WHERE {made}")).await;
