@@ -194,13 +194,8 @@ impl World {
 
     /// Waits until every reactor has processed the book as it is now.
     pub(crate) async fn caught_up(&self) {
-        self.caught_up_of(&ALL).await;
-    }
-
-    /// Waits until these reactors have processed the book as it is now.
-    pub(crate) async fn caught_up_of(&self, reactors: &[&'static Reactor]) {
         let head = self.book.head().await.expect("the book answers").position;
-        for reactor in reactors {
+        for reactor in ALL {
             let consumer = reactor.consumer();
             until(&format!("{consumer} has passed {head}"), async || {
                 progress::passed(&self.book, &consumer, head).await.expect("the book answers")
