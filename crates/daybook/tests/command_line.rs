@@ -208,11 +208,13 @@ async fn reactors_are_listed_with_what_waits_and_their_parked_events_can_be_retr
     let client = database.connect().await;
     client
         .batch_execute(&format!(
-            "INSERT INTO parked_events (consumer, position, stream_id, reason)
+            "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
+             VALUES ('reactor_cart_expiry', 'daybook.cart.events.v1', 0, 0, 1);
+             INSERT INTO parked_events (consumer, position, stream_id, reason)
              VALUES ('reactor_cart_expiry', 1, 'cart-{cart}', 'a reason')"
         ))
         .await
-        .expect("an event can be parked");
+        .expect("a reactor has begun and parked an event");
     let run = |args: &[&str]| daybook(&database, &[&["reactors"], args].concat());
     let cart_expiry = || {
         let listed: Value = serde_json::from_str(&run(&["list", "--json"]).stdout).expect("one JSON document");

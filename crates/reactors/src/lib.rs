@@ -12,8 +12,9 @@ mod inventory;
 use daybook_event_store::{Daybook, StoreError};
 
 pub use engine::{
+    ReactorSettings,
     reactor::{Reaction, Reactions, Reactor, Trigger},
-    runner::{ReactorSettings, Reactors, retry_parked},
+    runner::{Reactors, retry_parked},
 };
 
 mod files {

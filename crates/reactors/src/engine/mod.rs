@@ -13,3 +13,5 @@ pub mod reactor;
 pub mod runner;
 mod wake;
 mod worker;
+
+pub use self::worker::ReactorSettings;

@@ -1,6 +1,6 @@
 //! Running the reactors of a process: a consumer for each of them, one feed for all, and one worker.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use daybook_bus::{Bus, Clock};
 use daybook_event_store::Daybook;
@@ -11,28 +11,16 @@ use daybook_event_stream::{
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{effect::Reacting, reactor::Reactor, wake::Waker, worker::Worker};
+use super::{
+    effect::Reacting,
+    reactor::Reactor,
+    wake::Waker,
+    worker::{ReactorSettings, Worker},
+};
 
 /// The consumer group of the processes that run reactors, after the prefix of the topics. All members of a group have the same
 /// subscribers, and a process may run views or reactors alone. So the reactors are a group of their own, with a client of its own.
 const GROUP: &str = "reactors";
-
-/// How reactions are sent.
-#[derive(Debug, Clone)]
-pub struct ReactorSettings {
-    /// How long a worker has a reaction to itself. After a crash another worker takes it then.
-    pub lease: Duration,
-    /// The most reactions that are sent at once.
-    pub batch: i64,
-    /// The longest pause between two looks at the table. Another process may have written to it.
-    pub poll: Duration,
-}
-
-impl Default for ReactorSettings {
-    fn default() -> Self {
-        Self { lease: Duration::from_secs(60), batch: 100, poll: Duration::from_secs(5) }
-    }
-}
 
 /// The reactors of a process.
 pub struct Reactors {

@@ -13,7 +13,6 @@ use uuid::Uuid;
 use super::{
     queue::{self, Claimed, Ended, Ending},
     reactor::Reactor,
-    runner::ReactorSettings,
     wake::Waker,
 };
 
@@ -24,6 +23,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// The shortest pause between two looks at the table.
 const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
+/// How reactions are sent.
+#[derive(Debug, Clone)]
+pub struct ReactorSettings {
+    /// How long a worker has a reaction to itself. After a crash another worker takes it then.
+    pub lease: Duration,
+    /// The most reactions that are sent at once.
+    pub batch: i64,
+    /// The longest pause between two looks at the table. Another process may have written to it.
+    pub poll: Duration,
+}
+
+impl Default for ReactorSettings {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(60), batch: 100, poll: Duration::from_secs(5) }
+    }
+}
+
+/// Sends the reactions of a process.
 pub(super) struct Worker {
     pub(super) book: Daybook,
     pub(super) bus: Bus,
