@@ -23,7 +23,11 @@ impl ScalarType for Long {
     }
 
     fn to_value(&self) -> Value {
-        if (-SAFE..=SAFE).contains(&self.0) { Value::Number(Number::from(self.0)) } else { Value::String(self.0.to_string()) }
+        if (-SAFE..=SAFE).contains(&self.0) {
+            Value::Number(Number::from(self.0))
+        } else {
+            Value::String(self.0.to_string())
+        }
     }
 }
 
