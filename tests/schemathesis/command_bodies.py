@@ -2,9 +2,11 @@
 
 import schemathesis
 
+import cases  # noqa: F401
+
 
 def as_integers(value):
-    """JSON Schema takes 1.0 for an integer. Whoever counts writes 1, and we do not take anything else."""
+    """JSON Schema takes 1.0 for an integer. A client that counts writes 1, and the API accepts nothing else."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -15,5 +17,5 @@ def as_integers(value):
 
 
 @schemathesis.hook
-def map_body(ctx, body):
+def map_body(context, body):
     return as_integers(body)

@@ -20,7 +20,7 @@ use crate::Shop;
 /// How many are being opened at once.
 const OPENING: usize = 64;
 /// For how long something is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// How long a shop may take to be ready, and to stop. A machine that is busy is slow; a shop that hangs never ends.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The binary, as `cargo build` has left it beside the tests and the binaries of this crate.
 #[must_use]
@@ -105,8 +105,9 @@ impl Shop {
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
             .args(flags)
-            // On a busy machine the read models may need longer than the five seconds that a shopper would wait.
-            .env("DAYBOOK_CONSISTENCY_TIMEOUT", "25")
+            // On a busy machine the read models may need much longer than the five seconds that a shopper would wait.
+            .env("DAYBOOK_CONSISTENCY_TIMEOUT", "170")
+            .env("DAYBOOK_REQUEST_TIMEOUT", "180")
             .env_remove("DATABASE_URL")
             .env_remove("KAFKA_BROKERS")
             .stdout(log.try_clone().expect("a log can be shared"))

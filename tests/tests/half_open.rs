@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::{Config, NoTls, config::Host};
 
 /// Whoever has not noticed by then never does. Left to itself, Linux takes a quarter of an hour at least.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("{what} does not happen"))

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use daybook_test_needs::{Need, skipped};
 use daybook_tests::{Shop, directory};
 use rdkafka::{
     ClientConfig, Message,
@@ -21,7 +22,7 @@ use rdkafka::{
 use serde_json::{Value, json};
 
 /// How long Kafka may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The data, where it is there.
 fn data() -> Option<PathBuf> {
@@ -142,8 +143,7 @@ fn summary(shop: &Shop, what: &str, file: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_of_real_orders_is_told_to_the_cent() {
     let Some(data) = data() else {
-        println!("skipped: there is no shared/data/complete-journey beside the project");
-        return;
+        return skipped(Need::JourneyData, "there is no shared/data/complete-journey beside the project");
     };
     let expected: Value =
         serde_json::from_slice(&std::fs::read(data.join("expected.json")).expect("it reads")).expect("it is JSON");

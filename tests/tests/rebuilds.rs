@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How many views there are.
 const VIEWS: usize = 8;
 
@@ -59,8 +61,9 @@ async fn trade(shop: &Shop, traded: &AtomicU64, enough: &AtomicBool) {
     }
 }
 
-/// Starts `views rebuild` and kills it after some time. Returns whether it was killed before its end.
-async fn killed_after(shop: &Shop, time: Duration) -> bool {
+/// Starts `views rebuild`, and kills it as soon as a query of the database says so, unless it ends before.
+async fn killed_when(shop: &Shop, reached: &str) {
+    let database = database(shop).await;
     let mut rebuild = Command::new(binary())
         .args(["views", "rebuild", "--all", "--at-once", "--data"])
         .arg(shop.data())
@@ -70,23 +73,55 @@ async fn killed_after(shop: &Shop, time: Duration) -> bool {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary can be run");
-    tokio::time::sleep(time).await;
-    rebuild.kill().expect("a child can be killed");
-    !rebuild.wait().expect("it ends").success()
+    while rebuild.try_wait().expect("a child can be asked").is_none() {
+        if database.query_one(reached, &[]).await.expect("an answer").get(0) {
+            rebuild.kill().expect("a child can be killed");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Kills rebuilds on their way: at once, when they have made tables for so many views, and when they have swapped so many.
+async fn kill_rebuilds(shop: &Shop) {
+    killed_when(shop, "SELECT true").await;
+    let database = database(shop).await;
+    let number = async |sql: &str| database.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0);
+    for views in [1, 4, 8] {
+        let last = number("SELECT max(oid::bigint) FROM pg_namespace").await;
+        let made = format!("nspname ~ '_v[0-9]+$' AND oid::bigint > {last}");
+        killed_when(shop, &format!("SELECT count(*) >= {views} FROM pg_namespace WHERE {made}")).await;
+    }
+    for views in [1, 4] {
+        let swapped = number("SELECT sum(version)::bigint FROM views").await + views;
+        killed_when(shop, &format!("SELECT sum(version) >= {swapped} FROM views")).await;
+    }
+}
+
+async fn database(shop: &Shop) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
+    tokio::spawn(connection);
+    client
 }
 
 /// The schemas of the views' versions that there are.
 async fn versions(shop: &Shop) -> Vec<String> {
-    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
-    tokio::spawn(connection);
+    let client = database(shop).await;
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '_v[0-9]+$' ORDER BY 1";
     client.query(sql, &[]).await.expect("an answer").iter().map(|row| row.get(0)).collect()
 }
 
+/// Waits until so many orders were placed.
+async fn orders_placed(traded: &AtomicU64, count: u64) {
+    let placing = async {
+        while traded.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, placing).await.expect("orders are placed");
+}
+
 async fn rebuild(shop: &Shop) {
-    for number in 0..10 {
-        killed_after(shop, Duration::from_millis(30 * number)).await;
-    }
+    kill_rebuilds(shop).await;
     for flags in [&["--all", "--json"][..], &["--all", "--at-once", "--json"]] {
         let (code, said) = tokio::task::block_in_place(|| shop.cli(&[&["views", "rebuild"], flags].concat()));
         let told = said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));
@@ -107,12 +142,16 @@ async fn views_are_rebuilt_while_orders_are_placed_and_queries_run() {
     let (traded, enough) = (AtomicU64::new(0), AtomicBool::new(false));
     let rebuilding = async {
         // It has something to do, and somebody who notices.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        orders_placed(&traded, 10).await;
         let before = traded.load(Ordering::SeqCst);
-        rebuild(&shop).await;
-        let meanwhile = traded.load(Ordering::SeqCst) - before;
+        for rounds in 0.. {
+            rebuild(&shop).await;
+            if traded.load(Ordering::SeqCst) > before + 1 {
+                break;
+            }
+            assert!(rounds < 20, "no orders are placed meanwhile");
+        }
         enough.store(true, Ordering::SeqCst);
-        assert!(meanwhile > 1, "{meanwhile} orders were placed meanwhile");
     };
     tokio::join!(trade(&shop, &traded, &enough), rebuilding);
     let left = versions(&shop).await;

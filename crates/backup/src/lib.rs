@@ -1,6 +1,6 @@
 //! Back-ups of the book while the shop runs, and the restored book.
 //!
-//! PostgreSQL's own programs do the work: pg_basebackup copies the files of the server, pg_verifybackup reads them back, and
+//! PostgreSQL's own programs do the work. pg_basebackup copies the files of the server, and pg_verifybackup reads them back.
 //! pg_receivewal archives the write-ahead log, so that [`restore`] can reach any moment after a base back-up. What belongs here:
 //! running those programs, and the directory of back-ups. What does not: the flags and the output of commands.
 

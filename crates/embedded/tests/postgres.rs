@@ -15,14 +15,15 @@ use std::{
 };
 
 use daybook_embedded::postgres::{Postgres, PostgresError, PostgresSettings};
+use daybook_test_needs::{Need, skipped};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
 };
 use tokio_postgres::{Client, NoTls};
 
-/// How long a test waits for anything. No test asserts a duration.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take before a test gives up; no test asserts how quick it is.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const HELD_DIRECTORY: &str = "DAYBOOK_TEST_HELD_DIRECTORY";
 
@@ -179,7 +180,7 @@ async fn the_socket_is_closed_to_other_users() {
 #[tokio::test]
 async fn started_by_root_it_runs_as_another_user_where_that_user_can_reach_it() {
     if !geteuid().is_root() {
-        return;
+        return skipped(Need::Root, "only root has a user to become");
     }
     let home = Home::reachable();
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
@@ -190,7 +191,7 @@ async fn started_by_root_it_runs_as_another_user_where_that_user_can_reach_it() 
 #[tokio::test]
 async fn started_by_root_it_runs_without_capabilities_where_only_root_can_enter() {
     if !geteuid().is_root() {
-        return;
+        return skipped(Need::Root, "only root has a user to become");
     }
     let home = Home::reachable();
     // A move between the two kinds of directory takes the data along.
@@ -206,11 +207,14 @@ async fn started_by_root_it_runs_without_capabilities_where_only_root_can_enter(
 
 #[tokio::test]
 async fn an_ordinary_user_needs_nothing_special() {
-    let Some(user) = nix::unistd::User::from_name("nobody").expect("the users can be read") else { return };
-    if !geteuid().is_root() || Command::new("setpriv").arg("--version").output().is_err() {
-        // Then all other tests run as an ordinary user already, or there is no way to become one.
+    if !geteuid().is_root() {
+        // All the other tests run as an ordinary user then.
         return;
     }
+    let user = nix::unistd::User::from_name("nobody").expect("the users can be read");
+    let Some(user) = user.filter(|_| Command::new("setpriv").arg("--version").output().is_ok()) else {
+        return skipped(Need::Setpriv, "root cannot run a program as an ordinary user");
+    };
     let home = Home::reachable();
     fs::create_dir(home.data()).expect("a directory");
     std::os::unix::fs::chown(home.data(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("its owner");

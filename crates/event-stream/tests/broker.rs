@@ -9,7 +9,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn broker(topics: &[(&str, i32)]) -> Broker {
     let topics = topics.iter().map(|(name, partitions)| Topic { name: (*name).to_owned(), partitions: *partitions });

@@ -19,7 +19,7 @@ use std::{
 use tokio_postgres::{Client, NoTls};
 
 /// How long the server may take to answer for the first time.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);

@@ -85,6 +85,12 @@ impl Client {
         self
     }
 
+    /// How many commands were acknowledged so far, to any client of this history.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.history.acknowledged()
+    }
+
     /// What the clock of this client shows.
     #[must_use]
     pub fn clock(&self) -> DateTime<Utc> {

@@ -198,6 +198,7 @@ pub struct Read {
 #[derive(Debug, Default)]
 pub struct History {
     ticks: AtomicU64,
+    acknowledged: AtomicU64,
     calls: Mutex<Vec<Call>>,
     reads: Mutex<Vec<Read>>,
 }
@@ -213,8 +214,15 @@ impl History {
         self.ticks.fetch_add(1, Ordering::SeqCst)
     }
 
+    /// How many calls were acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
     /// Takes a call in that nobody tries any more.
     pub fn call(&self, call: Call) {
+        self.acknowledged.fetch_add(u64::from(call.acknowledged().is_some()), Ordering::SeqCst);
         lock(&self.calls).push(call);
     }
 

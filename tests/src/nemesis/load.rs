@@ -135,6 +135,12 @@ impl Shop {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// How many commands were acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.client.acknowledged()
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -53,7 +53,9 @@ pub const ACTOR: &str = "nemesis";
 const TRADERS: usize = 9;
 const READERS: usize = 2;
 /// How long the cluster may take to be whole again. A machine that is busy is slow; an engine that hangs never recovers.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How many commands are acknowledged between two faults at least, so that on a slow machine there is as much to check.
+const BETWEEN_FAULTS: u64 = 40;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -198,8 +200,22 @@ async fn torment(
         eprintln!("{:7.1} s  {}: {what}; recovered in {recovery:?}", begin.elapsed().as_secs_f64(), fault.name());
         injected.push(Injected { fault, at, what, recovery });
         wait(cluster, Duration::from_millis(random.between(100, if long { 3_000 } else { 500 }))).await?;
+        let trades = !whole || trade_goes_on(cluster, shop).await?;
+        healed.holds(trades, || format!("after {} the shop does not trade", fault.name()));
     }
     Ok((injected, healed))
+}
+
+/// Waits until some more commands are acknowledged; says whether that came to pass.
+async fn trade_goes_on(cluster: &mut Cluster, shop: &Shop) -> anyhow::Result<bool> {
+    let (begin, enough) = (Instant::now(), shop.acknowledged() + BETWEEN_FAULTS);
+    while begin.elapsed() < PATIENCE {
+        if shop.acknowledged() >= enough {
+            return Ok(true);
+        }
+        wait(cluster, Duration::from_millis(20)).await?;
+    }
+    Ok(false)
 }
 
 /// Waits until a command is acknowledged and seen; says whether that came to pass.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use daybook_embedded::postgres::{Postgres, PostgresSettings};
+use daybook_test_needs::{Need, skipped};
 use daybook_tests::{Shop, binary, directory};
 use rdkafka::{
     ClientConfig,
@@ -147,8 +148,8 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself() {
     let Some(brokers) = std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty()) else {
-        eprintln!("SKIPPED: only a real broker keeps what the book has lost (set KAFKA_BROKERS, or see .ci/kafka)");
-        return;
+        let why = "only a real broker keeps what the book has lost (set KAFKA_BROKERS, or see .ci/kafka)";
+        return skipped(Need::RealBroker, why);
     };
     let directory = directory();
     let backups = directory.path().join("backups");

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
 
 /// An order that was acknowledged.

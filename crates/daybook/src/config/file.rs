@@ -213,32 +213,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_says_is_the_default_of_its_flags() {
+    fn the_values_of_a_file_are_the_defaults_of_flags() {
         let text = "[kafka]\nbrokers = \"k:9092\"\npartitions = 12\n[command-api]\nstorefront_channels = [\"web\", \"app\"]\n\
                     [query-api]\nno_introspection = true\n";
         let file = File::parse(text).expect("it is right");
-        let said = [
+        let values = [
             ("kafka-brokers", "k:9092"),
             ("partitions", "12"),
             ("storefront-channels", "web,app"),
             ("no-introspection", "true"),
         ];
-        assert_eq!(file, File(said.map(|(flag, value)| (flag, value.to_owned())).into()));
+        assert_eq!(file, File(values.map(|(flag, value)| (flag, value.to_owned())).into()));
     }
 
     #[test]
-    fn what_does_not_exist_is_refused_with_what_may_have_been_meant() {
+    fn an_unknown_name_is_refused_with_a_suggestion() {
         let refused = |text| File::parse(text).expect_err("it is wrong");
         assert_eq!(refused("[kafka]\nbroker = \"k\""), "[kafka] has no key broker; did you mean brokers?");
         assert_eq!(refused("[databse]\nurl = \"p\""), "there is no section [databse]; did you mean database?");
         assert_eq!(refused("[kafka]\nzzz = 1"), "[kafka] has no key zzz");
-        assert_eq!(refused("kafka = 1"), "[kafka] is a section, and no value");
-        assert_eq!(refused("[http]\nlisten = 1.5"), "listen in [http] is no text, number or list");
+        assert_eq!(refused("kafka = 1"), "[kafka] is a section, not a value");
+        assert_eq!(refused("[http]\nlisten = 1.5"), "listen in [http] is not a text, a number or a list");
         assert!(refused("[http").starts_with("it is not TOML"), "{}", refused("[http"));
     }
 
     #[test]
-    fn the_file_is_named_by_a_flag_wherever_it_stands() {
+    fn the_flag_of_the_file_is_found_anywhere() {
         let of = |line: &str| flag(line.split(' ').map(OsString::from));
         assert_eq!(of("daybook --config a.toml serve"), Some("a.toml".into()));
         assert_eq!(of("daybook serve --config=b.toml"), Some("b.toml".into()));

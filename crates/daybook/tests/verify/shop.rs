@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const WIRE: &str = "Kafka equals the book";
 /// Tables that the tests spoil and put back.
 const TABLES: &[&str] = &[

@@ -36,11 +36,6 @@ pub(crate) fn fetch_wait() -> Duration {
     if real().is_some() { Duration::from_millis(500) } else { FETCH_WAIT }
 }
 
-/// Says why a test that only a real broker can run has not run. Shown with `--nocapture`.
-pub(crate) fn skipped(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
-
 /// Topics for one test, on whichever broker there is. They are gone when this is dropped.
 pub(crate) struct Topics {
     pub(crate) settings: KafkaSettings,

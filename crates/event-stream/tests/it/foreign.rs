@@ -7,8 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+use daybook_test_needs::{Need, skipped};
+
 use crate::{
-    broker::{Topics, real, skipped},
+    broker::{Topics, real},
     world::world,
 };
 
@@ -37,9 +39,9 @@ async fn output(mut program: Command, input: String) -> String {
 #[tokio::test]
 async fn keys_are_where_java_clients_put_them() {
     if real().is_none() {
-        return skipped("the Java client is compared on a real broker only");
+        return skipped(Need::RealBroker, "the Java client is compared on a real broker only");
     }
-    let Some(classpath) = kafka("classpath") else { return skipped("the Java client cannot be had here") };
+    let Some(classpath) = kafka("classpath") else { return skipped(Need::Java, "the Java client cannot be fetched") };
     let topics = Topics::new(12).await;
     let kinds = ["order", "cart", "product", "sku", "stock", "slug", "Größe", "価格", "🛒"];
     let keys: Vec<String> = (0..5_000_u64)
@@ -70,9 +72,9 @@ async fn keys_are_where_java_clients_put_them() {
 #[tokio::test]
 async fn a_plain_consumer_of_cloud_events_finds_every_event_once_and_in_order_per_key() {
     if real().is_none() {
-        return skipped("the Python consumer reads from a real broker only");
+        return skipped(Need::RealBroker, "the Python consumer reads from a real broker only");
     }
-    let Some(packages) = kafka("python") else { return skipped("the Python consumer cannot be had here") };
+    let Some(packages) = kafka("python") else { return skipped(Need::Python, "the Python consumer cannot be fetched") };
     let world = world().await;
     let relay = world.relay();
     world.append_many(2_000).await;

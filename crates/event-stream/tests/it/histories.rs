@@ -1,10 +1,11 @@
 //! A book that was restored: positions after the restored one are given again, and topics hold what they meant before.
 
 use daybook_event_stream::relay;
+use daybook_test_needs::{Need, skipped};
 use uuid::Uuid;
 
 use crate::{
-    broker::{real, skipped},
+    broker::real,
     ledger::Ledger,
     world::{until, world},
 };
@@ -87,7 +88,7 @@ async fn topics_of_a_history_that_was_left_are_left_alone_until_they_are_adopted
 #[tokio::test]
 async fn a_wish_to_adopt_topics_that_cannot_be_emptied_is_dropped_and_publishing_goes_on() {
     if real().is_some() {
-        return skipped("this broker can delete records");
+        return skipped(Need::EmbeddedBroker, "this broker can delete records");
     }
     let world = world().await;
     world.append_many(30).await;

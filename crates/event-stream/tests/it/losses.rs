@@ -4,11 +4,12 @@
 
 use std::{path::PathBuf, process::Command};
 
+use daybook_test_needs::{Need, skipped};
 use futures::future::join_all;
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 
 use crate::{
-    broker::{PARTITIONS, Topics, real, skipped},
+    broker::{PARTITIONS, Topics, real},
     ledger::Ledger,
     world::{World, until, world},
 };
@@ -17,7 +18,7 @@ use crate::{
 macro_rules! only_on_a_real_broker {
     () => {
         if real().is_none() {
-            return skipped("only a real broker can do this (set KAFKA_BROKERS, or see .ci/kafka)");
+            return skipped(Need::RealBroker, "only a real broker can do this (set KAFKA_BROKERS, or see .ci/kafka)");
         }
     };
 }
@@ -168,7 +169,7 @@ async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_not
     only_on_a_real_broker!();
     let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/kafka"));
     if !Command::new(&script).arg("check").status().is_ok_and(|checked| checked.success()) {
-        return skipped("Apache Kafka cannot be had here");
+        return skipped(Need::Java, "Apache Kafka cannot be fetched");
     }
     let directory = std::env::temp_dir().join(format!("daybook-kafka-{}", std::process::id()));
     let broker = OwnBroker { script, directory };

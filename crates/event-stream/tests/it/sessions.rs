@@ -4,7 +4,6 @@
 use std::{
     io::Read,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use daybook_event_store::{Daybook, StoreSettings};
@@ -115,7 +114,6 @@ async fn a_process_that_slept_through_its_session_commits_nothing_and_joins_agai
     whole(&world).await;
     process.signal("-CONT");
     until_writes(&world, "the process").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
     whole(&world).await;
     consumer.stop().await;
     relay.stop().await;

@@ -32,8 +32,8 @@ use crate::broker::{PARTITIONS, Topics};
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long the broker may take to answer.
-const QUESTION: Duration = Duration::from_secs(10);
+/// How long the broker is asked for a topic that may be missing, of which it says nothing.
+const GLANCE: Duration = Duration::from_secs(10);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
@@ -149,20 +149,20 @@ impl World {
 
     /// How many messages the topics hold.
     pub(crate) async fn messages(&self) -> i64 {
-        self.held().await.into_iter().map(|held| held.expect("the broker answers")).sum()
+        self.held(PATIENCE).await.into_iter().map(|held| held.expect("the broker answers")).sum()
     }
 
     /// How many messages the topics hold, unless one of them is missing or not yet as it should be.
     pub(crate) async fn messages_if_all_are_there(&self) -> Option<i64> {
-        self.held().await.into_iter().map(Result::ok).sum()
+        self.held(GLANCE).await.into_iter().map(Result::ok).sum()
     }
 
     /// How many messages each partition holds. What is tested runs on the thread of the test, and goes on meanwhile.
-    async fn held(&self) -> Vec<KafkaResult<i64>> {
+    async fn held(&self, patience: Duration) -> Vec<KafkaResult<i64>> {
         let (consumer, partitions) = (self.plain_consumer(), self.partitions().collect::<Vec<_>>());
         let ask = move || {
             let held = |(topic, partition): (String, i32)| {
-                let (low, high) = consumer.fetch_watermarks(&topic, partition, QUESTION)?;
+                let (low, high) = consumer.fetch_watermarks(&topic, partition, patience)?;
                 Ok(high - low)
             };
             partitions.into_iter().map(held).collect()

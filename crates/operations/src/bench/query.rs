@@ -69,7 +69,7 @@ pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Du
     Ok(Report::new("query", clients, &tally, 0, ceiling).with("requests_per_s", tally.per_second()))
 }
 
-/// Of ten queries, four are for a product, two for lists, two for an order, one for a page of orders, one for sales by day.
+/// Ten queries are: four for a product, two for lists, two for an order, one for a page of orders, one for sales by day.
 async fn questions(stage: &Stage) -> anyhow::Result<Vec<Question>> {
     let client = stage.connect().await?;
     let rows = client.query("SELECT order_id FROM read.orders ORDER BY order_id LIMIT 500", &[]).await?;

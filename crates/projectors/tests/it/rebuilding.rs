@@ -16,7 +16,10 @@ use daybook_projectors::{
 };
 use daybook_test_postgres::TestDatabase;
 use serde_json::json;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{JoinSet, block_in_place},
+};
 
 use crate::{
     facts::{claim, customer, day, imported, order, received},
@@ -32,12 +35,18 @@ pub(crate) async fn version(book: &Daybook, view: &str) -> Option<i32> {
 }
 
 async fn rebuild_view(book: &Daybook, view: &str) -> i32 {
+    rebuild_view_while(book, view, || {}).await
+}
+
+/// Rebuilds a view, and calls a function whenever the rebuild says how far it is.
+async fn rebuild_view_while(book: &Daybook, view: &str, meanwhile: impl Fn() + Send + Sync) -> i32 {
     let view = views::named(view).expect("there is such a view");
     let done = Mutex::new(0);
     let bounded = move |now: i64, of: i64| {
         let mut last = done.lock().expect("no panic");
         assert!(now - *last <= BATCH || of == 1, "from {last} to {now} at once", last = *last);
         *last = now;
+        meanwhile();
     };
     rebuild::rebuild(book, &topology(), view, &bounded).await.expect("it can be rebuilt")
 }
@@ -116,12 +125,14 @@ fn read_with_tokens(database: &TestDatabase, book: &Daybook, queries: &Arc<Atomi
     })
 }
 
-fn write_all_the_time(mut writer: Writer, first: usize) -> Running<Writer> {
+fn write_all_the_time(mut writer: Writer, first: usize, writes: &Arc<AtomicUsize>) -> Running<Writer> {
+    let writes = Arc::clone(writes);
     Running::start(|stop| async move {
         let mut next = first;
         while !stop.is_cancelled() {
             writer.write(&day(next, 5)).await;
             next += 5;
+            writes.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
         }
         writer
@@ -134,17 +145,24 @@ async fn views_are_rebuilt_while_they_are_written_and_read() {
     world.writer.write(&day(0, 1_700)).await;
     let (relay, projectors) = (world.relay(), world.projectors("one"));
     world.views_are_up_to_date().await;
-    let queries = Arc::new(AtomicUsize::new(0));
+    let (queries, writes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let readers =
         [read_all_the_time(&world.database, &queries), read_with_tokens(&world.database, &world.book, &queries)];
-    let writer = write_all_the_time(Writer::of(&world.book).await, 1_000_000);
+    let writer = write_all_the_time(Writer::of(&world.book).await, 1_000_000, &writes);
     for view in ["order", "stock", "sales_by_day", "product"] {
-        let before = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
-        assert_eq!(rebuild_view(&world.book, view).await, 2);
+        // However fast the rebuild is, others read and write while it is under way.
+        let count = || [queries.load(Ordering::SeqCst), writes.load(Ordering::SeqCst)];
+        let before = count();
+        let others_go_on = || {
+            let began = Instant::now();
+            while count().iter().zip(before).any(|(now, before)| *now == before) {
+                assert!(began.elapsed() < PATIENCE, "{view}: nobody reads or writes meanwhile");
+                block_in_place(|| std::thread::sleep(Duration::from_millis(1)));
+            }
+        };
+        assert_eq!(rebuild_view_while(&world.book, view, others_go_on).await, 2);
         assert_eq!(version(&world.book, view).await, Some(2));
         assert_eq!(schemas(&world.database, view).await, [format!("{view}_v2")]);
-        let after = (queries.load(Ordering::SeqCst), world.book.head().await.expect("an answer").position);
-        assert!(after.0 > before.0 && after.1 > before.1, "{view}: read and written meanwhile: {before:?} {after:?}");
     }
     let mut rebuilding = JoinSet::new();
     for view in views::ALL {

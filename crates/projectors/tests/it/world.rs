@@ -25,7 +25,7 @@ use crate::facts::Fact;
 
 pub(crate) const PARTITIONS: i32 = 3;
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 

@@ -79,7 +79,7 @@ impl OrderQuery {
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
         let (state, version) = folded(reader(context)?, id, as_of).await?;
-        Ok(state.record().map(|record| order.as_it_was(record.progress.phase(), version)))
+        Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
     }
 
     /// The customer whose token the request has; absent for others.

@@ -172,7 +172,7 @@ impl Order {
 
 impl Order {
     /// The order at an earlier version. Totals and lines are fixed when it is placed; only its phase changes.
-    pub(super) fn as_it_was(self, phase: Phase, version: i32) -> Self {
+    pub(super) fn in_phase(self, phase: Phase, version: i32) -> Self {
         Self { phase, version, ..self }
     }
 

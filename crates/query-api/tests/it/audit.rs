@@ -6,6 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
+use daybook_test_needs::{Need, skipped};
 use serde_json::Value;
 
 use crate::shop::{Shop, Who};
@@ -49,8 +50,7 @@ fn install() -> Option<PathBuf> {
 
 async fn audit(url: String, authorization: Option<String>) {
     let Some(directory) = tokio::task::spawn_blocking(|| INSTALLED.clone()).await.expect("it is installed") else {
-        println!("SKIPPED: the audits of graphql-http need node and npm, which are not installed");
-        return;
+        return skipped(Need::Node, "the audits of graphql-http need node and npm, which are not installed");
     };
     let run = move || {
         let mut command = Command::new("node");

@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use crate::shop::{Shop, Who, id, skus};
 
 /// For how long a test waits for what must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

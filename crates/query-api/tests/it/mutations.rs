@@ -254,7 +254,7 @@ async fn what_was_done_but_cannot_be_shown_yet_is_told_with_its_token() {
 
 #[tokio::test]
 async fn a_mutation_waits_for_the_views_that_its_payload_reads_and_for_no_others() {
-    let shop = Shop::with(Special { patience: Duration::from_secs(5), ..Special::default() }).await;
+    let shop = Shop::with(Special { patience: Duration::from_secs(10), ..Special::default() }).await;
     shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
     shop.stand_still(Slice::Inventory).await;
     let cart = |payload: &str| {

@@ -56,7 +56,7 @@ impl Default for Special {
         Self {
             introspection: true,
             // Longer than any machine takes; who wants to see the end of it says so.
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(180),
             streams: StreamLimits::default(),
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),

@@ -22,8 +22,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     ddl: "CREATE TABLE carts (
               cart_id uuid PRIMARY KEY, customer_id uuid, channel text NOT NULL, currency text NOT NULL,
               status text NOT NULL, lines jsonb NOT NULL, order_id uuid, merged_into uuid, expires_at timestamptz,
-              updated_at timestamptz NOT NULL, version integer NOT NULL, position bigint NOT NULL, state jsonb NOT NULL);
-          CREATE INDEX ON carts (customer_id);",
+              updated_at timestamptz NOT NULL, version integer NOT NULL, position bigint NOT NULL, state jsonb NOT NULL);",
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 

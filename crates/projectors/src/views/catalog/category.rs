@@ -15,7 +15,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     tables: &["categories"],
     revision: 2,
     ddl: "CREATE TABLE categories (category_id uuid PRIMARY KEY, parent_id uuid, name text NOT NULL, position bigint NOT NULL);
-          CREATE INDEX ON categories (parent_id);",
+          CREATE INDEX ON categories (name, category_id);",
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 

@@ -30,6 +30,9 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
                   to_tsvector('simple', name || ' ' || coalesce(brand, '') || ' ' || coalesce(description, ''))) STORED);
           CREATE INDEX ON products (slug);
           CREATE INDEX ON products (name, product_id);
+          CREATE INDEX ON products (created_at, product_id);
+          CREATE INDEX ON products (brand, name, product_id) WHERE brand IS NOT NULL;
+          CREATE INDEX ON products (brand, created_at, product_id) WHERE brand IS NOT NULL;
           CREATE INDEX ON products USING gin (search);
           CREATE INDEX ON products USING gin (category_ids);
           CREATE TABLE product_variants (

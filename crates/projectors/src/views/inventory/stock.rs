@@ -25,7 +25,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
           CREATE TABLE reservations (
               sku text, location text, reservation_id uuid, owner text NOT NULL, quantity bigint NOT NULL,
               expires_at timestamptz, PRIMARY KEY (sku, location, reservation_id));
-          CREATE INDEX ON reservations (owner);",
+          CREATE INDEX ON reservations (sku, location, expires_at) INCLUDE (quantity) WHERE expires_at IS NOT NULL;",
     project: |store, events| {
         async move {
             store.fold(events, Stock::key, Stock::fold).await?;

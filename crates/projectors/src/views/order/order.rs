@@ -26,10 +26,10 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
               currency text NOT NULL, phase text NOT NULL, held_in text, placed_at timestamptz NOT NULL,
               gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, units bigint NOT NULL,
               lines json NOT NULL, version integer NOT NULL, updated_at timestamptz NOT NULL, position bigint NOT NULL);
-          CREATE INDEX ON orders (placed_at DESC, order_id);
-          CREATE INDEX ON orders (phase, placed_at DESC, order_id);
-          CREATE INDEX ON orders (customer_id, placed_at DESC, order_id);
-          CREATE INDEX ON orders (external_ref);
+          CREATE INDEX ON orders (placed_at, order_id);
+          CREATE INDEX ON orders (phase, placed_at, order_id);
+          CREATE INDEX ON orders (customer_id, placed_at, order_id) WHERE customer_id IS NOT NULL;
+          CREATE INDEX ON orders (external_ref) WHERE external_ref IS NOT NULL;
           CREATE TABLE order_timeline (
               order_id uuid, version integer, position bigint NOT NULL, event_id uuid NOT NULL, type text NOT NULL,
               schema_version smallint NOT NULL, recorded_at timestamptz NOT NULL, effective_at timestamptz NOT NULL,

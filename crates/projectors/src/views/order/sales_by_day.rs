@@ -28,7 +28,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
           CREATE TABLE sales_orders (
               order_id uuid PRIMARY KEY, day date NOT NULL, currency text NOT NULL, customer_id uuid, units bigint NOT NULL,
               gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, counted boolean NOT NULL);
-          CREATE INDEX ON sales_orders (day, customer_id) WHERE counted;",
+          CREATE INDEX ON sales_orders (day, currency, customer_id) WHERE counted;",
     project: |store, events| sales::project::<SalesOrder>(store, events).boxed(),
 };
 

@@ -16,7 +16,7 @@ use crate::shop::{Shop, Who};
 /// How many sockets are tried when nobody says.
 const CASES: u32 = 150;
 /// For how long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn message() -> impl Strategy<Value = Message> {
     let kind = select(vec![

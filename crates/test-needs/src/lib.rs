@@ -1,0 +1,91 @@
+//! What a test needs and not every machine has, and what the test does where it is missing: it ends, and says so. Under `CI=true` it
+//! fails, unless `.ci/run` has named what may be missing. The script `.ci/skip` decides, for tests and for scripts alike.
+
+use std::process::Command;
+
+/// What a test needs of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A broker in `KAFKA_BROKERS`, such as Apache Kafka. `.ci/kafka suite` runs these tests.
+    RealBroker,
+    /// The embedded broker: `KAFKA_BROKERS` is not set.
+    EmbeddedBroker,
+    /// Java and Maven, with which `.ci/kafka` fetches Apache Kafka and its client.
+    Java,
+    /// Python, with the packages that a script fetches.
+    Python,
+    /// Node and npm.
+    Node,
+    /// The user root.
+    Root,
+    /// The program `setpriv` and the user `nobody`, so that root can run a program as another user.
+    Setpriv,
+    /// The orders of a real shop, which are not part of the project.
+    JourneyData,
+}
+
+impl Need {
+    /// The name that `.ci/skip` and `.ci/run` know.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RealBroker => "real-broker",
+            Self::EmbeddedBroker => "embedded-broker",
+            Self::Java => "java",
+            Self::Python => "python",
+            Self::Node => "node",
+            Self::Root => "root",
+            Self::Setpriv => "setpriv",
+            Self::JourneyData => "journey-data",
+        }
+    }
+}
+
+/// Says that a test is left out, and why. The caller returns afterwards.
+///
+/// # Panics
+/// When the test may not be left out here, or when the script that knows cannot be run.
+pub fn skipped(need: Need, why: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/skip");
+    let output = Command::new(script).args([need.name(), why]).output().expect("the project has the script .ci/skip");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    eprint!("{told}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output};
+
+    use super::Need;
+
+    fn skip(need: Need, ci: Option<&str>, may: &str) -> Output {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/skip");
+        let mut command = Command::new(script);
+        command.args([need.name(), "it", "is", "missing"]).env_remove("CI").env_remove("CI_SKIPPED");
+        if let Some(ci) = ci {
+            command.env("CI", ci);
+        }
+        command.env("CI_MAY_SKIP", may).output().expect("the script can be run")
+    }
+
+    #[test]
+    fn a_test_is_left_out_anywhere_but_under_ci() {
+        for ci in [None, Some(""), Some("false")] {
+            let output = skip(Need::Node, ci, "");
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "SKIPPED (node): it is missing\n");
+        }
+        let output = skip(Need::Node, Some("true"), "python java");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("does not name node"), "{output:?}");
+    }
+
+    #[test]
+    fn what_ci_names_may_be_missing_and_a_test_for_the_other_broker_is_left_out() {
+        for (need, may) in [(Need::Node, "python node"), (Need::RealBroker, ""), (Need::EmbeddedBroker, "")] {
+            let output = skip(need, Some("true"), may);
+            assert!(output.status.success(), "{output:?}");
+        }
+    }
+}
