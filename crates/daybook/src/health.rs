@@ -11,7 +11,10 @@ use std::{
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
 use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::KafkaSettings;
-use daybook_projectors::registry::{self, ViewStatus};
+use daybook_projectors::{
+    registry::{self, ViewStatus},
+    views,
+};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -118,13 +121,12 @@ impl Health {
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {
-        let status = registry::status(&self.book).await?;
+        let status = registry::status(&self.book, &views::ALL).await?;
         let stalled = self.views.lock().await.update(&status, Instant::now());
         if let Some(stalled) = stalled {
             return Ok((false, stalled));
         }
-        let missing =
-            daybook_projectors::views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
+        let missing = views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
         if let Some(view) = missing {
             return Ok((false, format!("the view {} was not built yet", view.name)));
         }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
-use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
+use daybook_projectors::{audit, projection::Projection, registry, view::ViewSpec, views};
 
 use crate::{Connection, Topics, Usage};
 
@@ -56,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let topology = daybook_projectors::topology(&args.topics.topic_prefix, args.topics.partitions);
     match args.what.unwrap_or(What::List) {
         What::List => {
-            let status = registry::status(&book).await?;
+            let status = registry::status(&book, &views::ALL).await?;
             print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
         }
         What::Rebuild(wanted) => rebuild::run(&book, &topology, wanted, args.json).await?,
@@ -71,7 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Retry { name, stream } => {
             let view = named(&name)?;
             let version = registry::shown_version(&book, view).await?.unwrap_or(0);
-            let projection = runner::Projection::new(view, version);
+            let projection = Projection::new(view, version);
             let applied = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
             match applied {
                 0 => println!("nothing to retry: {name} has no event of {stream} parked"),

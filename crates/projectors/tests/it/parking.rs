@@ -5,7 +5,7 @@ use daybook_event_stream::{
     Effect, EffectError, SharedEvent,
     consumer::{ConsumerError, parked},
 };
-use daybook_projectors::{rebuild, runner::Projection, views};
+use daybook_projectors::{projection::Projection, rebuild, views};
 use deadpool_postgres::Transaction;
 use serde_json::json;
 use tokio_postgres::error::SqlState;

@@ -9,10 +9,7 @@ use daybook_domain::{
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    store::Row,
-    view::{Recorded, ViewSpec},
-};
+use crate::engine::{recorded::Recorded, store::Row, view::ViewSpec};
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "cart",

@@ -4,10 +4,7 @@ use daybook_domain::{Event, Slice, catalog, ids::CategoryId, text::Name};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    store::Row,
-    view::{Recorded, ViewSpec},
-};
+use crate::engine::{recorded::Recorded, store::Row, view::ViewSpec};
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "category",

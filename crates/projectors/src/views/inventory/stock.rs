@@ -9,9 +9,10 @@ use daybook_domain::{
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{
+use crate::engine::{
+    recorded::Recorded,
     store::{Row, SECOND_DIGITS},
-    view::{Recorded, ViewSpec},
+    view::ViewSpec,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

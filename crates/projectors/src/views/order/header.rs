@@ -7,7 +7,7 @@ use daybook_domain::{
     order::{self, Progress, Totals},
 };
 
-use crate::store::{SECOND_DIGITS, Verbatim};
+use crate::engine::store::{SECOND_DIGITS, Verbatim};
 
 /// What is known of an order from its first event.
 pub(super) struct OrderHeader<'e> {

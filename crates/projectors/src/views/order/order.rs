@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::header::{self, OrderHeader};
-use crate::{
+use crate::engine::{
+    recorded::Recorded,
     store::{Row, Verbatim},
-    view::{Recorded, ViewSpec},
+    view::ViewSpec,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

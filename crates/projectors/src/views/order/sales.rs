@@ -14,9 +14,9 @@ use super::{
     header::OrderHeader,
     order::{Key, key},
 };
-use crate::{
+use crate::engine::{
+    recorded::Recorded,
     store::{Row, Store, Sum},
-    view::Recorded,
 };
 
 /// An order that was placed.

@@ -12,7 +12,7 @@ use super::{
     order::Key,
     sales::{self, Contribution, Sale},
 };
-use crate::{
+use crate::engine::{
     store::{Row, Sum},
     view::ViewSpec,
 };

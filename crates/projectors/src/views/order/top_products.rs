@@ -14,7 +14,7 @@ use super::{
     order::Key,
     sales::{self, Contribution, Sale, SoldLine},
 };
-use crate::{
+use crate::engine::{
     store::{Row, Sum},
     view::ViewSpec,
 };

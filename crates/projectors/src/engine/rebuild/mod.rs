@@ -5,9 +5,7 @@
 //! still, takes over its place in the stream, and is shown from the same commit on. Queries never stop, and never see half a
 //! view.
 
-pub(crate) mod indexes;
 mod load;
-pub(crate) mod writer;
 
 use std::time::Duration;
 
@@ -17,12 +15,12 @@ use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use tokio_postgres::{Client, error::SqlState};
 
-use crate::{
-    ViewError,
+use super::{
+    projection::{Projection, hold_still},
     registry::shown_version,
-    runner::{Projection, hold_still},
     view::ViewSpec,
 };
+use crate::ViewError;
 
 /// How many events are folded in one transaction.
 const CHUNK: usize = 5_000;

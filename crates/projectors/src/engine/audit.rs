@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::IsolationLevel;
 
-use crate::{ViewError, registry, runner::Projection, view::ViewSpec};
+use super::{projection::Projection, registry, view::ViewSpec};
+use crate::ViewError;
 
 /// How many events are folded at once.
 const CHUNK: usize = 5_000;

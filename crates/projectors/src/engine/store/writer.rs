@@ -58,14 +58,14 @@ impl WriterHandle {
 }
 
 /// The writer.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     handle: WriterHandle,
     task: AbortOnDropHandle<Result<(), ViewError>>,
 }
 
 impl Writer {
     /// Starts it. It ends when it is dropped, when it fails, or when it is stopped.
-    pub(super) fn start(client: Client) -> Self {
+    pub(crate) fn start(client: Client) -> Self {
         let (send, mut wanted) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
             client.batch_execute("SET synchronous_commit = off; SET client_min_messages = warning").await?;
@@ -78,12 +78,12 @@ impl Writer {
     }
 
     /// Another handle.
-    pub(super) fn handle(&self) -> WriterHandle {
+    pub(crate) fn handle(&self) -> WriterHandle {
         WriterHandle(self.handle.0.clone())
     }
 
     /// Waits until everything is written and all handles are gone.
-    pub(super) async fn stop(self) -> Result<(), ViewError> {
+    pub(crate) async fn stop(self) -> Result<(), ViewError> {
         drop(self.handle);
         self.task.await?
     }

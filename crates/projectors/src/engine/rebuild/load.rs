@@ -13,16 +13,19 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    super::{
+        projection::Projection,
+        recorded::Recorded,
+        store::{
+            Store,
+            building::Building,
+            indexes::Indexes,
+            writer::{Writer, WriterHandle},
+        },
+    },
     Progress,
-    indexes::Indexes,
-    writer::{Writer, WriterHandle},
 };
-use crate::{
-    ViewError,
-    runner::Projection,
-    store::{Store, building::Building},
-    view::Recorded,
-};
+use crate::ViewError;
 
 /// How many positions are read by one statement: a snapshot that is held for long keeps the database from cleaning up behind
 /// those who write.

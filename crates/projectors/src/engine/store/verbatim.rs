@@ -4,7 +4,7 @@ use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::view::Recorded;
+use super::super::recorded::Recorded;
 
 /// A JSON text, as a column of type `json` keeps it. It is nobody's business here what it says.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -7,9 +7,11 @@
 
 pub(crate) mod building;
 mod copy;
+pub(crate) mod indexes;
 mod tables;
 mod verbatim;
 mod wire;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::verbatim::Verbatim;
 use self::{building::Building, tables::Tables};
-use crate::view::Recorded;
+use super::recorded::Recorded;
 
 /// The digits of a second that a column keeps. PostgreSQL would round the others away, and not from text as from binary; times that
 /// come from clients may have nine, so a fold cuts them off.
