@@ -1,4 +1,4 @@
-# The binary, built once, on a small image, as nobody in particular.
+# Builds the binary, and copies it to a small image. It runs as a user of its own, not as root.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

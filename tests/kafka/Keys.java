@@ -1,5 +1,5 @@
-// Where Java clients put keys: produces a message for each line of standard input with the default partitioner, and prints the
-// partition that it went to.
+// Shows which partitions Java clients choose for keys. It produces a message for each line of standard input with the default
+// partitioner, and prints the partition of each.
 //   java -cp "$(.ci/kafka classpath)" tests/kafka/Keys.java BROKERS TOPIC <keys
 
 import java.io.BufferedReader;

@@ -1,9 +1,9 @@
-"""A stranger's consumer: reads topics to their ends and takes every message for a CloudEvent in binary mode.
+"""A foreign consumer. It reads topics to their ends, and reads every message as a CloudEvent in binary mode.
 
     python read_cloud_events.py BROKERS TOPIC...
 
-Prints what it has found as one JSON object: per key, in the order of arrival, the position and the version of each event.
-Fails at the first message that is not a CloudEvent, whose key is not its subject, or that carries other data than its headers say.
+Prints one JSON object: per key, in the order of arrival, the position and the version of each event. Fails at the first message
+that is not a CloudEvent, whose key is not its subject, or whose data differ from its headers.
 """
 
 import json

@@ -38,5 +38,5 @@ def after_call(context, case, response):
 
 @atexit.register
 def report():
-    told = ", ".join(f"{count} × {status}" for status, count in sorted(answers.items()))
-    print(f"schemathesis: {answers.total()} requests, digest {digest.hexdigest()[:16]} (answers: {told})", file=sys.stderr)
+    counts = ", ".join(f"{count} × {status}" for status, count in sorted(answers.items()))
+    print(f"schemathesis: {answers.total()} requests, digest {digest.hexdigest()[:16]} (answers: {counts})", file=sys.stderr)

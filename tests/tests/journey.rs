@@ -31,7 +31,12 @@ async fn stock_up(shop: &Shop, units: u32) {
 }
 
 async fn place_order(shop: &Shop) -> Value {
-    accepted(shop, "OpenCart", json!({ "cart_id": CART, "currency": "EUR", "customer_id": "ann" })).await;
+    accepted(
+        shop,
+        "OpenCart",
+        json!({ "cart_id": CART, "currency": "EUR", "customer_id": "01940000-0000-7000-8005-000000000001" }),
+    )
+    .await;
     accepted(shop, "AddLine", json!({ "cart_id": CART, "sku": "oat", "quantity": 2 })).await;
     accepted(shop, "PlaceOrder", json!({ "cart_id": CART, "order_id": ORDER })).await
 }

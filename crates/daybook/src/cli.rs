@@ -39,6 +39,8 @@ enum Command {
     History(history::Args),
     /// The read models: list, rebuild, verify, parked, retry.
     Views(views::Args),
+    /// The reactors: list, parked, retry.
+    Reactors(operations::reactors::Args),
     /// The relay: status, republish, adopt.
     Relay(relay::Args),
     /// Back the book up while the shop runs.
@@ -54,7 +56,11 @@ enum Command {
     /// Write the contracts, or check them.
     Schema(schema::Args),
     /// Print every setting with its value and its source, as a configuration file.
-    Config,
+    Config {
+        /// Print the reaction table instead: what the engine does by itself after which events.
+        #[arg(long)]
+        reactors: bool,
+    },
 }
 
 /// Reads the command line and runs the command.
@@ -96,7 +102,12 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),
         Command::Schema(args) => schema::run(&args),
-        Command::Config => {
+        Command::Reactors(args) => operations::reactors::run(args).await,
+        Command::Config { reactors: true } => {
+            operations::reactors::print_table();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config { reactors: false } => {
             print!("{}", file.describe(&Cli::command()));
             Ok(ExitCode::SUCCESS)
         }

@@ -27,7 +27,8 @@ const FRESH: Duration = Duration::from_secs(2);
 /// How long a view behind the book may stand still. It is longer than a rebalance takes.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// The tables of applied migrations.
-const MIGRATIONS: [&str; 3] = ["daybook_migrations", "daybook_stream_migrations", "daybook_projector_migrations"];
+const MIGRATIONS: [&str; 4] =
+    ["daybook_migrations", "daybook_stream_migrations", "daybook_projector_migrations", "daybook_reactor_migrations"];
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,7 +78,8 @@ impl Health {
     }
 
     async fn answer(&self) -> impl IntoResponse + use<> {
-        let needs_broker = self.roles.contains(&Role::Relay) || self.roles.contains(&Role::Projectors);
+        let of_broker = [Role::Relay, Role::Projectors, Role::Reactors];
+        let needs_broker = of_broker.iter().any(|role| self.roles.contains(role));
         let needs_views = self.roles.contains(&Role::QueryApi) || self.roles.contains(&Role::Projectors);
         let (database, schema, broker, views) = tokio::join!(
             within("database", self.database()),

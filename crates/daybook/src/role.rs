@@ -13,4 +13,7 @@ pub enum Role {
     Relay,
     /// Fills the read models.
     Projectors,
+    /// Reacts to events: ends carts and reservations whose time is over. Without command-api in the same process it has a bus of
+    /// its own.
+    Reactors,
 }

@@ -21,6 +21,7 @@ use daybook_edge::{
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use daybook_operations::{Topics, migrate};
+use daybook_reactors::{ReactorSettings, Reactors};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -215,12 +216,20 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             Ok(())
         });
     }
-    if settings.roles.contains(&Role::CommandApi) {
+    if settings.roles.contains(&Role::CommandApi) || settings.roles.contains(&Role::Reactors) {
         let bus_settings = BusSettings { storefront: settings.storefront, ..BusSettings::default() };
         let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &bus_settings);
-        let api = CommandApi::new(bus, settings.keys.clone());
-        router = router.merge(api.limited(&settings.limits.rates).router());
         tasks.spawn(async move { Ok(stopped.await?) });
+        if settings.roles.contains(&Role::Reactors) {
+            let (kafka, stop) = (settings.kafka.clone(), stop.clone());
+            let (clock, settings) = (Clock::system(), ReactorSettings::default());
+            let reactors = Reactors { book: book.clone(), bus: bus.clone(), clock, settings };
+            tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
+        }
+        if settings.roles.contains(&Role::CommandApi) {
+            let api = CommandApi::new(bus, settings.keys.clone());
+            router = router.merge(api.limited(&settings.limits.rates).router());
+        }
     }
     if settings.roles.contains(&Role::QueryApi) {
         let clock = Clock::system();

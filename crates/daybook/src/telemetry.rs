@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
@@ -24,6 +24,8 @@ const COUNTERS: [(&str, &str); 11] = [
     ("daybook_consumer_gaps_total", "Gaps in a partition that a consumer has filled from the book."),
     ("daybook_consumer_foreign_total", "Messages of another book, which were skipped."),
     ("daybook_consumer_parked_total", "Events that a consumer could not apply and has parked."),
+    ("daybook_consumer_dropped_total", "Messages that a consumer had no room for, and reads from the book."),
+    ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.
 const GAUGES: [(&str, &str); 4] = [

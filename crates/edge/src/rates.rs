@@ -276,7 +276,7 @@ mod tests {
     fn customers_are_counted_across_addresses_and_staff_is_not_limited_by_default() {
         let limits = RateLimits { customer: limit("1/5"), ..RateLimits::default() };
         let rates = Rates::with_clock(&limits, &FakeRelativeClock::default());
-        let ann = Actor::Customer("ann".parse().expect("a valid id"));
+        let ann = Actor::Customer("018f0000-0000-7000-8000-0000000000aa".parse().expect("a valid id"));
         let asked = (0..9).filter(|nr| rates.check(Some(&ann), from(&format!("192.0.2.{nr}"))).is_ok());
         assert_eq!(asked.count(), 5);
         let admin = Actor::Admin("ada".into());

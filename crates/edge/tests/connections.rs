@@ -187,7 +187,7 @@ async fn slow_clients(server: &Server) -> JoinSet<()> {
 }
 
 #[tokio::test]
-async fn who_sends_a_byte_at_a_time_holds_up_nobody_and_is_cut_off() {
+async fn a_client_that_sends_a_byte_at_a_time_delays_no_other_and_is_cut_off() {
     let patient = Server::with(ConnectionLimits { head_timeout: NEVER, ..limits() }).await;
     let mut slow = slow_clients(&patient).await;
     for _ in 0..20 {

@@ -314,7 +314,7 @@ mod tests {
                 "ce_specversion: 1.0",
                 "ce_subject: order-1",
                 "ce_time: 2017-01-01T00:00:00.000000Z",
-                "ce_dataschema: urn:daybook:event:order:OrderConfirmed:1",
+                "ce_dataschema: urn:daybook:event:order.OrderConfirmed:1",
                 "ce_sequence: 00000000000000000042",
                 "ce_streamversion: 3",
                 "ce_partitionkey: order-1",
@@ -331,7 +331,7 @@ mod tests {
             concat!(
                 r#"{"order_id":"1","_meta":{"id":"00000000-0000-0000-0000-000000000001","source":"urn:daybook","#,
                 r#""type":"daybook.order.OrderConfirmed","specversion":"1.0","subject":"order-1","#,
-                r#""time":"2017-01-01T00:00:00.000000Z","dataschema":"urn:daybook:event:order:OrderConfirmed:1","#,
+                r#""time":"2017-01-01T00:00:00.000000Z","dataschema":"urn:daybook:event:order.OrderConfirmed:1","#,
                 r#""sequence":"00000000000000000042","streamversion":"3","partitionkey":"order-1","#,
                 r#""correlationid":"00000000-0000-0000-0000-000000000002","#,
                 r#""causationid":"00000000-0000-0000-0000-000000000003","#,

@@ -1,4 +1,4 @@
-//! The commands of operators: import, verify, history, events, views, relay, backup, restore, bench.
+//! The commands of operators: import, verify, history, events, views, reactors, relay, backup, restore, bench.
 //!
 //! What belongs here: the flags of such a command, its work, and its output. What does not: the command line as a whole, configuration
 //! files, and the wiring of the engine, which belong to the binary. A measurement that needs a running engine is given a function that
@@ -12,8 +12,10 @@ pub mod history;
 pub mod import;
 mod migrate;
 mod progress;
+pub mod reactors;
 pub mod relay;
 pub mod restore;
+mod table;
 mod topics;
 mod usage;
 pub mod verify;

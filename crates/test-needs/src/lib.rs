@@ -48,9 +48,9 @@ impl Need {
 pub fn skipped(need: Need, why: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/skip");
     let output = Command::new(script).args([need.name(), why]).output().expect("the project has the script .ci/skip");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    eprint!("{told}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    eprint!("{message}");
 }
 
 #[cfg(test)]

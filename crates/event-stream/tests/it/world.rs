@@ -252,7 +252,7 @@ impl World {
         self.client().set("linger.ms", "0").create().expect("a producer")
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka.brokers);
         config
@@ -264,7 +264,7 @@ impl World {
         config.create().expect("a consumer")
     }
 
-    fn partitions(&self) -> impl Iterator<Item = (String, i32)> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (String, i32)> {
         self.kafka.topology.topics().into_iter().flat_map(|topic| (0..PARTITIONS).map(move |nr| (topic.clone(), nr)))
     }
 }

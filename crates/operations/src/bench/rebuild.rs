@@ -71,11 +71,11 @@ async fn bare_copy(stage: &Stage, events: i64) -> anyhow::Result<Ceiling> {
     client
         .batch_execute(&format!(
             "SET synchronous_commit = off; CREATE SCHEMA bare; SET search_path = bare; {}",
-            view.ddl
+            view.ddl()
         ))
         .await?;
     let mut tables = Vec::new();
-    for table in view.tables {
+    for table in view.tables.iter().map(|table| table.name) {
         let rows = client.copy_out(&format!("COPY {}.{table} TO STDOUT (FORMAT binary)", view.versioned(1))).await?;
         tables.push((table, rows.try_collect::<Vec<Bytes>>().await?));
     }

@@ -5,11 +5,10 @@ mod rebuild;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_stream::consumer::parked;
 use daybook_projectors::{audit, projection::Projection, registry, view::ViewSpec, views};
 
-use crate::{Connection, Topics, Usage};
+use crate::{Connection, Topics, Usage, table::print};
 
 /// The flags of `daybook views`.
 #[derive(Debug, Clone, clap::Args)]
@@ -85,24 +84,4 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The view of this name.
 fn named(name: &str) -> Result<&'static ViewSpec, Usage> {
     views::named(name).map_err(|error| Usage(error.to_string()))
-}
-
-/// Prints records as JSON, or as a table of these columns.
-fn print<T: serde::Serialize>(json: bool, records: &[T], columns: &[&str]) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(records)?);
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(columns);
-    for record in records {
-        let record = serde_json::to_value(record)?;
-        table.add_row(columns.iter().map(|column| match &record[column] {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Null => String::new(),
-            other => other.to_string(),
-        }));
-    }
-    println!("{table}");
-    Ok(())
 }

@@ -52,9 +52,9 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     }
     let taken = TakenIn::find(&transaction, view, shown.version).await?;
     let scratch = Projection { view, version: 0, schema: format!("{}_audit", view.name) };
-    let (schema, ddl) = (&scratch.schema, view.ddl);
+    let (schema, ddl) = (&scratch.schema, view.ddl());
     let make =
-        format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}; SET LOCAL search_path = public");
+        format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl} SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
     let last = taken.seen.values().max().copied().unwrap_or(0);
     let events = book.scan_streams(0, last, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
@@ -71,7 +71,7 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     }
     let mut audit = Audit { checked: 0, violations: 0, first: None };
     for table in view.tables {
-        compare(&transaction, table, &taken.schema, schema, &mut audit).await?;
+        compare(&transaction, table.name, &taken.schema, schema, &mut audit).await?;
     }
     transaction.rollback().await?;
     Ok(audit)
@@ -91,7 +91,7 @@ impl TakenIn {
     async fn find(transaction: &Transaction<'_>, view: &ViewSpec, version: i32) -> Result<Self, ViewError> {
         let schema = view.versioned(version);
         for table in view.tables {
-            transaction.batch_execute(&format!("LOCK TABLE {schema}.{table} IN ACCESS SHARE MODE")).await?;
+            transaction.batch_execute(&format!("LOCK TABLE {schema}.{} IN ACCESS SHARE MODE", table.name)).await?;
         }
         let rows = transaction
             .query("SELECT topic, partition, position FROM consumer_checkpoints WHERE consumer = $1", &[&schema])

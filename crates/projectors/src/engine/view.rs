@@ -4,7 +4,10 @@ use daybook_domain::Slice;
 use daybook_event_stream::{EffectError, Topology};
 use futures::future::BoxFuture;
 
-use super::{recorded::Recorded, store::Store};
+use super::{
+    recorded::Recorded,
+    store::{Store, TableSpec},
+};
 
 /// How a view takes events in: a function, so that views of different rows can stand in one list.
 pub type Project = for<'a> fn(&'a Store<'a>, &'a [Recorded]) -> BoxFuture<'a, Result<(), EffectError>>;
@@ -18,12 +21,10 @@ pub struct ViewSpec {
     /// does not commute belongs on one stream, which is for the domain to see to.
     pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
-    pub tables: &'static [&'static str],
+    pub tables: &'static [&'static TableSpec],
     /// Counts the changes of its tables and of its fold, from 1. A projector that starts with a later revision than the one that
     /// is shown builds the view anew; one with an earlier revision leaves it alone.
     pub revision: i32,
-    /// SQL that makes its tables in the schema that is first on the search path.
-    pub ddl: &'static str,
     /// How it takes events in.
     pub project: Project,
 }
@@ -33,6 +34,12 @@ impl ViewSpec {
     #[must_use]
     pub fn versioned(&self, version: i32) -> String {
         format!("{}_v{version}", self.name)
+    }
+
+    /// SQL that makes its tables in the schema that is first on the search path.
+    #[must_use]
+    pub fn ddl(&self) -> String {
+        self.tables.iter().map(|table| table.ddl()).collect::<Vec<_>>().join("\n")
     }
 
     /// The topics it takes in.

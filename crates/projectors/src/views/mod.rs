@@ -1,5 +1,7 @@
 //! The views, by slice.
 
+#[cfg(test)]
+mod agreement;
 mod cart;
 mod catalog;
 mod inventory;

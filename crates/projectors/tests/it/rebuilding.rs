@@ -156,7 +156,7 @@ async fn views_are_rebuilt_while_they_are_written_and_read() {
         let others_go_on = || {
             let began = Instant::now();
             while count().iter().zip(before).any(|(now, before)| *now == before) {
-                assert!(began.elapsed() < PATIENCE, "{view}: nobody reads or writes meanwhile");
+                assert!(began.elapsed() < PATIENCE, "{view}: no query or no write ends meanwhile");
                 block_in_place(|| std::thread::sleep(Duration::from_millis(1)));
             }
         };
@@ -351,7 +351,7 @@ async fn rows_that_do_not_fit_in_memory_are_written_and_found_again() {
         let sql = "SELECT array_agg(regexp_replace(indexdef, '_v[0-9]+\\.', '.') ORDER BY indexname)
                    FROM pg_indexes WHERE schemaname = $1";
         let rebuilt: Vec<String> = client.query_one(sql, &[&view.versioned(2)]).await.expect("an answer").get(0);
-        let make = format!("CREATE SCHEMA fresh; SET search_path = fresh; {}; SET search_path = public", view.ddl);
+        let make = format!("CREATE SCHEMA fresh; SET search_path = fresh; {} SET search_path = public", view.ddl());
         client.batch_execute(&make).await.expect("tables can be made");
         let fresh: Vec<String> = client.query_one(sql, &[&"fresh"]).await.expect("an answer").get(0);
         let of_view = |index: &String| index.replace("fresh.", &format!("{}.", view.name));

@@ -92,7 +92,7 @@ impl Stage {
     pub(crate) async fn assert_batches_do_not_matter(&self, name: &str, facts: &[Fact]) {
         let (view, events) = (views::named(name).expect("there is such a view"), recorded(facts));
         let tables: Vec<_> =
-            view.tables.iter().map(|table| format!("SELECT t::text FROM {table} t ORDER BY 1")).collect();
+            view.tables.iter().map(|table| format!("SELECT t::text FROM {} t ORDER BY 1", table.name)).collect();
         let whole = self.answers(view, &[&events], &tables).await;
         for size in 1..events.len() {
             let batches: Vec<_> = events.chunks(size).collect();

@@ -143,7 +143,7 @@ impl World {
         let settings = StoreSettings { database_url, max_connections: 24 };
         let (book, kafka) = (Daybook::open(&settings).expect("the URL is one"), self.kafka.clone());
         Running::start(|stop| async move {
-            runner::run(&book, &kafka, &views::ALL, &stop).await.expect("the views can be built")
+            runner::run(&book, &kafka, &views::ALL, &stop).await.expect("the views can be built");
         })
     }
 

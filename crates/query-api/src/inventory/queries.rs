@@ -2,7 +2,8 @@
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
-use daybook_domain::ids::Sku;
+use daybook_domain::{ids::Sku, inventory::availability};
+use serde::Deserialize;
 
 use super::types::{Stock, StockLevel};
 use crate::{
@@ -22,9 +23,30 @@ impl InventoryQuery {
     }
 }
 
+/// Selects from the stocks of the SKUs `$1`, each with the sum of its reservations that have expired at `$2`.
+macro_rules! stocks {
+    ($object:literal) => {
+        Statement::new(
+            &[View::Stock],
+            concat!(
+                "SELECT json_build_object('sku', s.sku, 'on_hand', s.on_hand, 'reserved', s.reserved,
+                        'lapsed', coalesce(l.lapsed, 0)",
+                $object,
+                ")
+                 FROM read.stock s
+                 LEFT JOIN (SELECT sku, location, sum(quantity)::bigint AS lapsed FROM read.reservations
+                            WHERE sku = ANY ($1) AND expires_at <= $2 GROUP BY sku, location) l USING (sku, location)
+                 WHERE s.sku = ANY ($1) ORDER BY s.sku, s.location"
+            ),
+        )
+    };
+}
+
 /// The stock of a SKU, by location.
 pub(super) async fn of_sku(context: &Context<'_>, sku: &Sku) -> async_graphql::Result<Vec<Stock>> {
-    of_skus(reader(context)?, &[sku.as_str()], context.data::<Now>()?.time()).await
+    const WHOLE: Statement =
+        stocks!(", 'location', s.location, 'backorders', s.backorders, 'updated_at', s.updated_at");
+    reader(context)?.rows(&WHOLE, &[&[sku.as_str()].as_slice(), &context.data::<Now>()?.time()]).await
 }
 
 /// Checks a SKU.
@@ -38,27 +60,23 @@ pub(super) async fn levels(
     skus: &[&str],
     now: DateTime<Utc>,
 ) -> async_graphql::Result<Vec<StockLevel>> {
+    const QUANTITIES: Statement = stocks!("");
     let mut levels: Vec<StockLevel> = Vec::new();
-    for stock in of_skus(reader, skus, now).await? {
-        let available = stock.availability();
+    for Quantities { sku, on_hand, reserved, lapsed } in reader.rows(&QUANTITIES, &[&skus, &now]).await? {
+        let available = availability(on_hand, reserved, lapsed);
         match levels.last_mut() {
-            Some(level) if level.sku == stock.sku => level.available = level.available.saturating_add(available),
-            _ => levels.push(StockLevel { sku: stock.sku, available }),
+            Some(level) if level.sku == sku => level.available = level.available.saturating_add(available),
+            _ => levels.push(StockLevel { sku, available }),
         }
     }
     Ok(levels)
 }
 
-/// The stocks of SKUs in the order of SKU and location, with the reservations that have expired at `now`.
-async fn of_skus(reader: &Reader, skus: &[&str], now: DateTime<Utc>) -> async_graphql::Result<Vec<Stock>> {
-    const OF_SKUS: Statement = Statement::new(
-        &[View::Stock],
-        "SELECT json_build_object('sku', s.sku, 'location', s.location, 'on_hand', s.on_hand, 'reserved', s.reserved,
-                'lapsed', coalesce(l.lapsed, 0), 'backorders', s.backorders, 'updated_at', s.updated_at)
-         FROM read.stock s
-         LEFT JOIN (SELECT sku, location, sum(quantity)::bigint AS lapsed FROM read.reservations
-                    WHERE sku = ANY ($1) AND expires_at <= $2 GROUP BY sku, location) l USING (sku, location)
-         WHERE s.sku = ANY ($1) ORDER BY s.sku, s.location",
-    );
-    reader.rows(&OF_SKUS, &[&skus, &now]).await
+/// The quantities of a stock that its availability depends on.
+#[derive(Deserialize)]
+struct Quantities {
+    sku: String,
+    on_hand: i64,
+    reserved: i64,
+    lapsed: i64,
 }

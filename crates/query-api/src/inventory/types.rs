@@ -13,7 +13,7 @@ use crate::{graphql::viewer::staff_only, loaders::Loader};
 #[graphql(complex)]
 pub(crate) struct Stock {
     /// The SKU.
-    pub(super) sku: String,
+    sku: String,
     /// The location.
     location: String,
     /// How many units are there.
@@ -32,7 +32,7 @@ pub(crate) struct Stock {
 impl Stock {
     /// How many units can be reserved now. Expired reservations do not count.
     async fn available(&self) -> i64 {
-        self.availability()
+        availability(self.on_hand, self.reserved, self.lapsed)
     }
 
     /// The reservations; only staff see them.
@@ -41,13 +41,6 @@ impl Stock {
         let loader = context.data::<DataLoader<Loader>>()?;
         let key = ReservationsAt { sku: self.sku.clone(), location: self.location.clone() };
         Ok(loader.load_one(key).await?.unwrap_or_default())
-    }
-}
-
-impl Stock {
-    /// How many units can be reserved now, as decisions see it.
-    pub(super) const fn availability(&self) -> i64 {
-        availability(self.on_hand, self.reserved, self.lapsed)
     }
 }
 

@@ -29,7 +29,7 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
 }
 
 #[tokio::test]
-async fn a_customer_sees_their_own_orders_and_a_guest_is_nobody() {
+async fn a_customer_sees_their_own_orders_and_a_guest_has_none() {
     let shop = Shop::open().await;
     let skus = skus("S", 1);
     shop.sell("Soap", "Suds", &skus).await;

@@ -59,7 +59,7 @@ async fn every_file_that_the_page_names_is_served_and_may_be_kept() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_json_gets_no_page() {
+async fn a_client_that_asks_for_json_gets_no_page() {
     let shop = Shop::open().await;
     for accept in ["application/json", "*/*", "application/graphql-response+json, text/html"] {
         let answer = get(&shop, "/graphql?query=%7B__typename%7D", accept).await;

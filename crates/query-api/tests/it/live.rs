@@ -48,7 +48,7 @@ pub(crate) async fn receive(socket: &mut Socket) -> Option<Value> {
     }
 }
 
-/// Subscribes as somebody.
+/// Subscribes with the token of an actor.
 pub(crate) async fn subscribe(shop: &Shop, path: &str, who: Who, query: &str) -> Socket {
     let mut socket = connect(shop, path, json!({"authorization": shop.authorization(who)})).await;
     assert_eq!(receive(&mut socket).await.expect("it is acknowledged")["type"], "connection_ack");

@@ -288,7 +288,7 @@ async fn a_mutation_waits_for_the_views_that_its_payload_reads_and_for_no_others
 
 #[tokio::test]
 async fn a_command_api_that_is_out_of_reach_is_a_failure_and_no_refusal() {
-    // Nobody listens on the port of a listener that is gone.
+    // A port is free again when its listener is dropped.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}", gone.local_addr().expect("it is bound"));
     drop(gone);

@@ -75,7 +75,7 @@ pub(crate) struct Shop {
     database: TestDatabase,
     /// Between the query API and the database.
     pub(crate) wire: Wire,
-    /// Whoever holds it holds the views still.
+    /// The views do not change while a test holds the lock.
     pub(crate) still: Arc<Mutex<()>>,
     _tasks: JoinSet<()>,
 }

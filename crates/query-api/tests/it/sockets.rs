@@ -48,7 +48,7 @@ async fn live_subscriptions_are_limited_by_connection_and_by_process() {
         assert_eq!(answer.code(), "too_many_subscriptions");
         assert!(answer.headers.contains_key(header::RETRY_AFTER));
     }
-    // Whoever ends one makes room for another.
+    // The end of one subscription frees a permit.
     send(&mut first, json!({"id": "2", "type": "complete"})).await;
     while again(&mut first, "4").await.contains("errors") {
         assert_eq!(receive(&mut first).await.expect("it ends")["type"], "complete");
@@ -125,7 +125,7 @@ async fn a_socket_whose_other_side_is_gone_is_given_up_and_its_subscriptions_wit
     next(&mut alive).await;
     let mut dead = subscribe(&shop, "/graphql", Who::Guest, query).await;
     next(&mut dead).await;
-    // Nobody reads the one any more, so its pings are not answered; the other one answers, and is kept.
+    // The test does not read the dead socket, so its pings are not answered. The other socket answers, and is kept.
     let reading = tokio::spawn(async move {
         loop {
             match alive.next().await {

@@ -43,7 +43,7 @@ async fn what_is_reserved_is_not_available() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_that_has_expired_does_not_count_though_nobody_has_released_it() {
+async fn a_reservation_that_has_expired_does_not_count_before_it_is_released() {
     let shop = shop(TimeDelta::hours(1)).await;
     assert_eq!(available(&shop).await, [995, 995, 995, 15].map(Value::from));
     let adjusted =

@@ -45,8 +45,8 @@ impl Story {
         story.accepted("ReserveStock", reservation(4));
         let again = story.calls.last().and_then(|call| call.receipt().cloned()).expect("it was accepted");
         story.answered(Answer::Accepted(Receipt { replayed: true, ..again }));
-        story.refused("ReserveStock", reservation(5), "1 of hot were asked for at main; 0 are available");
-        story.refused("ReserveStock", reservation(8), "1 of hot were asked for at main; 0 are available");
+        story.refused("ReserveStock", reservation(5), "1 of hot were asked for; 0 are available");
+        story.refused("ReserveStock", reservation(8), "1 of hot were asked for; 0 are available");
         story.accepted("OpenCart", json!({ "cart_id": id(20), "currency": "EUR" }));
         let shown = story.book.head();
         story.calls.last_mut().expect("it was accepted").attempts[0].answer = Answer::Shown(shown);
@@ -293,11 +293,11 @@ fn gaps_and_times_that_run_backwards_are_found() {
 #[test]
 fn a_refusal_that_was_never_right_is_found() {
     let mut story = Story::true_one();
-    story.refused("ReserveStock", reservation(7), "1 of hot were asked for at main; 7 are available");
+    story.refused("ReserveStock", reservation(7), "1 of hot were asked for; 7 are available");
     story.assert_found("every refusal was right");
     let mut story = Story::true_one();
     story.accepted("ReceiveStock", json!({ "sku": SKU, "quantity": 5 }));
-    story.refused("ReserveStock", reservation(7), "1 of hot were asked for at main; 0 are available");
+    story.refused("ReserveStock", reservation(7), "1 of hot were asked for; 0 are available");
     story.assert_found("every refusal was right");
 }
 
@@ -326,7 +326,7 @@ fn a_refusal_may_be_of_the_moment_in_which_a_claim_has_run_out() {
     story.accepted("ReserveStock", claim);
     let mut asked = reservation(10);
     asked["quantity"] = json!(2);
-    story.refused("ReserveStock", asked, "2 of hot were asked for at main; 1 are available");
+    story.refused("ReserveStock", asked, "2 of hot were asked for; 1 are available");
     story.assert_found("every refusal was right");
     let attempt = &mut story.calls.last_mut().expect("it was refused").attempts[0];
     (attempt.at, attempt.until) = (begin, run_out + TimeDelta::seconds(1));

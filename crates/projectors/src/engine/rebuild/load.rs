@@ -18,7 +18,7 @@ use super::{
         recorded::Recorded,
         store::{
             Store,
-            building::Building,
+            building::BulkLoad,
             indexes::Indexes,
             writer::{Writer, WriterHandle},
         },
@@ -64,7 +64,7 @@ async fn fold_all(
 ) -> Result<i64, ViewError> {
     let reader = book.connect().await?;
     let indexes = Indexes::take_away(&reader, &next.schema).await?;
-    let building = Building::new(next.schema.clone(), reader, writer, indexes);
+    let building = BulkLoad::new(next.schema.clone(), reader, writer, indexes);
     let mut loading = Loading { book, next, building, poisoned: HashSet::new(), held_bytes, weight: 0, done: 0 };
     for round in 0..ROUNDS {
         let head = book.head().await?.position;
@@ -72,7 +72,7 @@ async fn fold_all(
             break;
         }
         loading.up_to(head, progress).await?;
-        loading.building.let_go().await?;
+        loading.building.flush().await?;
         if round == 0 {
             loading.building.make_indexes().await?;
         }
@@ -84,7 +84,7 @@ async fn fold_all(
 struct Loading<'l> {
     book: &'l Daybook,
     next: &'l Projection,
-    building: Building,
+    building: BulkLoad,
     /// The streams that are parked.
     poisoned: HashSet<String>,
     /// How many bytes of events may go into the rows that are held.
@@ -121,10 +121,10 @@ impl Loading<'_> {
             let client = self.book.pool().get().await?;
             parked::set_aside(&client, &self.next.schema, &batch.aside).await?;
         }
-        (self.next.view.project)(&Store::building(&self.building), &batch.events).await?;
+        (self.next.view.project)(&Store::bulk_load(&self.building), &batch.events).await?;
         self.weight += batch.weight;
         if self.weight >= self.held_bytes {
-            self.building.let_go().await?;
+            self.building.flush().await?;
             self.weight = 0;
         }
         Ok(())

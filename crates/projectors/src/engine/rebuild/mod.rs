@@ -180,7 +180,7 @@ async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> R
 
 /// Makes empty tables.
 async fn make_tables(client: &mut Client, next: &Projection) -> Result<(), ViewError> {
-    let (schema, ddl) = (&next.schema, next.view.ddl);
+    let (schema, ddl) = (&next.schema, next.view.ddl());
     let transaction = client.transaction().await?;
     transaction.execute("DELETE FROM parked_events WHERE consumer = $1", &[schema]).await?;
     transaction.batch_execute(&format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl}")).await?;
@@ -265,7 +265,7 @@ async fn swap(
         )
         .await?;
     transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{SWAP_WAIT}'")).await?;
-    for table in view.tables {
+    for table in view.tables.iter().map(|table| table.name) {
         let sql = format!(
             "DROP VIEW IF EXISTS read.{table}; CREATE VIEW read.{table} AS SELECT * FROM {}.{table}",
             next.schema

@@ -1,75 +1,62 @@
-//! The store of all views: rows go to and from PostgreSQL as sets, whatever their columns, and the number of statements does not
-//! depend on the number of events.
+//! The store of all views: rows go to and from PostgreSQL as sets, and the number of statements does not depend on the number of
+//! events.
 //!
-//! There are two ways to the tables. A view that is shown takes its batches in [row by row](tables), each in the transaction that
-//! moves the checkpoint. A version that is being built, and that nobody sees, [holds](building) its rows in memory for as long as
-//! they fit, and is written by COPY. A fold cannot tell them apart.
+//! A row is [declared once](crate::row!). There are two ways to its table. A view that is shown applies its batches
+//! [row by row](tables), each in the transaction that moves the checkpoint. A version that is being built is not visible yet: a
+//! [bulk load](building) buffers its rows in memory for as long as they fit, and writes them by COPY. A fold works on both alike.
 
+#[cfg(test)]
+pub(crate) mod agreement;
 pub(crate) mod building;
+mod column;
 mod copy;
 pub(crate) mod indexes;
+mod row;
+mod spec;
 mod tables;
 mod verbatim;
-mod wire;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 
+pub use bytes::BytesMut;
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
-use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::verbatim::Verbatim;
-use self::{building::Building, tables::Tables};
+use self::{building::BulkLoad, tables::Tables};
+pub use self::{
+    column::{Column, Element, IsOption, NotOption, Unwritable, write_json, write_jsonb},
+    row::{Row, Sum},
+    spec::{ColumnSpec, GeneratedColumn, TableSpec},
+    verbatim::Verbatim,
+};
 use super::recorded::Recorded;
 
-/// The digits of a second that a column keeps. PostgreSQL would round the others away, and not from text as from binary; times that
+/// The digits of a second that a column keeps. PostgreSQL would round the others away, and not from text as from binary. Times that
 /// come from clients may have nine, so a fold cuts them off.
 pub const SECOND_DIGITS: u16 = 6;
-
-/// A row of a table. Its fields stand in the order of its columns, those of the key first: texts, integers, truth values, ids, times
-/// and arrays of these, or anything where the column is JSON. No field is left out, and none is flattened.
-pub trait Row: Clone + std::fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What tells it from the others: an object of its key columns.
-    type Key: Clone + std::fmt::Debug + Ord + Serialize + Send + Sync + 'static;
-    /// The table.
-    const TABLE: &'static str;
-    /// The columns of the key.
-    const KEY: &'static [&'static str];
-    /// The other columns that are written.
-    const COLUMNS: &'static [&'static str];
-}
-
-/// A row of sums: what is written is added to what is there, column by column.
-pub trait Sum: Row {
-    /// Its key.
-    fn key(&self) -> Self::Key;
-
-    /// Adds another row of the same key.
-    fn add(&mut self, part: &Self);
-}
 
 /// A row before and after a batch.
 pub type Change<R> = (Option<R>, Option<R>);
 
 /// The tables of one version of a view.
-pub struct Store<'t>(Way<'t>);
+pub struct Store<'t>(Target<'t>);
 
-enum Way<'t> {
+enum Target<'t> {
     Tables(Tables<'t>),
-    Building(&'t Building),
+    BulkLoad(&'t BulkLoad),
 }
 
 impl<'t> Store<'t> {
     /// The tables in `schema`, in a transaction.
     #[must_use]
     pub const fn new(transaction: &'t Transaction<'t>, schema: &'t str) -> Self {
-        Self(Way::Tables(Tables { transaction, schema }))
+        Self(Target::Tables(Tables { transaction, schema }))
     }
 
     /// Tables that are being built.
-    pub(crate) const fn building(building: &'t Building) -> Self {
-        Self(Way::Building(building))
+    pub(crate) const fn bulk_load(load: &'t BulkLoad) -> Self {
+        Self(Target::BulkLoad(load))
     }
 
     /// Folds events into the rows that they touch: finds those, applies `fold` in order, and writes what has changed. A row that
@@ -84,8 +71,8 @@ impl<'t> Store<'t> {
         fold: impl Fn(Option<R>, &Recorded) -> Option<R> + Send,
     ) -> Result<(), EffectError> {
         match &self.0 {
-            Way::Tables(tables) => tables.fold(events, key, fold).await.map(drop),
-            Way::Building(building) => building.fold(events, key, fold).await,
+            Target::Tables(tables) => tables.fold(events, key, fold).await.map(drop),
+            Target::BulkLoad(load) => load.fold(events, key, fold).await,
         }
     }
 
@@ -100,8 +87,8 @@ impl<'t> Store<'t> {
         fold: impl Fn(Option<R>, &Recorded) -> Option<R> + Send,
     ) -> Result<Vec<Change<R>>, EffectError> {
         match &self.0 {
-            Way::Tables(tables) => tables.fold(events, key, fold).await,
-            Way::Building(building) => building.changes(events, key, fold).await,
+            Target::Tables(tables) => tables.fold(events, key, fold).await,
+            Target::BulkLoad(load) => load.changes(events, key, fold).await,
         }
     }
 
@@ -111,8 +98,8 @@ impl<'t> Store<'t> {
     /// [`EffectError::Database`].
     pub async fn add<R: Sum>(&self, parts: Vec<R>) -> Result<(), EffectError> {
         match &self.0 {
-            Way::Tables(tables) => tables.add(&summed(parts).into_values().collect::<Vec<_>>()).await,
-            Way::Building(building) => building.add(parts).await,
+            Target::Tables(tables) => tables.add(&summed(parts).into_values().collect::<Vec<_>>()).await,
+            Target::BulkLoad(load) => load.add(parts).await,
         }
     }
 
@@ -122,8 +109,8 @@ impl<'t> Store<'t> {
     /// [`EffectError::Database`].
     pub async fn append<R: Row>(&self, rows: &[R]) -> Result<(), EffectError> {
         match &self.0 {
-            Way::Tables(tables) => tables.append(rows).await,
-            Way::Building(building) => building.append(rows).await,
+            Target::Tables(tables) => tables.append(rows).await,
+            Target::BulkLoad(load) => load.append(rows).await,
         }
     }
 }

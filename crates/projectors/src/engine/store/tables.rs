@@ -1,5 +1,5 @@
 //! Rows in a transaction: they go to and from PostgreSQL as JSON. `json_populate_recordset` turns an array of objects into rows of a
-//! table, so one piece of code serves every table.
+//! table, so the same code serves every table.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Tables<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let (schema, table, columns) = (self.schema, R::TABLE, columns::<R>());
+        let (schema, table, columns) = (self.schema, R::TABLE.name, R::TABLE.column_list());
         let statement = self
             .transaction
             .prepare_cached(&format!(
@@ -127,20 +127,20 @@ impl<R: Row> Found<R> {
     }
 }
 
-/// Finds the rows with the keys in a JSON array, which is the parameter.
+/// Finds the rows with the keys in a JSON array, which is the parameter. Generated columns are left out.
 pub(super) fn load_sql<R: Row>(schema: &str) -> String {
-    let (table, key) = (R::TABLE, R::KEY.join(", "));
+    let (table, key) = (R::TABLE.name, R::TABLE.key_list());
     format!(
         "SELECT to_json(t), row_to_json(k)
          FROM (SELECT {key} FROM json_populate_recordset(NULL::{schema}.{table}, $1)) AS k
          CROSS JOIN LATERAL ({}) AS t",
-        one::<R>(schema, "*")
+        one::<R>(schema, &R::TABLE.column_list())
     )
 }
 
 /// Deletes the rows with the keys in a JSON array, which is the parameter.
 pub(super) fn delete_sql<R: Row>(schema: &str) -> String {
-    let table = R::TABLE;
+    let table = R::TABLE.name;
     format!(
         "DELETE FROM {schema}.{table} WHERE ctid = ANY (ARRAY (
              SELECT t.ctid FROM json_populate_recordset(NULL::{schema}.{table}, $1) AS k
@@ -153,22 +153,20 @@ pub(super) fn delete_sql<R: Row>(schema: &str) -> String {
 /// What becomes of a row that is there when one of the same key is written. `set` says what becomes of a column; `{}` in it stands
 /// for the column.
 pub(super) fn on_conflict<R: Row>(set: &str) -> String {
-    let key = R::KEY.join(", ");
-    let sets: Vec<_> =
-        R::COLUMNS.iter().map(|column| format!("{column} {}{column}", set.replace("{}", column))).collect();
+    let key = R::TABLE.key_list();
+    let sets: Vec<_> = R::TABLE
+        .columns
+        .iter()
+        .map(|column| format!("{name} {}{name}", set.replace("{}", column.name), name = column.name))
+        .collect();
     let resolution = if sets.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", sets.join(", ")) };
     format!("ON CONFLICT ({key}) DO {resolution}")
-}
-
-/// Every column that is written.
-pub(super) fn columns<R: Row>() -> String {
-    R::KEY.iter().chain(R::COLUMNS).copied().collect::<Vec<_>>().join(", ")
 }
 
 /// The row with the key `k`. The OFFSET keeps the planner from making one join of the whole: it does not know how few keys
 /// there are, and would rather read a table that has just grown than look into its index.
 fn one<R: Row>(schema: &str, columns: &str) -> String {
-    let table = R::TABLE;
-    let same: Vec<_> = R::KEY.iter().map(|column| format!("t.{column} = k.{column}")).collect();
+    let table = R::TABLE.name;
+    let same: Vec<_> = R::TABLE.key.iter().map(|column| format!("t.{name} = k.{name}", name = column.name)).collect();
     format!("SELECT {columns} FROM {schema}.{table} AS t WHERE {} OFFSET 0", same.join(" AND "))
 }

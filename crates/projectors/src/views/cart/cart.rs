@@ -7,67 +7,58 @@ use daybook_domain::{
     ids::{CartId, Channel, CustomerId, OrderId},
 };
 use futures::FutureExt;
-use serde::{Deserialize, Serialize};
 
-use crate::engine::{recorded::Recorded, store::Row, view::ViewSpec};
+use crate::{
+    engine::{recorded::Recorded, store::Row, view::ViewSpec},
+    labels, row,
+};
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "cart",
     slices: &[Slice::Cart],
-    tables: &["carts"],
+    tables: &[CartRow::TABLE],
     revision: 2,
-    ddl: "CREATE TABLE carts (
-              cart_id uuid PRIMARY KEY, customer_id uuid, channel text NOT NULL, currency text NOT NULL,
-              status text NOT NULL, lines jsonb NOT NULL, order_id uuid, merged_into uuid, expires_at timestamptz,
-              updated_at timestamptz NOT NULL, version integer NOT NULL, position bigint NOT NULL, state jsonb NOT NULL);",
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Key {
-    cart_id: CartId,
+row! {
+    /// A cart.
+    pub(in crate::views) struct CartRow in carts {
+        key CartKey { cart_id: CartId }
+        customer_id: Option<CustomerId>,
+        channel: Channel,
+        currency: Currency,
+        status: CartStatus,
+        lines: Vec<CartLine> as jsonb,
+        order_id: Option<OrderId>,
+        merged_into: Option<CartId>,
+        expires_at: Option<DateTime<Utc>>,
+        updated_at: DateTime<Utc>,
+        version: i32,
+        position: i64,
+        state: Cart as jsonb,
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct CartRow {
-    cart_id: CartId,
-    customer_id: Option<CustomerId>,
-    channel: Channel,
-    currency: Currency,
-    status: String,
-    lines: Vec<CartLine>,
-    order_id: Option<OrderId>,
-    merged_into: Option<CartId>,
-    expires_at: Option<DateTime<Utc>>,
-    updated_at: DateTime<Utc>,
-    version: i32,
-    position: i64,
-    state: Cart,
+labels! {
+    /// The phase of a cart.
+    pub(in crate::views) enum CartStatus {
+        /// It can be filled and bought.
+        Open = "open",
+        /// It became an order.
+        CheckedOut = "checked_out",
+        /// Another cart has its lines.
+        Merged = "merged",
+        /// It was given up.
+        Abandoned = "abandoned",
+        /// It was not changed for too long.
+        Expired = "expired",
+    }
 }
 
-impl Row for CartRow {
-    type Key = Key;
-    const TABLE: &'static str = "carts";
-    const KEY: &'static [&'static str] = &["cart_id"];
-    const COLUMNS: &'static [&'static str] = &[
-        "customer_id",
-        "channel",
-        "currency",
-        "status",
-        "lines",
-        "order_id",
-        "merged_into",
-        "expires_at",
-        "updated_at",
-        "version",
-        "position",
-        "state",
-    ];
-}
-
-fn key(recorded: &Recorded) -> Option<Key> {
+fn key(recorded: &Recorded) -> Option<CartKey> {
     let Event::Cart(event) = &recorded.event else { return None };
-    Some(Key { cart_id: event.cart_id() })
+    Some(CartKey { cart_id: event.cart_id() })
 }
 
 fn fold(row: Option<CartRow>, recorded: &Recorded) -> Option<CartRow> {
@@ -79,7 +70,7 @@ fn fold(row: Option<CartRow>, recorded: &Recorded) -> Option<CartRow> {
             customer_id: e.customer_id,
             channel: e.channel.clone(),
             currency: e.currency,
-            status: String::new(),
+            status: CartStatus::Open,
             lines: Vec::new(),
             order_id: None,
             merged_into: None,
@@ -94,25 +85,24 @@ fn fold(row: Option<CartRow>, recorded: &Recorded) -> Option<CartRow> {
     };
     row.state.evolve(event, at);
     row.expires_at = None;
-    let status = match &row.state {
+    row.status = match &row.state {
         Cart::Absent => return None,
         Cart::Open(cart) => {
             row.lines.clone_from(&cart.lines);
             row.expires_at = Some(cart.expires_at());
-            "open"
+            CartStatus::Open
         }
         Cart::CheckedOut { order_id, .. } => {
             row.order_id = Some(*order_id);
-            "checked_out"
+            CartStatus::CheckedOut
         }
         Cart::Merged { into } => {
             row.merged_into = Some(*into);
-            "merged"
+            CartStatus::Merged
         }
-        Cart::Abandoned => "abandoned",
-        Cart::Expired { .. } => "expired",
+        Cart::Abandoned => CartStatus::Abandoned,
+        Cart::Expired { .. } => CartStatus::Expired,
     };
-    row.status = status.to_owned();
     row.updated_at = at;
     row.version = recorded.record.version;
     row.position = recorded.record.position;

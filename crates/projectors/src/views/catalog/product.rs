@@ -12,84 +12,70 @@ use daybook_domain::{
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{recorded::Recorded, store::Row, view::ViewSpec};
+use crate::{
+    engine::{recorded::Recorded, store::Row, view::ViewSpec},
+    labels, row,
+};
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "product",
     slices: &[Slice::Catalog],
-    tables: &["products", "product_variants", "sku_prices"],
+    tables: &[Product::TABLE, Variant::TABLE, Price::TABLE],
     revision: 2,
-    ddl: "CREATE TABLE products (
-              product_id uuid PRIMARY KEY, slug text, name text NOT NULL, description text, brand text,
-              status text NOT NULL, category_ids uuid[] NOT NULL, attributes jsonb NOT NULL,
-              created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, position bigint NOT NULL,
-              search tsvector NOT NULL GENERATED ALWAYS AS (
-                  to_tsvector('simple', name || ' ' || coalesce(brand, '') || ' ' || coalesce(description, ''))) STORED);
-          CREATE INDEX ON products (slug);
-          CREATE INDEX ON products (name, product_id);
-          CREATE INDEX ON products (created_at, product_id);
-          CREATE INDEX ON products (brand, name, product_id) WHERE brand IS NOT NULL;
-          CREATE INDEX ON products (brand, created_at, product_id) WHERE brand IS NOT NULL;
-          CREATE INDEX ON products USING gin (search);
-          CREATE INDEX ON products USING gin (category_ids);
-          CREATE TABLE product_variants (
-              sku text PRIMARY KEY, product_id uuid NOT NULL, ordinal integer NOT NULL, name text, options jsonb NOT NULL,
-              position bigint NOT NULL);
-          CREATE INDEX ON product_variants (product_id, ordinal);
-          CREATE TABLE sku_prices (
-              sku text, channel text, currency text, minor_units bigint NOT NULL, since timestamptz NOT NULL,
-              history jsonb NOT NULL, position bigint NOT NULL, PRIMARY KEY (sku, channel, currency));",
     project: |store, events| {
         async move {
-            store.fold(events, Product::key, Product::fold).await?;
-            store.fold(events, Variant::key, Variant::fold).await?;
-            store.fold(events, Price::key, Price::fold).await?;
+            store.fold(events, Product::key_of, Product::fold).await?;
+            store.fold(events, Variant::key_of, Variant::fold).await?;
+            store.fold(events, Price::key_of, Price::fold).await?;
             Ok(())
         }
         .boxed()
     },
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct ProductKey {
-    product_id: ProductId,
+row! {
+    /// A product.
+    pub(in crate::views) struct Product in products {
+        key ProductKey { product_id: ProductId }
+        slug: Option<Slug>,
+        name: Name,
+        description: Option<Prose>,
+        brand: Option<Name>,
+        status: ProductStatus,
+        category_ids: Vec<CategoryId>,
+        attributes: BTreeMap<Name, Name> as jsonb,
+        created_at: DateTime<Utc>,
+        updated_at: DateTime<Utc>,
+        position: i64,
+    }
+    generated {
+        search: "tsvector" = "to_tsvector('simple', name || ' ' || coalesce(brand, '') || ' ' || coalesce(description, ''))"
+    }
+    indexes {
+        "(slug)",
+        "(name, product_id)",
+        "(created_at, product_id)",
+        "(brand, name, product_id) WHERE brand IS NOT NULL",
+        "(brand, created_at, product_id) WHERE brand IS NOT NULL",
+        "USING gin (search)",
+        "USING gin (category_ids)",
+    }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Product {
-    product_id: ProductId,
-    slug: Option<Slug>,
-    name: Name,
-    description: Option<Prose>,
-    brand: Option<Name>,
-    status: String,
-    category_ids: Vec<CategoryId>,
-    attributes: BTreeMap<Name, Name>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    position: i64,
-}
-
-impl Row for Product {
-    type Key = ProductKey;
-    const TABLE: &'static str = "products";
-    const KEY: &'static [&'static str] = &["product_id"];
-    const COLUMNS: &'static [&'static str] = &[
-        "slug",
-        "name",
-        "description",
-        "brand",
-        "status",
-        "category_ids",
-        "attributes",
-        "created_at",
-        "updated_at",
-        "position",
-    ];
+labels! {
+    /// The phase of a product.
+    pub(in crate::views) enum ProductStatus {
+        /// Not shown to customers yet.
+        Draft = "draft",
+        /// On sale.
+        Published = "published",
+        /// Out of sale.
+        Archived = "archived",
+    }
 }
 
 impl Product {
-    fn key(recorded: &Recorded) -> Option<ProductKey> {
+    fn key_of(recorded: &Recorded) -> Option<ProductKey> {
         let Event::Catalog(event) = &recorded.event else { return None };
         let product_id = match event {
             catalog::Event::ProductCreated(e) => e.product_id,
@@ -118,7 +104,7 @@ impl Product {
                 name: e.name.clone(),
                 description: e.description.clone(),
                 brand: e.brand.clone(),
-                status: "draft".to_owned(),
+                status: ProductStatus::Draft,
                 category_ids: e.categories.clone(),
                 attributes: e.attributes.clone(),
                 created_at: at,
@@ -135,41 +121,32 @@ impl Product {
                 ..row
             })),
             (catalog::Event::ProductPublished(_), Some(row)) => {
-                Some(changed(Self { status: "published".to_owned(), ..row }))
+                Some(changed(Self { status: ProductStatus::Published, ..row }))
             }
             (catalog::Event::ProductArchived(_), Some(row)) => {
-                Some(changed(Self { status: "archived".to_owned(), ..row }))
+                Some(changed(Self { status: ProductStatus::Archived, ..row }))
             }
             (_, row) => row,
         }
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct VariantKey {
-    sku: Sku,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Variant {
-    sku: Sku,
-    product_id: ProductId,
-    /// Its place among the variants: the version of the event that added it, which grows along the stream.
-    ordinal: i32,
-    name: Option<Name>,
-    options: BTreeMap<Name, Name>,
-    position: i64,
-}
-
-impl Row for Variant {
-    type Key = VariantKey;
-    const TABLE: &'static str = "product_variants";
-    const KEY: &'static [&'static str] = &["sku"];
-    const COLUMNS: &'static [&'static str] = &["product_id", "ordinal", "name", "options", "position"];
+row! {
+    /// A variant of a product.
+    pub(in crate::views) struct Variant in product_variants {
+        key VariantKey { sku: Sku }
+        product_id: ProductId,
+        /// Its place among the variants: the version of the event that added it, which grows along the stream.
+        ordinal: i32,
+        name: Option<Name>,
+        options: BTreeMap<Name, Name> as jsonb,
+        position: i64,
+    }
+    indexes { "(product_id, ordinal)" }
 }
 
 impl Variant {
-    fn key(recorded: &Recorded) -> Option<VariantKey> {
+    fn key_of(recorded: &Recorded) -> Option<VariantKey> {
         match &recorded.event {
             Event::Catalog(catalog::Event::VariantAdded(e)) => Some(VariantKey { sku: e.sku.clone() }),
             _ => None,
@@ -191,40 +168,26 @@ impl Variant {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct PriceKey {
-    sku: Sku,
-    channel: Channel,
-    currency: Currency,
+row! {
+    /// The price of a SKU in a channel and a currency.
+    pub(in crate::views) struct Price in sku_prices {
+        key PriceKey { sku: Sku, channel: Channel, currency: Currency }
+        minor_units: i64,
+        since: DateTime<Utc>,
+        history: Vec<Asked> as jsonb,
+        position: i64,
+    }
 }
 
 /// A price that was asked from a time on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Asked {
+pub(in crate::views) struct Asked {
     since: DateTime<Utc>,
     minor_units: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Price {
-    sku: Sku,
-    channel: Channel,
-    currency: Currency,
-    minor_units: i64,
-    since: DateTime<Utc>,
-    history: Vec<Asked>,
-    position: i64,
-}
-
-impl Row for Price {
-    type Key = PriceKey;
-    const TABLE: &'static str = "sku_prices";
-    const KEY: &'static [&'static str] = &["sku", "channel", "currency"];
-    const COLUMNS: &'static [&'static str] = &["minor_units", "since", "history", "position"];
 }
 
 impl Price {
-    fn key(recorded: &Recorded) -> Option<PriceKey> {
+    fn key_of(recorded: &Recorded) -> Option<PriceKey> {
         match &recorded.event {
             Event::Catalog(catalog::Event::PriceSet(e)) => {
                 Some(PriceKey { sku: e.sku.clone(), channel: e.channel.clone(), currency: e.price.currency })

@@ -7,58 +7,41 @@ use daybook_domain::{
     inventory,
 };
 use futures::FutureExt;
-use serde::{Deserialize, Serialize};
 
-use crate::engine::{
-    recorded::Recorded,
-    store::{Row, SECOND_DIGITS},
-    view::ViewSpec,
+use crate::{
+    engine::{
+        recorded::Recorded,
+        store::{Row, SECOND_DIGITS},
+        view::ViewSpec,
+    },
+    row,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "stock",
     slices: &[Slice::Inventory],
-    tables: &["stock", "reservations"],
+    tables: &[Stock::TABLE, Reservation::TABLE],
     revision: 2,
-    ddl: "CREATE TABLE stock (
-              sku text, location text, on_hand bigint NOT NULL, reserved bigint NOT NULL, backorders boolean NOT NULL,
-              updated_at timestamptz NOT NULL, position bigint NOT NULL, PRIMARY KEY (sku, location));
-          CREATE TABLE reservations (
-              sku text, location text, reservation_id uuid, owner text NOT NULL, quantity bigint NOT NULL,
-              expires_at timestamptz, PRIMARY KEY (sku, location, reservation_id));
-          CREATE INDEX ON reservations (sku, location, expires_at) INCLUDE (quantity) WHERE expires_at IS NOT NULL;",
     project: |store, events| {
         async move {
-            store.fold(events, Stock::key, Stock::fold).await?;
-            store.fold(events, Reservation::key, Reservation::fold).await?;
+            store.fold(events, Stock::key_of, Stock::fold).await?;
+            store.fold(events, Reservation::key_of, Reservation::fold).await?;
             Ok(())
         }
         .boxed()
     },
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct StockKey {
-    sku: Sku,
-    location: LocationId,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stock {
-    sku: Sku,
-    location: LocationId,
-    on_hand: i64,
-    reserved: i64,
-    backorders: bool,
-    updated_at: DateTime<Utc>,
-    position: i64,
-}
-
-impl Row for Stock {
-    type Key = StockKey;
-    const TABLE: &'static str = "stock";
-    const KEY: &'static [&'static str] = &["sku", "location"];
-    const COLUMNS: &'static [&'static str] = &["on_hand", "reserved", "backorders", "updated_at", "position"];
+row! {
+    /// How much of a SKU is at a location.
+    pub(in crate::views) struct Stock in stock {
+        key StockKey { sku: Sku, location: LocationId }
+        on_hand: i64,
+        reserved: i64,
+        backorders: bool,
+        updated_at: DateTime<Utc>,
+        position: i64,
+    }
 }
 
 /// Where an event of this slice took place, and what it did to what is on hand and what is reserved.
@@ -81,7 +64,7 @@ fn effect(event: &Event) -> Option<(StockKey, i64, i64)> {
 }
 
 impl Stock {
-    fn key(recorded: &Recorded) -> Option<StockKey> {
+    fn key_of(recorded: &Recorded) -> Option<StockKey> {
         effect(&recorded.event).map(|(key, ..)| key)
     }
 
@@ -105,32 +88,22 @@ impl Stock {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct ReservationKey {
-    sku: Sku,
-    location: LocationId,
-    reservation_id: ReservationId,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Reservation {
-    sku: Sku,
-    location: LocationId,
-    reservation_id: ReservationId,
-    owner: ReservationOwner,
-    quantity: i64,
-    expires_at: Option<DateTime<Utc>>,
-}
-
-impl Row for Reservation {
-    type Key = ReservationKey;
-    const TABLE: &'static str = "reservations";
-    const KEY: &'static [&'static str] = &["sku", "location", "reservation_id"];
-    const COLUMNS: &'static [&'static str] = &["owner", "quantity", "expires_at"];
+row! {
+    /// An open reservation.
+    pub(in crate::views) struct Reservation in reservations {
+        key ReservationKey { sku: Sku, location: LocationId, reservation_id: ReservationId }
+        owner: ReservationOwner,
+        quantity: i64,
+        expires_at: Option<DateTime<Utc>>,
+    }
+    indexes {
+        // What has expired is found without a look at reservations that do not expire.
+        "(sku, location, expires_at) INCLUDE (quantity) WHERE expires_at IS NOT NULL",
+    }
 }
 
 impl Reservation {
-    fn key(recorded: &Recorded) -> Option<ReservationKey> {
+    fn key_of(recorded: &Recorded) -> Option<ReservationKey> {
         let (StockKey { sku, location }, ..) = effect(&recorded.event)?;
         let Event::Inventory(event) = &recorded.event else { return None };
         let reservation_id = match event {

@@ -7,7 +7,16 @@ use daybook_domain::{
     order::{self, Progress, Totals},
 };
 
-use crate::engine::store::{SECOND_DIGITS, Verbatim};
+use crate::engine::{
+    recorded::Recorded,
+    store::{SECOND_DIGITS, Verbatim},
+};
+
+/// The order that an event is about.
+pub(super) fn order_id(recorded: &Recorded) -> Option<OrderId> {
+    let Event::Order(event) = &recorded.event else { return None };
+    Some(event.order_id())
+}
 
 /// What is known of an order from its first event.
 pub(super) struct OrderHeader<'e> {

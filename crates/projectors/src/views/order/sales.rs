@@ -10,10 +10,7 @@ use daybook_domain::{
 use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    header::OrderHeader,
-    order::{Key, key},
-};
+use super::header::{OrderHeader, order_id};
 use crate::engine::{
     recorded::Recorded,
     store::{Row, Store, Sum},
@@ -32,7 +29,7 @@ pub(super) struct Sale {
 
 /// A line of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SoldLine {
+pub(in crate::views) struct SoldLine {
     pub(super) sku: Sku,
     pub(super) units: i64,
     pub(super) gross: i64,
@@ -49,9 +46,12 @@ impl SoldLine {
 }
 
 /// A row per order that says what the order adds to sums.
-pub(super) trait Contribution: Row<Key = Key> {
+pub(super) trait Contribution: Row {
     /// The rows of sums.
     type Sum: Sum;
+
+    /// The key of an order's row.
+    fn key_of(order_id: OrderId) -> Self::Key;
 
     /// What an order contributes from now on.
     fn of(sale: Sale) -> Self;
@@ -65,7 +65,8 @@ pub(super) trait Contribution: Row<Key = Key> {
 
 /// Takes events in: into the contributions of their orders, and from there into the sums.
 pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Recorded]) -> Result<(), EffectError> {
-    let changes = store.changes(events, |event| matters(event).then(|| key(event)).flatten(), fold::<C>).await?;
+    let key = |event: &Recorded| matters(event).then(|| order_id(event)).flatten().map(C::key_of);
+    let changes = store.changes(events, key, fold::<C>).await?;
     let mut parts = Vec::with_capacity(changes.len());
     for (before, after) in changes {
         for (row, times) in [(before, -1), (after, 1)] {

@@ -6,81 +6,61 @@ use daybook_domain::{
     ids::{CustomerId, OrderId},
 };
 use futures::FutureExt;
-use serde::{Deserialize, Serialize};
 
-use super::{
-    order::Key,
-    sales::{self, Contribution, Sale},
-};
-use crate::engine::{
-    store::{Row, Sum},
-    view::ViewSpec,
+use super::sales::{self, Contribution, Sale};
+use crate::{
+    engine::{
+        store::{Row, Sum},
+        view::ViewSpec,
+    },
+    row,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "sales_by_day",
     slices: &[Slice::Order],
-    tables: &["sales_by_day", "sales_orders"],
+    tables: &[Day::TABLE, SalesOrder::TABLE],
     revision: 2,
-    ddl: "CREATE TABLE sales_by_day (
-              day date, currency text, orders bigint NOT NULL, units bigint NOT NULL, gross bigint NOT NULL,
-              discount bigint NOT NULL, net bigint NOT NULL, PRIMARY KEY (day, currency));
-          CREATE TABLE sales_orders (
-              order_id uuid PRIMARY KEY, day date NOT NULL, currency text NOT NULL, customer_id uuid, units bigint NOT NULL,
-              gross bigint NOT NULL, discount bigint NOT NULL, net bigint NOT NULL, counted boolean NOT NULL);
-          CREATE INDEX ON sales_orders (day, currency, customer_id) WHERE counted;",
     project: |store, events| sales::project::<SalesOrder>(store, events).boxed(),
 };
 
-/// What an order contributes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct SalesOrder {
-    order_id: OrderId,
-    day: NaiveDate,
-    currency: Currency,
-    customer_id: Option<CustomerId>,
-    units: i64,
-    gross: i64,
-    discount: i64,
-    net: i64,
-    counted: bool,
+row! {
+    /// What an order contributes.
+    pub(in crate::views) struct SalesOrder in sales_orders {
+        key SalesOrderKey { order_id: OrderId }
+        day: NaiveDate,
+        currency: Currency,
+        customer_id: Option<CustomerId>,
+        units: i64,
+        gross: i64,
+        discount: i64,
+        net: i64,
+        counted: bool,
+    }
+    indexes {
+        // Customers are counted in the index alone.
+        "(day, currency, customer_id) WHERE counted",
+    }
 }
 
-impl Row for SalesOrder {
-    type Key = Key;
-    const TABLE: &'static str = "sales_orders";
-    const KEY: &'static [&'static str] = &["order_id"];
-    const COLUMNS: &'static [&'static str] =
-        &["day", "currency", "customer_id", "units", "gross", "discount", "net", "counted"];
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct DayKey {
-    day: NaiveDate,
-    currency: Currency,
-}
-
-/// The sums of a day, or what is added to them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Day {
-    day: NaiveDate,
-    currency: Currency,
-    orders: i64,
-    units: i64,
-    gross: i64,
-    discount: i64,
-    net: i64,
-}
-
-impl Row for Day {
-    type Key = DayKey;
-    const TABLE: &'static str = "sales_by_day";
-    const KEY: &'static [&'static str] = &["day", "currency"];
-    const COLUMNS: &'static [&'static str] = &["orders", "units", "gross", "discount", "net"];
+row! {
+    /// The sums of a day, or what is added to them.
+    pub(in crate::views) struct Day in sales_by_day {
+        key DayKey { day: NaiveDate, currency: Currency }
+        orders: i64,
+        units: i64,
+        gross: i64,
+        discount: i64,
+        net: i64,
+    }
 }
 
 impl Contribution for SalesOrder {
     type Sum = Day;
+
+    fn key_of(order_id: OrderId) -> SalesOrderKey {
+        SalesOrderKey { order_id }
+    }
 
     fn of(sale: Sale) -> Self {
         Self {
@@ -114,10 +94,6 @@ impl Contribution for SalesOrder {
 }
 
 impl Sum for Day {
-    fn key(&self) -> DayKey {
-        DayKey { day: self.day, currency: self.currency }
-    }
-
     fn add(&mut self, part: &Self) {
         self.orders += part.orders;
         self.units += part.units;

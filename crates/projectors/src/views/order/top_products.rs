@@ -8,76 +8,52 @@ use daybook_domain::{
     ids::{OrderId, Sku},
 };
 use futures::FutureExt;
-use serde::{Deserialize, Serialize};
 
-use super::{
-    order::Key,
-    sales::{self, Contribution, Sale, SoldLine},
-};
-use crate::engine::{
-    store::{Row, Sum},
-    view::ViewSpec,
+use super::sales::{self, Contribution, Sale, SoldLine};
+use crate::{
+    engine::{
+        store::{Row, Sum},
+        view::ViewSpec,
+    },
+    row,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",
     slices: &[Slice::Order],
-    tables: &["product_sales", "product_sales_orders"],
+    tables: &[ProductSales::TABLE, OrderedProducts::TABLE],
     revision: 2,
-    ddl: "CREATE TABLE product_sales (
-              day date, sku text, currency text, orders bigint NOT NULL, units bigint NOT NULL, gross bigint NOT NULL,
-              net bigint NOT NULL, PRIMARY KEY (day, sku, currency));
-          CREATE TABLE product_sales_orders (
-              order_id uuid PRIMARY KEY, day date NOT NULL, currency text NOT NULL, lines jsonb NOT NULL,
-              counted boolean NOT NULL);",
     project: |store, events| sales::project::<OrderedProducts>(store, events).boxed(),
 };
 
-/// What an order contributes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct OrderedProducts {
-    order_id: OrderId,
-    day: NaiveDate,
-    currency: Currency,
-    lines: Vec<SoldLine>,
-    counted: bool,
+row! {
+    /// What an order contributes.
+    pub(in crate::views) struct OrderedProducts in product_sales_orders {
+        key OrderedProductsKey { order_id: OrderId }
+        day: NaiveDate,
+        currency: Currency,
+        lines: Vec<SoldLine> as jsonb,
+        counted: bool,
+    }
 }
 
-impl Row for OrderedProducts {
-    type Key = Key;
-    const TABLE: &'static str = "product_sales_orders";
-    const KEY: &'static [&'static str] = &["order_id"];
-    const COLUMNS: &'static [&'static str] = &["day", "currency", "lines", "counted"];
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct SalesKey {
-    day: NaiveDate,
-    sku: Sku,
-    currency: Currency,
-}
-
-/// The sums of a SKU on a day, or what is added to them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ProductSales {
-    day: NaiveDate,
-    sku: Sku,
-    currency: Currency,
-    orders: i64,
-    units: i64,
-    gross: i64,
-    net: i64,
-}
-
-impl Row for ProductSales {
-    type Key = SalesKey;
-    const TABLE: &'static str = "product_sales";
-    const KEY: &'static [&'static str] = &["day", "sku", "currency"];
-    const COLUMNS: &'static [&'static str] = &["orders", "units", "gross", "net"];
+row! {
+    /// The sums of a SKU on a day, or what is added to them.
+    pub(in crate::views) struct ProductSales in product_sales {
+        key ProductSalesKey { day: NaiveDate, sku: Sku, currency: Currency }
+        orders: i64,
+        units: i64,
+        gross: i64,
+        net: i64,
+    }
 }
 
 impl Contribution for OrderedProducts {
     type Sum = ProductSales;
+
+    fn key_of(order_id: OrderId) -> OrderedProductsKey {
+        OrderedProductsKey { order_id }
+    }
 
     fn of(sale: Sale) -> Self {
         // An order counts once for a SKU, however many of its lines name it.
@@ -111,10 +87,6 @@ impl Contribution for OrderedProducts {
 }
 
 impl Sum for ProductSales {
-    fn key(&self) -> SalesKey {
-        SalesKey { day: self.day, sku: self.sku.clone(), currency: self.currency }
-    }
-
     fn add(&mut self, part: &Self) {
         self.orders += part.orders;
         self.units += part.units;

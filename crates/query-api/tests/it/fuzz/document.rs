@@ -1,4 +1,4 @@
-//! Documents drawn from a schema: valid in their form, with arguments that nobody has thought of.
+//! Documents drawn from a schema: valid in their form, with arguments of every kind.
 //!
 //! Every decision is a byte of what proptest has drawn, and zero is always the smallest choice, so that a failing document
 //! shrinks to what matters.

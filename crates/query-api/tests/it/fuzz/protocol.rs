@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 use super::{runner, shop};
 use crate::shop::{Shop, Who};
 
-/// How many sockets are tried when nobody says.
+/// How many sockets are tried by default.
 const CASES: u32 = 150;
 /// For how long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -116,7 +116,7 @@ async fn converse(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(),
 }
 
 #[test]
-fn a_socket_speaks_the_protocol_whatever_is_said_to_it() {
+fn a_socket_follows_the_protocol_after_any_messages() {
     let (runtime, shop) = shop();
     let conversation = (select(vec!["/graphql", "/admin/graphql/ws"]), prop::collection::vec(message(), 0..7));
     let outcome =

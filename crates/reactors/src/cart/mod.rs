@@ -1,0 +1,3 @@
+//! Reactions to carts.
+
+pub(super) mod expiry;

@@ -1,0 +1,3 @@
+//! Reactions to stock.
+
+pub(super) mod expiry;

@@ -1,0 +1,37 @@
+//! Reactions to events: what the engine does by itself.
+//!
+//! A [reactor](Reactor) turns an event into reactions: commands that are sent now or at a time. The [engine](engine) keeps them as
+//! rows, written in the transaction of the reactor's checkpoint, and sends them over the bus. What belongs here: the engine, and
+//! a file per reaction in the folder of its slice. What does not: rules (the domain decides whether a command is accepted),
+//! and read models (a projection may be replayed, a reaction must not).
+
+mod cart;
+pub mod engine;
+mod inventory;
+
+use daybook_event_store::{Daybook, StoreError};
+
+pub use engine::{Reaction, Reactor, ReactorSettings, Reactors, Trigger};
+
+mod files {
+    // The macro's own code has no docs.
+    #![allow(missing_docs, clippy::all)]
+    refinery::embed_migrations!("migrations");
+}
+
+/// Every reactor.
+pub static ALL: [&Reactor; 2] = [&cart::expiry::REACTOR, &inventory::expiry::REACTOR];
+
+/// The reactor of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Reactor> {
+    ALL.into_iter().find(|reactor| reactor.name == name)
+}
+
+/// Brings this crate's own tables up to date; nothing where they are.
+///
+/// # Errors
+/// [`StoreError`] when the database is out of reach or a migration fails.
+pub async fn migrate(book: &Daybook) -> Result<(), StoreError> {
+    book.migrate_with(files::migrations::runner(), "daybook_reactor_migrations").await
+}
