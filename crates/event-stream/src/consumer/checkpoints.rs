@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 
 use super::{
     ConsumerError, Start,
-    contract::{Checkpoint, Partition, Published, Step},
+    contract::{AssignedPartition, Checkpoint, Partition, Published, Step},
 };
 
 /// Takes partitions over. A consumer that has no checkpoints for a topic gets one for each of its partitions, all at once: they begin at
@@ -95,6 +95,25 @@ pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Publi
         Ok((partition, Published { last: row.try_get(2)?, log_end: row.try_get(3)? }))
     });
     published.collect()
+}
+
+/// The partitions in which a consumer is behind what was published to them.
+pub(super) async fn behind(book: &Daybook, consumer: &str) -> Result<Vec<AssignedPartition>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let statement = client
+        .prepare_cached(
+            "SELECT c.topic, c.partition, c.log_offset, c.position, c.generation
+             FROM consumer_checkpoints c JOIN relay_partitions p USING (topic, partition)
+             WHERE c.consumer = $1 AND c.position < p.last_position",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&consumer]).await?;
+    let behind = rows.iter().map(|row| {
+        let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
+        let (offset, position) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(AssignedPartition { partition, checkpoint: Checkpoint { offset, position, generation: row.try_get(4)? } })
+    });
+    behind.collect()
 }
 
 /// Moves checkpoints on. Where somebody else has taken one of the partitions over, or a commit whose outcome was lost did take

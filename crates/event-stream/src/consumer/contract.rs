@@ -123,6 +123,12 @@ pub trait ConsumerEnvironment: Sync {
     /// The store failed.
     fn published(&self) -> impl Future<Output = Result<HashMap<Partition, Published>, ConsumerError>> + Send;
 
+    /// The partitions in which the consumer is behind what was published to them.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn behind(&self) -> impl Future<Output = Result<Vec<AssignedPartition>, ConsumerError>> + Send;
+
     /// The events of the book after a position, in order, at most `limit`. Fewer mean that the end was reached.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 mod checkpoints;
 pub mod contract;
 pub mod feed;
+mod orphans;
 pub mod parked;
 mod postgres;
 mod stall;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     ConsumerError, Effect, Start, checkpoints,
-    contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
+    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
     parked::{self, Poisoned},
 };
 use crate::{SharedEvent, Topology, backoff::jittered};
@@ -43,6 +43,10 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
         checkpoints::published(self.book).await
+    }
+
+    async fn behind(&self) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        checkpoints::behind(self.book, self.name).await
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {

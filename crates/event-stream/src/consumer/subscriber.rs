@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, Start,
-    contract::{AssignedPartition, ConsumerEnvironment, Partition},
-    feed::{Attached, Feed, Subscription},
+    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition},
+    feed::{Attached, Feed, Inbox, InboxLimits, Subscription},
+    orphans::{LOOK_EVERY, Orphans},
     postgres::PostgresEnvironment,
     worker::{BATCH, PartitionWorker},
 };
@@ -65,9 +66,15 @@ pub struct Subscriber<'c, S> {
 }
 
 impl<S: ConsumerEnvironment> Subscriber<'_, S> {
+    /// Processes the partitions that the feed has at the time, and those that no process moves on. Returns when the consumer is retired.
+    pub async fn run(&self, subscription: &mut Subscription) {
+        let feed = subscription.feed();
+        select(pin!(self.process_assigned(subscription)), pin!(self.adopt_orphans(&feed))).await;
+    }
+
     /// Processes the partitions that the feed has at the time. What a change of the assignment cuts off is not committed. Returns when
     /// the consumer is retired.
-    pub async fn run(&self, subscription: &mut Subscription) {
+    async fn process_assigned(&self, subscription: &mut Subscription) {
         let mut backoff = Backoff::new();
         loop {
             let attached = subscription.attach();
@@ -104,6 +111,42 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
         }
     }
 
+    /// Processes partitions that no process moves on, now and then, from the book. Returns when the consumer is retired.
+    ///
+    /// The member of the group that has such a partition may run another program, which does not know this consumer or leaves it alone.
+    async fn adopt_orphans(&self, feed: &Feed) {
+        let mut orphans = Orphans::default();
+        loop {
+            self.environment.sleep(LOOK_EVERY).await;
+            let adopted = match self.environment.behind().await {
+                Ok(behind) => self.adopt(orphans.find(behind, |partition| feed.has(partition))).await,
+                Err(error) => Err(error),
+            };
+            match adopted {
+                Ok(adopted) => orphans.note_adopted(adopted),
+                Err(ConsumerError::Effect(EffectError::Retired)) => return,
+                Err(error) => tracing::warn!(consumer = self.name, %error, "partitions that no process moves on wait"),
+            }
+        }
+    }
+
+    /// Takes partitions over, and processes what was published to them. Returns how far they are then.
+    async fn adopt(&self, partitions: Vec<Partition>) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        tracing::info!(
+            consumer = self.name,
+            partitions = partitions.len(),
+            "partitions that no process moves on are filled"
+        );
+        metrics::counter!("daybook_consumer_adopted_total", "consumer" => self.name.to_owned())
+            .increment(partitions.len() as u64);
+        let checkpoints = self.environment.take(&partitions).await?;
+        let inbox = Inbox::new(partitions.len(), InboxLimits::default());
+        self.worker(inbox, partitions, checkpoints).await?.fill_from_book().await
+    }
+
     /// Takes the partitions over.
     async fn begin(
         &self,
@@ -111,7 +154,6 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
     ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
         let wanted: Vec<Partition> = attached.iter().map(|attached| attached.partition.clone()).collect();
         let checkpoints = self.environment.begin(&wanted, self.start).await?;
-        let history = self.environment.head().await?.epoch;
         for (queue, (attached, checkpoint)) in attached.iter().zip(&checkpoints).enumerate() {
             if let Some(up_to) = attached.missed(checkpoint) {
                 inbox.note_missed(queue, up_to);
@@ -120,7 +162,18 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
                 inbox.report(queue, checkpoint.offset);
             }
         }
-        let assigned = wanted.into_iter().zip(checkpoints);
+        self.worker(inbox, wanted, checkpoints).await
+    }
+
+    /// A worker for partitions that were taken over.
+    async fn worker(
+        &self,
+        inbox: Inbox,
+        partitions: Vec<Partition>,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
+        let history = self.environment.head().await?.epoch;
+        let assigned = partitions.into_iter().zip(checkpoints);
         let partitions = assigned.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect();
         let Self { name, topology, environment, batch, .. } = *self;
         Ok(PartitionWorker { name, topology, environment, history, inbox, partitions, batch })

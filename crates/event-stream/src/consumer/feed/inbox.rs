@@ -59,7 +59,7 @@ struct Queue {
 
 impl Inbox {
     /// An empty inbox with a queue for each of so many partitions.
-    pub(super) fn new(partitions: usize, limits: InboxLimits) -> Self {
+    pub(in crate::consumer) fn new(partitions: usize, limits: InboxLimits) -> Self {
         let queues = (0..partitions).map(|_| Queue::default()).collect();
         let state = Mutex::new(State { queues, messages: 0, bytes: 0, first: 0 });
         Self(Arc::new(Shared { limits, state, filled: Notify::new() }))
