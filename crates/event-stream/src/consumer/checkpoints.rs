@@ -1,4 +1,4 @@
-//! How far a consumer is in each partition, as it is remembered, and whose a partition is.
+//! The checkpoints of consumers in PostgreSQL, and which process may move them.
 
 use std::collections::HashMap;
 
@@ -116,8 +116,8 @@ pub(super) async fn behind(book: &Daybook, consumer: &str) -> Result<Vec<Assigne
     behind.collect()
 }
 
-/// Moves checkpoints on. Where somebody else has taken one of the partitions over, or a commit whose outcome was lost did take
-/// place, that is [`ConsumerError::Fenced`] and the transaction must not be committed.
+/// Moves checkpoints on. [`ConsumerError::Fenced`] means that another process has taken one of the partitions over, or that a commit
+/// whose outcome was lost did take place. The transaction must not be committed then.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,

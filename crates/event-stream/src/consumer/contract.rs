@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{ConsumerError, Start, parked::Poisoned};
 use crate::{
     SharedEvent,
-    envelope::{Delivery, EnvelopeError},
+    envelope::{EnvelopeError, EventMessage},
 };
 
 /// A partition of a topic.
@@ -195,8 +195,8 @@ pub struct ReceivedEvent {
     pub history: Uuid,
 }
 
-impl From<Delivery> for ReceivedEvent {
-    fn from(Delivery { event, prev_sequence, history }: Delivery) -> Self {
+impl From<EventMessage> for ReceivedEvent {
+    fn from(EventMessage { event, prev_sequence, history }: EventMessage) -> Self {
         Self { event: event.into(), prev_sequence, history }
     }
 }

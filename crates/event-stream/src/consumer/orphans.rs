@@ -24,7 +24,7 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    /// Looks at the partitions that are behind. Returns those that no process moves on; `is_own` tells those of this process.
+    /// Looks at the partitions that are behind. Returns those that no process moves on. `is_own` says which partitions this process has.
     pub(super) fn find(
         &mut self,
         behind: Vec<AssignedPartition>,

@@ -66,7 +66,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         let transaction = client.transaction().await?;
         let begun = parked::begin(&transaction, self.name).await?;
         stay_within(&begun.head, history, steps)?;
-        begun.go_on(self.effect, events, poisoned).await?;
+        begun.apply(self.effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
         transaction.commit().await?;
         Ok(checkpoints)

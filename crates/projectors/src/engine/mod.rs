@@ -1,4 +1,4 @@
-//! What stands behind every view: rows and their store, projections and what runs them, rebuilds, and audits.
+//! The engine of every view: rows and their store, projections and their runner, rebuilds, and audits.
 //!
 //! It knows no view. Views are handed in as [specifications](view::ViewSpec).
 

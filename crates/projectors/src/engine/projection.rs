@@ -1,4 +1,4 @@
-//! A version of a view, as what a consumer does with events, and the lock that its swap takes.
+//! A version of a view as the effect of a consumer, and the lock that its swap takes.
 
 use daybook_event_stream::{Effect, EffectError, SharedEvent};
 use deadpool_postgres::Transaction;
@@ -6,12 +6,12 @@ use tokio_postgres::types::ToSql;
 
 use super::{recorded::Recorded, store::Store, view::ViewSpec};
 
-/// Projections share this lock of the view's name; the swap of a rebuild has it alone. Whoever waits for it is served in turn,
-/// so that a swap gets its turn under any load.
+/// The lock of a view's name. Projections share it, and the swap of a rebuild takes it alone. Waiters get it in the order in which they
+/// came, so a swap gets it under any load.
 const LOCK: i32 = 0x7669_6577;
 
-/// Waits until nobody takes events into a view, and keeps it so for as long as the transaction lasts.
-pub(crate) async fn hold_still(
+/// Locks a view: no events are projected into it until the transaction ends.
+pub(crate) async fn lock(
     transaction: &tokio_postgres::Transaction<'_>,
     view: &ViewSpec,
 ) -> Result<(), tokio_postgres::Error> {
@@ -19,7 +19,7 @@ pub(crate) async fn hold_still(
     Ok(())
 }
 
-/// A version of a view, as what a consumer does with events.
+/// A version of a view, as the effect of a consumer.
 pub struct Projection {
     pub(crate) view: &'static ViewSpec,
     pub(crate) version: i32,
@@ -33,7 +33,7 @@ impl Projection {
         Self { view, version, schema: view.versioned(version) }
     }
 
-    /// Takes events in, without asking whether this version is the one that is shown.
+    /// Projects events, whether or not this version is the one that is shown.
     pub(crate) async fn project(
         &self,
         transaction: &Transaction<'_>,
@@ -50,7 +50,7 @@ impl Effect for Projection {
         let shown = transaction
             .prepare_cached("SELECT 1 FROM views WHERE name = $1 AND version = $2 AND revision = $3")
             .await?;
-        // One round trip; still the second statement sees what was committed before the first one had its lock.
+        // One round trip. The second statement still sees what was committed before the first one had its lock.
         let (lock_parameters, parameters): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 3]) =
             ([&LOCK, &self.view.name], [&self.view.name, &self.version, &self.view.revision]);
         let (_, shown) = futures::try_join!(

@@ -1,4 +1,4 @@
-//! The events that views take in: decoded once, and shared by all views of a process.
+//! The events that views fold: decoded once, and shared by all views of a process.
 
 use std::{ops::Deref, sync::Arc};
 

@@ -18,8 +18,8 @@ use crate::ViewError;
 /// The consumer group of the processes that run views, after the prefix of the topics.
 const GROUP: &str = "projectors";
 
-/// How long it takes until it is looked again which version is shown.
-const AGAIN: Duration = Duration::from_millis(200);
+/// How long to wait before the next look which version is shown.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs views until it is stopped. A view that does not exist is built first.
 ///
@@ -68,7 +68,7 @@ impl Runner {
                 match done {
                     Ok(()) => {
                         backoff.reset();
-                        tokio::time::sleep(AGAIN).await;
+                        tokio::time::sleep(LOOK_AGAIN).await;
                     }
                     Err(error) => {
                         tracing::warn!(view = self.view.name, %error, "the view does not run; it is tried again");
@@ -101,7 +101,7 @@ impl Runner {
                 }
                 Ok(())
             }
-            // Those who read an older one have it until then, and programs of its revision go on with it.
+            // Readers have the older version until then, and programs of its revision keep it up to date.
             older => {
                 let built = rebuild::build_after(book, topology, view, older.map(|shown| shown.version));
                 stop.run_until_cancelled(built).await.unwrap_or(Ok(()))
@@ -116,15 +116,15 @@ impl Runner {
         let (name, topics) = (view.versioned(version), view.topics(topology));
         let consumer = Consumer { name, topics, start: Start::Beginning, effect };
         consumer.run(feed, book, topology, stop).await;
-        if let Err(error) = give_up_place(book, view, version).await {
-            tracing::warn!(view = view.name, version, %error, "the place of a retired version is still kept");
+        if let Err(error) = drop_checkpoints(book, view, version).await {
+            tracing::warn!(view = view.name, version, %error, "the checkpoints of a retired version are still kept");
         }
     }
 }
 
-/// Forgets how far a retired version was. The swap has done so; but a consumer that was given partitions at that very moment has
-/// begun there once more.
-async fn give_up_place(book: &Daybook, view: &ViewSpec, version: i32) -> Result<(), StoreError> {
+/// Drops the checkpoints of a retired version. The swap has done so, but a consumer that was given partitions at that moment has got
+/// checkpoints once more.
+async fn drop_checkpoints(book: &Daybook, view: &ViewSpec, version: i32) -> Result<(), StoreError> {
     let client = book.pool().get().await?;
     let sql = "DELETE FROM consumer_checkpoints
                WHERE consumer = $1 AND EXISTS (SELECT 1 FROM views WHERE name = $2 AND version > $3)";

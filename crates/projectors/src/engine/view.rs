@@ -9,23 +9,23 @@ use super::{
     store::{Store, TableSpec},
 };
 
-/// How a view takes events in: a function, so that views of different rows can stand in one list.
+/// How a view folds events: a function, so that views of different rows can stand in one list.
 pub type Project = for<'a> fn(&'a Store<'a>, &'a [Recorded]) -> BoxFuture<'a, Result<(), EffectError>>;
 
 /// A read model: its tables, and how events change them.
 pub struct ViewSpec {
     /// Its name on the command line and in GraphQL.
     pub name: &'static str,
-    /// The slices whose events it takes in. It gets those of one stream in order, and those of different streams in any order: so
-    /// folds of different streams must commute. They touch different columns or different child rows, or they add to sums. What
-    /// does not commute belongs on one stream, which is for the domain to see to.
+    /// The slices whose events it folds. It gets the events of one stream in order, and those of different streams in any order. So
+    /// folds of different streams must commute: they change different columns or different child rows, or they add to sums. The
+    /// domain puts on one stream what does not commute.
     pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static TableSpec],
     /// Counts the changes of its tables and of its fold, from 1. A projector that starts with a later revision than the one that
-    /// is shown builds the view anew; one with an earlier revision leaves it alone.
+    /// is shown builds the view again. A projector with an earlier revision leaves it alone.
     pub revision: i32,
-    /// How it takes events in.
+    /// How it folds events.
     pub project: Project,
 }
 
@@ -42,13 +42,13 @@ impl ViewSpec {
         self.tables.iter().map(|table| table.ddl()).collect::<Vec<_>>().join("\n")
     }
 
-    /// The topics it takes in.
+    /// The topics of its slices.
     #[must_use]
     pub fn topics(&self, topology: &Topology) -> Vec<String> {
         self.slices.iter().map(|slice| topology.topic(slice.name())).collect()
     }
 
-    /// The prefixes of the streams it takes in.
+    /// The prefixes of the streams of its slices.
     #[must_use]
     pub fn stream_prefixes(&self) -> Vec<&'static str> {
         self.slices.iter().flat_map(|slice| slice.stream_prefixes()).copied().collect()

@@ -28,7 +28,7 @@ use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{
     Feed, SliceTopic, Topology,
     consumer::contract::{Partition, Published},
-    envelope::{Delivery, EnvelopeError},
+    envelope::{EnvelopeError, EventMessage},
 };
 use uuid::Uuid;
 
@@ -231,8 +231,8 @@ impl World {
             let mut last = self.published.get(&partition).copied().unwrap_or(0);
             for event in self.of(&tables.book, &partition) {
                 if event.position > last {
-                    let delivery = Delivery { event: event.clone(), prev_sequence: last, history: HISTORY };
-                    self.logs.produce(&partition, Ok(delivery));
+                    let message = EventMessage { event: event.clone(), prev_sequence: last, history: HISTORY };
+                    self.logs.produce(&partition, Ok(message));
                     last = event.position;
                 }
             }
@@ -298,7 +298,7 @@ impl World {
             _ => (published + 1, published, Uuid::from_u128(2)),
         };
         let event = event(position, format!("order-{}", self.random.between(0, 6)), 1);
-        self.logs.forge(partition, Delivery { event, prev_sequence, history });
+        self.logs.forge(partition, EventMessage { event, prev_sequence, history });
     }
 
     fn told(&self, what: &str, harm: impl FnOnce()) {

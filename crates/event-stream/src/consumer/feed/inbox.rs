@@ -1,6 +1,6 @@
 //! The inbox of a subscriber: the messages that wait for it, by partition, in bounded memory.
 //!
-//! A message that does not fit is dropped and not waited for, so that a subscriber that is slow holds up nobody else. The inbox
+//! A message that does not fit is dropped and not waited for, so that a slow subscriber does not hold up the others. The inbox
 //! remembers up to which position messages were dropped. Usually the next message of the partition shows the gap; where none follows,
 //! the subscriber asks for what it [missed](Inbox::take_missed).
 

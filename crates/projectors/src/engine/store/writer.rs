@@ -1,6 +1,6 @@
 //! What writes the tables that are being built: one task with a connection of its own, which does one thing after the other.
 //!
-//! Nobody waits for the disk: what is built can be built again, and the swap, which is durable, makes durable what was written
+//! Commits do not wait for the disk: what is built can be built again. The swap is durable, and makes durable what was written
 //! before it.
 
 use bytes::Bytes;
@@ -33,11 +33,11 @@ pub(crate) enum Write {
         /// A JSON array.
         keys: Value,
     },
-    /// Somebody wants to know when it has come this far.
+    /// The sender waits until the writer has come this far.
     Reached(oneshot::Sender<()>),
 }
 
-/// Where to send what is to be written. When the writer has failed, it goes nowhere; whoever stops the writer is told.
+/// Where to send what is to be written. When the writer has failed, it is dropped, and [`Writer::stop`] returns the error.
 pub(crate) struct WriterHandle(mpsc::Sender<Write>);
 
 impl WriterHandle {
@@ -101,8 +101,8 @@ async fn write(client: &Client, what: Write) -> Result<(), ViewError> {
         Write::Delete { sql, keys } => {
             client.execute(&sql, &[&Json(keys)]).await?;
         }
-        // Nobody minds when nobody listens any more.
-        Write::Reached(told) => drop(told.send(())),
+        // The sender may have given up.
+        Write::Reached(reached) => drop(reached.send(())),
     }
     Ok(())
 }
