@@ -179,7 +179,7 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     let position = place_order(&shop).await["position"].to_string();
     let (_, before) = shop.cli(&["events", "--after", "0"]);
     let admin = shop.ready("admin_token").to_owned();
-    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "bob"]);
+    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "01940000-0000-7000-8005-000000000002"]);
     let other = other.trim().to_owned();
 
     let line = |quantity: Value| json!({ "cart_id": CART, "sku": "oat", "quantity": quantity });

@@ -46,7 +46,7 @@ impl Projection {
 
 impl Effect for Projection {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
-        let lock = transaction.prepare_cached("SELECT pg_advisory_xact_lock_shared($1, hashtext($2))").await?;
+        let lock = transaction.prepare_cached(self.view.lock()).await?;
         let shown = transaction
             .prepare_cached("SELECT 1 FROM views WHERE name = $1 AND version = $2 AND revision = $3")
             .await?;

@@ -19,6 +19,9 @@ pub struct ViewSpec {
     /// The slices whose events it folds. It gets the events of one stream in order, and those of different streams in any order. So
     /// folds of different streams must commute: they change different columns or different child rows, or they add to sums. The
     /// domain puts on one stream what does not commute.
+    ///
+    /// A row that streams of several slices change is written as a whole. So the transactions of a view with several slices take
+    /// turns, also between processes.
     pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static TableSpec],
@@ -40,6 +43,14 @@ impl ViewSpec {
     #[must_use]
     pub fn ddl(&self) -> String {
         self.tables.iter().map(|table| table.ddl()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The statement by which a transaction that projects events locks the view: alone, or together with others of its kind.
+    pub(super) const fn lock(&self) -> &'static str {
+        match self.slices {
+            [_] => "SELECT pg_advisory_xact_lock_shared($1, hashtext($2))",
+            _ => "SELECT pg_advisory_xact_lock($1, hashtext($2))",
+        }
     }
 
     /// The topics of its slices.
