@@ -20,8 +20,8 @@ pub struct ViewSpec {
     /// folds of different streams must commute: they change different columns or different child rows, or they add to sums. The
     /// domain puts on one stream what does not commute.
     ///
-    /// A row that streams of several slices change is written as a whole. So the transactions of a view with several slices take
-    /// turns, also between processes.
+    /// A row is written as a whole. In a view of one slice, only one stream changes a row. In a view of several slices, several streams
+    /// may change it: its transactions take turns, also between processes, so that none overwrites what another has written.
     pub slices: &'static [Slice],
     /// The tables it shows, under `read`.
     pub tables: &'static [&'static TableSpec],
