@@ -10,29 +10,26 @@ use super::{
     contract::{AssignedPartition, Checkpoint, Partition, Published, Step},
 };
 
-/// Takes partitions over. A consumer that has no checkpoints for a topic gets one for each of its partitions, all at once: they begin at
-/// the beginning of the book, or at its head as it is now.
+/// Gives a consumer a checkpoint in each partition of topics where it has none, all at once: at the beginning of the book, or at its head
+/// as it is now.
 pub(super) async fn begin(
     book: &Daybook,
     consumer: &str,
-    partitions: &[Partition],
-    partitions_of_a_topic: i32,
+    topics: &[String],
+    partitions: i32,
     start: Start,
-) -> Result<Vec<Checkpoint>, ConsumerError> {
+) -> Result<(), ConsumerError> {
     let client = book.pool().get().await?;
-    let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
-    topics.dedup();
     client
         .execute(
             "INSERT INTO consumer_checkpoints (consumer, topic, partition, log_offset, position)
              SELECT $1, t.topic, p.partition, -1, CASE WHEN $4 THEN h.position ELSE 0 END
              FROM unnest($2::text[]) AS t (topic) CROSS JOIN generate_series(0, $3::int - 1) AS p (partition) CROSS JOIN head h
              ON CONFLICT DO NOTHING",
-            &[&consumer, &topics, &partitions_of_a_topic, &(start == Start::Head)],
+            &[&consumer, &topics, &partitions, &(start == Start::Head)],
         )
         .await?;
-    drop(client);
-    take(book, consumer, partitions).await
+    Ok(())
 }
 
 /// How far consumers are, by name: those that have begun, in the partitions in which they have.

@@ -94,8 +94,8 @@ pub fn stay_within(head: &Head, history: Uuid, steps: &[Step<'_>]) -> Result<(),
 
 /// What a consumer keeps, reads and waits for.
 pub trait ConsumerEnvironment: Sync {
-    /// Takes partitions over, each from its checkpoint: the process that had them before can commit no more. Where the consumer has no
-    /// checkpoint yet, it gets one at its start.
+    /// Gives the consumer a checkpoint at its start in each partition of its topics where it has none yet, and takes partitions over, each
+    /// from its checkpoint. The process that had them before can commit no more.
     ///
     /// # Errors
     /// The store failed.

@@ -16,6 +16,7 @@ use crate::{SharedEvent, Topology, backoff::jittered};
 /// A consumer, and the database that its effect, its checkpoints and the book are in.
 pub(super) struct PostgresEnvironment<'c, E> {
     name: &'c str,
+    topics: &'c [String],
     effect: &'c E,
     book: &'c Daybook,
     topology: &'c Topology,
@@ -23,14 +24,21 @@ pub(super) struct PostgresEnvironment<'c, E> {
 }
 
 impl<'c, E> PostgresEnvironment<'c, E> {
-    pub(super) fn new(name: &'c str, effect: &'c E, book: &'c Daybook, topology: &'c Topology) -> Self {
-        Self { name, effect, book, topology, begun: Instant::now() }
+    pub(super) fn new(
+        name: &'c str,
+        topics: &'c [String],
+        effect: &'c E,
+        book: &'c Daybook,
+        topology: &'c Topology,
+    ) -> Self {
+        Self { name, topics, effect, book, topology, begun: Instant::now() }
     }
 }
 
 impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
-        checkpoints::begin(self.book, self.name, partitions, self.topology.partitions, start).await
+        checkpoints::begin(self.book, self.name, self.topics, self.topology.partitions, start).await?;
+        self.take(partitions).await
     }
 
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {

@@ -40,7 +40,7 @@ pub enum Ended {
 impl<E: Effect> Consumer<E> {
     /// Processes what a feed receives, until it is stopped or finds that it is retired. After a failure it tries again.
     pub async fn run(&self, feed: &Feed, book: &Daybook, topology: &Topology, stop: &CancellationToken) -> Ended {
-        let environment = PostgresEnvironment::new(&self.name, &self.effect, book, topology);
+        let environment = PostgresEnvironment::new(&self.name, &self.topics, &self.effect, book, topology);
         let mut subscription = feed.subscribe(&self.name, &self.topics, self.start);
         let (name, start, batch) = (&self.name, self.start, BATCH);
         let subscriber = Subscriber { name, topology, environment: &environment, start, batch };
@@ -115,15 +115,22 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
     ///
     /// The member of the group that has such a partition may run another program, which does not know this consumer or leaves it alone.
     async fn adopt_orphans(&self, feed: &Feed) {
-        let mut orphans = Orphans::default();
+        let (mut orphans, mut has_begun) = (Orphans::default(), false);
         loop {
             self.environment.sleep(LOOK_EVERY).await;
-            let adopted = match self.environment.behind().await {
-                Ok(behind) => self.adopt(orphans.find(behind, |partition| feed.has(partition))).await,
-                Err(error) => Err(error),
+            let adopt = async {
+                if !has_begun {
+                    // Where no process that runs it has any partition, the consumer has no checkpoints yet.
+                    self.environment.begin(&[], self.start).await?;
+                }
+                let behind = self.environment.behind().await?;
+                self.adopt(orphans.find(behind, |partition| feed.has(partition))).await
             };
-            match adopted {
-                Ok(adopted) => orphans.note_adopted(adopted),
+            match adopt.await {
+                Ok(adopted) => {
+                    orphans.note_adopted(adopted);
+                    has_begun = true;
+                }
                 Err(ConsumerError::Effect(EffectError::Retired)) => return,
                 Err(error) => tracing::warn!(consumer = self.name, %error, "partitions that no process moves on wait"),
             }
