@@ -13,7 +13,7 @@ use std::{
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Circles that still stand, each by one of its files. Empty when the house is done.
-const KNOWN: &[&str] = &["crates/projectors/src/store", "crates/projectors/src/rebuild"];
+const KNOWN: &[&str] = &[];
 
 /// A module, by its path from the root of the crate.
 type Module = Vec<String>;

@@ -14,7 +14,10 @@ use daybook_event_stream::{
     KafkaSettings,
     progress::{self, ConsumerProgress},
 };
-use daybook_projectors::registry::{self, ViewStatus};
+use daybook_projectors::{
+    registry::{self, ViewStatus},
+    views,
+};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -128,13 +131,12 @@ impl Health {
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {
-        let status = registry::status(&self.book).await?;
+        let status = registry::status(&self.book, &views::ALL).await?;
         let stalled = self.views.lock().await.update(&status, Instant::now());
         if let Some(stalled) = stalled {
             return Ok((false, stalled));
         }
-        let missing =
-            daybook_projectors::views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
+        let missing = views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
         if let Some(view) = missing {
             return Ok((false, format!("the view {} was not built yet", view.name)));
         }

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
@@ -25,6 +25,7 @@ const COUNTERS: [(&str, &str); 13] = [
     ("daybook_consumer_foreign_total", "Messages of another book, which were skipped."),
     ("daybook_consumer_parked_total", "Events that a consumer could not apply and has parked."),
     ("daybook_consumer_dropped_total", "Messages that a consumer had no room for, and reads from the book."),
+    ("daybook_consumer_adopted_total", "Partitions that a consumer has filled because no process moved them on."),
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.

@@ -17,7 +17,7 @@ use rdkafka::{
 use tokio::sync::oneshot;
 
 /// What the broker keeps of each partition: the newest record batches that fit in this many bytes. Older ones are gone,
-/// and a consumer that asks for them is told that its offset is out of range.
+/// and a consumer that asks for them gets the answer that its offset is out of range.
 pub const RETAINED_BYTES_PER_PARTITION: usize = 5 * 1024 * 1024;
 
 /// How long a consumer that has read everything should let it wait. It answers a question for more only after that time, even when
@@ -27,8 +27,8 @@ pub const FETCH_WAIT: Duration = Duration::from_millis(20);
 /// What the broker keeps of each partition, in record batches, whichever limit is met first.
 pub const RETAINED_BATCHES_PER_PARTITION: usize = 100_000;
 
-/// How long a new consumer group waits for more members before it gets its partitions. A view that was rebuilt stands still for so
-/// long: its next version is a group of its own.
+/// How long a new consumer group waits for more members before it gets its partitions. The views stand still for so long when the
+/// process starts.
 pub const FIRST_REBALANCE_DELAY: Duration = Duration::from_millis(50);
 
 /// A topic to make.
@@ -77,7 +77,7 @@ impl Broker {
                     .and_then(|host| Ok(cluster(host, &topics)?.bootstrap_servers()));
                 let runs = address.is_ok();
                 if tell.send(address).is_ok() && runs {
-                    // An error is the sign that nobody holds it any more; nothing else can come.
+                    // The error says that the broker was dropped. No message is ever sent.
                     released.recv().ok();
                 }
             })

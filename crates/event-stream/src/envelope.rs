@@ -20,7 +20,7 @@ const META: &str = "\"_meta\":";
 
 /// An event with what only the wire knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct EventMessage {
     /// The event.
     pub event: RecordedEvent,
     /// No event of the same partition stands between this position and the event's own.
@@ -165,7 +165,7 @@ pub fn encode(
 ///
 /// # Errors
 /// [`EnvelopeError`] names what is not as the relay writes it.
-pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
+pub fn decode(message: &impl Message) -> Result<EventMessage, EnvelopeError> {
     let headers = Read(message);
     let schema = headers.text("ce_dataschema")?;
     let mut schema = schema.rsplit(':');
@@ -177,7 +177,7 @@ pub fn decode(message: &impl Message) -> Result<Delivery, EnvelopeError> {
     if !(0..position).contains(&prev_sequence) {
         return Err(EnvelopeError::Header("ce_prevsequence"));
     }
-    Ok(Delivery {
+    Ok(EventMessage {
         event: RecordedEvent {
             position,
             stream_id: headers.text("ce_subject")?.to_owned(),
@@ -293,7 +293,7 @@ mod tests {
                 0,
                 Some(headers),
             );
-            assert_eq!(decode(&message), Ok(Delivery { event, prev_sequence: 40, history: HISTORY }));
+            assert_eq!(decode(&message), Ok(EventMessage { event, prev_sequence: 40, history: HISTORY }));
         }
     }
 

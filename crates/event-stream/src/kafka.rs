@@ -1,4 +1,4 @@
-//! Reaching the broker: settings, and the topics that have to be there.
+//! Reaching the broker: settings, and the topics that have to exist.
 
 use std::{
     collections::BTreeSet,
@@ -20,10 +20,10 @@ use crate::Topology;
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before the broker is asked again whether it knows the topics.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How often a consumer looks whether the topics are there.
+/// How often a consumer looks whether the topics exist.
 const LOOK_FOR_TOPICS: Duration = Duration::from_millis(500);
-/// After how many such looks in vain it is told, again and again.
-const TELL_EVERY: u32 = 20;
+/// After how many such looks in vain a warning is logged, again and again.
+const WARN_EVERY: u32 = 20;
 
 fn in_ms(time: Duration) -> String {
     time.as_millis().to_string()
@@ -86,7 +86,7 @@ impl KafkaSettings {
         config
     }
 
-    /// Sees to it that every topic is there. This is for the relay that leads, before it publishes.
+    /// Creates the topics that do not exist. This is for the relay that leads, before it publishes.
     ///
     /// # Errors
     /// [`TopicError`] when one is not and cannot be made, or has another number of partitions.
@@ -99,8 +99,8 @@ impl KafkaSettings {
         self.known().await
     }
 
-    /// Waits until every topic is there. Consumers do this: the topics are the relay's to make, since a topic that is made anew
-    /// while the relay still has messages for the lost one on their way would begin with those.
+    /// Waits until every topic exists. Consumers do this, because only the relay creates topics. A topic that is created again while the
+    /// relay still sends messages for the lost one would begin with those messages.
     ///
     /// # Errors
     /// [`TopicError`] when the broker does not answer, or a topic has another number of partitions.
@@ -111,7 +111,7 @@ impl KafkaSettings {
             if missing.is_empty() {
                 break;
             }
-            if look % TELL_EVERY == 0 {
+            if look % WARN_EVERY == 0 {
                 tracing::warn!(?missing, "waiting for a relay, which makes the topics");
             }
             tokio::time::sleep(LOOK_FOR_TOPICS).await;
@@ -167,7 +167,7 @@ impl KafkaSettings {
         tokio::task::spawn_blocking(look).await.map_err(|_| TopicError::Interrupted)?
     }
 
-    /// Asks the broker whether it is there.
+    /// Asks the broker for an answer.
     ///
     /// # Errors
     /// [`TopicError`] when it does not answer in time.

@@ -1,6 +1,6 @@
 //! Progress: how far consumers are, and whether one has passed a position of the book.
 //!
-//! What "passed" means is written once, in the SQL function `consumer_position`, since those who only read tables need it too.
+//! What "passed" means is written once, in the SQL function `consumer_position`, because readers of the tables need it too.
 
 use daybook_event_store::{Daybook, StoreError};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct ConsumerProgress {
     /// The consumer.
     pub consumer: String,
-    /// Everything up to this position has been taken in.
+    /// Everything up to this position has been processed.
     pub position: i64,
     /// How many positions the book is ahead.
     pub lag: i64,
@@ -18,7 +18,7 @@ pub struct ConsumerProgress {
     pub parked: i64,
 }
 
-/// Whether a consumer has taken in everything up to a position.
+/// Whether a consumer has processed everything up to a position.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.

@@ -2,7 +2,7 @@
 //! messages are tried, `PROPTEST_RNG_SEED` which.
 
 use daybook_event_store::RecordedEvent;
-use daybook_event_stream::envelope::{Delivery, EnvelopeError, decode, encode};
+use daybook_event_stream::envelope::{EnvelopeError, EventMessage, decode, encode};
 use proptest::{prelude::*, sample::Index, test_runner::Config};
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage, Timestamp};
 use uuid::Uuid;
@@ -85,7 +85,7 @@ proptest! {
         let (event, prev_sequence) = written;
         let (headers, value) = encode(&event, "order", prev_sequence, HISTORY).expect("it is an object");
         let read = decode(&message(Some(value.into_bytes()), Some(headers)));
-        prop_assert_eq!(read, Ok(Delivery { event, prev_sequence, history: HISTORY }));
+        prop_assert_eq!(read, Ok(EventMessage { event, prev_sequence, history: HISTORY }));
     }
 
     #[test]

@@ -1,21 +1,19 @@
 //! Read models: a pure fold per view, one thin set-based store, one runner, and rebuilding.
 //!
-//! A [view](view::ViewSpec) says which tables it has and how events change their rows; the [store](store::Store) loads the rows
+//! A [view](engine::view::ViewSpec) says which tables it has and how events change their rows; the [store](engine::store::Store) loads the rows
 //! that a batch touches, has them folded in memory, and writes them back, a constant number of statements a batch. What belongs
 //! here: tables that are read, and the folds that fill them. What does not: side effects (a projection may be replayed, a
 //! reaction must not), and reading (query-api).
 
-pub mod audit;
-pub mod rebuild;
-pub mod registry;
-pub mod runner;
-pub mod store;
-pub mod view;
+pub mod engine;
 pub mod views;
 
 use daybook_domain::Slice;
 use daybook_event_store::{Daybook, StoreError};
 use daybook_event_stream::{SliceTopic, Topology, consumer::ConsumerError};
+
+// The files of this crate name the engine's modules where they are.
+pub use engine::{audit, projection, rebuild, recorded, registry, runner, store, view};
 
 mod files {
     // The macro's own code has no docs.

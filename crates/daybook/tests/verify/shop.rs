@@ -113,7 +113,7 @@ async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
     };
     let (head, began) = (book.head().await.expect("an answer").position, Instant::now());
     loop {
-        let status = registry::status(book).await.expect("an answer");
+        let status = registry::status(book, &daybook_projectors::views::ALL).await.expect("an answer");
         if status.len() == daybook_projectors::views::ALL.len() && status.iter().all(|view| view.position == head) {
             break;
         }

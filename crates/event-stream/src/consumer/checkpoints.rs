@@ -1,4 +1,4 @@
-//! How far a consumer is in each partition, as it is remembered, and whose a partition is.
+//! The checkpoints of consumers in PostgreSQL, and which process may move them.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use deadpool_postgres::Transaction;
 
 use super::{
     ConsumerError, Start,
-    contract::{Checkpoint, Partition, Published, Step},
+    contract::{AssignedPartition, Checkpoint, Partition, Published, Step},
 };
 
-/// Gives a consumer its first checkpoints: one for each partition of the topics in which it has none. They are at the beginning of the
-/// book, or at its head as it is now.
+/// Gives a consumer its first checkpoints, all at once: one for each partition of the topics in which it has none. They are at the
+/// beginning of the book, or at its head as it is now.
 pub(super) async fn begin(
     book: &Daybook,
     consumer: &str,
-    topics: &[&str],
-    partitions_of_a_topic: i32,
+    topics: &[String],
+    partitions: i32,
     start: Start,
 ) -> Result<(), ConsumerError> {
     let client = book.pool().get().await?;
@@ -26,7 +26,7 @@ pub(super) async fn begin(
              SELECT $1, t.topic, p.partition, -1, CASE WHEN $4 THEN h.position ELSE 0 END
              FROM unnest($2::text[]) AS t (topic) CROSS JOIN generate_series(0, $3::int - 1) AS p (partition) CROSS JOIN head h
              ON CONFLICT DO NOTHING",
-            &[&consumer, &topics, &partitions_of_a_topic, &(start == Start::Head)],
+            &[&consumer, &topics, &partitions, &(start == Start::Head)],
         )
         .await?;
     Ok(())
@@ -94,8 +94,27 @@ pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Publi
     published.collect()
 }
 
-/// Moves checkpoints on. Where somebody else has taken one of the partitions over, or a commit whose outcome was lost did take
-/// place, that is [`ConsumerError::Fenced`] and the transaction must not be committed.
+/// The partitions in which a consumer is behind what was published to them.
+pub(super) async fn behind(book: &Daybook, consumer: &str) -> Result<Vec<AssignedPartition>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let statement = client
+        .prepare_cached(
+            "SELECT c.topic, c.partition, c.log_offset, c.position, c.generation
+             FROM consumer_checkpoints c JOIN relay_partitions p USING (topic, partition)
+             WHERE c.consumer = $1 AND c.position < p.last_position",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&consumer]).await?;
+    let behind = rows.iter().map(|row| {
+        let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
+        let (offset, position) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(AssignedPartition { partition, checkpoint: Checkpoint { offset, position, generation: row.try_get(4)? } })
+    });
+    behind.collect()
+}
+
+/// Moves checkpoints on. [`ConsumerError::Fenced`] means that another process has taken one of the partitions over, or that a commit
+/// whose outcome was lost did take place. The transaction must not be committed then.
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,

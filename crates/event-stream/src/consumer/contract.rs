@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{ConsumerError, Start, parked::Poisoned};
 use crate::{
     SharedEvent,
-    envelope::{Delivery, EnvelopeError},
+    envelope::{EnvelopeError, EventMessage},
 };
 
 /// A partition of a topic.
@@ -94,8 +94,8 @@ pub fn stay_within(head: &Head, history: Uuid, steps: &[Step<'_>]) -> Result<(),
 
 /// What a consumer keeps, reads and waits for.
 pub trait ConsumerEnvironment: Sync {
-    /// Takes partitions over, each from its checkpoint: the process that had them before can commit no more. Where the consumer has no
-    /// checkpoint yet, it gets one at its start.
+    /// Gives the consumer a checkpoint at its start in each partition of its topics where it has none yet, and takes partitions over, each
+    /// from its checkpoint. The process that had them before can commit no more.
     ///
     /// # Errors
     /// The store failed.
@@ -122,6 +122,12 @@ pub trait ConsumerEnvironment: Sync {
     /// # Errors
     /// The store failed.
     fn published(&self) -> impl Future<Output = Result<HashMap<Partition, Published>, ConsumerError>> + Send;
+
+    /// The partitions in which the consumer is behind what was published to them.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn behind(&self) -> impl Future<Output = Result<Vec<AssignedPartition>, ConsumerError>> + Send;
 
     /// The events of the book after a position, in order, at most `limit`. Fewer mean that the end was reached.
     ///
@@ -189,8 +195,8 @@ pub struct ReceivedEvent {
     pub history: Uuid,
 }
 
-impl From<Delivery> for ReceivedEvent {
-    fn from(Delivery { event, prev_sequence, history }: Delivery) -> Self {
+impl From<EventMessage> for ReceivedEvent {
+    fn from(EventMessage { event, prev_sequence, history }: EventMessage) -> Self {
         Self { event: event.into(), prev_sequence, history }
     }
 }

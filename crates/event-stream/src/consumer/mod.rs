@@ -1,15 +1,18 @@
-//! The runner that projectors and reactors share: takes events in, once in effect and in order per stream.
+//! Consumers, which projectors and reactors share: they process events once in effect, and in order per stream.
 //!
-//! The effect and the checkpoint are one PostgreSQL transaction. Kafka's own offset only says where to begin to look and what
-//! to show on lag monitors: a position at or below the checkpoint is a duplicate and is skipped; a `prevsequence` above it is a
-//! gap, and is filled from the book before going on. So a consumer proves to itself that it missed nothing.
+//! A process has one [`feed`] for all of its consumers. Each consumer is a subscriber of it, with a worker of its own.
 //!
-//! What a process has of the partitions is taken in together, a transaction at a time. Who takes a partition over raises its
-//! generation, and the checkpoint moves only for the generation that it was read with: who lost a partition cannot commit.
+//! The effect and the checkpoint are one PostgreSQL transaction. Kafka's own offset only says where to begin to read, and what lag
+//! monitors show. A position at or below the checkpoint is a duplicate, and is skipped. A `prevsequence` above it is a gap, and is
+//! filled from the book first. So a consumer proves to itself that it missed nothing.
+//!
+//! A consumer processes its partitions together, one transaction at a time. A process that takes a partition over raises its
+//! generation. The checkpoint moves only for the generation that it was read with, so a process that has lost a partition cannot commit.
 
 mod checkpoints;
 pub mod contract;
 pub mod feed;
+mod orphans;
 pub mod parked;
 mod postgres;
 mod stall;
@@ -38,29 +41,29 @@ pub enum Start {
 /// Why an effect did not take place.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
-    /// One event cannot be taken in, now or later. Its stream is parked, the others go on.
-    #[error("the event at position {position} cannot be taken in: {reason}")]
+    /// One event cannot be processed, now or later. Its stream is parked, and the other streams continue.
+    #[error("the event at position {position} cannot be processed: {reason}")]
     Poison {
         /// The position of the event.
         position: i64,
         /// Why not.
         reason: String,
     },
-    /// The database failed; it is tried again.
+    /// The database failed. The batch is tried again.
     #[error("the database failed: {}", daybook_event_store::chain(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// A row cannot be put into words for the database.
+    /// A row cannot be written as the database needs it.
     #[error("a row cannot be written: {0}")]
     Row(#[from] serde_json::Error),
-    /// This consumer is not wanted any more: its view has a newer version.
+    /// This consumer has ended: its view has a newer version.
     #[error("this consumer is retired")]
     Retired,
 }
 
 /// What a consumer does with events, inside the transaction that moves its checkpoint.
 pub trait Effect: Send + Sync {
-    /// Takes events in: those of one stream are in order, and none comes twice. There may be none at all, when only the
-    /// checkpoint moves; this is still the place to say that the consumer is [retired](EffectError::Retired).
+    /// Processes events. Those of one stream are in order, and none comes twice. There may be no events, when only the checkpoint moves.
+    /// The effect may answer then, too, that the consumer is [retired](EffectError::Retired).
     fn apply(
         &self,
         transaction: &Transaction<'_>,
@@ -72,7 +75,7 @@ pub trait Effect: Send + Sync {
     fn committed(&self) {}
 }
 
-/// Why a consumer stopped for a moment.
+/// Why a consumer begins again.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
     /// The book or the checkpoints failed.
@@ -87,7 +90,7 @@ pub enum ConsumerError {
     /// The effect failed.
     #[error(transparent)]
     Effect(#[from] EffectError),
-    /// There are messages in a partition, and none comes.
+    /// A partition holds messages that do not come.
     #[error("nothing comes from partition {partition} of topic {topic}, though there is more in it")]
     Stalled {
         /// The topic.
@@ -95,7 +98,7 @@ pub enum ConsumerError {
         /// The partition.
         partition: i32,
     },
-    /// A checkpoint would go beyond the book, or into another history of it: what was read was not published by the relay.
+    /// A checkpoint would go beyond the book, or into another history of it. The relay has not published what was read.
     #[error("what was read is not in the book")]
     NotInTheBook,
     /// Another process has this partition now.

@@ -1,4 +1,4 @@
-//! Parked streams: what could not be taken in waits here, in order, until somebody has mended the cause.
+//! Parked streams: events that a consumer cannot process wait here, in order, until the cause is mended.
 
 use std::{
     borrow::Cow,
@@ -13,13 +13,13 @@ use tokio_postgres::types::ToSql;
 use super::{ConsumerError, Effect, EffectError};
 use crate::SharedEvent;
 
-/// The reason of those that are parked because of another.
+/// The reason of an event that is parked because of an earlier one.
 pub const BEHIND: &str = "an earlier event of the stream is parked";
 
 /// A parked event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ParkedEvent {
-    /// Who could not take it in.
+    /// The consumer that cannot process it.
     pub consumer: String,
     /// Its place in the book.
     pub position: i64,
@@ -29,7 +29,7 @@ pub struct ParkedEvent {
     pub reason: String,
 }
 
-/// What is parked, oldest first.
+/// The parked events, by consumer, oldest first.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
@@ -49,15 +49,15 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
     parked.collect()
 }
 
-/// Consumers and [`retry`] keep out of each other's way: those share this lock of the consumer's name, this one has it alone.
+/// The lock of a consumer's name. The consumer's transactions share it, and [`retry`] takes it alone.
 const LOCK: i32 = 0x7061_726b;
 
-/// The streams of a batch that turned out to be poisoned: from which position on, and why.
+/// The poisoned streams of a batch: from which position on, and why.
 #[derive(Debug, Clone, Default)]
 pub struct Poisoned(HashMap<String, (i64, String)>);
 
 impl Poisoned {
-    /// Notes a poisoned event, so that the next attempt leaves its stream aside. Any other error is returned.
+    /// Notes a poisoned event, so that the next attempt parks its stream. Any other error is returned.
     pub(super) fn note(
         &mut self,
         consumer: &str,
@@ -73,13 +73,23 @@ impl Poisoned {
         self.0.insert(event.stream_id.clone(), (position, reason));
         Ok(())
     }
+
+    /// An event that is to be parked, with the reason.
+    fn parked(&self, consumer: &str, event: &SharedEvent) -> ParkedEvent {
+        let reason = match self.0.get(&event.stream_id) {
+            Some((position, reason)) if *position == event.position => reason.clone(),
+            _ => BEHIND.to_owned(),
+        };
+        let (position, stream_id) = (event.position, event.stream_id.clone());
+        ParkedEvent { consumer: consumer.to_owned(), position, stream_id, reason }
+    }
 }
 
-/// Has an effect take events in, in a transaction that goes on; poisoned streams are parked.
+/// Applies an effect to events, in a transaction that the caller commits. Poisoned streams are parked.
 ///
 /// # Errors
-/// [`ConsumerError`]; then nothing was taken in.
-pub async fn take_in(
+/// [`ConsumerError`]; then nothing was processed.
+pub async fn process(
     transaction: &mut Transaction<'_>,
     consumer: &str,
     effect: &impl Effect,
@@ -91,7 +101,7 @@ pub async fn take_in(
         match attempt(&part, consumer, effect, events, &poisoned).await {
             Ok(()) => return Ok(part.commit().await?),
             Err(error) => {
-                // On a broken connection nothing can be rolled back, and what broke it is what there is to tell.
+                // On a broken connection nothing can be rolled back. The error that broke it is returned.
                 if part.rollback().await.is_err() {
                     return Err(error);
                 }
@@ -120,8 +130,8 @@ pub(super) fn is_data_error(error: &ConsumerError) -> bool {
     }
 }
 
-/// Says of a [data error](is_data_error) which event it comes from, as poison: the events are taken in one by one, in a transaction
-/// that is given up. The error is returned as it is when none of them fails alone.
+/// Finds the event that a [data error](is_data_error) comes from, and returns it as poison. The events are processed one by one, in a
+/// transaction that is rolled back. The error is returned as it is when none of them fails alone.
 pub(super) async fn blame<E: Effect>(
     transaction: &mut Transaction<'_>,
     consumer: &str,
@@ -146,8 +156,8 @@ pub(super) async fn blame<E: Effect>(
     failure
 }
 
-/// Has an effect take events in, but for those of streams that are parked or poisoned, which are parked. After an error the
-/// transaction must not be committed.
+/// Applies an effect to events. Those of parked and poisoned streams are parked instead. After an error the transaction must not be
+/// committed.
 async fn attempt(
     transaction: &Transaction<'_>,
     consumer: &str,
@@ -155,10 +165,10 @@ async fn attempt(
     events: &[SharedEvent],
     poisoned: &Poisoned,
 ) -> Result<(), ConsumerError> {
-    begin(transaction, consumer).await?.go_on(effect, events, poisoned).await
+    begin(transaction, consumer).await?.apply(effect, events, poisoned).await
 }
 
-/// A consumer's transaction, and what it has found when it began.
+/// A consumer's transaction, and what it read when it began.
 pub(super) struct Begun<'t> {
     transaction: &'t Transaction<'t>,
     consumer: &'t str,
@@ -169,22 +179,24 @@ pub(super) struct Begun<'t> {
 }
 
 impl Begun<'_> {
-    /// Has an effect take events in, as [`attempt`] does.
-    pub(super) async fn go_on(
+    /// Applies an effect to events, as [`attempt`] does.
+    pub(super) async fn apply(
         self,
         effect: &impl Effect,
         events: &[SharedEvent],
         poisoned: &Poisoned,
     ) -> Result<(), ConsumerError> {
-        let (aside, taken) = divide(events, &self.streams, poisoned);
-        effect.apply(self.transaction, &taken).await?;
-        park(self.transaction, self.consumer, &aside, poisoned).await?;
+        let (parked, processed) = divide(events, &self.streams, poisoned);
+        effect.apply(self.transaction, &processed).await?;
+        if !parked.is_empty() {
+            let parked: Vec<_> = parked.into_iter().map(|event| poisoned.parked(self.consumer, event)).collect();
+            park(self.transaction, self.consumer, &parked).await?;
+        }
         Ok(())
     }
 }
 
-/// Which events of a batch are to be parked, since their stream is, or is poisoned from there on; and the others, which are to be
-/// taken in.
+/// Divides a batch: into the events to park, whose stream is parked or is poisoned from there on, and the events to process.
 #[must_use]
 pub fn divide<'e>(
     events: &'e [SharedEvent],
@@ -194,14 +206,14 @@ pub fn divide<'e>(
     if streams.is_empty() && poisoned.0.is_empty() {
         return (Vec::new(), Cow::Borrowed(events));
     }
-    let (aside, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
+    let (parked, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
         let poison = poisoned.0.get(&event.stream_id);
         streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
     });
-    (aside, Cow::Owned(rest.into_iter().cloned().collect()))
+    (parked, Cow::Owned(rest.into_iter().cloned().collect()))
 }
 
-/// Begins a consumer's transaction: nothing is un-parked while it runs, and it does not wait for the disk, since a checkpoint is
+/// Begins a consumer's transaction. Nothing is un-parked while it runs. Its commit does not wait for the disk, because a checkpoint is
 /// lost only together with its effect.
 pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t str) -> Result<Begun<'t>, ConsumerError> {
     let lock = transaction
@@ -214,7 +226,7 @@ pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t st
             "SELECT position, epoch, ARRAY(SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1) FROM head",
         )
         .await?;
-    // One round trip; still the second statement sees what was committed before the first one had its lock.
+    // One round trip. The second statement still sees what was committed before the first one had its lock.
     let (lock_parameters, parameters): ([&(dyn ToSql + Sync); 2], [&(dyn ToSql + Sync); 1]) =
         ([&LOCK, &consumer], [&consumer]);
     let (_, row) =
@@ -224,33 +236,11 @@ pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t st
     Ok(Begun { transaction, consumer, head, streams })
 }
 
-/// Parks events, in the transaction that moves the checkpoint past them.
-async fn park(
-    transaction: &Transaction<'_>,
-    consumer: &str,
-    events: &[&SharedEvent],
-    poisoned: &Poisoned,
-) -> Result<(), tokio_postgres::Error> {
-    if events.is_empty() {
-        return Ok(());
-    }
-    let parked = events.iter().map(|event| ParkedEvent {
-        consumer: consumer.to_owned(),
-        position: event.position,
-        stream_id: event.stream_id.clone(),
-        reason: match poisoned.0.get(&event.stream_id) {
-            Some((position, reason)) if *position == event.position => reason.clone(),
-            _ => BEHIND.to_owned(),
-        },
-    });
-    set_aside(transaction, consumer, &parked.collect::<Vec<_>>()).await
-}
-
-/// Parks events of a consumer that has not taken them in, nor anything behind them in their streams.
+/// Parks events of a consumer that has processed neither them nor later events of their streams.
 ///
 /// # Errors
 /// When the database failed.
-pub async fn set_aside(
+pub async fn park(
     client: &impl GenericClient,
     consumer: &str,
     events: &[ParkedEvent],
@@ -272,8 +262,8 @@ pub async fn set_aside(
     Ok(())
 }
 
-/// Takes the parked events of a stream in, in order, and un-parks it. Returns how many there were. A running consumer goes on
-/// with the stream from there.
+/// Processes the parked events of a stream, in order, and un-parks the stream. Returns how many events that were. A running consumer
+/// continues with the stream from there.
 ///
 /// # Errors
 /// [`ConsumerError`]; then the stream stays parked as it was.
@@ -284,7 +274,7 @@ pub async fn retry(
     effect: &impl Effect,
 ) -> Result<usize, ConsumerError> {
     loop {
-        // Read before the transaction, so that nobody holds one connection of the pool while waiting for another.
+        // Read before the transaction, so that this task does not hold one connection of the pool while it waits for another.
         let events = book.read_stream(stream_id, 0, AsOf::Now).await?;
         let mut client = book.pool().get().await?;
         let transaction = client.transaction().await?;
@@ -302,7 +292,7 @@ pub async fn retry(
         }
         let events = events.into_iter().filter(|event| positions.contains(&event.position));
         let events: Vec<SharedEvent> = events.map(Into::into).collect();
-        // One was parked since the stream was read.
+        // Another event was parked after the stream was read.
         if events.len() < positions.len() {
             continue;
         }

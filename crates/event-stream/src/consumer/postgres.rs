@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     ConsumerError, Effect, Start, checkpoints,
-    contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
+    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
     parked::{self, Poisoned},
 };
 use crate::{SharedEvent, Topology, backoff::jittered};
@@ -16,6 +16,7 @@ use crate::{SharedEvent, Topology, backoff::jittered};
 /// A consumer, and the database that its effect, its checkpoints and the book are in.
 pub(super) struct PostgresEnvironment<'c, E> {
     name: &'c str,
+    topics: &'c [String],
     effect: &'c E,
     book: &'c Daybook,
     topology: &'c Topology,
@@ -23,17 +24,21 @@ pub(super) struct PostgresEnvironment<'c, E> {
 }
 
 impl<'c, E> PostgresEnvironment<'c, E> {
-    pub(super) fn new(name: &'c str, effect: &'c E, book: &'c Daybook, topology: &'c Topology) -> Self {
-        Self { name, effect, book, topology, begun: Instant::now() }
+    pub(super) fn new(
+        name: &'c str,
+        topics: &'c [String],
+        effect: &'c E,
+        book: &'c Daybook,
+        topology: &'c Topology,
+    ) -> Self {
+        Self { name, topics, effect, book, topology, begun: Instant::now() }
     }
 }
 
 impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
-        let mut topics: Vec<&str> = partitions.iter().map(|partition| partition.topic.as_str()).collect();
-        topics.dedup();
-        checkpoints::begin(self.book, self.name, &topics, self.topology.partitions, start).await?;
-        checkpoints::take(self.book, self.name, partitions).await
+        checkpoints::begin(self.book, self.name, self.topics, self.topology.partitions, start).await?;
+        self.take(partitions).await
     }
 
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
@@ -46,6 +51,10 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
         checkpoints::published(self.book).await
+    }
+
+    async fn behind(&self) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        checkpoints::behind(self.book, self.name).await
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
@@ -65,7 +74,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         let transaction = client.transaction().await?;
         let begun = parked::begin(&transaction, self.name).await?;
         stay_within(&begun.head, history, steps)?;
-        begun.go_on(self.effect, events, poisoned).await?;
+        begun.apply(self.effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
         transaction.commit().await?;
         self.effect.committed();

@@ -1,8 +1,8 @@
-//! Noticing that nothing comes from a partition though there is more in it.
+//! Noticing that nothing comes from a partition though it holds more.
 //!
-//! A client that knew a topic before it was lost takes the leaders of the new one for outdated, and waits for ever without an error
-//! (librdkafka 2.12, where a broker had been started again since the topic was made). And a log that lost its messages before they
-//! were read shows nothing until the next one. A client that begins anew sees what is there.
+//! A client that knew a topic before it was lost takes the leaders of the new one for outdated. It waits for ever without an error
+//! (librdkafka 2.12, where a broker had been started again since the topic was created). A log that lost its messages before they were
+//! read shows nothing until the next message. A client that begins again reads what the log holds.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::{
     contract::{AssignedPartition, ConsumerEnvironment, Partition},
 };
 
-/// How often it is compared how far the partitions are with what is in them. What was there at one look is here by the next.
+/// How often the checkpoints are compared with the ends of the logs. What a log held at one look has come by the next.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Compares now and then.
+/// Compares the checkpoints with the ends of the logs now and then.
 pub(super) struct StallWatch {
     /// When to look next.
     pub(super) due: Duration,
-    /// Whether all messages that had come were taken at some time since the last look: what is missing had not come then.
+    /// Whether all messages that had come were processed at some time since the last look. What is missing had not come then.
     emptied: bool,
-    /// By part: where it was and where its log ended at the last look.
+    /// By partition: its position and the end of its log at the last look.
     seen: Vec<Option<(i64, i64)>>,
 }
 
@@ -29,7 +29,7 @@ impl StallWatch {
         Self { due: now + EVERY, emptied: false, seen: Vec::new() }
     }
 
-    /// Everything that has come was taken.
+    /// Everything that has come was processed.
     pub(super) const fn emptied(&mut self) {
         self.emptied = true;
     }
@@ -37,7 +37,7 @@ impl StallWatch {
     /// Looks, when it is time.
     ///
     /// # Errors
-    /// [`ConsumerError::Stalled`]. That the database is out of reach is none here: then nothing is known.
+    /// [`ConsumerError::Stalled`]. A database that is out of reach is no error here: nothing is known then.
     pub(super) async fn look(
         &mut self,
         environment: &impl ConsumerEnvironment,

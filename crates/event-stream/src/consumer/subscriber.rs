@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, Start, checkpoints,
-    contract::{AssignedPartition, ConsumerEnvironment, Partition},
-    feed::{Attached, Feed, Subscription},
+    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition},
+    feed::{Attached, Feed, Inbox, InboxLimits, Subscription},
+    orphans::{LOOK_EVERY, Orphans},
     postgres::PostgresEnvironment,
     worker::{BATCH, PartitionWorker},
 };
@@ -43,13 +44,12 @@ impl<E: Effect> Consumer<E> {
     /// # Errors
     /// [`ConsumerError`] when the database failed.
     pub async fn begin(&self, book: &Daybook, topology: &Topology) -> Result<(), ConsumerError> {
-        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        checkpoints::begin(book, &self.name, &topics, topology.partitions, self.start).await
+        checkpoints::begin(book, &self.name, &self.topics, topology.partitions, self.start).await
     }
 
     /// Processes what a feed receives, until it is stopped or finds that it is retired. After a failure it tries again.
     pub async fn run(&self, feed: &Feed, book: &Daybook, topology: &Topology, stop: &CancellationToken) -> Ended {
-        let environment = PostgresEnvironment::new(&self.name, &self.effect, book, topology);
+        let environment = PostgresEnvironment::new(&self.name, &self.topics, &self.effect, book, topology);
         let mut subscription = feed.subscribe(&self.name, &self.topics, self.start);
         let (name, start, batch) = (&self.name, self.start, BATCH);
         let subscriber = Subscriber { name, topology, environment: &environment, start, batch };
@@ -75,9 +75,15 @@ pub struct Subscriber<'c, S> {
 }
 
 impl<S: ConsumerEnvironment> Subscriber<'_, S> {
+    /// Processes the partitions that the feed has at the time, and those that no process moves on. Returns when the consumer is retired.
+    pub async fn run(&self, subscription: &mut Subscription) {
+        let feed = subscription.feed();
+        select(pin!(self.process_assigned(subscription)), pin!(self.adopt_orphans(&feed))).await;
+    }
+
     /// Processes the partitions that the feed has at the time. What a change of the assignment cuts off is not committed. Returns when
     /// the consumer is retired.
-    pub async fn run(&self, subscription: &mut Subscription) {
+    async fn process_assigned(&self, subscription: &mut Subscription) {
         let mut backoff = Backoff::new();
         loop {
             let attached = subscription.attach();
@@ -114,6 +120,49 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
         }
     }
 
+    /// Processes partitions that no process moves on, now and then, from the book. Returns when the consumer is retired.
+    ///
+    /// The member of the group that has such a partition may run another program, which does not know this consumer or leaves it alone.
+    async fn adopt_orphans(&self, feed: &Feed) {
+        let (mut orphans, mut has_begun) = (Orphans::default(), false);
+        loop {
+            self.environment.sleep(LOOK_EVERY).await;
+            let adopt = async {
+                if !has_begun {
+                    // Where no process that runs it has any partition, the consumer has no checkpoints yet.
+                    self.environment.begin(&[], self.start).await?;
+                }
+                let behind = self.environment.behind().await?;
+                self.adopt(orphans.find(behind, |partition| feed.has(partition))).await
+            };
+            match adopt.await {
+                Ok(adopted) => {
+                    orphans.note_adopted(adopted);
+                    has_begun = true;
+                }
+                Err(ConsumerError::Effect(EffectError::Retired)) => return,
+                Err(error) => tracing::warn!(consumer = self.name, %error, "partitions that no process moves on wait"),
+            }
+        }
+    }
+
+    /// Takes partitions over, and processes what was published to them. Returns how far they are then.
+    async fn adopt(&self, partitions: Vec<Partition>) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        tracing::info!(
+            consumer = self.name,
+            partitions = partitions.len(),
+            "partitions that no process moves on are filled"
+        );
+        metrics::counter!("daybook_consumer_adopted_total", "consumer" => self.name.to_owned())
+            .increment(partitions.len() as u64);
+        let checkpoints = self.environment.take(&partitions).await?;
+        let inbox = Inbox::new(partitions.len(), InboxLimits::default());
+        self.worker(inbox, partitions, checkpoints).await?.fill_from_book().await
+    }
+
     /// Takes the partitions over.
     async fn begin(
         &self,
@@ -121,7 +170,6 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
     ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
         let wanted: Vec<Partition> = attached.iter().map(|attached| attached.partition.clone()).collect();
         let checkpoints = self.environment.begin(&wanted, self.start).await?;
-        let history = self.environment.head().await?.epoch;
         for (queue, (attached, checkpoint)) in attached.iter().zip(&checkpoints).enumerate() {
             if let Some(up_to) = attached.missed(checkpoint) {
                 inbox.note_missed(queue, up_to);
@@ -130,7 +178,18 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
                 inbox.report(queue, checkpoint.offset);
             }
         }
-        let assigned = wanted.into_iter().zip(checkpoints);
+        self.worker(inbox, wanted, checkpoints).await
+    }
+
+    /// A worker for partitions that were taken over.
+    async fn worker(
+        &self,
+        inbox: Inbox,
+        partitions: Vec<Partition>,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
+        let history = self.environment.head().await?.epoch;
+        let assigned = partitions.into_iter().zip(checkpoints);
         let partitions = assigned.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect();
         let Self { name, topology, environment, batch, .. } = *self;
         Ok(PartitionWorker { name, topology, environment, history, inbox, partitions, batch })

@@ -75,6 +75,13 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         }
     }
 
+    /// Processes what was published to the partitions, from the book, and returns how far they are then.
+    pub(super) async fn fill_from_book(mut self) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        let all: Vec<(usize, i64)> = (0..self.partitions.len()).map(|queue| (queue, 0)).collect();
+        self.catch_up(&all).await?;
+        Ok(self.partitions)
+    }
+
     /// Processes what has come; returns how many messages that were.
     async fn turn(&mut self, watch: &mut StallWatch) -> Result<usize, ConsumerError> {
         watch.look(self.environment, &self.partitions).await?;

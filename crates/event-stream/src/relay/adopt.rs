@@ -1,7 +1,7 @@
-//! Making topics this book's: after a restore they hold events that the book has left behind.
+//! Adopting topics: after a restore they hold events that the book no longer has.
 //!
-//! The records are deleted and the topics stay, so that offsets only ever grow and nobody's client is confused by a topic of the
-//! same name: whoever reads them finds the whole book after what it has read, each event with the history that it is of.
+//! The records are deleted and the topics stay. So offsets only grow, and no client meets another topic of the same name. A consumer finds
+//! the whole book after what it has read, each event with the history that it is of.
 
 use daybook_event_store::Daybook;
 use rdkafka::{
@@ -14,13 +14,13 @@ use tokio_postgres::Client;
 
 use super::{
     RelayError, RelaySettings,
-    checkpoint::{Checkpoint, Last},
+    checkpoint::{Checkpoint, PublishedOffset},
+    log_ends::{self, Watermarks},
     refill,
-    tails::{self, Ends},
 };
 use crate::{kafka::TIMEOUT, topology::Shard};
 
-/// Removes what is in the topics, and begins again.
+/// Deletes the records of the topics, and begins again.
 pub(super) async fn adopt(
     book: &Daybook,
     settings: &RelaySettings,
@@ -28,25 +28,25 @@ pub(super) async fn adopt(
     shards: &[Shard],
     checkpoint: &mut Checkpoint,
 ) -> Result<(), RelayError> {
-    let ends = tails::ends(&settings.kafka, shards).await?;
-    match empty(settings, shards, &ends).await {
+    let watermarks = log_ends::watermarks(&settings.kafka, shards).await?;
+    match empty(settings, shards, &watermarks).await {
         Err(RelayError::Kafka(error)) if is_refused(&error) => {
-            // Asking once more would not help, and nothing would be published meanwhile.
+            // A second request would be refused as well, and nothing would be published meanwhile.
             checkpoint.give_up_adopting(client).await?;
             return Err(RelayError::NotAdopted(error));
         }
         emptied => emptied?,
     }
-    for (index, (_, high)) in ends.watermarks.iter().enumerate() {
-        checkpoint.lasts[index] = Some(Last { position: 0, offset: high - 1 });
-        checkpoint.clusters[index].clone_from(&ends.cluster);
+    for (index, (_, high)) in watermarks.offsets.iter().enumerate() {
+        checkpoint.published[index] = Some(PublishedOffset { position: 0, offset: high - 1 });
+        checkpoint.clusters[index].clone_from(&watermarks.cluster);
     }
     refill::begin_again(book, settings, client, shards, checkpoint).await
 }
 
-async fn empty(settings: &RelaySettings, shards: &[Shard], ends: &Ends) -> Result<(), RelayError> {
+async fn empty(settings: &RelaySettings, shards: &[Shard], watermarks: &Watermarks) -> Result<(), RelayError> {
     let mut records = TopicPartitionList::new();
-    for (shard, (low, high)) in shards.iter().zip(&ends.watermarks) {
+    for (shard, (low, high)) in shards.iter().zip(&watermarks.offsets) {
         if low < high {
             records.add_partition_offset(&shard.topic, shard.partition, Offset::Offset(*high))?;
         }
@@ -67,7 +67,7 @@ async fn empty(settings: &RelaySettings, shards: &[Shard], ends: &Ends) -> Resul
     Ok(())
 }
 
-/// Whether the broker cannot delete records, or does not let us.
+/// Whether the broker cannot delete records, or does not permit it.
 fn is_refused(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),

@@ -1,5 +1,5 @@
-//! What was published, as it is remembered. Every write is guarded by the epoch: a leader who was asleep while another one took
-//! over moves nothing.
+//! What was published, as PostgreSQL keeps it. Every write checks the epoch: a leader that was asleep while another one took over
+//! writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::RelayError;
 use crate::topology::Shard;
 
 /// Moves the relay and its partitions on, in one round trip: a batch of few events is soon published, and saving it should not
-/// take longer. `$8` is whether this is a new beginning: then a wish for it is fulfilled, and the newest positions stay what they
-/// were, since nobody may wait for an event that never comes.
+/// take longer. `$8` is true where publishing begins again: that fulfils a request to republish. The newest positions stay as they
+/// were, because a reader must not wait for an event that never comes.
 const SAVE: &str = "
     WITH moved AS (
         UPDATE relay
@@ -31,10 +31,10 @@ const SAVE: &str = "
     )
     SELECT again FROM moved";
 
-/// The end of a partition's log.
+/// How far a partition is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Last {
-    /// Events of the partition up to this position are not published any more.
+pub(super) struct PublishedOffset {
+    /// Events of the partition up to this position are not published again.
     pub(super) position: i64,
     /// The offset of the last message; -1 where there is none.
     pub(super) offset: i64,
@@ -46,7 +46,7 @@ pub(super) struct Checkpoint {
     /// Everything up to this position is published.
     pub(super) cursor: i64,
     /// By shard, in the order of [`crate::Topology::shards`].
-    pub(super) lasts: Vec<Option<Last>>,
+    pub(super) published: Vec<Option<PublishedOffset>>,
     /// On which cluster each shard's log was.
     pub(super) clusters: Vec<Option<String>>,
     /// Whether the topics are to be emptied before anything is published.
@@ -55,8 +55,8 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Takes over: a new epoch, from where the one before it was. From here on the connection does not wait for the disk: after a
-    /// crash, the ends of the partitions tell what was published.
+    /// Takes over: a new epoch begins where the one before it ended. From here on the connection does not wait for the disk: after a
+    /// crash, the ends of the logs show what was published.
     pub(super) async fn take_over(client: &Client, shards: &[Shard]) -> Result<Self, RelayError> {
         client.batch_execute("SET synchronous_commit = off").await?;
         let save = client.prepare(SAVE).await?;
@@ -66,55 +66,61 @@ impl Checkpoint {
             .await?;
         let mut known = BTreeMap::new();
         for row in &rows {
-            let last = Last { position: row.try_get(2)?, offset: row.try_get(3)? };
+            let last = PublishedOffset { position: row.try_get(2)?, offset: row.try_get(3)? };
             known.insert((row.try_get::<_, String>(0)?, row.try_get(1)?), (last, row.try_get(4)?));
         }
         let mut find = |shard: &Shard| known.remove(&(shard.topic.clone(), shard.partition));
-        let (lasts, clusters) = shards
+        let (published, clusters) = shards
             .iter()
             .map(|shard| find(shard).map_or((None, None), |(last, cluster)| (Some(last), cluster)))
             .unzip();
-        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, lasts, clusters, adopt: row.try_get(2)?, save })
+        Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, published, clusters, adopt: row.try_get(2)?, save })
     }
 
-    /// Remembers how far it is, and the shards that have moved. Returns whether somebody has asked to publish everything again.
+    /// Saves the cursor and the shards that have moved. Returns whether a request to republish waits.
     pub(super) async fn save(&self, client: &Client, shards: &[Shard], moved: &[usize]) -> Result<bool, RelayError> {
         self.write(client, shards, moved, false).await
     }
 
-    /// Begins again at the cursor, with these shards begun anew.
+    /// Begins again at the cursor, with these shards reset.
     pub(super) async fn begin_again(
         &self,
         client: &Client,
         shards: &[Shard],
-        anew: &[usize],
+        reset: &[usize],
     ) -> Result<(), RelayError> {
-        self.write(client, shards, anew, true).await?;
+        self.write(client, shards, reset, true).await?;
         Ok(())
     }
 
-    /// Whether this is still the leader's epoch, and whether somebody has asked to publish everything again.
+    /// Whether a request to republish waits. Fails where the epoch is another leader's.
     pub(super) async fn asked_to_republish(&self, client: &Client) -> Result<bool, RelayError> {
         let row = client.query_opt("SELECT republish OR adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 
-    /// Whether what is there is to be removed before everything is published again.
+    /// Whether the records are to be deleted before everything is published again.
     pub(super) async fn asked_to_adopt(&self, client: &Client) -> Result<bool, RelayError> {
         let row = client.query_opt("SELECT adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
     }
 
-    /// What is in the topics stays.
+    /// Drops the request to adopt the topics: their records stay.
     pub(super) async fn give_up_adopting(&self, client: &Client) -> Result<(), RelayError> {
         let given_up = client.execute("UPDATE relay SET adopt = false WHERE epoch = $1", &[&self.epoch]).await?;
         if given_up == 1 { Ok(()) } else { Err(RelayError::Fenced) }
     }
 
-    async fn write(&self, client: &Client, shards: &[Shard], which: &[usize], anew: bool) -> Result<bool, RelayError> {
+    async fn write(
+        &self,
+        client: &Client,
+        shards: &[Shard],
+        which: &[usize],
+        begins_again: bool,
+    ) -> Result<bool, RelayError> {
         let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for &index in which {
-            let Some(last) = self.lasts[index] else { continue };
+            let Some(last) = self.published[index] else { continue };
             columns.0.push(shards[index].topic.as_str());
             columns.1.push(shards[index].partition);
             columns.2.push(last.position);
@@ -125,7 +131,7 @@ impl Checkpoint {
         let row = client
             .query_opt(
                 &self.save,
-                &[&self.cursor, &self.epoch, &topics, &partitions, &positions, &offsets, &clusters, &anew],
+                &[&self.cursor, &self.epoch, &topics, &partitions, &positions, &offsets, &clusters, &begins_again],
             )
             .await?;
         Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)

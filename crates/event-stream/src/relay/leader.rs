@@ -1,5 +1,4 @@
-//! Leading: from the checkpoint, checked against the ends of the partitions, through the book, for as long as nobody else
-//! leads.
+//! Leading: from the checkpoint, compared with the ends of the logs, through the book, for as long as no other relay leads.
 
 use std::time::Duration;
 
@@ -7,14 +6,16 @@ use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{RelayError, RelaySettings, adopt, checkpoint::Checkpoint, lookout::Lookout, publish::Publisher, refill};
+use super::{
+    RelayError, RelaySettings, adopt, checkpoint::Checkpoint, monitor::TopicMonitor, publish::Publisher, refill,
+};
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
-/// How often an idle leader makes sure that it still leads, and that nobody has asked to publish everything again.
+/// How often an idle leader makes sure that it still leads, and that no request to republish waits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Why an idle leader goes on.
+/// What ends the wait of an idle leader.
 enum Woken {
     Grown,
     StillLeading,
@@ -22,7 +23,7 @@ enum Woken {
     Stopped,
 }
 
-/// Leads until it is told to stop.
+/// Leads until it is stopped.
 pub(super) async fn lead(
     book: &Daybook,
     settings: &RelaySettings,
@@ -42,14 +43,14 @@ pub(super) async fn lead(
     let publisher = Publisher::new(&settings.kafka, history)?;
     let mut follower = book.follow();
     let mut events = Vec::new();
-    let mut lookout = Lookout::new();
+    let mut monitor = TopicMonitor::new();
     while !stop.is_cancelled() {
-        lookout.report(&publisher, &shards, &checkpoint.lasts).await?;
+        monitor.poll(&publisher, &shards, &checkpoint.published).await?;
         let again = match events.last().map(|event: &RecordedEvent| event.position) {
             Some(last) => {
                 // The next batch is read while this one is on its way.
                 let more = events.len() == BATCH;
-                let publish = publisher.publish(&events, &mut checkpoint.lasts);
+                let publish = publisher.publish(&events, &mut checkpoint.published);
                 let (moved, next) = tokio::try_join!(publish, read(book, last, if more { BATCH } else { 0 }))?;
                 count(events.len(), last);
                 checkpoint.cursor = last;

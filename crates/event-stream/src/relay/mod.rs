@@ -1,17 +1,17 @@
-//! The relay: the only one who produces to Kafka. It reads committed events in order and publishes them.
+//! The relay: the only producer to Kafka. It reads committed events in order and publishes them.
 //!
-//! One leader at a time, by an advisory lock, with a fencing epoch for one who was asleep while the lock moved on. What is
-//! published is checkpointed after the acknowledgements; whoever takes over reads the end of every partition and skips what is
-//! there, so a restart repeats nothing. A partition that was lost or made anew is filled from the book again; the others go on
-//! where they are. After any failure the leader starts anew in the same way, so it never guesses what a broken connection did.
+//! One relay leads at a time, by an advisory lock. A fencing epoch stops a leader that was asleep while another one took over. The
+//! checkpoint is saved after the acknowledgements. A new leader reads the end of every log and skips the events that it finds there,
+//! so a restart repeats nothing. A partition that was lost or created again is filled from the book. The other partitions continue
+//! where they are. After a failure the leader begins in the same way, so it never guesses what a broken connection did.
 
 mod adopt;
 mod checkpoint;
 mod leader;
-mod lookout;
+mod log_ends;
+mod monitor;
 mod publish;
 mod refill;
-mod tails;
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::{
 
 /// How long a standby waits before it tries to lead again.
 const STANDBY: Duration = Duration::from_millis(500);
-/// How long a leader that was told to stop may take to finish what it has begun.
+/// How long a leader that is stopped may take to finish its batch.
 const GRACE: Duration = Duration::from_secs(3);
 /// The two halves of the advisory lock of the leader.
 const LOCK: [i32; 2] = [0x6461_7962, 0x7265_6c61];
@@ -76,9 +76,9 @@ pub enum RelayError {
         /// Why not.
         source: KafkaError,
     },
-    /// A topic was made anew under the leader.
+    /// A topic was created again while the relay led.
     #[error("partition {partition} of topic {topic} is shorter than what was published to it")]
-    MadeAnew {
+    MadeAgain {
         /// The topic.
         topic: String,
         /// The partition.
@@ -95,7 +95,7 @@ pub enum RelayError {
         /// The position that the event claims.
         position: i64,
     },
-    /// The topics stay as they are, and the wish to adopt them is dropped.
+    /// The topics stay as they are, and the request to adopt them is dropped.
     #[error("the topics are not adopted, since the broker does not let their records be deleted: {0}")]
     NotAdopted(KafkaError),
     /// Another relay leads now.
@@ -115,7 +115,7 @@ impl From<tokio_postgres::Error> for RelayError {
 /// How far the relay is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RelayStatus {
-    /// Whether anybody leads.
+    /// Whether a relay leads.
     pub leader: bool,
     /// How often a leader has taken over.
     pub epoch: i64,
@@ -127,7 +127,7 @@ pub struct RelayStatus {
     pub head: i64,
     /// How many positions the book is ahead of where publishing stands.
     pub lag: i64,
-    /// Whether somebody has asked to publish everything again, or to adopt the topics, and the leader has not begun yet.
+    /// Whether a request to publish everything again, or to adopt the topics, waits for the leader.
     pub asked_to_begin_again: bool,
     /// What was published last, by partition.
     pub partitions: Vec<PartitionStatus>,
@@ -160,7 +160,7 @@ impl Relay {
         Self { book, settings }
     }
 
-    /// Publishes, or stands by while another one does, until it is told to stop.
+    /// Publishes, or stands by while another relay does, until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new();
         while !stop.is_cancelled() {
@@ -179,7 +179,7 @@ impl Relay {
                         tokio::time::sleep(jittered(STANDBY)).await;
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "the relay starts anew");
+                        tracing::warn!(%error, "the relay begins again");
                         backoff.wait().await;
                     }
                 }
@@ -191,7 +191,7 @@ impl Relay {
         }
     }
 
-    /// Leads if nobody else does; `false` if somebody does. The lock is the connection's: it is free again when that ends.
+    /// Leads if no other relay does, and returns whether it has led. The lock belongs to the connection, and is free when that ends.
     async fn lead_if_free(&self, stop: &CancellationToken) -> Result<bool, RelayError> {
         let mut client = self.book.connect().await?;
         let lock: &[&(dyn ToSql + Sync)] = &[&LOCK[0], &LOCK[1]];
@@ -199,7 +199,7 @@ impl Relay {
             return Ok(false);
         }
         leader::lead(&self.book, &self.settings, &mut client, stop).await?;
-        // So that a standby need not wait for the server to notice.
+        // A standby then need not wait until the server notices the end of the connection.
         client.execute("SELECT pg_advisory_unlock($1, $2)", lock).await?;
         Ok(true)
     }
@@ -249,8 +249,8 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
     })
 }
 
-/// Makes the topics this book's: the leader removes whatever is in them, and publishes the whole book again. For a book that was
-/// restored, whose topics hold events that it has left behind.
+/// Asks the leader to adopt the topics: it deletes their records and publishes the whole book again. This is for a restored book, whose
+/// topics hold events that it no longer has.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
@@ -260,7 +260,7 @@ pub async fn adopt(book: &Daybook) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Asks the leader to publish the whole book again. Consumers skip what they have taken in.
+/// Asks the leader to publish the whole book again. Consumers skip what they have processed.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.

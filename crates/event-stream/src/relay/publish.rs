@@ -14,7 +14,7 @@ use rdkafka::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{RelayError, checkpoint::Last};
+use super::{RelayError, checkpoint::PublishedOffset};
 use crate::{
     envelope,
     kafka::KafkaSettings,
@@ -23,7 +23,7 @@ use crate::{
 
 /// How long to wait when the producer's buffer is full.
 const BUFFER_PAUSE: Duration = Duration::from_millis(1);
-/// After so many events others get their turn on this thread.
+/// After so many events other tasks get the thread.
 const TURN: usize = 256;
 
 /// A batch on its way.
@@ -36,7 +36,7 @@ struct Batch {
     failed: Option<(i64, KafkaError)>,
 }
 
-/// What the broker has said of the batch.
+/// The acknowledgements of the batch.
 #[derive(Clone, Default)]
 pub(super) struct Acks {
     batch: Arc<Mutex<Batch>>,
@@ -104,15 +104,15 @@ impl Publisher {
         self.producer.clone()
     }
 
-    /// Publishes events in order, but for those that are there already, and waits until all of them are acknowledged. `lasts`
+    /// Publishes events in order, except for those that are in the logs, and waits until all of them are acknowledged. `published`
     /// moves on with them. Returns which shards have moved.
     pub(super) async fn publish(
         &self,
         events: &[RecordedEvent],
-        lasts: &mut [Option<Last>],
+        published: &mut [Option<PublishedOffset>],
     ) -> Result<Vec<usize>, RelayError> {
         *self.acks.lock() = Batch { sent: Vec::with_capacity(events.len()), ..Batch::default() };
-        let mut previous: Vec<i64> = lasts.iter().map(|last| last.map_or(0, |last| last.position)).collect();
+        let mut previous: Vec<i64> = published.iter().map(|last| last.map_or(0, |last| last.position)).collect();
         for (nr, event) in events.iter().enumerate() {
             let shard = self.topology.shard_of(&event.stream_id)?;
             if event.position > previous[shard] {
@@ -123,7 +123,7 @@ impl Publisher {
                 tokio::task::yield_now().await;
             }
         }
-        self.acknowledged(lasts).await
+        self.acknowledged(published).await
     }
 
     async fn send(&self, event: &RecordedEvent, shard: usize, prev: i64) -> Result<(), RelayError> {
@@ -155,8 +155,8 @@ impl Publisher {
         }
     }
 
-    /// Waits for the acknowledgements of the batch, and moves `lasts` on.
-    async fn acknowledged(&self, lasts: &mut [Option<Last>]) -> Result<Vec<usize>, RelayError> {
+    /// Waits for the acknowledgements of the batch, and moves `published` on.
+    async fn acknowledged(&self, published: &mut [Option<PublishedOffset>]) -> Result<Vec<usize>, RelayError> {
         loop {
             {
                 let mut batch = self.acks.lock();
@@ -164,22 +164,22 @@ impl Publisher {
                     return Err(RelayError::NotAcknowledged { position, source });
                 }
                 if batch.acknowledged.len() == batch.sent.len() {
-                    return self.move_on(&batch, lasts);
+                    return self.advance(&batch, published);
                 }
             }
             self.acks.changed.notified().await;
         }
     }
 
-    fn move_on(&self, batch: &Batch, lasts: &mut [Option<Last>]) -> Result<Vec<usize>, RelayError> {
-        let mut moved = vec![false; lasts.len()];
+    fn advance(&self, batch: &Batch, published: &mut [Option<PublishedOffset>]) -> Result<Vec<usize>, RelayError> {
+        let mut moved = vec![false; published.len()];
         for &(nr, offset) in &batch.acknowledged {
             let (index, position) = batch.sent[nr];
-            if lasts[index].is_some_and(|last| offset <= last.offset) {
+            if published[index].is_some_and(|last| offset <= last.offset) {
                 let Shard { topic, partition, .. } = &self.shards[index];
-                return Err(RelayError::MadeAnew { topic: topic.clone(), partition: *partition });
+                return Err(RelayError::MadeAgain { topic: topic.clone(), partition: *partition });
             }
-            lasts[index] = Some(Last { position, offset });
+            published[index] = Some(PublishedOffset { position, offset });
             moved[index] = true;
         }
         Ok((0..moved.len()).filter(|index| moved[*index]).collect())
@@ -189,9 +189,9 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         let Some(producer) = self.producer.take() else { return };
-        // What is still in the buffer is published again by whoever leads next, after a look at what is there.
+        // The next leader publishes again what is still in the buffer, after it has read the ends of the logs.
         producer.purge(PurgeConfig::default().queue().inflight());
-        // It waits for its thread and for its connections, which is nothing to hold others up with.
+        // Dropping it waits for its thread and its connections. No task may wait for that.
         std::thread::spawn(move || drop(producer));
     }
 }

@@ -1,4 +1,4 @@
-//! Going on where the broker and the checkpoint agree, and filling again what the broker has lost.
+//! Continuing where the broker and the checkpoint agree, and filling again what the broker has lost.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     RelayError, RelaySettings,
-    checkpoint::{Checkpoint, Last},
-    tails::{self, Tails},
+    checkpoint::{Checkpoint, PublishedOffset},
+    log_ends::{self, LastEvent, LogEnds},
 };
 use crate::topology::Shard;
 
@@ -23,24 +23,24 @@ pub(super) async fn resume(
     checkpoint: &mut Checkpoint,
     history: Uuid,
 ) -> Result<(), RelayError> {
-    let found = tails::read(&settings.kafka, shards, &checkpoint.lasts).await?;
-    refuse_another_book(book, shards, &found, &checkpoint.lasts, history).await?;
+    let found = log_ends::read(&settings.kafka, shards, &checkpoint.published).await?;
+    refuse_another_book(book, shards, &found, &checkpoint.published, history).await?;
     let (mut lost, mut ahead, mut fitting) = (Vec::new(), Vec::new(), 0);
-    for (index, tail) in found.tails.iter().enumerate() {
+    for (index, end) in found.ends.iter().enumerate() {
         let known_cluster = checkpoint.clusters[index].as_ref();
         let same_cluster =
             known_cluster.is_none() || found.cluster.is_none() || known_cluster == found.cluster.as_ref();
-        match checkpoint.lasts[index] {
-            Some(last) if !tail.fits(last, same_cluster) => {
-                checkpoint.lasts[index] = Some(Last { position: 0, offset: tail.high - 1 });
+        match checkpoint.published[index] {
+            Some(last) if !end.continues(last, same_cluster) => {
+                checkpoint.published[index] = Some(PublishedOffset { position: 0, offset: end.high - 1 });
                 lost.push(index);
             }
             known => {
                 fitting += usize::from(known.is_some());
-                // Published, but the leader before did not come to remember it.
-                let newer = tail.published.filter(|event| known.is_none_or(|last| event.last.offset > last.offset));
+                // Published, but the leader before has not saved it.
+                let newer = end.last.filter(|event| known.is_none_or(|last| event.published.offset > last.offset));
                 if let Some(newer) = newer {
-                    checkpoint.lasts[index] = Some(newer.last);
+                    checkpoint.published[index] = Some(newer.published);
                     ahead.push(index);
                 }
             }
@@ -51,11 +51,11 @@ pub(super) async fn resume(
     if lost.is_empty() {
         return Ok(());
     }
-    tracing::warn!(partitions = lost.len(), "topics were lost or made anew; they are filled from the book");
+    tracing::warn!(partitions = lost.len(), "topics were lost or created again; they are filled from the book");
     if fitting == 0 {
         return begin_again(book, settings, client, shards, checkpoint).await;
     }
-    // The others go on where they are, so that the way back begins no later than there.
+    // The other partitions continue where they are, so publishing begins no later than there.
     let start = start(book, settings).await?.min(checkpoint.cursor);
     checkpoint.cursor = start;
     set_start(checkpoint, &lost, start);
@@ -78,11 +78,11 @@ pub(super) async fn begin_again(
     checkpoint.begin_again(client, shards, &all).await
 }
 
-/// The first message of these partitions says that nothing is missing after `start`, and no more than that.
+/// The first message of these partitions says that nothing is missing after `start`.
 fn set_start(checkpoint: &mut Checkpoint, which: &[usize], start: i64) {
     for &index in which {
-        let offset = checkpoint.lasts[index].map_or(-1, |last| last.offset);
-        checkpoint.lasts[index] = Some(Last { position: start, offset });
+        let offset = checkpoint.published[index].map_or(-1, |last| last.offset);
+        checkpoint.published[index] = Some(PublishedOffset { position: start, offset });
     }
 }
 
@@ -107,30 +107,31 @@ async fn start(book: &Daybook, settings: &RelaySettings) -> Result<i64, RelayErr
     Ok(row.try_get(0)?)
 }
 
-/// Makes sure that the last event of every partition is one of this book, and of its history: since a book was restored, a
-/// position may be another event's. In the topics of another one, "already there" would mean nothing, and consumers would mix the
-/// two up. What was there before publishing began again says nothing: a broker that is killed may have records again that it was
-/// told to delete.
+/// Makes sure that the last event of every partition is one of this book, and of its history. After a restore, a position may be
+/// another event's. Otherwise the relay would skip events, and consumers would mix two books.
+///
+/// Records from before publishing began again are ignored. A broker that was killed may have records again that it has deleted.
 async fn refuse_another_book(
     book: &Daybook,
     shards: &[Shard],
-    found: &Tails,
-    lasts: &[Option<Last>],
+    found: &LogEnds,
+    published: &[Option<PublishedOffset>],
     history: Uuid,
 ) -> Result<(), RelayError> {
-    let positions: Vec<i64> = found.tails.iter().filter_map(|tail| Some(tail.published?.last.position)).collect();
+    let positions: Vec<i64> = found.ends.iter().filter_map(|end| Some(end.last?.published.position)).collect();
     let client = book.pool().get().await.map_err(StoreError::from)?;
     let rows = client.query("SELECT position, event_id FROM events WHERE position = ANY ($1)", &[&positions]).await?;
     let mut own = BTreeMap::new();
     for row in &rows {
         own.insert(row.try_get::<_, i64>(0)?, row.try_get(1)?);
     }
-    for ((shard, tail), last) in shards.iter().zip(&found.tails).zip(lasts) {
-        let from_before = |offset| last.is_some_and(|last| last.position == 0 && offset <= last.offset);
-        if let Some(event) = tail.published.filter(|event| !from_before(event.last.offset))
-            && (event.identity.history != history || own.get(&event.last.position) != Some(&event.identity.event_id))
+    for ((shard, end), known) in shards.iter().zip(&found.ends).zip(published) {
+        let is_earlier = |offset| known.is_some_and(|known| known.position == 0 && offset <= known.offset);
+        if let Some(LastEvent { published: PublishedOffset { position, offset }, identity }) = end.last
+            && !is_earlier(offset)
+            && (identity.history != history || own.get(&position) != Some(&identity.event_id))
         {
-            return Err(RelayError::AnotherBook { topic: shard.topic.clone(), position: event.last.position });
+            return Err(RelayError::AnotherBook { topic: shard.topic.clone(), position });
         }
     }
     Ok(())

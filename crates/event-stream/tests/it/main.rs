@@ -4,6 +4,7 @@
 
 mod broker;
 mod consumer;
+mod feed;
 mod foreign;
 mod histories;
 mod ledger;

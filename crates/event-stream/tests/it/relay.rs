@@ -173,8 +173,8 @@ async fn assert_tail(world: &World, head: i64) -> i64 {
     for messages in found.values() {
         let mut prev = start;
         for message in messages {
-            assert_eq!(message.delivery.prev_sequence, prev);
-            prev = message.delivery.event.position;
+            assert_eq!(message.content.prev_sequence, prev);
+            prev = message.content.event.position;
             positions.push(prev);
         }
     }
@@ -193,7 +193,7 @@ async fn everything_is_published_again_on_demand() {
     until("everything is there twice", async || world.messages().await == 2 * head).await;
     world.published().await;
     for messages in world.found().await.into_values() {
-        let prev: Vec<i64> = messages.iter().map(|message| message.delivery.prev_sequence).collect();
+        let prev: Vec<i64> = messages.iter().map(|message| message.content.prev_sequence).collect();
         assert_eq!(prev[..prev.len() / 2], prev[prev.len() / 2..], "the same chain twice");
     }
     // The wish is granted once.

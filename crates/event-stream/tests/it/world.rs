@@ -13,7 +13,7 @@ use std::{
 use daybook_event_store::{Daybook, Filter, NewEvent, RecordedEvent, Step, StoreSettings, Unit};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, envelope,
-    envelope::Delivery,
+    envelope::EventMessage,
     relay::{self, RelayStatus},
 };
 use daybook_test_postgres::TestDatabase;
@@ -55,7 +55,7 @@ pub(crate) struct Found {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) key: String,
-    pub(crate) delivery: Delivery,
+    pub(crate) content: EventMessage,
 }
 
 pub(crate) async fn world() -> World {
@@ -183,9 +183,9 @@ impl World {
             let message = consumer.poll(PATIENCE).expect("a message comes").expect("the broker answers");
             let (topic, partition) = (message.topic().to_owned(), message.partition());
             let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
-            let delivery = envelope::decode(&message).expect("it is an event");
+            let content = envelope::decode(&message).expect("it is an event");
             let place = (topic.clone(), partition);
-            found.entry(place).or_default().push(Found { topic, partition, key, delivery });
+            found.entry(place).or_default().push(Found { topic, partition, key, content });
         }
         found
     }
@@ -193,7 +193,7 @@ impl World {
     /// Every event at least once.
     pub(crate) async fn assert_everything_is_there(&self) {
         let found = self.found().await;
-        let mut positions: Vec<i64> = found.values().flatten().map(|message| message.delivery.event.position).collect();
+        let mut positions: Vec<i64> = found.values().flatten().map(|message| message.content.event.position).collect();
         positions.sort_unstable();
         positions.dedup();
         let head = self.book.head().await.expect("the database answers").position;
@@ -207,8 +207,8 @@ impl World {
         for messages in found.into_values() {
             let mut prev = 0;
             for message in messages {
-                let event = message.delivery.event;
-                assert_eq!(message.delivery.prev_sequence, prev, "before {}", event.position);
+                let event = message.content.event;
+                assert_eq!(message.content.prev_sequence, prev, "before {}", event.position);
                 assert!(event.position > prev);
                 assert_eq!(message.key, event.stream_id);
                 assert!(self.kafka.topology.is_in(&event, &message.topic, message.partition));
@@ -252,7 +252,7 @@ impl World {
         self.client().set("linger.ms", "0").create().expect("a producer")
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka.brokers);
         config
@@ -264,7 +264,7 @@ impl World {
         config.create().expect("a consumer")
     }
 
-    fn partitions(&self) -> impl Iterator<Item = (String, i32)> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = (String, i32)> {
         self.kafka.topology.topics().into_iter().flat_map(|topic| (0..PARTITIONS).map(move |nr| (topic.clone(), nr)))
     }
 }

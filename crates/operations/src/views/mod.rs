@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use daybook_event_stream::consumer::parked;
-use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
+use daybook_projectors::{audit, projection::Projection, registry, view::ViewSpec, views};
 
 use crate::{Connection, Topics, Usage, table::print};
 
@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let topology = daybook_projectors::topology(&args.topics.topic_prefix, args.topics.partitions);
     match args.what.unwrap_or(What::List) {
         What::List => {
-            let status = registry::status(&book).await?;
+            let status = registry::status(&book, &views::ALL).await?;
             print(args.json, &status, &["name", "version", "position", "lag", "parked"])?;
         }
         What::Rebuild(wanted) => rebuild::run(&book, &topology, wanted, args.json).await?,
@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Retry { name, stream } => {
             let view = named(&name)?;
             let version = registry::shown_version(&book, view).await?.unwrap_or(0);
-            let projection = runner::Projection::new(view, version);
+            let projection = Projection::new(view, version);
             let applied = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
             match applied {
                 0 => println!("nothing to retry: {name} has no event of {stream} parked"),

@@ -18,7 +18,7 @@ use super::{
         top_products::{OrderedProducts, ProductSales},
     },
 };
-use crate::store::{Row, agreement::assert_agreement};
+use crate::engine::store::{Row, agreement::assert_agreement};
 
 const ONE: &str = "00000000-0000-0000-0000-000000000001";
 const TWO: &str = "00000000-0000-0000-0000-000000000002";

@@ -7,7 +7,7 @@ mod catalog;
 mod inventory;
 mod order;
 
-use crate::{ViewError, view::ViewSpec};
+use crate::{ViewError, engine::view::ViewSpec};
 
 /// Every view.
 pub static ALL: [&ViewSpec; 7] = [

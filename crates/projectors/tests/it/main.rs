@@ -7,6 +7,7 @@ mod parking;
 mod rebuilding;
 mod revisions;
 mod running;
+mod sources;
 mod stage;
 mod statements;
 mod world;

@@ -1,11 +1,11 @@
-//! Poison: an event that cannot be taken in sets its stream aside, and nothing else.
+//! Poison: an event that cannot be processed parks its stream, and nothing else.
 
 use daybook_event_store::Filter;
 use daybook_event_stream::{
     Effect, EffectError, SharedEvent,
     consumer::{ConsumerError, parked},
 };
-use daybook_projectors::{rebuild, runner::Projection, views};
+use daybook_projectors::{projection::Projection, rebuild, views};
 use deadpool_postgres::Transaction;
 use serde_json::json;
 use tokio_postgres::error::SqlState;
@@ -38,7 +38,7 @@ async fn retry(world: &World, view: &str) -> Result<usize, ConsumerError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisoned_stream_is_set_aside_in_every_view_and_comes_back_when_the_cause_is_gone() {
+async fn a_poisoned_stream_is_parked_in_every_view_and_comes_back_when_the_cause_is_mended() {
     let mut world = world().await;
     let (relay, projectors) = (world.relay(), world.projectors("one"));
     world.views_are_up_to_date().await;
@@ -49,7 +49,7 @@ async fn a_poisoned_stream_is_set_aside_in_every_view_and_comes_back_when_the_ca
         .writer
         .write(&[order("order.OrderConfirmed", 2, &json!({})), order("order.OrderCancelled", 1, &because)])
         .await;
-    until("it is set aside in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
+    until("it is parked in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
     world.views_are_up_to_date().await;
     assert_eq!(phases(&world).await, ["placed counted", "confirmed counted"]);
     let cause = "there is no event type `OrderTeleported`".to_owned();
@@ -102,9 +102,9 @@ async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
             rebuild::rebuild(&world.book, &topology(), view, &|_, _| {}).await
         };
         assert_eq!(built.expect("it can be built"), version);
-        let set_aside: Vec<_> =
+        let parked: Vec<_> =
             parked(&world).await.into_iter().map(|(consumer, position, _)| (consumer, position)).collect();
-        assert_eq!(set_aside, [(format!("order_v{version}"), 3), (format!("order_v{version}"), 4)]);
+        assert_eq!(parked, [(format!("order_v{version}"), 3), (format!("order_v{version}"), 4)]);
         world.assert_equals_the_book("order").await;
         let sql = "SELECT phase FROM read.orders ORDER BY order_id";
         let rows = world.database.connect().await.query(sql, &[]).await.expect("an answer");
@@ -123,14 +123,14 @@ impl Effect for Breaking {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_broke_a_connection_is_told_and_not_that_it_is_broken() {
+async fn the_error_that_broke_a_connection_is_returned_and_not_that_it_is_broken() {
     let mut world = world().await;
     world.writer.write(&[placed(1)]).await;
     let events = world.book.read_after(0, 10, &Filter::default()).await.expect("an answer");
     let events: Vec<SharedEvent> = events.into_iter().map(Into::into).collect();
     let mut client = world.book.pool().get().await.expect("a connection");
     let mut transaction = client.transaction().await.expect("a transaction");
-    let error = parked::take_in(&mut transaction, "breaking", &Breaking, &events).await.expect_err("it is broken");
+    let error = parked::process(&mut transaction, "breaking", &Breaking, &events).await.expect_err("it is broken");
     let ConsumerError::Effect(EffectError::Database(error)) = &error else { panic!("{error}") };
     assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
 }

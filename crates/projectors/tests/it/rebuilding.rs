@@ -244,7 +244,7 @@ async fn two_processes_that_start_at_once_build_each_view_once_and_take_its_plac
     let (_database, book, _writer) = long_book().await;
     tokio::join!(build_all(&book), build_all(&book));
     let head = book.head().await.expect("an answer").position;
-    for status in registry::status(&book).await.expect("an answer") {
+    for status in registry::status(&book, &views::ALL).await.expect("an answer") {
         assert_eq!(status.version, 1, "{}", status.name);
     }
     // What was built is not taken in once more.

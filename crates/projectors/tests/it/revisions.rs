@@ -65,7 +65,7 @@ async fn a_view_of_a_later_revision_is_left_to_the_program_that_has_built_it() {
     world.writer.write(&day(30, 30)).await;
     let head = world.book.head().await.expect("an answer").position;
     until("the others go on", async || has_passed(&world.book, "order", head).await).await;
-    let status = registry::status(&world.book).await.expect("an answer");
+    let status = registry::status(&world.book, &views::ALL).await.expect("an answer");
     let stock = status.iter().find(|view| view.name == "stock").expect("it is there");
     assert_eq!((stock.version, stock.position <= before), (1, true), "it has taken nothing in");
     let back =

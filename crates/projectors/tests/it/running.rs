@@ -117,3 +117,27 @@ async fn a_view_that_is_gone_is_built_by_those_who_run_it() {
     projectors.stop().await;
     relay.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_does_not_know_a_view_holds_up_no_partition_of_it() {
+    let mut world = world().await;
+    let relay = world.relay();
+    // As during an upgrade: the earlier program has one view, and shares its topic with the later one.
+    let earlier: Vec<_> = views::ALL.into_iter().filter(|view| view.name == "category").collect();
+    let (earlier, later) = (world.projectors_of("earlier", earlier), world.projectors("later"));
+    world.views_are_up_to_date().await;
+    world.note_who_commits().await;
+    let mut next = 0;
+    until("both have partitions of that topic", async || {
+        world.writer.write(&day(next, 20)).await;
+        next += 20;
+        world.commits_of("earlier").await == 1 && world.commits_of("later").await == views::ALL.len()
+    })
+    .await;
+    world.writer.write(&day(next, 100)).await;
+    world.views_are_up_to_date().await;
+    world.assert_views_equal_the_book().await;
+    earlier.stop().await;
+    later.stop().await;
+    relay.stop().await;
+}

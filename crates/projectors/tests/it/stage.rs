@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::{Effect, SharedEvent};
-use daybook_projectors::{rebuild, runner::Projection, view::ViewSpec, views};
+use daybook_projectors::{projection::Projection, rebuild, view::ViewSpec, views};
 use daybook_test_postgres::TestDatabase;
 use deadpool_postgres::Transaction;
 use serde_json::Value;

@@ -15,7 +15,7 @@ use daybook_event_stream::{
     broker::{self, Broker, FETCH_WAIT},
     progress,
 };
-use daybook_projectors::{audit, registry, runner, views};
+use daybook_projectors::{audit, registry, runner, view::ViewSpec, views};
 use daybook_test_postgres::TestDatabase;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -139,11 +139,16 @@ impl World {
 
     /// A process that runs every view, with a name that the database knows and connections of its own.
     pub(crate) fn projectors(&self, name: &str) -> Running {
+        self.projectors_of(name, views::ALL.to_vec())
+    }
+
+    /// The same, of a program that has these views.
+    pub(crate) fn projectors_of(&self, name: &str, views: Vec<&'static ViewSpec>) -> Running {
         let database_url = format!("{}?application_name={name}", self.database.url());
         let settings = StoreSettings { database_url, max_connections: 24 };
         let (book, kafka) = (Daybook::open(&settings).expect("the URL is one"), self.kafka.clone());
         Running::start(|stop| async move {
-            runner::run(&book, &kafka, &views::ALL, &stop).await.expect("the views can be built");
+            runner::run(&book, &kafka, &views, &stop).await.expect("the views can be built");
         })
     }
 

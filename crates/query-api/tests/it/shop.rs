@@ -17,7 +17,7 @@ use daybook_domain::{
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{Effect, SharedEvent};
-use daybook_projectors::{rebuild, runner::Projection, topology, views};
+use daybook_projectors::{projection::Projection, rebuild, topology, views};
 use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;

@@ -12,7 +12,7 @@ use daybook_event_stream::{
     SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{Checkpoint, ConsumerEnvironment, Partition, Published, Step},
+        contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step},
         parked::Poisoned,
     },
 };
@@ -71,6 +71,11 @@ impl ConsumerEnvironment for Environment {
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
         Ok(self.server.ask("ask what was published", |tables, _| tables.published.clone()).await?)
+    }
+
+    async fn behind(&self) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        let consumer = self.consumer;
+        Ok(self.server.ask("ask where it is behind", move |tables, _| tables.behind(consumer)).await?)
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {

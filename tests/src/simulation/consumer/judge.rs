@@ -23,6 +23,8 @@ pub(super) struct End {
     pub(super) calm_stalled: Option<u64>,
     /// How often a consumer has subscribed.
     pub(super) subscribed: u64,
+    /// Whether a process did not run a consumer that the others ran.
+    pub(super) absent: bool,
 }
 
 /// Judges a story.
@@ -76,6 +78,7 @@ pub(super) fn judge(tables: &mut Tables, topology: &Topology, end: &End, told: T
         counted("a process that has lost a partition cannot commit", tables.fenced),
         counted("what does not fit into an inbox is filled from the book", end.dropped),
         counted("a consumer that subscribes while the feed runs misses nothing", end.subscribed),
+        counted("partitions of a process that does not run a consumer are processed by another one", end.absent.into()),
         beyond,
         asked,
         fold,

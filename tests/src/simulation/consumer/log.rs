@@ -11,7 +11,7 @@ use daybook_event_stream::{
         contract::{Partition, ReceivedMessage},
         feed,
     },
-    envelope::{Delivery, EnvelopeError},
+    envelope::{EnvelopeError, EventMessage},
 };
 use tokio::sync::Notify;
 
@@ -22,7 +22,7 @@ use super::HISTORY;
 struct Log {
     /// Offsets begin here: what was before is gone.
     low: i64,
-    messages: Vec<Result<Delivery, EnvelopeError>>,
+    messages: Vec<Result<EventMessage, EnvelopeError>>,
     /// The last event that came into it, though it may have expired since; 0 before the first.
     end: i64,
     /// How often it was made again.
@@ -72,10 +72,10 @@ impl Logs {
     }
 
     /// Adds a message.
-    pub(super) fn produce(&self, partition: &Partition, message: Result<Delivery, EnvelopeError>) {
+    pub(super) fn produce(&self, partition: &Partition, message: Result<EventMessage, EnvelopeError>) {
         self.change(partition, |log| {
-            if let Ok(delivery) = &message {
-                log.end = log.end.max(delivery.event.position);
+            if let Ok(message) = &message {
+                log.end = log.end.max(message.event.position);
             }
             log.messages.push(message);
         });
@@ -83,8 +83,8 @@ impl Logs {
     }
 
     /// Adds a message that the relay has not published: it says nothing of how far the partition was published.
-    pub(super) fn forge(&self, partition: &Partition, delivery: Delivery) {
-        self.change(partition, |log| log.messages.push(Ok(delivery)));
+    pub(super) fn forge(&self, partition: &Partition, message: EventMessage) {
+        self.change(partition, |log| log.messages.push(Ok(message)));
         self.grown.notify_waiters();
     }
 
@@ -104,9 +104,9 @@ impl Logs {
             if left < log.messages.len() {
                 log.messages.truncate(left);
                 // A message of another history, or from beyond, was forged.
-                let own = |delivery: &&Delivery| delivery.history == HISTORY && delivery.event.position <= log.end;
+                let own = |message: &&EventMessage| message.history == HISTORY && message.event.position <= log.end;
                 let left = log.messages.iter().filter_map(|message| message.as_ref().ok()).filter(own);
-                log.end = left.map(|delivery| delivery.event.position).max().unwrap_or(0);
+                log.end = left.map(|message| message.event.position).max().unwrap_or(0);
             }
         });
     }

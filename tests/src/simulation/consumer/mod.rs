@@ -28,7 +28,7 @@ use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{
     Feed, SliceTopic, Topology,
     consumer::contract::{Partition, Published},
-    envelope::{Delivery, EnvelopeError},
+    envelope::{EnvelopeError, EventMessage},
 };
 use uuid::Uuid;
 
@@ -165,7 +165,7 @@ impl World {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let (dropped, stalled, subscribed) = (count(&self.dropped), count(&self.stalled), count(&self.subscribed));
         let calm_stalled = self.plan.is_calm().then_some(stalled);
-        End { caught_up, held_up, dropped, calm_stalled, subscribed }
+        End { caught_up, held_up, dropped, calm_stalled, subscribed, absent: self.plan.absent }
     }
 
     /// All there is was published: every consumer but one has to come to the end of the book.
@@ -231,8 +231,8 @@ impl World {
             let mut last = self.published.get(&partition).copied().unwrap_or(0);
             for event in self.of(&tables.book, &partition) {
                 if event.position > last {
-                    let delivery = Delivery { event: event.clone(), prev_sequence: last, history: HISTORY };
-                    self.logs.produce(&partition, Ok(delivery));
+                    let message = EventMessage { event: event.clone(), prev_sequence: last, history: HISTORY };
+                    self.logs.produce(&partition, Ok(message));
                     last = event.position;
                 }
             }
@@ -298,7 +298,7 @@ impl World {
             _ => (published + 1, published, Uuid::from_u128(2)),
         };
         let event = event(position, format!("order-{}", self.random.between(0, 6)), 1);
-        self.logs.forge(partition, Delivery { event, prev_sequence, history });
+        self.logs.forge(partition, EventMessage { event, prev_sequence, history });
     }
 
     fn told(&self, what: &str, harm: impl FnOnce()) {
@@ -337,7 +337,9 @@ impl World {
         let server = self.server.from(place.clone());
         self.lives[usize::try_from(member).unwrap_or(0)] = life;
         let mut random = self.random.fork();
-        for ConsumerPlan { name, slices, start, slow } in &self.plan.consumers {
+        let all = self.plan.consumers.len();
+        let runs = if self.plan.absent && member == 0 { all - 1 } else { all };
+        for ConsumerPlan { name, slices, start, slow } in self.plan.consumers.iter().take(runs) {
             let attendance = Attendance {
                 feed: feed.clone(),
                 topics: slices.iter().map(|slice| self.topology.topic(slice)).collect(),

@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) consumers: Vec<ConsumerPlan>,
     /// The consumer that cannot commit until the others have come to the end of the book.
     pub(super) locked: Option<&'static str>,
+    /// The last consumer does not run in the first of several processes, which has another program.
+    pub(super) absent: bool,
     pub(super) batch: usize,
     pub(super) inbox: InboxLimits,
     pub(super) events: u64,
@@ -45,10 +47,12 @@ impl Plan {
         let some = |random: &mut Random, high| usize::try_from(random.between(1, high)).unwrap_or(1);
         let consumers = consumers(random);
         let locked = (random.percent(25) && consumers.len() > 1).then(|| random.pick(&consumers)).flatten();
+        let members = random.between(1, 4);
         Self {
             weather: if random.percent(20) { Weather::default() } else { Weather::any(random) },
             partitions: some(random, 5),
-            members: random.between(1, 4),
+            members,
+            absent: members > 1 && random.percent(25),
             locked: locked.map(|consumer| consumer.name),
             batch: if random.percent(50) { some(random, 7) } else { 1_000 },
             inbox: if random.percent(50) {

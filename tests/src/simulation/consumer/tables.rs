@@ -8,7 +8,7 @@ use daybook_event_stream::{
     EffectError, SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{Checkpoint, Partition, Published, Step, stay_within},
+        contract::{AssignedPartition, Checkpoint, Partition, Published, Step, stay_within},
         parked::{Poisoned, divide},
     },
 };
@@ -50,7 +50,7 @@ pub(super) struct Tables {
 #[derive(Default)]
 pub(super) struct View {
     /// How far it is.
-    pub(super) checkpoints: HashMap<Partition, Checkpoint>,
+    pub(super) checkpoints: BTreeMap<Partition, Checkpoint>,
     /// The position after which it has begun.
     pub(super) began: HashMap<Partition, i64>,
     /// Parked events, by position, with their streams.
@@ -96,6 +96,15 @@ impl Tables {
             Some(*checkpoint)
         };
         partitions.iter().filter_map(take).collect()
+    }
+
+    /// The partitions in which a consumer is behind what was published to them.
+    pub(super) fn behind(&mut self, consumer: &'static str) -> Vec<AssignedPartition> {
+        let view = self.consumers.entry(consumer).or_default();
+        let published = |partition: &Partition| self.published.get(partition).map_or(0, |published| published.last);
+        let behind = view.checkpoints.iter().filter(|(partition, at)| at.position < published(partition));
+        let behind = behind.map(|(partition, at)| AssignedPartition { partition: partition.clone(), checkpoint: *at });
+        behind.collect()
     }
 
     /// How far the book goes; the answer to a question of its own.

@@ -1,6 +1,6 @@
 //! The inbox of a subscriber: the messages that wait for it, by partition, in bounded memory.
 //!
-//! A message that does not fit is dropped and not waited for, so that a subscriber that is slow holds up nobody else. The inbox
+//! A message that does not fit is dropped and not waited for, so that a slow subscriber does not hold up the others. The inbox
 //! remembers up to which position messages were dropped. Usually the next message of the partition shows the gap; where none follows,
 //! the subscriber asks for what it [missed](Inbox::take_missed).
 
@@ -59,7 +59,7 @@ struct Queue {
 
 impl Inbox {
     /// An empty inbox with a queue for each of so many partitions.
-    pub(super) fn new(partitions: usize, limits: InboxLimits) -> Self {
+    pub(in crate::consumer) fn new(partitions: usize, limits: InboxLimits) -> Self {
         let queues = (0..partitions).map(|_| Queue::default()).collect();
         let state = Mutex::new(State { queues, messages: 0, bytes: 0, first: 0 });
         Self(Arc::new(Shared { limits, state, filled: Notify::new() }))

@@ -63,7 +63,7 @@ impl ConsumerContext for Membership {
             }
             Change::Revoked
         };
-        // Nobody listens any more while the member leaves.
+        // While the member leaves, the receiver is gone.
         self.changes.send(change).ok();
     }
 }
@@ -141,7 +141,7 @@ impl Member {
         Ok(self.consumer.assign(&list)?)
     }
 
-    /// Tells the broker the offsets of the last messages that were processed, for lag monitors only.
+    /// Reports the offsets of the last messages that were processed, for lag monitors only.
     pub(super) fn report(&self, offsets: &[(Partition, i64)]) {
         if offsets.is_empty() {
             return;
@@ -176,8 +176,8 @@ impl Drop for Member {
     }
 }
 
-/// librdkafka goes on by itself after most errors; what it cannot mend is returned. A topic that was lost is such a thing: when
-/// there is one of that name again, the old client takes its leaders for outdated, and waits.
+/// librdkafka recovers from most errors by itself. The others are returned, such as the loss of a topic: when a topic of that name
+/// exists again, the old client takes its leaders for outdated, and waits.
 async fn endure(error: KafkaError) -> Result<(), ConsumerError> {
     use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicId, UnknownTopicOrPartition};
     let lost = matches!(

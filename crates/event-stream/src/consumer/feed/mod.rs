@@ -240,6 +240,11 @@ impl Feed {
         sources.filter_map(report).collect()
     }
 
+    /// Whether this process has a partition.
+    pub(super) fn has(&self, partition: &Partition) -> bool {
+        self.lock().topics.get(&partition.topic).is_some_and(|sources| sources.contains_key(&partition.nr))
+    }
+
     /// Waits until a subscriber finds that nothing comes in the present assignment. Returns the partition.
     pub async fn stalled(&self) -> Partition {
         let stalled = || {
@@ -287,6 +292,11 @@ impl Subscription {
         self.seen = state.assignment;
         let prepared = state.subscribers.get_mut(&self.id).and_then(|subscriber| subscriber.prepared.take());
         prepared.or_else(|| state.attach(self.id, self.feed.0.limits, true))
+    }
+
+    /// The feed.
+    pub(super) fn feed(&self) -> Feed {
+        self.feed.clone()
     }
 
     /// Waits until the assignment is another one than at the last [`attach`](Self::attach).

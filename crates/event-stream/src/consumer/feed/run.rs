@@ -17,7 +17,7 @@ use crate::{
     progress::{self, ConsumerProgress},
 };
 
-/// How often the broker is told what was processed.
+/// How often the processed offsets are reported to the broker.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How often the lag is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use daybook_event_stream::{
     KafkaSettings,
-    envelope::{self, Delivery, EnvelopeError},
+    envelope::{self, EnvelopeError, EventMessage},
 };
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -41,7 +41,7 @@ pub(super) struct ReadMessage {
     pub(super) partition: PartitionId,
     pub(super) offset: i64,
     pub(super) key: Option<String>,
-    pub(super) delivery: Result<Delivery, EnvelopeError>,
+    pub(super) content: Result<EventMessage, EnvelopeError>,
 }
 
 /// Reads all messages up to now. Returns the offset after the last message of every partition.
@@ -79,7 +79,7 @@ pub(super) fn read(
         }
         if message.offset() < high {
             let key = message.key().map(|key| String::from_utf8_lossy(key).into_owned());
-            page.push(ReadMessage { partition, offset: message.offset(), key, delivery: envelope::decode(&message) });
+            page.push(ReadMessage { partition, offset: message.offset(), key, content: envelope::decode(&message) });
         }
         if page.len() == PAGE && pages.blocking_send(mem::take(&mut page)).is_err() {
             break;

@@ -9,7 +9,7 @@ mod logs;
 use std::collections::BTreeMap;
 
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::{KafkaSettings, Topology, envelope::Delivery};
+use daybook_event_stream::{KafkaSettings, Topology, envelope::EventMessage};
 use daybook_projectors::audit::short;
 use futures::{TryStreamExt, pin_mut};
 use tokio::sync::mpsc;
@@ -86,17 +86,17 @@ impl Audit<'_> {
     /// Compares a page of messages with the book.
     async fn compare(&mut self, book: &Daybook, page: Vec<ReadMessage>) -> anyhow::Result<()> {
         let positions: Vec<i64> =
-            page.iter().filter_map(|message| Some(message.delivery.as_ref().ok()?.event.position)).collect();
+            page.iter().filter_map(|message| Some(message.content.as_ref().ok()?.event.position)).collect();
         let events = book.read_at(&positions).await?;
         let events: BTreeMap<i64, RecordedEvent> = events.into_iter().map(|event| (event.position, event)).collect();
-        for ReadMessage { partition, offset, key, delivery } in page {
+        for ReadMessage { partition, offset, key, content } in page {
             self.check.checked += 1;
-            match delivery {
-                Ok(delivery) => {
-                    self.is_in_place(&partition, key.as_deref(), &delivery.event);
-                    self.is_in_chain(&partition, &delivery);
-                    self.is_of_this_history(&partition, &delivery);
-                    self.is_as_in_book(&delivery.event, events.get(&delivery.event.position));
+            match content {
+                Ok(content) => {
+                    self.is_in_place(&partition, key.as_deref(), &content.event);
+                    self.is_in_chain(&partition, &content);
+                    self.is_of_this_history(&partition, &content);
+                    self.is_as_in_book(&content.event, events.get(&content.event.position));
                 }
                 Err(error) => self.check.violation(|| format!("{partition} at offset {offset} is no event: {error}")),
             }
@@ -121,7 +121,7 @@ impl Audit<'_> {
     }
 
     /// In another history, positions belong to other events.
-    fn is_of_this_history(&mut self, partition: &PartitionId, Delivery { event, history, .. }: &Delivery) {
+    fn is_of_this_history(&mut self, partition: &PartitionId, EventMessage { event, history, .. }: &EventMessage) {
         if *history != self.history {
             let position = event.position;
             self.check.violation(|| {
@@ -131,7 +131,7 @@ impl Audit<'_> {
     }
 
     /// A message names the position before it. At the start of the log, and where the log was refilled, that message may be missing.
-    fn is_in_chain(&mut self, partition: &PartitionId, Delivery { event, prev_sequence, .. }: &Delivery) {
+    fn is_in_chain(&mut self, partition: &PartitionId, EventMessage { event, prev_sequence, .. }: &EventMessage) {
         let (log, position, prev) = (self.logs.entry(partition.clone()).or_default(), event.position, *prev_sequence);
         let follows = match log.start {
             None => prev < position,

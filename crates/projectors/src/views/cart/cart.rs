@@ -9,9 +9,8 @@ use daybook_domain::{
 use futures::FutureExt;
 
 use crate::{
+    engine::{recorded::Recorded, store::Row, view::ViewSpec},
     labels, row,
-    store::Row,
-    view::{Recorded, ViewSpec},
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

@@ -4,9 +4,8 @@ use daybook_domain::{Event, Slice, catalog, ids::CategoryId, text::Name};
 use futures::FutureExt;
 
 use crate::{
+    engine::{recorded::Recorded, store::Row, view::ViewSpec},
     row,
-    store::Row,
-    view::{Recorded, ViewSpec},
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

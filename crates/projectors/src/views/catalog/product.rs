@@ -13,9 +13,8 @@ use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engine::{recorded::Recorded, store::Row, view::ViewSpec},
     labels, row,
-    store::Row,
-    view::{Recorded, ViewSpec},
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

@@ -9,9 +9,12 @@ use daybook_domain::{
 use futures::FutureExt;
 
 use crate::{
+    engine::{
+        recorded::Recorded,
+        store::{Row, SECOND_DIGITS},
+        view::ViewSpec,
+    },
     row,
-    store::{Row, SECOND_DIGITS},
-    view::{Recorded, ViewSpec},
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

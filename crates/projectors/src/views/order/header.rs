@@ -7,9 +7,9 @@ use daybook_domain::{
     order::{self, Progress, Totals},
 };
 
-use crate::{
+use crate::engine::{
+    recorded::Recorded,
     store::{SECOND_DIGITS, Verbatim},
-    view::Recorded,
 };
 
 /// The order that an event is about.

@@ -12,9 +12,12 @@ use uuid::Uuid;
 
 use super::header::{self, OrderHeader, order_id};
 use crate::{
+    engine::{
+        recorded::Recorded,
+        store::{Row, Verbatim},
+        view::ViewSpec,
+    },
     row,
-    store::{Row, Verbatim},
-    view::{Recorded, ViewSpec},
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

@@ -11,9 +11,9 @@ use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 
 use super::header::{OrderHeader, order_id};
-use crate::{
+use crate::engine::{
+    recorded::Recorded,
     store::{Row, Store, Sum},
-    view::Recorded,
 };
 
 /// An order that was placed.

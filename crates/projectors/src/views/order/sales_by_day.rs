@@ -9,9 +9,11 @@ use futures::FutureExt;
 
 use super::sales::{self, Contribution, Sale};
 use crate::{
+    engine::{
+        store::{Row, Sum},
+        view::ViewSpec,
+    },
     row,
-    store::{Row, Sum},
-    view::ViewSpec,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {

@@ -16,16 +16,12 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio_postgres::{Client, types::Json};
 
 use super::{
+    super::recorded::Recorded,
     Change, Row, Sum, add_to,
     copy::Tuples,
+    indexes::Indexes,
     tables::{ADD, Found, REPLACE, delete_sql, load_sql, on_conflict},
-};
-use crate::{
-    rebuild::{
-        indexes::Indexes,
-        writer::{Write, WriterHandle},
-    },
-    view::Recorded,
+    writer::{Write, WriterHandle},
 };
 
 /// How many rows one statement deletes.

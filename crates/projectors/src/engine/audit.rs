@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::IsolationLevel;
 
-use crate::{ViewError, registry, runner::Projection, view::ViewSpec};
+use super::{projection::Projection, registry, view::ViewSpec};
+use crate::ViewError;
 
 /// How many events are folded at once.
 const CHUNK: usize = 5_000;
@@ -34,7 +35,7 @@ impl Audit {
 }
 
 /// Compares a view with a fold of the book up to exactly where the view is, partition by partition, and without what is parked.
-/// Everything takes place in one transaction that sees one moment and is rolled back, so a view that goes on meanwhile does not
+/// Everything takes place in one transaction that sees one moment and is rolled back, so a view that moves on meanwhile does not
 /// disturb it.
 ///
 /// # Errors
@@ -49,17 +50,17 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
         let of = format!("revision {} is shown, and this program knows revision {}", shown.revision, view.revision);
         return Ok(Audit::of_none(&of));
     }
-    let taken = TakenIn::find(&transaction, view, shown.version).await?;
+    let processed = Processed::find(&transaction, view, shown.version).await?;
     let scratch = Projection { view, version: 0, schema: format!("{}_audit", view.name) };
     let (schema, ddl) = (&scratch.schema, view.ddl());
     let make =
         format!("CREATE SCHEMA {schema}; SET LOCAL search_path = {schema}; {ddl} SET LOCAL search_path = public");
     transaction.batch_execute(&make).await?;
-    let last = taken.seen.values().max().copied().unwrap_or(0);
+    let last = processed.seen.values().max().copied().unwrap_or(0);
     let events = book.scan_streams(0, last, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
-        let events = chunk?.into_iter().filter(|event| taken.has_taken(topology, event));
+        let events = chunk?.into_iter().filter(|event| processed.has(topology, event));
         match scratch.project(&transaction, &events.map(Into::into).collect::<Vec<_>>()).await {
             Ok(()) => {}
             Err(poison @ EffectError::Poison { .. }) => {
@@ -70,23 +71,23 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     }
     let mut audit = Audit { checked: 0, violations: 0, first: None };
     for table in view.tables {
-        compare(&transaction, table.name, &taken.schema, schema, &mut audit).await?;
+        compare(&transaction, table.name, &processed.schema, schema, &mut audit).await?;
     }
     transaction.rollback().await?;
     Ok(audit)
 }
 
-/// What a version of a view has taken in.
-struct TakenIn {
+/// What a version of a view has processed.
+struct Processed {
     schema: String,
     /// How far it is in each partition of each of its topics.
     seen: HashMap<(String, i32), i64>,
-    /// What it has set aside.
+    /// The events that it has parked.
     parked: HashSet<i64>,
 }
 
-impl TakenIn {
-    /// What the version has taken in that is shown. A rebuild does not drop its tables before the transaction has ended.
+impl Processed {
+    /// What the version has processed that is shown. A rebuild does not drop its tables before the transaction has ended.
     async fn find(transaction: &Transaction<'_>, view: &ViewSpec, version: i32) -> Result<Self, ViewError> {
         let schema = view.versioned(version);
         for table in view.tables {
@@ -102,7 +103,7 @@ impl TakenIn {
         Ok(Self { schema, seen, parked })
     }
 
-    fn has_taken(&self, topology: &Topology, event: &RecordedEvent) -> bool {
+    fn has(&self, topology: &Topology, event: &RecordedEvent) -> bool {
         // Only events of the view's own slices were read.
         let Ok(slice) = topology.slice_of(&event.stream_id) else { return false };
         let partition = (topology.topic(slice), topology.partition_of(&event.stream_id));

@@ -1,6 +1,6 @@
 //! What writes the tables that are being built: one task with a connection of its own, which does one thing after the other.
 //!
-//! Nobody waits for the disk: what is built can be built again, and the swap, which is durable, makes durable what was written
+//! Commits do not wait for the disk: what is built can be built again. The swap is durable, and makes durable what was written
 //! before it.
 
 use bytes::Bytes;
@@ -33,11 +33,11 @@ pub(crate) enum Write {
         /// A JSON array.
         keys: Value,
     },
-    /// Somebody wants to know when it has come this far.
+    /// The sender waits until the writer has come this far.
     Reached(oneshot::Sender<()>),
 }
 
-/// Where to send what is to be written. When the writer has failed, it goes nowhere; whoever stops the writer is told.
+/// Where to send what is to be written. When the writer has failed, it is dropped, and [`Writer::stop`] returns the error.
 pub(crate) struct WriterHandle(mpsc::Sender<Write>);
 
 impl WriterHandle {
@@ -58,14 +58,14 @@ impl WriterHandle {
 }
 
 /// The writer.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     handle: WriterHandle,
     task: AbortOnDropHandle<Result<(), ViewError>>,
 }
 
 impl Writer {
     /// Starts it. It ends when it is dropped, when it fails, or when it is stopped.
-    pub(super) fn start(client: Client) -> Self {
+    pub(crate) fn start(client: Client) -> Self {
         let (send, mut wanted) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
             client.batch_execute("SET synchronous_commit = off; SET client_min_messages = warning").await?;
@@ -78,12 +78,12 @@ impl Writer {
     }
 
     /// Another handle.
-    pub(super) fn handle(&self) -> WriterHandle {
+    pub(crate) fn handle(&self) -> WriterHandle {
         WriterHandle(self.handle.0.clone())
     }
 
     /// Waits until everything is written and all handles are gone.
-    pub(super) async fn stop(self) -> Result<(), ViewError> {
+    pub(crate) async fn stop(self) -> Result<(), ViewError> {
         drop(self.handle);
         self.task.await?
     }
@@ -101,8 +101,8 @@ async fn write(client: &Client, what: Write) -> Result<(), ViewError> {
         Write::Delete { sql, keys } => {
             client.execute(&sql, &[&Json(keys)]).await?;
         }
-        // Nobody minds when nobody listens any more.
-        Write::Reached(told) => drop(told.send(())),
+        // The sender may have given up.
+        Write::Reached(reached) => drop(reached.send(())),
     }
     Ok(())
 }

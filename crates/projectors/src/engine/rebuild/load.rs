@@ -1,4 +1,4 @@
-//! Folding the book into tables that nobody sees yet, as fast as the machine can: one task reads and understands events, one folds
+//! Folding the book into tables that no query sees yet, as fast as the machine can: one task reads and decodes events, one folds
 //! them into rows in memory, one writes the rows.
 //!
 //! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
@@ -13,19 +13,22 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    super::{
+        projection::Projection,
+        recorded::Recorded,
+        store::{
+            Store,
+            building::BulkLoad,
+            indexes::Indexes,
+            writer::{Writer, WriterHandle},
+        },
+    },
     Progress,
-    indexes::Indexes,
-    writer::{Writer, WriterHandle},
 };
-use crate::{
-    ViewError,
-    runner::Projection,
-    store::{Store, building::BulkLoad},
-    view::Recorded,
-};
+use crate::ViewError;
 
-/// How many positions are read by one statement: a snapshot that is held for long keeps the database from cleaning up behind
-/// those who write.
+/// How many positions are read by one statement: a long snapshot keeps the database from cleaning up behind
+/// writers.
 const SPAN: i64 = 5_000;
 /// How many bytes of events are one batch, at most and but for the last event of it.
 const BATCH: usize = 4 << 20;
@@ -105,7 +108,7 @@ impl Loading<'_> {
         };
         let reading = AbortOnDropHandle::new(tokio::spawn(reading.read(self.done, head)));
         while let Some(batch) = batches.recv().await {
-            self.take_in(&batch).await?;
+            self.process(&batch).await?;
             self.done = batch.up_to;
             progress(self.done, head);
         }
@@ -113,10 +116,10 @@ impl Loading<'_> {
         Ok(())
     }
 
-    async fn take_in(&mut self, batch: &Batch) -> Result<(), ViewError> {
-        if !batch.aside.is_empty() {
+    async fn process(&mut self, batch: &Batch) -> Result<(), ViewError> {
+        if !batch.parked.is_empty() {
             let client = self.book.pool().get().await?;
-            parked::set_aside(&client, &self.next.schema, &batch.aside).await?;
+            parked::park(&client, &self.next.schema, &batch.parked).await?;
         }
         (self.next.view.project)(&Store::bulk_load(&self.building), &batch.events).await?;
         self.weight += batch.weight;
@@ -133,14 +136,14 @@ impl Loading<'_> {
 struct Batch {
     events: Vec<Recorded>,
     /// Those that are parked instead.
-    aside: Vec<ParkedEvent>,
+    parked: Vec<ParkedEvent>,
     /// How much is in it, in bytes.
     weight: usize,
     /// Everything up to this position is in it or in one before.
     up_to: i64,
 }
 
-/// Reads the book and understands its events.
+/// Reads the book and decodes its events.
 struct Reading {
     book: Daybook,
     /// The prefixes of the streams that are wanted.
@@ -176,11 +179,11 @@ impl Reading {
 
     async fn hand_over(&self, batch: &mut Batch) {
         if self.batches.send(std::mem::take(batch)).await.is_err() {
-            tracing::debug!("nobody folds any more");
+            tracing::debug!("the fold has ended");
         }
     }
 
-    /// Puts an event into a batch, or aside where it or one before it in its stream is not understood.
+    /// Adds an event to a batch. It is parked where it, or an earlier event of its stream, cannot be decoded.
     fn take(&mut self, batch: &mut Batch, event: RecordedEvent) {
         batch.up_to = event.position;
         batch.weight += event.data.len() + EVENT;
@@ -206,6 +209,6 @@ impl Reading {
                 }
             }
         };
-        batch.aside.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
+        batch.parked.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
     }
 }

@@ -10,10 +10,12 @@ pub(crate) mod agreement;
 pub(crate) mod building;
 mod column;
 mod copy;
+pub(crate) mod indexes;
 mod row;
 mod spec;
 mod tables;
 mod verbatim;
+pub(crate) mod writer;
 
 use std::collections::BTreeMap;
 
@@ -28,7 +30,7 @@ pub use self::{
     spec::{ColumnSpec, GeneratedColumn, TableSpec},
     verbatim::Verbatim,
 };
-use crate::view::Recorded;
+use super::recorded::Recorded;
 
 /// The digits of a second that a column keeps. PostgreSQL would round the others away, and not from text as from binary. Times that
 /// come from clients may have nine, so a fold cuts them off.

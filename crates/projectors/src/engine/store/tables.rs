@@ -7,8 +7,7 @@ use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::Json;
 
-use super::{Change, Row};
-use crate::view::Recorded;
+use super::{super::recorded::Recorded, Change, Row};
 
 /// A column is written over.
 pub(super) const REPLACE: &str = "= excluded.";

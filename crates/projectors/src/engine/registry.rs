@@ -4,7 +4,7 @@ use daybook_event_store::{Daybook, StoreError};
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
 
-use crate::{view::ViewSpec, views};
+use super::view::ViewSpec;
 
 /// The version of a view that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,16 @@ pub struct ViewStatus {
     pub parked: i64,
 }
 
-/// How far the views are.
+/// How far views are: those that were built, in the order in which they are named.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
-pub async fn status(book: &Daybook) -> Result<Vec<ViewStatus>, StoreError> {
+pub async fn status(book: &Daybook, views: &[&ViewSpec]) -> Result<Vec<ViewStatus>, StoreError> {
     let client = book.pool().get().await?;
-    let rows = client.query("SELECT name, version, position, head, parked FROM read.view_status", &[]).await?;
+    let names: Vec<&str> = views.iter().map(|view| view.name).collect();
+    let sql = "SELECT name, version, position, head, parked FROM read.view_status
+               WHERE name = ANY ($1) ORDER BY array_position($1, name)";
+    let rows = client.query(sql, &[&names]).await?;
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         let name: String = row.try_get(0)?;
@@ -66,6 +69,5 @@ pub async fn status(book: &Daybook) -> Result<Vec<ViewStatus>, StoreError> {
         let lag = (head - position).max(0);
         all.push(ViewStatus { name, version: row.try_get(1)?, position, lag, parked: row.try_get(4)? });
     }
-    all.sort_by_key(|status| views::ALL.iter().position(|view| view.name == status.name));
     Ok(all)
 }

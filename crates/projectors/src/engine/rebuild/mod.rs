@@ -1,13 +1,10 @@
 //! Building a view from the book, beside the one that is shown, and swapping them.
 //!
-//! Most of the book is [loaded](load) into tables without indexes; what was written meanwhile is folded in as a consumer does it.
-//! The book is read, and not Kafka, which may have forgotten. The new version catches up once more while the old one is held
-//! still, takes over its place in the stream, and is shown from the same commit on. Queries never stop, and never see half a
-//! view.
+//! Most of the book is [loaded](load) into tables without indexes. What was written meanwhile is folded as a consumer does it.
+//! A rebuild reads the book and not Kafka, which may have lost events. The new version catches up once more while the old one is
+//! locked, takes over its checkpoints, and is shown from the same commit on. Queries never stop, and never see half a view.
 
-pub(crate) mod indexes;
 mod load;
-pub(crate) mod writer;
 
 use std::time::Duration;
 
@@ -17,17 +14,17 @@ use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use tokio_postgres::{Client, error::SqlState};
 
-use crate::{
-    ViewError,
+use super::{
+    projection::{Projection, lock},
     registry::shown_version,
-    runner::{Projection, hold_still},
     view::ViewSpec,
 };
+use crate::ViewError;
 
 /// How many events are folded in one transaction.
 const CHUNK: usize = 5_000;
-/// How often a rebuild catches up before it swaps, however much is written meanwhile: what is missing then is folded while the old
-/// version is held still.
+/// How often a rebuild catches up before it swaps, however much is written meanwhile. What is missing then is folded while the view is
+/// locked.
 const ROUNDS: usize = 5;
 /// How long those who read may have to wait while a swap waits for one who reads for longer.
 const SWAP_WAIT: &str = "200ms";
@@ -52,12 +49,12 @@ pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'stati
         if !is_ahead(book, &view.versioned(version)).await? {
             return Ok(());
         }
-        tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built anew");
+        tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built again");
     }
     build_after(book, topology, view, shown).await
 }
 
-/// Builds the version after `shown`, unless somebody else has shown another one meanwhile.
+/// Builds the version after `shown`, unless another process has shown another version meanwhile.
 ///
 /// # Errors
 /// [`ViewError`] when the book or the tables failed.
@@ -74,7 +71,7 @@ pub(crate) async fn build_after(
     Ok(())
 }
 
-/// Whether a consumer has taken in more than the book has.
+/// Whether a consumer has processed more than the book has.
 async fn is_ahead(book: &Daybook, consumer: &str) -> Result<bool, ViewError> {
     let client = book.pool().get().await?;
     let sql = "SELECT coalesce(max(c.position), 0) > (SELECT position FROM head) FROM consumer_checkpoints c WHERE c.consumer = $1";
@@ -127,7 +124,7 @@ async fn rebuild_from(
     guard.execute("SELECT pg_advisory_lock(hashtext('daybook view ' || $1))", &[&view.name]).await?;
     // The swap of one that was killed may still be on its way to the disk, on a connection of its own.
     let settled = guard.transaction().await?;
-    hold_still(&settled, view).await?;
+    lock(&settled, view).await?;
     settled.commit().await?;
     if shown_version(book, view).await? != shown {
         return Ok(None);
@@ -138,7 +135,7 @@ async fn rebuild_from(
     let mut done = match load::load(book, &next, held_bytes, progress).await {
         Ok(done) => done,
         Err(error) if is_refused(&error) => {
-            // One by one, so that it turns out which event it is.
+            // Small steps find the event that is refused.
             tracing::warn!(view = view.name, %error, "the database refuses rows; the view is built in small steps");
             drop_all_but(&guard, view, shown).await?;
             make_tables(&mut guard, &next).await?;
@@ -150,7 +147,7 @@ async fn rebuild_from(
         done = catch_up(book, &next, done, progress).await?;
         match swap(book, topology, &next, shown, done).await {
             Ok(()) => break,
-            Err(error) if somebody_reads(&error) => tokio::time::sleep(SWAP_PAUSE).await,
+            Err(error) if is_read_meanwhile(&error) => tokio::time::sleep(SWAP_PAUSE).await,
             Err(error) => return Err(error),
         }
     }
@@ -159,7 +156,7 @@ async fn rebuild_from(
     Ok(Some(next.version))
 }
 
-/// Drops the tables of every version but one, and its place in the stream: of the one before it, and of rebuilds that were killed.
+/// Drops the tables and the checkpoints of every version but one: of the version before it, and of rebuilds that were killed.
 async fn drop_all_but(client: &Client, view: &ViewSpec, shown: Option<i32>) -> Result<(), ViewError> {
     let kept = shown.map(|version| view.versioned(version));
     let rows = client
@@ -190,7 +187,7 @@ async fn make_tables(client: &mut Client, next: &Projection) -> Result<(), ViewE
     Ok(())
 }
 
-/// Folds the book until hardly anything is missing, or as often as it makes sense. Returns how far that is.
+/// Folds the book until little is missing, but not for ever. Returns how far that is.
 async fn catch_up(book: &Daybook, next: &Projection, mut done: i64, progress: Progress<'_>) -> Result<i64, ViewError> {
     for _ in 0..ROUNDS {
         let head = book.head().await?.position;
@@ -227,16 +224,15 @@ async fn fold_up_to(
         let chunk = shared(chunk?);
         let Some(last) = chunk.last().map(|event| event.position) else { continue };
         let mut transaction = client.transaction().await?;
-        take_in(&mut transaction, next, &chunk).await?;
+        process(&mut transaction, next, &chunk).await?;
         transaction.commit().await?;
         progress(last, head);
     }
     Ok(head)
 }
 
-/// Shows the new version: what is still missing is folded while the old version is held still, and its place in the stream is
-/// taken over. Who reads the old version at that moment is waited for, but not for long, since everybody else who wants to read
-/// has to wait behind the swap.
+/// Shows the new version. What is still missing is folded while the view is locked, and the checkpoints are taken over. The swap waits for
+/// readers of the old version, but not for long, because all other readers have to wait behind the swap.
 async fn swap(
     book: &Daybook,
     topology: &Topology,
@@ -247,18 +243,19 @@ async fn swap(
     let view = next.view;
     let mut client = book.pool().get().await?;
     let mut transaction = client.transaction().await?;
-    hold_still(&transaction, view).await?;
+    lock(&transaction, view).await?;
     let head = book.head().await?.position;
     let missing =
         book.scan_streams(done, head, &view.stream_prefixes()).await?.try_chunks(CHUNK).map_err(|error| error.1);
     pin_mut!(missing);
     while let Some(chunk) = missing.next().await {
-        take_in(&mut transaction, next, &shared(chunk?)).await?;
+        process(&mut transaction, next, &shared(chunk?)).await?;
     }
     // Unlike what is built, which can be built again.
     transaction.batch_execute("SET LOCAL synchronous_commit = on").await?;
     let old = shown.map(|version| view.versioned(version));
-    take_place(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head).await?;
+    take_over_checkpoints(&transaction, next, old.as_deref(), &view.topics(topology), topology.partitions, head)
+        .await?;
     transaction
         .execute(
             "INSERT INTO views (name, version, revision) VALUES ($1, $2, $3)
@@ -278,13 +275,13 @@ async fn swap(
     Ok(())
 }
 
-/// Whether a swap has met somebody who reads for longer than it waits.
-fn somebody_reads(error: &ViewError) -> bool {
+/// Whether a swap has met a reader that takes longer than the swap waits.
+fn is_read_meanwhile(error: &ViewError) -> bool {
     matches!(error, ViewError::Store(StoreError::Database(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
-/// The new version begins in the stream where the old one is, and takes everything up to `head` as seen.
-async fn take_place(
+/// The new version gets the offsets of the old one, and counts as having processed everything up to `head`.
+async fn take_over_checkpoints(
     transaction: &Transaction<'_>,
     next: &Projection,
     old: Option<&str>,
@@ -314,19 +311,19 @@ fn shared(events: Vec<RecordedEvent>) -> Vec<SharedEvent> {
     events.into_iter().map(Into::into).collect()
 }
 
-/// Takes events in. Poisoned streams are parked, as they are by a consumer.
-async fn take_in(
+/// Processes events. Poisoned streams are parked, as they are by a consumer.
+async fn process(
     transaction: &mut Transaction<'_>,
     next: &Projection,
     events: &[SharedEvent],
 ) -> Result<(), ViewError> {
-    Ok(parked::take_in(transaction, &next.schema, &Building(next), events).await?)
+    Ok(parked::process(transaction, &next.schema, &NotShown(next), events).await?)
 }
 
 /// A version that is not shown yet.
-struct Building<'p>(&'p Projection);
+struct NotShown<'p>(&'p Projection);
 
-impl Effect for Building<'_> {
+impl Effect for NotShown<'_> {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
         self.0.project(transaction, events).await
     }

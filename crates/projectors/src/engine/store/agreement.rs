@@ -84,7 +84,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::assert_agreement;
-    use crate::store::Row;
+    use crate::engine::store::Row;
 
     crate::row! {
         /// A column of every kind of type.

@@ -4,9 +4,9 @@ use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::view::Recorded;
+use super::super::recorded::Recorded;
 
-/// A JSON text, as a column of type `json` keeps it. It is nobody's business here what it says.
+/// A JSON text, as a column of type `json` keeps it. What it says does not matter here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Verbatim(Box<RawValue>);

@@ -11,7 +11,7 @@ pub(crate) struct Indexes(pub(crate) Vec<(String, String)>);
 
 impl Indexes {
     /// Takes all indexes of the tables of a schema away.
-    pub(super) async fn take_away(client: &Client, schema: &str) -> Result<Self, ViewError> {
+    pub(crate) async fn take_away(client: &Client, schema: &str) -> Result<Self, ViewError> {
         let rows = client
             .query(
                 "SELECT t.relname::text,
