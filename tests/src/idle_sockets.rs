@@ -1,7 +1,7 @@
-//! Many WebSockets that mostly wait: what they cost the shop, and whether it still answers.
+//! Many idle WebSockets: how much memory they take, and whether the shop still answers.
 //!
-//! What belongs here: opening them, asking the shop meanwhile, and seeing that they are still there. How many, and for how long,
-//! is for the test and the binary of the same name to say.
+//! What belongs here: opening the sockets, sending commands and queries meanwhile, and checking that the sockets are still open. Their
+//! number and the duration are chosen by the test and the binary of the same name.
 
 use std::time::{Duration, Instant};
 
@@ -17,41 +17,41 @@ use uuid::Uuid;
 
 use crate::Shop;
 
-/// How many are being opened at once.
+/// How many sockets are opened at the same time.
 const OPENING: usize = 64;
-/// For how long something is waited for that must come.
+/// How long to wait for an event that must come.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// How many, and what is asked meanwhile.
+/// The number of sockets, and the load meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How many sockets have begun and ask for nothing.
+    /// How many sockets are initialised and have no subscription.
     pub silent: usize,
-    /// How many sockets wait for the next event.
+    /// How many sockets subscribe to events.
     pub subscribed: usize,
-    /// How many commands are sent while they are open, each followed by a query that shows its effect.
+    /// The number of commands that are sent meanwhile, each followed by a query that shows its effect.
     pub asked: usize,
-    /// For how long they wait before that.
+    /// For how long the sockets are idle first.
     pub idle: Duration,
 }
 
-/// What came of it.
+/// The measurements.
 #[derive(Debug)]
 pub struct Report {
-    /// How many kilobytes the shop took per socket, those for subscriptions among them.
+    /// How many kilobytes the shop took per socket, subscriptions included.
     pub kb_per_socket: f64,
-    /// How many seconds it took until all of them were open.
+    /// How many seconds it took until all sockets were open.
     pub opened_in: Duration,
-    /// How long commands and queries took, in order of time taken.
+    /// How long commands and queries took, in ascending order.
     pub answers: Vec<Duration>,
-    /// How long it took until the last of the sockets had been told of an event, for each command, in order of time taken.
-    pub told: Vec<Duration>,
+    /// For each command, how long it took until every subscriber had its event, in ascending order.
+    pub delivered: Vec<Duration>,
 }
 
 impl Report {
-    /// The time that so many of a hundred did not exceed.
+    /// A percentile of times in ascending order.
     #[must_use]
     pub fn percentile(of: &[Duration], percent: usize) -> Duration {
         let at = (of.len() * percent).div_ceil(100).saturating_sub(1);
@@ -59,24 +59,24 @@ impl Report {
     }
 }
 
-/// Opens them on a shop that sells the SKU `oat`, waits, asks, and sees that all of them are still open and were told
-/// everything.
+/// Opens the sockets on a shop that sells the SKU `oat`, waits, and sends the load. Then it checks that all sockets are open and that
+/// every subscriber got every event.
 ///
 /// # Errors
-/// When one cannot be opened, is closed, or misses an event; when the shop does not answer.
+/// When a socket cannot be opened, is closed, or misses an event, or when the shop does not answer.
 pub async fn run(shop: &Shop, plan: &Plan) -> anyhow::Result<Report> {
     let head = position(&receive_stock(shop).await?)?;
     let before = shop.resident_kb()?;
     let begin = Instant::now();
-    let (told, mut hears) = mpsc::unbounded_channel();
+    let (positions, mut received) = mpsc::unbounded_channel();
     let mut sockets = JoinSet::new();
     for (socket, subscribed) in open_all(shop, plan, head).await? {
-        sockets.spawn(keep(socket, subscribed.then(|| told.clone())));
+        sockets.spawn(keep(socket, subscribed.then(|| positions.clone())));
     }
     let opened_in = begin.elapsed();
     tokio::time::sleep(plan.idle).await;
     let taken = shop.resident_kb()?.saturating_sub(before);
-    let (mut answers, mut all_told) = (Vec::new(), Vec::new());
+    let (mut answers, mut delivered) = (Vec::new(), Vec::new());
     for _ in 0..plan.asked {
         let begin = Instant::now();
         let expected = position(&receive_stock(shop).await?)?;
@@ -85,25 +85,25 @@ pub async fn run(shop: &Shop, plan: &Plan) -> anyhow::Result<Report> {
         see(shop, expected).await?;
         answers.push(asked.elapsed());
         for nr in 0..plan.subscribed {
-            let heard = timeout(PATIENCE, hears.recv()).await;
-            let heard = heard.with_context(|| format!("only {nr} sockets were told of position {expected}"))?;
-            ensure!(heard == Some(expected), "a socket was told of {heard:?} instead of {expected}");
+            let heard = timeout(PATIENCE, received.recv()).await;
+            let heard = heard.with_context(|| format!("only {nr} sockets got position {expected}"))?;
+            ensure!(heard == Some(expected), "a socket got {heard:?} instead of {expected}");
         }
-        all_told.push(begin.elapsed());
+        delivered.push(begin.elapsed());
     }
     if let Some(ended) = sockets.try_join_next() {
         bail!("a socket was closed: {:?}", ended?);
     }
     answers.sort_unstable();
-    all_told.sort_unstable();
+    delivered.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let kb_per_socket = taken as f64 / (plan.silent + plan.subscribed).max(1) as f64;
-    Ok(Report { kb_per_socket, opened_in, answers, told: all_told })
+    Ok(Report { kb_per_socket, opened_in, answers, delivered })
 }
 
 async fn open_all(shop: &Shop, plan: &Plan, head: i64) -> anyhow::Result<Vec<(Socket, bool)>> {
     let all = plan.silent + plan.subscribed;
-    // Of every kind from the beginning on.
+    // Sockets of both kinds are mixed from the beginning.
     let opening = (0..all).map(|nr| {
         let subscribed = (nr + 1) * plan.subscribed / all != nr * plan.subscribed / all;
         async move { Ok((open(shop, subscribed.then_some(head)).await?, subscribed)) }
@@ -111,7 +111,7 @@ async fn open_all(shop: &Shop, plan: &Plan, head: i64) -> anyhow::Result<Vec<(So
     stream::iter(opening).buffer_unordered(OPENING).try_collect().await
 }
 
-/// A socket to the back-office; one that waits for the events after a position, if there is one.
+/// A socket to the back-office. If a position is given, it subscribes to the events after that.
 async fn open(shop: &Shop, after: Option<i64>) -> anyhow::Result<Socket> {
     let url = shop.ready("url").replace("http://", "ws://") + "/admin/graphql";
     let mut request = url.into_client_request()?;
@@ -121,7 +121,7 @@ async fn open(shop: &Shop, after: Option<i64>) -> anyhow::Result<Socket> {
     let authorization = format!("Bearer {}", shop.ready("admin_token"));
     let init = json!({ "type": "connection_init", "payload": { "authorization": authorization } });
     socket.send(Message::text(init.to_string())).await?;
-    let answer = timeout(PATIENCE, socket.next()).await?.context("it was closed")??;
+    let answer = timeout(PATIENCE, socket.next()).await?.context("the socket was closed")??;
     ensure!(answer.to_text()?.contains("connection_ack"), "{answer:?}");
     if let Some(after) = after {
         let query = format!("subscription {{ eventAppended(after: {after}) {{ position }} }}");
@@ -131,8 +131,8 @@ async fn open(shop: &Shop, after: Option<i64>) -> anyhow::Result<Socket> {
     Ok(socket)
 }
 
-/// Reads a socket, which answers its pings, and tells the positions of the events that come. Returns why it ended.
-async fn keep(mut socket: Socket, told: Option<mpsc::UnboundedSender<i64>>) -> String {
+/// Reads a socket, which answers pings, and sends the positions of its events to the channel. Returns why the socket ended.
+async fn keep(mut socket: Socket, channel: Option<mpsc::UnboundedSender<i64>>) -> String {
     loop {
         let message = match socket.next().await {
             Some(Ok(message)) => message,
@@ -145,9 +145,9 @@ async fn keep(mut socket: Socket, told: Option<mpsc::UnboundedSender<i64>>) -> S
             continue;
         };
         let event: Value = serde_json::from_str(text).unwrap_or_default();
-        match (event["payload"]["data"]["eventAppended"]["position"].as_i64(), &told) {
-            (Some(position), Some(told)) => drop(told.send(position)),
-            _ => return format!("an answer that nobody asked for: {text}"),
+        match (event["payload"]["data"]["eventAppended"]["position"].as_i64(), &channel) {
+            (Some(position), Some(channel)) => drop(channel.send(position)),
+            _ => return format!("an unexpected message: {text}"),
         }
     }
 }
@@ -163,7 +163,7 @@ fn position(receipt: &Value) -> anyhow::Result<i64> {
     receipt["position"].as_i64().context("a receipt has a position")
 }
 
-/// Asks for the stock, as it is at a position.
+/// Queries the stock at a position.
 async fn see(shop: &Shop, position: i64) -> anyhow::Result<()> {
     let query = format!("{{ stock(sku: \"oat\", minPosition: {position}) {{ onHand }} }}");
     let answer = shop.graphql("/admin/graphql", Some(shop.ready("admin_token")), &query, &json!({})).await;

@@ -1,6 +1,6 @@
-//! What the journeys share: a shop that is run as a user runs it, and a client that speaks HTTP to it.
+//! A shop that runs as a user runs it, and its HTTP client, for the journeys.
 //!
-//! The journeys see nothing of the engine but its binary, its HTTP and GraphQL APIs, and Kafka.
+//! The journeys use only the binary of the engine, its HTTP and GraphQL APIs, and Kafka.
 
 pub mod idle_sockets;
 pub mod nemesis;
@@ -28,10 +28,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// How long a shop may take to be ready, and to stop. A machine that is busy is slow; a shop that hangs never ends.
+/// How long a shop may take to be ready, and to stop. Only a shop that hangs takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The binary, as `cargo build` has left it beside the tests and the binaries of this crate.
+/// The binary that `cargo build` has put beside the tests and binaries of this crate.
 #[must_use]
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
@@ -48,7 +48,7 @@ pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix("daybook-test-").tempdir().expect("a directory can be made")
 }
 
-/// The processes that work in a directory or were told of it, by `/proc`; none where there is no such thing.
+/// The processes whose working directory or arguments name a directory, by `/proc`. None on systems without `/proc`.
 #[must_use]
 pub fn processes_in(directory: &Path) -> Vec<String> {
     let name = directory.to_string_lossy().into_owned();
@@ -67,7 +67,7 @@ pub fn processes_in(directory: &Path) -> Vec<String> {
 pub struct Shop {
     child: Child,
     data: PathBuf,
-    /// What it has written into `ready.json`.
+    /// The contents of its `ready.json`.
     pub ready: Value,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -77,7 +77,7 @@ pub struct Shop {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; null when there is none.
+    /// The body, or null without one.
     pub body: Value,
 }
 
@@ -85,7 +85,7 @@ impl Shop {
     /// Starts a shop in a directory and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not get ready.
+    /// When the shop does not become ready.
     pub async fn up(directory: &Path) -> Self {
         Self::up_with(directory, "shop", &[]).await
     }
@@ -93,11 +93,11 @@ impl Shop {
     /// Starts a shop with its data in a folder of a directory, and more flags.
     ///
     /// # Panics
-    /// When it does not get ready.
+    /// When the shop does not become ready.
     pub async fn up_with(directory: &Path, folder: &str, flags: &[&str]) -> Self {
         let data = directory.join(folder);
         if data.join("ready.json").exists() {
-            // What a killed shop has left would be taken for this one's.
+            // The file of a killed shop would be taken for that of this shop.
             fs::remove_file(data.join("ready.json")).expect("a file can be removed");
         }
         let log = File::options().create(true).append(true).open(directory.join("up.log")).expect("a log can be made");
@@ -105,7 +105,7 @@ impl Shop {
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(&data)
             .args(flags)
-            // On a busy machine the read models may need much longer than the five seconds that a shopper would wait.
+            // On a busy machine the read models may need much longer than the default limit of five seconds.
             .env("DAYBOOK_CONSISTENCY_TIMEOUT", "170")
             .env("DAYBOOK_REQUEST_TIMEOUT", "180")
             .env_remove("DATABASE_URL")
@@ -134,16 +134,16 @@ impl Shop {
     /// A field of `ready.json`.
     ///
     /// # Panics
-    /// When there is none.
+    /// When `ready.json` does not have it.
     #[must_use]
     pub fn ready(&self, field: &str) -> &str {
         self.ready[field].as_str().expect("ready.json has the field")
     }
 
-    /// Stops it as Ctrl-C does, and returns how it ended.
+    /// Stops the shop as Ctrl-C does, and returns its exit status.
     ///
     /// # Panics
-    /// When it does not end.
+    /// When the shop does not end.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(Signal::SIGINT);
         let begin = Instant::now();
@@ -156,7 +156,7 @@ impl Shop {
         }
     }
 
-    /// Kills it, as the power does.
+    /// Kills the shop with SIGKILL, as a power cut would.
     ///
     /// # Panics
     /// When it cannot be killed.
@@ -196,14 +196,14 @@ impl Shop {
     /// Sends a request with a JSON body, if there is one.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// When the shop does not answer.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.ready("url")));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).expect("the request is well formed");
-        let response = self.client.request(request).await.expect("there is an answer");
+        let response = self.client.request(request).await.expect("the shop answers");
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
         Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
@@ -214,7 +214,7 @@ impl Shop {
         self.command_as(self.ready("admin_token"), name, Uuid::nil(), body).await
     }
 
-    /// Sends a command with a token and an idempotency key; none when it is nil.
+    /// Sends a command with a token and an idempotency key. A nil UUID means no key.
     pub async fn command_as(&self, token: &str, name: &str, key: Uuid, body: &Value) -> Answer {
         let (authorization, key_text) = (format!("Bearer {token}"), key.to_string());
         let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
@@ -234,18 +234,18 @@ impl Shop {
         self.send("POST", path, &headers, json!({ "query": query, "variables": variables }).to_string()).await
     }
 
-    /// How many kilobytes of memory it has.
+    /// How many kilobytes of memory the shop uses.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn resident_kb(&self) -> std::io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kb = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-        kb.ok_or_else(|| std::io::Error::other("the memory is not told"))
+        kb.ok_or_else(|| std::io::Error::other("the system does not report the memory"))
     }
 
-    /// Where it keeps everything.
+    /// Its data directory.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
@@ -254,7 +254,7 @@ impl Shop {
 
 impl Drop for Shop {
     fn drop(&mut self) {
-        // A test that failed leaves no shop behind; one that has stopped is gone already, and the error says so.
+        // A failed test must leave no shop behind. The kill fails if the shop has ended already, which is fine.
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }

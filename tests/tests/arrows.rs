@@ -1,10 +1,10 @@
-//! The arrows of the house: which crate may depend on which (ARCHITECTURE.md draws them).
+//! The arrows: which crate may depend on which (ARCHITECTURE.md shows them).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// What each crate may depend on, of ours, without the prefix `daybook-`.
+/// The crates of the workspace that each crate may depend on, without the prefix `daybook-`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &[]),
     ("domain", &["kernel"]),
@@ -16,21 +16,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("command-api", &["kernel", "domain", "bus", "edge"]),
     ("projectors", &["kernel", "domain", "codec", "event-store", "event-stream"]),
     ("reactors", &["kernel", "domain", "codec", "bus", "event-store", "event-stream"]),
-    // It reads and follows the book. Read tables are reached by SQL only, and no projector is called.
+    // query-api reads and follows the book. It reads the read tables by SQL only, and calls no projector.
     ("query-api", &["kernel", "domain", "codec", "edge", "event-store"]),
     ("embedded", &[]),
     ("backup", &["embedded", "event-store", "event-stream"]),
 ];
 
-/// These may depend on all crates but the ones that are named, since they put the others together.
+/// Crates that combine the others. They may depend on all crates except those named here.
 const ANYTHING_BUT: &[(&str, &[&str])] = &[
     ("operations", &["daybook", "daybook-tests", "daybook-test-postgres"]),
     ("daybook", &["daybook-tests", "daybook-test-postgres"]),
 ];
 
-/// What tests run beside the binary. The nemesis starts private servers as `up` does, signs tokens by a clock that is wrong,
-/// names topics as operators do, and decides again what was decided. The simulation runs the bus and the consumers on contracts
-/// of its own.
+/// The crates that `tests` uses beside the binary. The nemesis starts private servers as `up` does, signs tokens by a wrong clock, names
+/// topics, and decides recorded commands again. The simulation runs the bus and the consumers on its own implementations of their
+/// contracts.
 const TESTS: &[&str] = &[
     "daybook",
     "daybook-bus",
@@ -44,11 +44,11 @@ const TESTS: &[&str] = &[
     "daybook-operations",
 ];
 
-/// What may be depended on by those that decide: nothing async, no clock, no randomness, no IO.
+/// The dependencies that the pure crates may have: nothing async, no clock, no randomness, no IO.
 const PURE: &[&str] =
     &["daybook-domain", "daybook-kernel", "chrono", "schemars", "serde", "serde_json", "thiserror", "uuid"];
 
-/// Every crate of the workspace, with what it is built from.
+/// Every crate of the workspace, with its dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo describes the workspace");
     let members = metadata.packages.into_iter().map(|package| {
@@ -63,7 +63,7 @@ fn named(short: &str) -> String {
 }
 
 #[test]
-fn crates_depend_on_each_other_as_the_map_says() {
+fn crates_depend_on_each_other_as_the_arrows_allow() {
     let all = dependencies();
     let arrows: BTreeMap<_, _> = ARROWS.iter().map(|(from, to)| (named(from), *to)).collect();
     let free: BTreeMap<_, _> = ANYTHING_BUT.iter().map(|(from, but)| (full(from), *but)).collect();
@@ -78,17 +78,17 @@ fn crates_depend_on_each_other_as_the_map_says() {
             assert!(allowed, "{from} must not depend on {to}");
         }
         let known = arrows.contains_key(from) || free.contains_key(from) || from.starts_with("daybook-test");
-        assert!(known, "{from} is not on the map");
+        assert!(known, "{from} has no arrows here");
     }
 }
 
-/// The name of the package: the binary has no prefix.
+/// The name of a package without the prefix. The binary has none.
 fn full(short: &str) -> String {
     if short == "daybook" { short.to_owned() } else { named(short) }
 }
 
 #[test]
-fn what_decides_is_pure() {
+fn the_crates_that_decide_are_pure() {
     for (from, dependencies) in dependencies() {
         if matches!(from.as_str(), "daybook-kernel" | "daybook-domain") {
             for to in &dependencies {

@@ -1,5 +1,6 @@
-//! A network that goes silent in one direction, with TCP's own acknowledgements, ends no connection: the engine has to notice by
-//! itself, on both of its ends. These tests wait for that, about twelve seconds. The nemesis does the same to a whole cluster.
+//! Half-open connections: the network loses all packets of one direction, TCP's acknowledgements too, and ends no connection. The
+//! engine has to notice that itself, on either end. These tests wait for it, about twelve seconds. The nemesis does the same to a whole
+//! cluster.
 #![cfg(target_os = "linux")]
 
 use std::{
@@ -20,7 +21,7 @@ use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::{Config, NoTls, config::Host};
 
-/// Whoever has not noticed by then never does. Left to itself, Linux takes a quarter of an hour at least.
+/// How long a test waits for the engine to notice. Linux by itself takes a quarter of an hour at least.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -31,7 +32,7 @@ fn open(database_url: String) -> Daybook {
     Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right")
 }
 
-/// Asks on the one connection of the pool, which has to be a new one if the last one broke.
+/// Runs a query on the one connection of the pool, which is a new one if the last one broke.
 async fn asked(book: &Daybook) -> Result<i32, String> {
     let client = book.pool().get().await.map_err(|error| error.to_string())?;
     let row = client.query_one("SELECT 1", &[]).await.map_err(|error| error.to_string())?;
@@ -41,39 +42,42 @@ async fn asked(book: &Daybook) -> Result<i32, String> {
 async fn notices(way: Way) {
     let database = daybook_test_postgres::database().await;
     let config: Config = database.url().parse().expect("a URL");
-    let Some(Host::Unix(socket)) = config.get_hosts().first() else { panic!("it is behind a socket") };
+    let Some(Host::Unix(socket)) = config.get_hosts().first() else { panic!("PostgreSQL listens on a socket") };
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let target = Target::Socket(socket.join(format!(".s.PGSQL.{port}")));
     let proxy = Proxy::open(target, Speech::Any).await.expect("a proxy");
-    let user = config.get_user().expect("there is a user");
-    let book =
-        open(format!("postgresql://{user}@{}/{}", proxy.address(), config.get_dbname().expect("there is a database")));
+    let user = config.get_user().expect("the URL has a user");
+    let book = open(format!(
+        "postgresql://{user}@{}/{}",
+        proxy.address(),
+        config.get_dbname().expect("the URL has a database")
+    ));
     assert_eq!(asked(&book).await, Ok(1));
-    proxy.set(Network::HalfOpen(way)).expect("it can");
-    in_time("a failure", asked(&book)).await.expect_err("nobody answers");
-    in_time("a failure", asked(&book)).await.expect_err("nobody can connect either");
-    proxy.set(Network::Whole).expect("it can");
+    proxy.set(Network::HalfOpen(way)).expect("the network can be half-open");
+    in_time("a failure", asked(&book)).await.expect_err("no answer arrives");
+    in_time("a failure", asked(&book)).await.expect_err("no connection can be made either");
+    proxy.set(Network::Whole).expect("the network can be half-open");
     assert_eq!(in_time("an answer", asked(&book)).await, Ok(1));
 }
 
 #[tokio::test]
-async fn a_question_that_is_lost_fails_and_is_asked_again_on_a_new_connection() {
+async fn a_query_that_is_lost_fails_and_the_next_one_uses_a_new_connection() {
     notices(Way::ToServer).await;
 }
 
 #[tokio::test]
-async fn a_question_whose_answer_is_lost_fails_and_is_asked_again_on_a_new_connection() {
+async fn a_query_whose_answer_is_lost_fails_and_the_next_one_uses_a_new_connection() {
     notices(Way::ToClient).await;
 }
 
-/// A port that leads to one connection with a server, and that connection, which is there once somebody has connected.
-async fn passage(server: SocketAddr) -> (SocketAddr, impl Future<Output = OwnedFd>) {
+/// A port that forwards one connection to a server, and the socket to that server once a client has connected.
+async fn forward_one(server: SocketAddr) -> (SocketAddr, impl Future<Output = OwnedFd>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let address = listener.local_addr().expect("it has one");
+    let address = listener.local_addr().expect("the listener has an address");
     let connected = async move {
-        let (mut client, _) = listener.accept().await.expect("somebody connects");
-        let mut server = TcpStream::connect(server).await.expect("the server is there");
-        let ear = server.as_fd().try_clone_to_owned().expect("it can be held twice");
+        let (mut client, _) = listener.accept().await.expect("a client connects");
+        let mut server = TcpStream::connect(server).await.expect("the server listens");
+        let ear = server.as_fd().try_clone_to_owned().expect("the socket can be duplicated");
         tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
         ear
     };
@@ -81,29 +85,29 @@ async fn passage(server: SocketAddr) -> (SocketAddr, impl Future<Output = OwnedF
 }
 
 #[tokio::test]
-async fn postgresql_frees_what_somebody_held_who_is_not_heard_any_more() {
+async fn postgresql_frees_the_locks_of_a_client_that_is_silent() {
     const LEAD: &str = "SELECT pg_advisory_lock(1)";
     let directory = directory();
     let settings = PostgresSettings {
-        // Too long for a socket: so the server listens on a port, and TCP is its own.
+        // This path is too long for a socket, so the server listens on a TCP port.
         data_dir: directory.path().join("long".repeat(30)),
         durable: false,
         supervisor: Some(PathBuf::from(env!("CARGO_BIN_EXE_nemesis"))),
     };
-    let server = Postgres::start(&settings).await.expect("it starts");
+    let server = Postgres::start(&settings).await.expect("the server starts");
     let url = server.database_url();
     let config: Config = url.parse().expect("a URL");
-    let port = config.get_ports().first().copied().expect("it has a port");
-    let (address, connected) = passage(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    let port = config.get_ports().first().copied().expect("the URL has a port");
+    let (address, connected) = forward_one(SocketAddr::from(([127, 0, 0, 1], port))).await;
     let connected = tokio::spawn(connected);
     let book = open(url.replacen(&format!(":{port}/"), &format!(":{}/", address.port()), 1));
-    let leader = book.connect().await.expect("it connects");
-    let ear = connected.await.expect("it has connected");
-    leader.batch_execute(LEAD).await.expect("it leads");
-    // Whatever the server sends from now on is lost, and nobody acknowledges it.
+    let leader = book.connect().await.expect("the connection is made");
+    let ear = connected.await.expect("the leader has connected");
+    leader.batch_execute(LEAD).await.expect("the lock is taken");
+    // All that the server sends from now on is lost and never acknowledged.
     SockRef::from(&ear).attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).expect("a filter");
-    let (standby, connection) = tokio_postgres::connect(url, NoTls).await.expect("it connects");
+    let (standby, connection) = tokio_postgres::connect(url, NoTls).await.expect("the connection is made");
     tokio::spawn(connection);
-    in_time("a new leader", standby.batch_execute(LEAD)).await.expect("it leads");
-    server.stop().await.expect("it stops");
+    in_time("a new leader", standby.batch_execute(LEAD)).await.expect("the lock is taken");
+    server.stop().await.expect("the server stops");
 }

@@ -1,5 +1,5 @@
-//! A month of real orders comes in: what was accepted and refused, and what every read model says of it, to the cent. Runs
-//! where the data of `shared/data/complete-journey` is beside the project.
+//! The import of a month of real orders: how many are accepted and refused, and what every read model shows, to the cent. It needs the
+//! data of `shared/data/complete-journey` beside the project.
 
 use std::{
     collections::HashMap,
@@ -21,16 +21,16 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 
-/// How long Kafka may say nothing.
+/// How long the subscriber waits for the next message.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The data, where it is there.
+/// The directory of the data, if it exists.
 fn data() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/complete-journey");
     folder.join("expected.json").exists().then_some(folder)
 }
 
-/// A subscriber such as anybody could be: plain rdkafka, all topics, from the beginning.
+/// A subscriber with plain rdkafka: all topics, from the beginning.
 struct Subscriber {
     wanted: Arc<AtomicUsize>,
     thread: JoinHandle<usize>,
@@ -43,7 +43,7 @@ impl Subscriber {
             .set("group.id", "an-analyst")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "20")
-            // It takes what there is while it is there.
+            // The embedded broker keeps only the end of a partition, so the subscriber must keep up.
             .set("queued.max.messages.kbytes", "1000000")
             .create()
             .expect("a consumer can be made");
@@ -54,25 +54,25 @@ impl Subscriber {
         Self { wanted, thread: std::thread::spawn(move || read(&consumer, &until)) }
     }
 
-    /// Waits until it has this many events, and returns how many it has got.
+    /// Waits until so many events were published, and returns how many the subscriber has read.
     fn has(self, events: usize) -> usize {
         self.wanted.store(events, Ordering::SeqCst);
-        self.thread.join().expect("the subscriber is content")
+        self.thread.join().expect("the subscriber has no error")
     }
 }
 
-/// What came from one partition.
+/// The messages that came from one partition.
 #[derive(Default)]
 struct Log {
     next_offset: i64,
-    /// Whether the embedded broker, which keeps the end of a partition only, has forgotten messages before they were read.
+    /// Whether the broker has forgotten messages before they were read. The embedded one keeps only the end of a partition.
     forgot: bool,
     versions: HashMap<String, i64>,
 }
 
 impl Log {
-    /// Takes a message in; returns how many were published since the one before, itself included. Each key's versions count up
-    /// from one, without a gap or a repetition, as far as the broker still has them.
+    /// Records a message. Returns how many were published since the one before, itself included. The versions of each key must count up
+    /// from one, without gap or repetition, as far as the broker still has them.
     fn take(&mut self, offset: i64, key: &str, version: i64) -> usize {
         let published = usize::try_from(offset + 1 - self.next_offset).expect("offsets go up");
         if published > 1 {
@@ -88,7 +88,7 @@ impl Log {
     }
 }
 
-/// Reads until as many events were published as are wanted.
+/// Reads until the wanted number of events was published.
 fn read(consumer: &BaseConsumer, wanted: &AtomicUsize) -> usize {
     let mut logs: HashMap<(String, i32), Log> = HashMap::new();
     let (mut seen, mut last) = (0, Instant::now());
@@ -99,17 +99,18 @@ fn read(consumer: &BaseConsumer, wanted: &AtomicUsize) -> usize {
         }
         let Some(message) = consumer.poll(Duration::from_millis(200)) else {
             if until == usize::MAX {
-                // Nobody has said yet how many there are.
+                // The wanted number is not known yet.
                 last = Instant::now();
             }
             assert!(last.elapsed() < PATIENCE, "only {seen} of {until} events came");
             continue;
         };
         let message = message.expect("a message");
-        let headers = message.headers().expect("there are headers");
+        let headers = message.headers().expect("the message has headers");
         let version = headers.iter().find(|header| header.key == "ce_streamversion").and_then(|header| header.value);
-        let version = std::str::from_utf8(version.expect("a version")).expect("it is text").parse().expect("a number");
-        let key = std::str::from_utf8(message.key().expect("there is a key")).expect("it is text");
+        let version =
+            std::str::from_utf8(version.expect("a version")).expect("the bytes are text").parse().expect("a number");
+        let key = std::str::from_utf8(message.key().expect("the message has a key")).expect("the bytes are text");
         let log = logs.entry((message.topic().to_owned(), message.partition())).or_default();
         seen += log.take(message.offset(), key, version);
         last = Instant::now();
@@ -141,12 +142,13 @@ fn summary(shop: &Shop, what: &str, file: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_month_of_real_orders_is_told_to_the_cent() {
+async fn every_read_model_of_a_month_of_real_orders_is_right_to_the_cent() {
     let Some(data) = data() else {
-        return skipped(Need::JourneyData, "there is no shared/data/complete-journey beside the project");
+        return skipped(Need::JourneyData, "shared/data/complete-journey is missing beside the project");
     };
     let expected: Value =
-        serde_json::from_slice(&std::fs::read(data.join("expected.json")).expect("it reads")).expect("it is JSON");
+        serde_json::from_slice(&std::fs::read(data.join("expected.json")).expect("the file is readable"))
+            .expect("the file is JSON");
     let path = |name: &str| data.join(name).to_str().expect("the path is text").to_owned();
     let directory = directory();
     let shop = Shop::up(directory.path()).await;
@@ -158,8 +160,9 @@ async fn a_month_of_real_orders_is_told_to_the_cent() {
     assert_eq!(orders["read"], expected["file"]["orders"]);
     assert_eq!(orders["imported"], expected["accepted"]["orders"]);
     assert_eq!(orders["rejected"], expected["rejected"]["orders"]);
-    let rejected = orders["rejected_file"].as_str().expect("it says where they are").to_owned();
-    let rejected = std::fs::read_to_string(directory.path().join(rejected)).expect("they are there");
+    let rejected = orders["rejected_file"].as_str().expect("the summary names the file").to_owned();
+    let rejected =
+        std::fs::read_to_string(directory.path().join(rejected)).expect("the file of rejected records exists");
     let reasons: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(json!(reasons.len()), expected["rejected"]["orders"]);
     assert!(reasons.iter().all(|order| {
@@ -177,17 +180,17 @@ async fn a_month_of_real_orders_is_told_to_the_cent() {
             orders units customers skus net { minorUnits currency } discount { minorUnits } }
         salesByDay(from: "2016-12-01", to: "2017-03-01") { date orders net { minorUnits } }
         topProducts(from: "2016-12-01", to: "2017-03-01", first: 10) { sku net { minorUnits } } }"#;
-    let told = admin(&shop, query, &head.to_string()).await;
+    let answer = admin(&shop, query, &head.to_string()).await;
     let accepted = &expected["accepted"];
     assert_eq!(
-        told["salesTotals"],
+        answer["salesTotals"],
         json!([{
             "orders": accepted["orders"], "units": accepted["units"], "customers": accepted["customers"],
             "skus": accepted["skus"], "net": { "minorUnits": accepted["cents"], "currency": "USD" },
             "discount": { "minorUnits": accepted["discount_cents"] }
         }])
     );
-    let days: serde_json::Map<String, Value> = told["salesByDay"]
+    let days: serde_json::Map<String, Value> = answer["salesByDay"]
         .as_array()
         .expect("days")
         .iter()
@@ -197,7 +200,7 @@ async fn a_month_of_real_orders_is_told_to_the_cent() {
         })
         .collect();
     assert_eq!(Value::Object(days), accepted["by_day"]);
-    let top: Vec<(&str, &Value)> = told["topProducts"]
+    let top: Vec<(&str, &Value)> = answer["topProducts"]
         .as_array()
         .expect("products")
         .iter()

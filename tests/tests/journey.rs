@@ -1,4 +1,4 @@
-//! From a cart to an order, to Kafka, to read models, to GraphQL; and again after a restart and after a kill.
+//! The journey of an order: cart, order, Kafka, read models, GraphQL; and again after a restart and after a kill.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -72,7 +72,7 @@ fn consumed(shop: &Shop, events: usize) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn an_order_is_seen_everywhere_and_survives_a_restart_and_a_kill() {
+async fn an_order_is_seen_everywhere_also_after_a_restart_and_a_kill() {
     let directory = directory();
     let shop = Shop::up(directory.path()).await;
     stock_up(&shop, 5).await;
@@ -119,7 +119,7 @@ async fn an_order_is_seen_everywhere_and_survives_a_restart_and_a_kill() {
     let shop = Shop::up(directory.path()).await;
     let (_, history) = shop.cli(&["history", "order", ORDER, "--json"]);
     let history: Value = serde_json::from_str(&history).expect("it is JSON");
-    assert_eq!(history["state"]["phase"], "confirmed", "what was acknowledged is there");
+    assert_eq!(history["state"]["phase"], "confirmed", "the acknowledged order is in the book");
     accepted(&shop, "CancelOrder", json!({ "order_id": ORDER, "reason": "changed my mind" })).await;
     let query = r#"mutation { stockReceive(input: { sku: "oat", quantity: 1 }) { stock { available } } }"#;
     let answer = shop.graphql("/admin/graphql", Some(shop.ready("admin_token")), query, &json!({})).await;
@@ -146,7 +146,7 @@ async fn a_repeated_command_gets_the_first_outcome() {
 }
 
 #[tokio::test]
-async fn a_flash_sale_sells_what_there_is() {
+async fn a_flash_sale_never_oversells() {
     let directory = directory();
     let shop = Shop::up(directory.path()).await;
     stock_up(&shop, 20).await;
@@ -168,7 +168,7 @@ async fn a_flash_sale_sells_what_there_is() {
     assert_eq!(outcomes.iter().filter(|answer| answer.status == 200).count(), 20);
     let refused: Vec<_> = outcomes.iter().filter(|answer| answer.status == 422).collect();
     assert_eq!(refused.len(), 40);
-    assert!(refused.iter().all(|answer| answer.body["available"] == 0), "they are told what there is");
+    assert!(refused.iter().all(|answer| answer.body["available"] == 0), "a refusal names the available quantity");
 }
 
 #[tokio::test]
@@ -213,8 +213,8 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     assert_eq!((foreign.status, &foreign.body["code"]), (403, &json!("order_not_yours")));
     let role = shop.command_as(&other, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 1 })).await;
     assert_eq!((role.status, &role.body["code"]), (403, &json!("forbidden")));
-    let nobody = shop.send("POST", "/commands/ReceiveStock", &[], "{}").await;
-    assert_eq!((nobody.status, &nobody.body["code"]), (401, &json!("token_missing")));
+    let anonymous = shop.send("POST", "/commands/ReceiveStock", &[], "{}").await;
+    assert_eq!((anonymous.status, &anonymous.body["code"]), (401, &json!("token_missing")));
 
     let authorization = format!("Bearer {admin}");
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];

@@ -1,4 +1,4 @@
-//! The short form of the nemesis: every fault once, by one seed. docs/reliability.md tells of the long form.
+//! The short form of the nemesis: every fault once, by one seed. docs/reliability.md describes the long form.
 
 use std::process::{Command, Stdio};
 
@@ -10,20 +10,20 @@ const SEED: &str = "7";
 fn every_promise_is_kept_while_every_fault_is_injected_once() {
     let output = Command::new(env!("CARGO_BIN_EXE_nemesis"))
         .args(["--minutes", "0", "--seed", SEED, "--json"])
-        // The engine is built by whoever runs the tests, as for the journeys.
+        // Without CARGO the nemesis does not build the engine. The caller of the tests has built it, as for the journeys.
         .env_remove("CARGO")
         .stdin(Stdio::null())
         .output()
         .expect("the nemesis can be run");
     let (said, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let last = said.lines().next_back().unwrap_or_else(|| panic!("it has said nothing: {log}"));
+    let last = said.lines().next_back().unwrap_or_else(|| panic!("the nemesis has printed nothing: {log}"));
     let report: Value = serde_json::from_str(last).expect("the last line is an object");
     assert_eq!(report["violations"], 0, "{said}\n{log}");
     assert!(output.status.success(), "{said}\n{log}");
-    let faults = report["faults"].as_array().expect("it lists the faults");
-    // Networks that are half-open take a filter of the kernel's.
+    let faults = report["faults"].as_array().expect("the report lists the faults");
+    // Half-open networks need a packet filter of the Linux kernel.
     let known = if cfg!(target_os = "linux") { 28 } else { 24 };
-    assert_eq!(faults.len(), known, "each was injected: {faults:?}");
-    assert!(report["acknowledged"].as_u64() > Some(100), "something was going on: {report}");
-    assert!(report["recovery_p99_ms"].is_u64(), "it has recovered: {report}");
+    assert_eq!(faults.len(), known, "every fault was injected: {faults:?}");
+    assert!(report["acknowledged"].as_u64() > Some(100), "the shop was under load: {report}");
+    assert!(report["recovery_p99_ms"].is_u64(), "the cluster has recovered: {report}");
 }

@@ -1,5 +1,5 @@
-//! Views are rebuilt by the command line while orders are placed and queries run on both endpoints: no query fails, and none shows
-//! less than what its position says. A rebuild that is killed half-way leaves nothing behind for the next one.
+//! Views are rebuilt by the command line while orders are placed and queries run on both endpoints. No query fails, and each shows at
+//! least its position. A killed rebuild leaves nothing that disturbs the next one.
 
 use std::{
     process::{Command, Stdio},
@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-/// How long anything may take before the test gives up.
+/// How long the test waits for any event.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How many views there are.
+/// The number of views.
 const VIEWS: usize = 7;
 
 async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
@@ -31,14 +31,14 @@ async fn place_order(shop: &Shop, number: u128) -> (Uuid, i64) {
     (order, receipt["position"].as_i64().expect("a position"))
 }
 
-/// Asks for what a position shows.
+/// Runs a query that has to show a position.
 async fn shown(shop: &Shop, path: &str, token: Option<&str>, query: &str) -> Value {
     let answer = shop.graphql(path, token, query, &json!({})).await;
     assert!(answer.status == 200 && answer.body["errors"].is_null(), "{query}: {} {}", answer.status, answer.body);
     answer.body["data"].clone()
 }
 
-/// Places orders, and asks for each what it must show, until told to stop. Counts them.
+/// Places orders and queries the effect of each, until it is stopped. Counts the orders.
 async fn trade(shop: &Shop, traded: &AtomicU64, enough: &AtomicBool) {
     let token = Some(shop.ready("admin_token"));
     while !enough.load(Ordering::SeqCst) {
@@ -48,20 +48,20 @@ async fn trade(shop: &Shop, traded: &AtomicU64, enough: &AtomicBool) {
             r#"{{ order(id: "{order}", minPosition: {position}) {{ phase net {{ minorUnits }} timeline {{ version }} }}
                  salesTotals(from: "2000-01-01", to: "2100-01-01", minPosition: {position}) {{ orders units }} }}"#
         );
-        let told = shown(shop, "/admin/graphql", token, &query).await;
-        assert_eq!(told["order"]["net"]["minorUnits"], 398, "{told}");
-        assert_eq!(told["order"]["timeline"].as_array().map(Vec::len), Some(1), "{told}");
+        let answer = shown(shop, "/admin/graphql", token, &query).await;
+        assert_eq!(answer["order"]["net"]["minorUnits"], 398, "{answer}");
+        assert_eq!(answer["order"]["timeline"].as_array().map(Vec::len), Some(1), "{answer}");
         assert_eq!(
-            told["salesTotals"],
+            answer["salesTotals"],
             json!([{ "orders": orders, "units": 2 * orders }]),
-            "one trades, so it is exact"
+            "only one client places orders, so the figures are exact"
         );
         let query = format!(r#"{{ product(sku: "oat", minPosition: {position}) {{ name }} }}"#);
         assert_eq!(shown(shop, "/graphql", None, &query).await["product"]["name"], "Oat milk");
     }
 }
 
-/// Starts `views rebuild`, and kills it as soon as a query of the database says so, unless it ends before.
+/// Starts `views rebuild`, and kills it when a query of the database returns true, unless it ends before.
 async fn killed_when(shop: &Shop, reached: &str) {
     let database = database(shop).await;
     let mut rebuild = Command::new(binary())
@@ -73,7 +73,7 @@ async fn killed_when(shop: &Shop, reached: &str) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary can be run");
-    while rebuild.try_wait().expect("a child can be asked").is_none() {
+    while rebuild.try_wait().expect("the child has a status").is_none() {
         if database.query_one(reached, &[]).await.expect("an answer").get(0) {
             rebuild.kill().expect("a child can be killed");
         }
@@ -81,7 +81,7 @@ async fn killed_when(shop: &Shop, reached: &str) {
     }
 }
 
-/// Kills rebuilds on their way: at once, when they have made tables for so many views, and when they have swapped so many.
+/// Kills rebuilds at several points: at once, after they have made tables for some views, and after they have swapped some.
 async fn kill_rebuilds(shop: &Shop) {
     killed_when(shop, "SELECT true").await;
     let database = database(shop).await;
@@ -98,19 +98,20 @@ async fn kill_rebuilds(shop: &Shop) {
 }
 
 async fn database(shop: &Shop) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
+    let (client, connection) =
+        tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("the database answers");
     tokio::spawn(connection);
     client
 }
 
-/// The schemas of the views' versions that there are.
+/// The schemas of all versions of the views.
 async fn versions(shop: &Shop) -> Vec<String> {
     let client = database(shop).await;
     let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '_v[0-9]+$' ORDER BY 1";
     client.query(sql, &[]).await.expect("an answer").iter().map(|row| row.get(0)).collect()
 }
 
-/// Waits until so many orders were placed.
+/// Waits until a number of orders were placed.
 async fn orders_placed(traded: &AtomicU64, count: u64) {
     let placing = async {
         while traded.load(Ordering::SeqCst) < count {
@@ -124,12 +125,16 @@ async fn rebuild(shop: &Shop) {
     kill_rebuilds(shop).await;
     for flags in [&["--all", "--json"][..], &["--all", "--at-once", "--json"]] {
         let (code, said) = tokio::task::block_in_place(|| shop.cli(&[&["views", "rebuild"], flags].concat()));
-        let told = said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));
-        // What takes longer than a second tells how far it is as well.
-        let (built, on_the_way): (Vec<Value>, Vec<Value>) = told.partition(|told: &Value| told["done"].is_null());
+        let reports = said.lines().map(|line| serde_json::from_str(line).expect("each line is JSON"));
+        // A rebuild that takes longer than a second prints its progress as well.
+        let (built, on_the_way): (Vec<Value>, Vec<Value>) =
+            reports.partition(|report: &Value| report["done"].is_null());
         assert_eq!((code, built.len()), (0, VIEWS), "{said}");
-        assert!(built.iter().all(|told| told["view"].is_string() && told["version"].as_i64() > Some(1)), "{said}");
-        assert!(on_the_way.iter().all(|told| told["view"].is_string() && told["of"].is_i64()), "{said}");
+        assert!(
+            built.iter().all(|report| report["view"].is_string() && report["version"].as_i64() > Some(1)),
+            "{said}"
+        );
+        assert!(on_the_way.iter().all(|report| report["view"].is_string() && report["of"].is_i64()), "{said}");
     }
 }
 
@@ -141,7 +146,7 @@ async fn views_are_rebuilt_while_orders_are_placed_and_queries_run() {
     accepted(&shop, "ReceiveStock", json!({ "sku": "oat", "quantity": 100_000 })).await;
     let (traded, enough) = (AtomicU64::new(0), AtomicBool::new(false));
     let rebuilding = async {
-        // It has something to do, and somebody who notices.
+        // The rebuild has work to do, and queries run meanwhile.
         orders_placed(&traded, 10).await;
         let before = traded.load(Ordering::SeqCst);
         for rounds in 0.. {

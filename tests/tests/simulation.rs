@@ -1,4 +1,4 @@
-//! Deterministic simulation: thousands of seeds, each a story of its own. docs/reliability.md tells what they have found.
+//! Deterministic simulation: thousands of seeds, each with its own order of events. docs/reliability.md lists the defects that it found.
 
 use daybook_tests::simulation::{
     bus, consumer,
@@ -10,7 +10,7 @@ fn the_bus_keeps_its_promises_whatever_happens_in_whatever_order() {
     let test = "the_bus_keeps_its_promises_whatever_happens_in_whatever_order";
     let all = all_hold(test, 800, bus::run);
     if std::env::var_os("DAYBOOK_SEED").is_none() {
-        // No queries are in it, and no tokens.
+        // The simulation has no queries and no tokens.
         let elsewhere =
             ["no query has shown less than the position that was asked for", "a token that has run out opens nothing"];
         for check in all.checks.iter().filter(|check| !elsewhere.contains(&check.name.as_str())) {

@@ -1,4 +1,4 @@
-//! The README's tour, run as it is written there.
+//! The README's tour, run exactly as it is written.
 
 use std::{
     fs,
@@ -12,15 +12,15 @@ use daybook_tests::{Shop, binary, directory};
 /// The shell commands of the tour.
 fn tour() -> String {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(readme).expect("there is a README");
+    let readme = fs::read_to_string(readme).expect("the README exists");
     let (_, after) = readme.split_once("```sh\n").expect("the README has a tour");
-    after.split_once("```").expect("it has an end").0.to_owned()
+    after.split_once("```").expect("the block ends").0.to_owned()
 }
 
 #[tokio::test]
-async fn the_tour_of_the_readme_works_as_it_is_written() {
+async fn the_tour_of_the_readme_works_as_written() {
     let directory = directory();
-    // Where the reader stands: in the project's folder, with `./daybook` and the running shop's `.daybook`.
+    // The reader's working directory: the project's folder, with `./daybook` and the running shop's `.daybook`.
     symlink(binary(), directory.path().join("daybook")).expect("a link can be made");
     let shop = Shop::up_with(directory.path(), ".daybook", &[]).await;
     let output = Command::new("bash")

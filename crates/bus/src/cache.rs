@@ -1,4 +1,4 @@
-//! The cache of folded streams, bounded by bytes. Only a cache: losing an entry costs a load, never correctness.
+//! The cache of folded streams, bounded by bytes. A lost entry costs a load, and never correctness.
 
 use daybook_domain::{Source, State, StreamName};
 use hashlink::LruCache;
@@ -17,14 +17,14 @@ impl Entry {
     }
 }
 
-/// Folded streams, the least recently used ones forgotten first.
+/// The folded streams. The least recently used stream is evicted first.
 pub(super) struct Cache {
     entries: LruCache<StreamName, Entry>,
     bytes: usize,
     max_bytes: usize,
 }
 
-/// What an entry costs beside its state: its name twice, links and hash.
+/// The bytes of an entry beside its state: its name twice, links and hash.
 const OVERHEAD: usize = 192;
 
 impl Cache {
@@ -32,7 +32,7 @@ impl Cache {
         Self { entries: LruCache::new_unbounded(), bytes: 0, max_bytes }
     }
 
-    /// Adds a loaded stream, unless it is known: what is known may hold events that are about to be committed.
+    /// Adds a loaded stream, unless the cache has it. The cached state may include events that are not committed yet.
     pub(super) fn insert(&mut self, stream: StreamName, entry: Entry) {
         if self.entries.peek(&stream).is_none() {
             self.bytes += entry.size + OVERHEAD;
@@ -45,7 +45,8 @@ impl Cache {
         self.entries.get(stream);
     }
 
-    /// Changes a stream and moves it on by one version. One that is not here was decided on as new, so it begins here.
+    /// Changes the state of a stream and raises its version by one. A stream that is not cached was decided on as new, so it begins
+    /// empty.
     pub(super) fn evolve(&mut self, stream: &StreamName, change: impl FnOnce(&mut State)) -> Option<i32> {
         if self.entries.peek(stream).is_none() {
             self.insert(stream.clone(), Entry::new(State::empty(stream)?, 0));
@@ -59,20 +60,20 @@ impl Cache {
         Some(entry.version)
     }
 
-    /// Forgets a stream, because it is stale.
+    /// Removes a stream that is stale.
     pub(super) fn forget(&mut self, stream: &str) {
         if let Some(entry) = self.entries.remove(stream) {
             self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
         }
     }
 
-    /// Forgets everything, because nothing is certain.
+    /// Removes all streams, because none is certain.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.bytes = 0;
     }
 
-    /// Forgets what was not used for longest, until the rest fits.
+    /// Evicts the least recently used streams until the rest fits.
     pub(super) fn shrink(&mut self) {
         while self.bytes > self.max_bytes {
             let Some((_, entry)) = self.entries.remove_lru() else { break };
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_stays_and_the_rest_gives_way() {
+    fn the_least_recently_used_streams_are_evicted() {
         let names: Vec<_> = (0..10).map(|nr| StreamName::of("sku", nr)).collect();
         let one = entry(&names[0]).size + OVERHEAD;
         let mut cache = Cache::new(one * 5);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_comes_late_does_not_undo_what_was_decided_meanwhile() {
+    fn a_late_load_does_not_undo_a_decision() {
         let name = StreamName::of("sku", 1);
         let mut cache = Cache::new(usize::MAX);
         cache.insert(name.clone(), entry(&name));

@@ -1,30 +1,30 @@
-//! Time and new ids: the one place of this crate that reads the ambient ones.
+//! Time and new ids. No other module of this crate reads the clock or makes an id.
 
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-/// A clock; a test may hand in its own.
+/// A clock. A test may provide its own.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
-    /// The clock of the machine, in the microseconds that PostgreSQL keeps: a state that is folded from the book has the same
-    /// times as one that was folded as it was decided.
+    /// The clock of the machine, in microseconds as PostgreSQL keeps them. So a state has the same times whether it was folded from
+    /// the book or at its decision.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where the edge reads the time")]
     pub fn system() -> Self {
         Self(Arc::new(|| Utc::now().trunc_subsecs(6)))
     }
 
-    /// A clock that reads its time from a function.
+    /// A clock that calls a function for the time.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The time.
+    /// The present time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()

@@ -1,31 +1,31 @@
-//! A decided command: the step for the store, and the answer to the sender when the step is done.
+//! A decided command: its operation for the store, and the answer to the sender after the commit.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use daybook_codec::{Encoded, encode};
 use daybook_domain::{Decision, Refusal, StreamName, Streams};
-use daybook_event_store::{NewEvent, RecordedEvent, Step, Unit};
+use daybook_event_store::{AppendUnit, NewEvent, Operation, RecordedEvent};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
 use crate::clock::new_id;
 
-/// A command that was decided and waits to be committed. Its step stands at the same index in the batch.
+/// A command that was decided and waits for its commit. Its operation has the same index in the batch.
 pub(super) struct Decided {
     pub(super) job: Job,
-    /// The streams whose cached state includes this decision.
+    /// The streams whose cached state includes the events of this decision.
     pub(super) written: Vec<StreamName>,
-    /// Why the command was refused, if it was.
+    /// The refusal, if the command was refused.
     pub(super) refusal: Option<Refusal>,
 }
 
-/// The step that writes a decision.
+/// The operation that writes a decision.
 pub(super) fn write(
     job: &Job,
     streams: &Streams<'_>,
     decision: &Decision,
     now: DateTime<Utc>,
-) -> Result<Step, CommandError> {
+) -> Result<Operation, CommandError> {
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
         let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
@@ -40,7 +40,7 @@ pub(super) fn write(
             data,
         })
     });
-    Ok(Step::Write(Unit {
+    Ok(Operation::Write(AppendUnit {
         command_id: job.submission.command_id,
         fingerprint: job.fingerprint.clone(),
         reads: reads(streams),
@@ -52,10 +52,10 @@ pub(super) fn write(
     }))
 }
 
-/// The step that confirms a refusal.
-pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Step {
+/// The operation that checks a refusal.
+pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Operation {
     let (command_id, fingerprint) = (job.submission.command_id, job.fingerprint.clone());
-    Step::Check { command_id, fingerprint, reads: reads(streams) }
+    Operation::Check { command_id, fingerprint, reads: reads(streams) }
 }
 
 fn reads(streams: &Streams<'_>) -> Vec<(Arc<str>, i32)> {
@@ -68,9 +68,9 @@ pub(super) fn written(decision: &Decision) -> Vec<StreamName> {
     streams.into_iter().cloned().collect()
 }
 
-/// The receipt of a unit that was just committed.
-pub(super) fn receipt(unit: Unit, first_position: i64, versions: &[(Arc<str>, i32)]) -> Receipt {
-    // Versions within the unit: each stream counts up to the version that it has come to.
+/// The receipt of an append unit that was just committed.
+pub(super) fn receipt(unit: AppendUnit, first_position: i64, versions: &[(Arc<str>, i32)]) -> Receipt {
+    // The versions of the events: each stream counts up to its version after the commit.
     let count = |stream: &Arc<str>| unit.events.iter().filter(|event| event.stream_id == *stream).count();
     let mut next: Vec<(Arc<str>, i32)> = versions
         .iter()

@@ -1,14 +1,13 @@
 //! The command bus: load → decide → group commit.
 //!
-//! One [sequencer](sequencer) decides commands one after the other on cached state, in memory. All that is decided while
-//! the previous commit is under way goes out as the next batch, in one transaction; so a thousand buyers of one SKU are one
-//! batch and not a thousand row locks. Answers leave only after the commit, refusals included: what a refusal read is
-//! checked in the same transaction.
+//! One [sequencer](sequencer) decides commands one after the other on cached state, in memory. The commands that are decided
+//! during a commit are the next batch, in one transaction. So a thousand buyers of one SKU cause one batch and not a thousand row
+//! locks. Answers leave only after the commit, refusals included: the read set of a refusal is checked in the same transaction.
 //!
-//! The cache is only a cache. Another process may write to the same book: then the batch's read set is stale, nothing of
-//! what rested on it is written, those streams are loaded again and the commands are decided again.
+//! The cache may be stale, since another process may write to the same book. Then no operation that rests on a stale stream is written.
+//! Those streams are loaded again, and the commands are decided again.
 //!
-//! What does not belong here: rules (the domain has them), SQL (the event store has it), HTTP (command-api has it).
+//! What does not belong here: rules (they are in the domain), SQL (in the event store), HTTP (in command-api).
 
 mod cache;
 pub mod clock;
@@ -36,20 +35,20 @@ pub use self::{
     runtime::{Runtime, Tokio},
 };
 
-/// How the bus is sized.
+/// The limits of the bus.
 #[derive(Debug, Clone)]
 pub struct BusSettings {
-    /// The most commands that wait to be decided; one more is refused as [`CommandError::Busy`].
+    /// The most commands that wait for a decision. A further command fails with [`CommandError::Busy`].
     pub queue: usize,
     /// The most commands in one commit.
     pub batch: usize,
     /// The most bytes of folded state that are kept in memory.
     pub cache_bytes: usize,
-    /// How often a command is decided again after a conflict, before it is given up.
+    /// How often a command is decided, because of conflicts, before it fails with [`CommandError::Contended`].
     pub attempts: u32,
-    /// A stream whose folding took more events than this gets a snapshot, so that the next time it takes fewer.
+    /// A stream whose fold took more events than this gets a snapshot, so that its next load takes fewer.
     pub snapshot_after: usize,
-    /// What buyers may name.
+    /// The channels and locations that buyers may name.
     pub storefront: Storefront,
 }
 
@@ -69,29 +68,29 @@ impl Default for BusSettings {
 /// A command on its way to the bus.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// What is wanted.
+    /// The command.
     pub command: Command,
-    /// The identity of the command: a repetition gets the outcome of the first one.
+    /// The id of the command. A repetition with the same id gets the outcome of the first one.
     pub command_id: Uuid,
-    /// Who wants it.
+    /// The actor that sends it.
     pub actor: Actor,
-    /// The whole story that it belongs to; itself when it begins one.
+    /// The correlation id of its causal chain. It is the command id if the command begins the chain.
     pub correlation_id: Uuid,
-    /// What caused it: itself, or the event that a reaction answers.
+    /// The id of its cause: the command itself, or the event that a reaction answers.
     pub causation_id: Uuid,
     /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
 }
 
 impl Submission {
-    /// A command that begins a story of its own.
+    /// A command that begins a causal chain.
     #[must_use]
     pub fn new(command: impl Into<Command>, command_id: Uuid, actor: Actor) -> Self {
         let command = command.into();
         Self { command, command_id, actor, correlation_id: command_id, causation_id: command_id, trace: None }
     }
 
-    /// A digest of the actor and the command. It shows that a command id comes again with another command, and keeps one actor
+    /// A digest of the actor and the command. It shows that a command id is reused for another command. It also keeps an actor
     /// from getting the outcome of another.
     fn fingerprint(&self) -> Vec<u8> {
         let mut digest = Sha256::new();
@@ -108,18 +107,18 @@ impl Submission {
 /// An event that a command wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WrittenEvent {
-    /// Its place in the book.
+    /// Its position in the book.
     pub position: i64,
     /// Its stream.
     pub stream: Arc<str>,
-    /// Its place in the stream.
+    /// Its version in the stream.
     pub version: i32,
-    /// What happened.
+    /// The name of its type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// Its identity.
+    /// Its id.
     pub event_id: Uuid,
-    /// What happened, as a JSON object.
+    /// Its data, a JSON object.
     #[serde(serialize_with = "verbatim")]
     pub data: String,
 }
@@ -133,14 +132,14 @@ fn verbatim<S: Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error>
 pub struct WrittenStream {
     /// The stream.
     pub id: Arc<str>,
-    /// The version it has come to.
+    /// Its version after the command.
     pub version: i32,
 }
 
-/// The answer to a command that was accepted. Everything in it is durable.
+/// The answer to an accepted command. All that it names is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Receipt {
-    /// The position of the command's last event: a read model that has passed it shows the command's effect.
+    /// The position of the command's last event. A read model that has reached it shows the effect of the command.
     pub position: i64,
     /// The streams that were written.
     pub streams: Vec<WrittenStream>,
@@ -150,37 +149,36 @@ pub struct Receipt {
     pub replayed: bool,
 }
 
-/// Why a command was not accepted.
+/// Why a command has no receipt.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommandError {
-    /// A rule said no, or the actor may not send the command. Nothing was written.
+    /// A rule refused the command, or the actor may not send it. Nothing was written.
     #[error("{refusal}")]
     Refused {
-        /// What was refused, and why.
+        /// The refusal with its data.
         refusal: Refusal,
-        /// The part of the command that the rule objects to, as a JSON pointer, where there is one.
+        /// The part of the command that the refusal is about, as a JSON pointer, if it names one.
         pointer: Option<String>,
     },
-    /// The command id was used for something else. Nothing was written.
+    /// The command id was used for another command. Nothing was written.
     #[error("command id {0} was used before, for something else")]
     KeyReused(Uuid),
-    /// Others changed what this command rests on each time it was decided. Nothing was written; it may be tried again.
+    /// Other processes changed the streams of the command each time it was decided. Nothing was written. The sender may retry.
     #[error("others kept changing what this command rests on")]
     Contended,
-    /// Too much is waiting. Nothing was written; it may be tried again.
+    /// The queue is full. Nothing was written. The sender may retry.
     #[error("too many commands are waiting")]
     Busy,
     /// The store failed. Whether the command is in the book is unknown; a retry with the same id shows it.
     #[error("the store failed: {0}")]
     Failed(Arc<StoreError>),
-    /// The task that had the command in hand is gone. Whether the command is in the book is unknown; a retry with the
-    /// same id shows it.
+    /// The task that processed the command is gone. Whether the command is in the book is unknown; a retry with the same id shows it.
     #[error("the outcome was lost")]
     Lost,
-    /// A stream that the command needs holds something that this program cannot read. Nothing was written.
+    /// A stream that the command needs holds an event that this program cannot read. Nothing was written.
     #[error(transparent)]
     Unreadable(#[from] UnreadableStream),
-    /// What was decided cannot be written down: it holds a value that the store cannot keep. Nothing was written.
+    /// An event of the decision holds a value that the store cannot keep. Nothing was written.
     #[error("it cannot be written down: {0}")]
     Unwritable(String),
     /// The bus is shutting down.
@@ -196,7 +194,7 @@ pub struct UnreadableStream {
     pub stream: StreamName,
     /// The version of the event that cannot be read.
     pub version: i32,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -208,7 +206,7 @@ struct Job {
     reply: oneshot::Sender<Result<Receipt, CommandError>>,
 }
 
-/// The bus. Cheap to clone; it stops when the last clone is dropped and all that was queued is answered.
+/// The bus. It is cheap to clone. It stops when the last clone is dropped and every queued command is answered.
 #[derive(Clone)]
 pub struct Bus {
     queue: mpsc::Sender<Job>,
@@ -216,15 +214,14 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Starts the bus on a book. The handle ends when the bus has stopped.
+    /// Starts the bus on a book. The join handle ends when the bus has stopped.
     #[must_use]
     pub fn start(book: impl Store, clock: Clock, settings: &BusSettings) -> (Self, JoinHandle<()>) {
         let (bus, work) = Self::on(Tokio, book, clock, settings);
         (bus, tokio::spawn(work))
     }
 
-    /// A bus on a book, and its work, which the caller has to run: where that is dropped, the bus is gone as if its process had
-    /// been killed.
+    /// A bus on a book, and its work, which the caller has to run. If the work is dropped, the bus ends like a process that is killed.
     pub fn on<B: Store, R: Runtime>(
         runtime: R,
         book: B,
@@ -237,17 +234,17 @@ impl Bus {
         (Self { queue, conflicts }, sequencer.run())
     }
 
-    /// How many decisions the book has refused so far, because another process had changed what they rest on. They were made
-    /// again.
+    /// How many decisions were in conflict with the book so far, because another process had changed their streams. Those commands
+    /// were decided again.
     #[must_use]
     pub fn conflicts(&self) -> u64 {
         self.conflicts.load(Ordering::Relaxed)
     }
 
-    /// Sends a command and waits for its outcome. When the queue is full it is refused at once.
+    /// Sends a command and waits for its outcome. If the queue is full, it fails at once with [`CommandError::Busy`].
     ///
     /// # Errors
-    /// [`CommandError`] says why it was not accepted.
+    /// [`CommandError`] if the command was not accepted.
     pub async fn execute(&self, submission: Submission) -> Result<Receipt, CommandError> {
         let (job, outcome) = job(submission);
         self.queue.try_send(job).map_err(|error| match error {
@@ -257,11 +254,10 @@ impl Bus {
         outcome.await.unwrap_or(Err(CommandError::Lost))
     }
 
-    /// Sends a command, waits for a place in the queue if it is full, and for the outcome. For bulk loads, which pace
-    /// themselves.
+    /// Sends a command and waits for its outcome. If the queue is full, it waits for a place first. Bulk loads use this.
     ///
     /// # Errors
-    /// [`CommandError`] says why it was not accepted.
+    /// [`CommandError`] if the command was not accepted.
     pub async fn execute_patiently(&self, submission: Submission) -> Result<Receipt, CommandError> {
         let (job, outcome) = job(submission);
         self.queue.send(job).await.map_err(|_| CommandError::Stopped)?;
@@ -286,7 +282,7 @@ impl Job {
         };
         metrics::counter!("daybook_commands_total", "command" => self.submission.command.name(), "outcome" => label)
             .increment(1);
-        // The caller may have gone; the outcome stands all the same.
+        // The caller may have stopped waiting. The outcome is valid all the same.
         drop(self.reply.send(outcome));
     }
 

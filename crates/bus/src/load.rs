@@ -1,4 +1,4 @@
-//! Loading streams: reads them from the book and folds them.
+//! Loading streams: they are read from the book and folded.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,20 +18,20 @@ pub(super) struct Waiting {
     pub(super) streams: Vec<StreamName>,
 }
 
-/// What came of a load.
+/// The result of a load.
 pub(super) struct Loaded {
     pub(super) waiting: Vec<Waiting>,
     pub(super) streams: Result<Folded, Arc<StoreError>>,
 }
 
-/// Loaded streams: those that could be folded, and those that hold something that this program cannot read.
+/// Loaded streams: those that were folded, and those with an event that this program cannot read.
 #[derive(Default)]
 pub(super) struct Folded {
     pub(super) entries: Vec<(StreamName, Entry)>,
     pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
 }
 
-/// Loads all that is waited for. Streams whose folding took more events than `snapshot_after` get snapshots.
+/// Loads the streams that commands wait for. A stream whose fold took more than `snapshot_after` events gets a snapshot.
 pub(super) async fn load<B: Store, R: Runtime>(
     runtime: R,
     book: B,
@@ -56,7 +56,7 @@ async fn fold_all<B: Store, R: Runtime>(
         let (name, id) = (StreamName::from(&*stream.stream_id), Arc::clone(&stream.stream_id));
         let events = stream.events.len();
         match begin(&name, stream.snapshot.as_ref()) {
-            Ok(start) => folded.take_in(name, fold(start, stream), |name, entry| {
+            Ok(start) => folded.add(name, fold(start, stream), |name, entry| {
                 if events > snapshot_after {
                     keep_snapshot(runtime, book.clone(), name, entry);
                 }
@@ -71,15 +71,15 @@ async fn fold_all<B: Store, R: Runtime>(
     if !damaged.is_empty() {
         for stream in book.load_streams(&damaged, FROM_THE_BEGINNING).await? {
             let name = StreamName::from(&*stream.stream_id);
-            // However short it is, the damaged snapshot has to be replaced.
-            folded.take_in(name, fold(None, stream), |name, entry| keep_snapshot(runtime, book.clone(), name, entry));
+            // The damaged snapshot has to be replaced, however few events the stream has.
+            folded.add(name, fold(None, stream), |name, entry| keep_snapshot(runtime, book.clone(), name, entry));
         }
     }
     Ok(folded)
 }
 
 impl Folded {
-    fn take_in(
+    fn add(
         &mut self,
         name: StreamName,
         folded: Result<Entry, UnreadableStream>,
@@ -99,8 +99,8 @@ impl Folded {
     }
 }
 
-/// Where folding begins: at the state of the snapshot, or at nothing. A snapshot is only a cache, so it is no fact that must
-/// be readable: one that cannot be decoded is an error only here.
+/// Where a fold begins: at the state of the snapshot, or, without one, at the empty state. A snapshot is only a cache, so the book is
+/// intact even if the snapshot cannot be decoded.
 fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State, i32)>, SnapshotError> {
     let Some(snapshot) = snapshot else { return Ok(None) };
     Ok(Some((decode_state(name, &snapshot.state)?, snapshot.version)))
@@ -121,7 +121,7 @@ fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, Unre
     Ok(Entry::new(state, version))
 }
 
-/// Keeps what was just folded, in the background: it is known to be committed, and losing it costs only time.
+/// Saves a snapshot of a stream in the background. All its events are committed, and a lost snapshot costs only time.
 fn keep_snapshot(runtime: &impl Runtime, book: impl Store, name: &StreamName, entry: &Entry) {
     let Ok(state) = encode_state(&entry.state) else { return };
     let (name, snapshot) = (name.clone(), Snapshot { version: entry.version, state });

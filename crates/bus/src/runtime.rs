@@ -1,20 +1,21 @@
-//! What the bus runs on: tasks and waiting. There are two of it: tokio, and the scheduler of the simulation, which decides by a
-//! seed who is next and what time it is (`tests/src/simulation`).
+//! The runtime of the bus: tasks and timers. It has two implementations: tokio, and the scheduler of the simulation, in which a seed
+//! decides the order of tasks and the time (`tests/src/simulation`).
 
 use std::{future::Future, time::Duration};
 
 use futures::{FutureExt, future::Map};
 use tokio::task::{JoinError, JoinHandle};
 
-/// Runs tasks beside each other, with timers.
+/// Runs tasks concurrently, and has timers.
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A task that was started: ends with its result, or with nothing when it panicked. When the handle is dropped, the task runs on.
+    /// The handle of a task. It yields the result of the task, or `None` if the task panicked. If the handle is dropped, the task
+    /// continues.
     type Task<T: Send + 'static>: Future<Output = Option<T>> + Send + Unpin + 'static;
 
     /// Starts a task.
     fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Self::Task<T>;
 
-    /// Waits.
+    /// Waits for a time.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The sequencer: the one task that decides. Nothing in it waits for IO; loads and commits are tasks that report back.
+//! The sequencer: the one task that decides commands. It never waits for IO: loads and commits are tasks of their own.
 
 use std::{
     mem,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use daybook_domain::{Decide, Reads, Rejection, Source, State, StreamName, Streams, authorise};
-use daybook_event_store::{Appender, Filter, Outcome, Step, Store, StoreError};
+use daybook_event_store::{Appender, Filter, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -23,23 +23,23 @@ use super::{
 };
 use crate::Clock;
 
-/// How many loads may be under way at once.
+/// How many loads may run at the same time.
 const MAX_LOADS: usize = 4;
-/// How long to wait before the store is tried again after it has failed.
+/// How long to wait after a failed connection before the next attempt.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
-/// A batch that came back from the store.
+/// A batch after its commit.
 struct Committed<S> {
     appender: Option<Appender<S>>,
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
     outcomes: Result<Vec<Outcome>, StoreError>,
 }
 
-/// Decisions that wait for the commit before them to end.
+/// Decisions that wait for the end of the previous commit.
 #[derive(Default)]
 struct Batch {
     decided: Vec<Decided>,
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
 }
 
 pub(super) struct Sequencer<B: Store, R: Runtime> {
@@ -50,14 +50,14 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     queue: mpsc::Receiver<Job>,
     conflicts: Arc<AtomicU64>,
     cache: Cache,
-    /// Decided, and not yet on its way.
+    /// The next batch: decided, and not sent to the store yet.
     next: Batch,
-    /// On its way to the store, without its steps; empty when nothing is.
+    /// The commands of the batch that is being committed, without its operations. Empty during no commit.
     in_flight: Vec<Decided>,
     commits: FuturesUnordered<R::Task<Committed<B::Session>>>,
-    /// The connection to append over; with the commit while one is under way.
+    /// The appender. During a commit, the commit owns it.
     appender: Option<Appender<B::Session>>,
-    /// Receipts that are being written for commands that went as decided.
+    /// Tasks that answer commands, which the sequencer waits for before it stops.
     answers: TaskTracker,
     wanted: Vec<Waiting>,
     loads: FuturesUnordered<R::Task<Loaded>>,
@@ -91,17 +91,17 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    /// Runs until the last handle of the bus is gone and everything that was queued is answered.
+    /// Runs until the last handle of the bus is dropped and every queued command is answered.
     pub(super) async fn run(mut self) {
         let mut open = true;
         let mut arrived = Vec::new();
         while open || !self.idle() {
-            let room = self.settings.batch.saturating_sub(self.next.steps.len());
+            let room = self.settings.batch.saturating_sub(self.next.operations.len());
             tokio::select! {
-                // A commit that came back first: the store is idle until the next one is on its way.
+                // A finished commit comes first: the store is idle until the next batch is sent.
                 biased;
                 Some(committed) = self.commits.next() => self.settle(committed),
-                Some(loaded) = self.loads.next() => self.take_in(loaded),
+                Some(loaded) = self.loads.next() => self.finish_load(loaded),
                 count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
                     open = count > 0;
                     self.decide_all(mem::take(&mut arrived));
@@ -109,7 +109,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
             self.start_load();
             if self.start_commit() {
-                // The batch goes out now, and not after all that has arrived meanwhile is decided.
+                // The commit task runs now, before the commands that have arrived meanwhile are decided.
                 tokio::task::yield_now().await;
             }
         }
@@ -118,7 +118,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     }
 
     fn idle(&self) -> bool {
-        self.commits.is_empty() && self.loads.is_empty() && self.next.steps.is_empty()
+        self.commits.is_empty() && self.loads.is_empty() && self.next.operations.is_empty()
     }
 
     fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
@@ -128,14 +128,14 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    /// Decides one command on the cached state, and moves the cached state on by what was decided.
+    /// Decides one command on the cached state, and applies its events to that state.
     fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
         let (command, actor) = (&job.submission.command, &job.submission.actor);
         let streams = Streams::over(&self.cache);
         let decided = authorise(command, actor, &self.settings.storefront, &streams)
             .and_then(|()| command.decide(&job.context(now), &streams));
-        let step = match decided {
-            Ok(decision) => decided::write(&job, &streams, &decision, now).map(|step| (step, Some(decision), None)),
+        let operation = match decided {
+            Ok(decision) => decided::write(&job, &streams, &decision, now).map(|write| (write, Some(decision), None)),
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
                 let streams = self.unloaded(&job, streams.missing());
@@ -144,8 +144,8 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
         };
         let reads = streams.reads();
-        let (step, decision, refusal) = match step {
-            Ok(step) => step,
+        let (operation, decision, refusal) = match operation {
+            Ok(operation) => operation,
             Err(error) => return job.answer(Err(error)),
         };
         for (stream, _) in &reads {
@@ -160,10 +160,10 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
         }
         self.next.decided.push(Decided { job, written, refusal });
-        self.next.steps.push(step);
+        self.next.operations.push(operation);
     }
 
-    /// What has to be loaded for a command: what its decision has missed, and what the command says that it reads.
+    /// The streams to load for a command: those that its decision lacked, and the others that the command declares.
     fn unloaded(&self, job: &Job, mut missing: Vec<StreamName>) -> Vec<StreamName> {
         let mut reads = Reads::default();
         job.submission.command.reads(&mut reads);
@@ -179,9 +179,9 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    fn take_in(&mut self, loaded: Option<Loaded>) {
+    fn finish_load(&mut self, loaded: Option<Loaded>) {
         let Some(Loaded { waiting, streams }) = loaded else {
-            // The task panicked. Its commands are gone with it, and their senders get the error that the outcome is lost.
+            // The task panicked. Its commands are dropped, and their senders get `CommandError::Lost`.
             tracing::error!("a load was lost");
             return;
         };
@@ -208,25 +208,25 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    /// Sends the next batch on its way, if there is one and none is under way; says whether it did.
+    /// Sends the next batch to the store, unless it is empty or a commit is running. Returns whether it did.
     fn start_commit(&mut self) -> bool {
-        if self.next.steps.is_empty() || !self.commits.is_empty() {
+        if self.next.operations.is_empty() || !self.commits.is_empty() {
             return false;
         }
         metrics::histogram!("daybook_commit_batch_commands")
-            .record(f64::from(u32::try_from(self.next.steps.len()).unwrap_or(u32::MAX)));
-        let Batch { decided, steps } = mem::take(&mut self.next);
+            .record(f64::from(u32::try_from(self.next.operations.len()).unwrap_or(u32::MAX)));
+        let Batch { decided, operations } = mem::take(&mut self.next);
         self.in_flight = decided;
-        let commit = commit(self.runtime.clone(), self.book.clone(), self.appender.take(), steps);
+        let commit = commit(self.runtime.clone(), self.book.clone(), self.appender.take(), operations);
         self.commits.push(self.runtime.spawn(commit));
         true
     }
 
-    /// Answers the commands of a batch that came back. Whatever did not go as decided is decided again, and so is everything
-    /// that was decided since, because it may rest on it.
+    /// Answers the commands of a batch after its commit. A command in conflict is decided again. So are the commands that were decided
+    /// since, because they may rest on it.
     fn settle(&mut self, committed: Option<Committed<B::Session>>) {
         let in_flight = mem::take(&mut self.in_flight);
-        let Some(Committed { appender, steps, outcomes }) = committed else {
+        let Some(Committed { appender, operations, outcomes }) = committed else {
             tracing::error!("a commit was lost");
             return self.start_over(in_flight, &CommandError::Lost);
         };
@@ -239,44 +239,44 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         };
         self.appender = appender;
         if outcomes.iter().all(as_decided) {
-            // The receipts are written beside the decisions that come next.
-            self.beside(async { all(in_flight, steps, outcomes).for_each(answer) });
+            // The receipts are made in a task of their own, beside the next decisions.
+            self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
         } else {
-            self.reconsider(in_flight, steps, outcomes);
+            self.reconsider(in_flight, operations, outcomes);
         }
         self.cache.shrink();
     }
 
-    /// Some of a batch did not go as decided. Neither may what was decided since, because it may rest on it.
-    fn reconsider(&mut self, in_flight: Vec<Decided>, steps: Vec<Step>, outcomes: Vec<Outcome>) {
+    /// Handles a batch with an outcome that differs from its decision. Later decisions may rest on it, so they are undone as well.
+    fn reconsider(&mut self, in_flight: Vec<Decided>, operations: Vec<Operation>, outcomes: Vec<Outcome>) {
         let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
-            // The repetition of a refused command had nothing to write.
-            Outcome::Duplicate { .. } | Outcome::Unacceptable { .. } => !decided.written.is_empty(),
+            // A repeated refusal has written nothing, so no later decision rests on it.
+            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } => !decided.written.is_empty(),
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
-        for (decided, step, outcome) in all(in_flight, steps, outcomes) {
+        for (decided, operation, outcome) in all(in_flight, operations, outcomes) {
             match outcome {
-                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, step, outcome)),
+                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, operation, outcome)),
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
                     self.forget(&decided.written);
                     self.repeat(decided.job, first_position, events, same_fingerprint);
                 }
-                Outcome::Unacceptable { reason } => {
+                Outcome::InvalidData { reason } => {
                     self.forget(&decided.written);
                     decided.job.answer(Err(CommandError::Unwritable(reason)));
                 }
                 Outcome::Conflict { actual } => {
                     self.forget(&decided.written);
-                    self.decide_anew(decided.job, actual);
+                    self.decide_again(decided.job, actual);
                 }
             }
         }
         self.decide_all(undone);
     }
 
-    /// Has an answer written beside the decisions that come next. The bus does not stop before that is done.
+    /// Runs an answer in a task of its own, beside the next decisions. The bus does not stop before that task has ended.
     fn beside(&self, answer: impl Future<Output = ()> + Send + 'static) {
         drop(self.runtime.spawn(self.answers.track_future(answer)));
     }
@@ -291,9 +291,8 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    /// Others were faster: what they changed is loaded, and the command decided again. What was taken as new is then seen
-    /// as it is.
-    fn decide_anew(&mut self, mut job: Job, actual: Vec<(Arc<str>, i32)>) {
+    /// Loads the streams that another process has changed or created, and decides the command again after that.
+    fn decide_again(&mut self, mut job: Job, actual: Vec<(Arc<str>, i32)>) {
         metrics::counter!("daybook_conflicts_total").increment(1);
         self.conflicts.fetch_add(1, Ordering::Relaxed);
         job.attempts += 1;
@@ -308,7 +307,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         self.wanted.push(Waiting { job, streams });
     }
 
-    /// Takes back what was decided and is not on its way yet.
+    /// Undoes the decisions of the next batch, which is not sent yet.
     fn undo_next(&mut self) -> Vec<Job> {
         let Batch { decided, .. } = mem::take(&mut self.next);
         let undone = decided.into_iter().map(|Decided { job, written, .. }| {
@@ -318,7 +317,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         undone.collect()
     }
 
-    /// The store failed: nothing in memory is certain. The commands of the batch get the error; the others are decided again.
+    /// Starts over after the store has failed. The commands of the batch get the error, and the others are decided again.
     fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
         self.cache.clear();
         for Decided { job, .. } in in_flight {
@@ -335,31 +334,32 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     }
 }
 
-/// The commands of a batch, each with its step and what became of it.
+/// The commands of a batch, each with its operation and its outcome.
 fn all(
     decided: Vec<Decided>,
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
     outcomes: Vec<Outcome>,
-) -> impl Iterator<Item = (Decided, Step, Outcome)> {
-    decided.into_iter().zip(steps).zip(outcomes).map(|((decided, step), outcome)| (decided, step, outcome))
+) -> impl Iterator<Item = (Decided, Operation, Outcome)> {
+    let committed = decided.into_iter().zip(operations).zip(outcomes);
+    committed.map(|((decided, operation), outcome)| (decided, operation, outcome))
 }
 
 const fn as_decided(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
 }
 
-/// Answers a command that went as decided.
-fn answer((decided, step, outcome): (Decided, Step, Outcome)) {
+/// Answers a command whose operation was committed as decided.
+fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) {
     let Decided { job, refusal, .. } = decided;
-    let answer = match (step, outcome, refusal) {
-        (Step::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
+    let answer = match (operation, outcome, refusal) {
+        (Operation::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
             Ok(decided::receipt(unit, first_position, &versions))
         }
         (_, _, Some(refusal)) => {
             let pointer = refusal.pointer(&job.submission.command);
             Err(CommandError::Refused { refusal, pointer })
         }
-        // The store has answered a check with an append, or the other way round.
+        // The store answered a check as an append, or an append as a check.
         _ => Err(CommandError::Lost),
     };
     job.answer(answer);
@@ -369,7 +369,7 @@ async fn commit<B: Store>(
     runtime: impl Runtime,
     book: B,
     appender: Option<Appender<B::Session>>,
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
 ) -> Committed<B::Session> {
     let connected = match appender {
         Some(appender) => Ok(appender),
@@ -377,13 +377,13 @@ async fn commit<B: Store>(
     };
     match connected {
         Ok(mut appender) => {
-            let outcomes = appender.append(&steps).await;
+            let outcomes = appender.append(&operations).await;
             let appender = outcomes.is_ok().then_some(appender);
-            Committed { appender, steps, outcomes }
+            Committed { appender, operations, outcomes }
         }
         Err(error) => {
             runtime.sleep(RECONNECT_AFTER).await;
-            Committed { appender: None, steps, outcomes: Err(error) }
+            Committed { appender: None, operations, outcomes: Err(error) }
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The bus on a real PostgreSQL: alone, beside another one on the same book, and when too much is asked of it.
+//! The bus on a real PostgreSQL: alone, beside another bus on the same book, and with a full queue.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission, clock::new_id};
 use daybook_domain::{Actor, Command, State, inventory};
-use daybook_event_store::{Daybook, Filter, NewEvent, Outcome, Step, StoreSettings, Unit};
+use daybook_event_store::{AppendUnit, Daybook, Filter, NewEvent, Operation, Outcome, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// A book, and the database that it is in.
+/// A book, and its database.
 struct World {
     database: TestDatabase,
     book: Daybook,
@@ -29,7 +29,7 @@ fn open(database: &TestDatabase) -> Daybook {
 }
 
 impl World {
-    /// A process of its own, as far as the book can tell.
+    /// A bus with connections of its own. To the book it is another process.
     fn process(&self, settings: &BusSettings) -> Bus {
         Bus::start(open(&self.database), Clock::system(), settings).0
     }
@@ -38,7 +38,7 @@ impl World {
         self.process(&BusSettings::default())
     }
 
-    /// An event as a later version of this program might write it.
+    /// Writes an event of an unknown type, as a later version of this program might.
     async fn write_unreadable(&self, stream: &str) {
         let stream_id: Arc<str> = stream.into();
         let event = NewEvent {
@@ -50,7 +50,7 @@ impl World {
             key_id: None,
             data: "{}".to_owned(),
         };
-        let unit = Unit {
+        let unit = AppendUnit {
             command_id: new_id(),
             fingerprint: vec![],
             reads: vec![(stream_id, 0)],
@@ -61,7 +61,7 @@ impl World {
             trace: None,
         };
         let mut appender = self.book.appender().await.expect("a connection");
-        let outcomes = appender.append(&[Step::Write(unit)]).await.expect("it is appended");
+        let outcomes = appender.append(&[Operation::Write(unit)]).await.expect("it is appended");
         assert!(matches!(outcomes[..], [Outcome::Appended { .. }]), "{outcomes:?}");
     }
 
@@ -94,13 +94,13 @@ fn reservation(number: u128) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_that_sell_the_same_sku_sell_what_there_is() {
+async fn two_processes_that_sell_the_same_sku_never_oversell() {
     let world = world().await;
     let buses = [world.bus(), world.bus()];
     stock_up(&buses[0], 52).await;
     for (bus, number) in buses.iter().zip(1_000..) {
-        // What the second one sells, the first one does not know.
-        send(bus, "ReserveStock", reservation(number)).await.expect("there is plenty");
+        // Neither process knows the reservations of the other.
+        send(bus, "ReserveStock", reservation(number)).await.expect("enough units are available");
     }
     let mut buyers = JoinSet::new();
     for number in 0..160 {
@@ -111,7 +111,7 @@ async fn two_processes_that_sell_the_same_sku_sell_what_there_is() {
     let mut refused = 0;
     while let Some(outcome) = buyers.join_next().await {
         match outcome.expect("no panic") {
-            Ok(receipt) => assert!(positions.insert(receipt.position), "a position is one buyer's"),
+            Ok(receipt) => assert!(positions.insert(receipt.position), "each position belongs to one buyer"),
             Err(CommandError::Refused { refusal, pointer }) => {
                 assert_eq!((refusal.code(), &refusal.data()["available"]), ("insufficient_stock", &json!(0)));
                 assert_eq!(pointer.as_deref(), Some("/quantity"));
@@ -121,7 +121,10 @@ async fn two_processes_that_sell_the_same_sku_sell_what_there_is() {
         }
     }
     assert_eq!((positions.len(), refused), (50, 110));
-    assert!(buses.iter().any(|bus| bus.conflicts() > 0), "they were in each other's way, or this test shows nothing");
+    assert!(
+        buses.iter().any(|bus| bus.conflicts() > 0),
+        "the processes had conflicts; without any, this test shows nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,64 +164,64 @@ async fn parallel_edits_of_a_cart_by_two_processes_lose_nothing() {
         });
     }
     while let Some(edited) = edits.join_next().await {
-        edited.expect("no panic").expect("every edit counts");
+        edited.expect("no panic").expect("every edit is accepted");
     }
-    // A third process, which has seen nothing, folds them all: the last one is what makes it too many.
+    // A third process has an empty cache, so it folds all edits.
     let quantity = json!({ "cart_id": cart, "sku": "oat", "quantity": 61 });
     let receipt = send(&world.bus(), "ChangeQuantity", quantity).await.expect("it is changed");
-    assert_eq!(receipt.streams[0].version, 62, "opened, 60 edits, changed");
+    assert_eq!(receipt.streams[0].version, 62, "OpenCart, 60 edits, ChangeQuantity");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_comes_again_elsewhere_gets_the_first_outcome() {
+async fn a_command_repeated_in_another_process_gets_the_first_outcome() {
     let world = world().await;
     stock_up(&world.bus(), 5).await;
     let command = submission("ReserveStock", reservation(7));
     let first = world.bus().execute(command.clone()).await.expect("it is reserved");
     let events = world.events().await;
-    let again = world.bus().execute(command.clone()).await.expect("it is reserved already");
+    let again = world.bus().execute(command.clone()).await.expect("the repetition is accepted");
     assert_eq!((first.replayed, again.replayed), (false, true));
     assert_eq!((first.position, &first.streams), (again.position, &again.streams));
     assert_eq!(first.events[0].data, again.events[0].data, "byte for byte");
     let other = Submission { command: submission("ReserveStock", reservation(8)).command, ..command.clone() };
     assert!(matches!(world.bus().execute(other).await, Err(CommandError::KeyReused(_))));
-    let somebody_else = Submission { actor: Actor::Admin("somebody else".to_owned()), ..command };
-    assert!(matches!(world.bus().execute(somebody_else).await, Err(CommandError::KeyReused(_))));
+    let other_actor = Submission { actor: Actor::Admin("another".to_owned()), ..command };
+    assert!(matches!(world.bus().execute(other_actor).await, Err(CommandError::KeyReused(_))));
     assert_eq!(world.events().await, events, "nothing was written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_queue_is_full_the_next_one_is_told_at_once_and_the_others_are_answered() {
+async fn a_full_queue_fails_the_next_command_at_once_and_the_queued_ones_are_answered() {
     let world = world().await;
     stock_up(&world.bus(), 100).await;
     let bus = world.process(&BusSettings { queue: 4, batch: 2, ..BusSettings::default() });
-    send(&bus, "ReserveStock", reservation(1_000)).await.expect("it is warm");
-    // Somebody holds the head of the book, so that no commit can end.
+    send(&bus, "ReserveStock", reservation(1_000)).await.expect("the streams are cached");
+    // Another transaction locks the head of the book, so no commit can end.
     let mut holder = world.database.connect().await;
     let held = holder.transaction().await.expect("a transaction");
-    held.execute("SELECT 1 FROM head FOR UPDATE", &[]).await.expect("the head is held");
+    held.execute("SELECT 1 FROM head FOR UPDATE", &[]).await.expect("the head is locked");
     let mut waiting = JoinSet::new();
-    let mut told = 0;
+    let mut busy = 0;
     for number in 0..40 {
         let mut call = Box::pin({
             let bus = bus.clone();
             async move { send(&bus, "ReserveStock", reservation(number)).await }
         });
-        // Whoever is told to come back later is told at the first look.
+        // A command that fails as busy does so at the first poll.
         tokio::task::yield_now().await;
         match futures::poll!(&mut call) {
-            std::task::Poll::Ready(Err(CommandError::Busy)) => told += 1,
+            std::task::Poll::Ready(Err(CommandError::Busy)) => busy += 1,
             std::task::Poll::Ready(other) => panic!("{other:?}"),
             std::task::Poll::Pending => drop(waiting.spawn(call)),
         }
     }
-    assert!(told > 0 && waiting.len() >= 4, "{told} were told, {} wait", waiting.len());
+    assert!(busy > 0 && waiting.len() >= 4, "{busy} failed as busy, {} wait", waiting.len());
 
-    held.commit().await.expect("the head is let go");
+    held.commit().await.expect("the head is unlocked");
     let waited = waiting.len();
     let mut done = 0;
     while let Some(outcome) = waiting.join_next().await {
-        outcome.expect("no panic").expect("whoever was let in is served");
+        outcome.expect("no panic").expect("every queued command is accepted");
         done += 1;
     }
     assert_eq!(done, waited);
@@ -232,7 +235,7 @@ async fn a_long_stream_is_loaded_from_a_snapshot() {
     for _ in 0..600 {
         send(&bus, "ReceiveStock", json!({ "sku": "oat", "quantity": 1 })).await.expect("goods");
     }
-    // Another process folds all of it, and keeps what it has come to.
+    // Another process folds the whole stream, and saves a snapshot.
     send(&world.bus(), "ReserveStock", reservation(1)).await.expect("it is reserved");
     let client = world.database.connect().await;
     let snapshot = "SELECT version FROM snapshots WHERE stream_id = 'stock-oat@main'";
@@ -243,19 +246,22 @@ async fn a_long_stream_is_loaded_from_a_snapshot() {
         }
     };
     assert_eq!(version, 601, "601 deliveries");
-    // A third one begins there: were the snapshot wrong, it would be wrong, too.
+    // A third process begins at the snapshot, so a wrong snapshot would show a wrong figure.
     let everything = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(2), "owner": "buyer:2", "quantity": 601 });
     let Err(CommandError::Refused { refusal, .. }) = send(&world.bus(), "ReserveStock", everything).await else {
-        panic!("one is reserved already")
+        panic!("one unit is reserved already")
     };
     assert_eq!(refusal.data()["available"], 600);
-    client.execute("UPDATE snapshots SET fold_version = fold_version - 1", &[]).await.expect("it is outdated");
+    client
+        .execute("UPDATE snapshots SET fold_version = fold_version - 1", &[])
+        .await
+        .expect("the snapshot is outdated");
     let the_rest = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(3), "owner": "buyer:3", "quantity": 600 });
-    send(&world.bus(), "ReserveStock", the_rest).await.expect("an outdated snapshot is left aside");
+    send(&world.bus(), "ReserveStock", the_rest).await.expect("an outdated snapshot is ignored");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_snapshot_is_left_aside_and_replaced() {
+async fn a_damaged_snapshot_is_ignored_and_replaced() {
     let world = world().await;
     stock_up(&world.bus(), 5).await;
     let client = world.database.connect().await;
@@ -265,11 +271,11 @@ async fn a_damaged_snapshot_is_left_aside_and_replaced() {
     for (number, damaged) in (0..).zip([nothing_like_it, of_another_stream]) {
         let keep = "INSERT INTO snapshots VALUES ('stock-oat@main', 1, $1, $2::text::json)
                     ON CONFLICT (stream_id) DO UPDATE SET version = 1, state = excluded.state";
-        client.execute(keep, &[&fold_version, &damaged.to_string()]).await.expect("it is damaged");
-        let receipt = send(&world.bus(), "ReserveStock", reservation(number)).await.expect("the events are all there");
+        client.execute(keep, &[&fold_version, &damaged.to_string()]).await.expect("the snapshot is damaged");
+        let receipt = send(&world.bus(), "ReserveStock", reservation(number)).await.expect("the events are intact");
         let versions = (receipt.streams[0].version, i32::try_from(number).expect("a small number") + 2);
-        assert_eq!(versions.0, versions.1, "folded from its beginning");
-        // What was folded instead is kept in its place.
+        assert_eq!(versions.0, versions.1, "the stream is folded from its beginning");
+        // The folded state replaces the damaged snapshot.
         loop {
             let row = client.query_one("SELECT state::text FROM snapshots", &[]).await.expect("it answers");
             match serde_json::from_str(row.get(0)) {
@@ -297,7 +303,7 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
 
     let milk = json!({ "sku": "milk", "reservation_id": cart, "owner": "buyer", "quantity": 1 });
     let place = json!({ "cart_id": cart, "order_id": order });
-    // All of them come at once, so what they need is loaded together.
+    // All commands come at once, so their streams are loaded together.
     let bus = world.bus();
     let (oat, milk, place, other) = tokio::join!(
         send(&bus, "ReserveStock", reservation(1)),
@@ -312,7 +318,7 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
         let CommandError::Unreadable(unreadable) = &error else { panic!("{error}") };
         assert_eq!((unreadable.stream.as_str(), unreadable.version), (needed.as_str(), 1), "{error}");
     }
-    assert_eq!(world.events().await, events + 2, "of those that failed nothing was written");
+    assert_eq!(world.events().await, events + 2, "the failed commands have written nothing");
 }
 
 #[tokio::test]
@@ -320,24 +326,24 @@ async fn a_value_that_the_book_cannot_keep_fails_its_own_command_only() {
     let world = world().await;
     let bus = world.bus();
     stock_up(&bus, 5).await;
-    let spoilt =
+    let invalid =
         Submission { actor: Actor::Admin("no\0body".to_owned()), ..submission("ReserveStock", reservation(2)) };
-    // All of them are decided one on the other, and go out in one batch.
-    let (before, spoilt, after) = tokio::join!(
+    // Each command is decided on the one before it, and all are in one batch.
+    let (before, invalid, after) = tokio::join!(
         send(&bus, "ReserveStock", reservation(1)),
-        bus.execute(spoilt),
+        bus.execute(invalid),
         send(&bus, "ReserveStock", reservation(3)),
     );
-    before.expect("it does not rest on what cannot be kept");
-    after.expect("it is decided again without what cannot be kept");
-    let error = spoilt.expect_err("a text cannot hold a NUL");
+    before.expect("it does not rest on the invalid data");
+    after.expect("it is decided again without the invalid data");
+    let error = invalid.expect_err("a text cannot hold a NUL");
     assert!(matches!(error, CommandError::Unwritable(_)), "{error}");
     let rest = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(4), "owner": "buyer:4", "quantity": 3 });
-    send(&bus, "ReserveStock", rest).await.expect("what was not reserved is free");
+    send(&bus, "ReserveStock", rest).await.expect("three units are still available");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_that_holds_next_to_nothing_changes_no_outcome() {
+async fn a_cache_of_one_byte_changes_no_outcome() {
     let world = world().await;
     let bus = world.process(&BusSettings { cache_bytes: 1, ..BusSettings::default() });
     stock_up(&bus, 30).await;
@@ -349,16 +355,16 @@ async fn a_cache_that_holds_next_to_nothing_changes_no_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_whose_database_goes_away_goes_on_when_it_is_back() {
+async fn a_bus_continues_after_its_database_connections_are_cut() {
     let world = world().await;
     let bus = world.bus();
     stock_up(&bus, 10).await;
     let client = world.database.connect().await;
     for round in 0..5_u128 {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        client.execute(end, &[]).await.expect("connections are cut");
+        client.execute(end, &[]).await.expect("the connections are cut");
         let command = submission("ReserveStock", reservation(round));
-        // An unknown outcome is asked for again with the same id, until it is known.
+        // A command with an unknown outcome is sent again with the same id, until its outcome is known.
         let receipt = loop {
             match bus.execute(command.clone()).await {
                 Ok(receipt) => break receipt,
@@ -369,5 +375,9 @@ async fn a_bus_whose_database_goes_away_goes_on_when_it_is_back() {
         assert_eq!(receipt.events.len(), 1);
     }
     let filter = Filter { types: Some(vec!["inventory.StockReserved".to_owned()]), stream: None };
-    assert_eq!(world.book.read_after(0, 100, &filter).await.expect("it reads").len(), 5, "each of them once");
+    assert_eq!(
+        world.book.read_after(0, 100, &filter).await.expect("it reads").len(),
+        5,
+        "each reservation is written once"
+    );
 }

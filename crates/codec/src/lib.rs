@@ -1,11 +1,11 @@
-//! The codec: stored bytes to events and back. Nothing else reads or writes an event.
+//! The codec: stored bytes to events and back. No other crate reads or writes an event.
 //!
-//! The stored form is the public form: business fields at the top level of one JSON object, its type and schema version beside
-//! it. An event of an earlier version is [upcast](upcast::UPCASTERS) step by step to the current one before it is read, so a fold
-//! knows one version of each event only. A field that holds personal data is a sealed box
-//! ([`Personal`](daybook_domain::Personal)) in the event, and passes through here unopened, byte for byte.
+//! The stored form is the public form: business fields at the top level of one JSON object. Type and schema version are beside it.
+//! An event of an earlier version is [upcast](upcast::UPCASTERS), version by version, before it is read. So a fold knows one version of
+//! each event only. A field with personal data is sealed ([`Personal`](daybook_domain::Personal)). The codec does not open it, and keeps
+//! its bytes.
 //!
-//! What does not belong here: what an event means (the domain), and where bytes are kept (the event store, Kafka).
+//! What does not belong here: the meaning of an event (the domain), and where bytes are kept (the event store, Kafka).
 
 pub mod upcast;
 
@@ -18,13 +18,13 @@ use serde_json::{Map, Value};
 
 pub use snapshot::{SnapshotError, decode_state, encode_state};
 
-/// Why stored bytes are not an event of this domain. It means that the book is newer than the program, or damaged.
+/// Why stored bytes are not an event of this domain. The book is newer than the program, or it is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// No event has this name.
+    /// No event type has this name.
     #[error("there is no event type `{0}`")]
     UnknownType(String),
-    /// The type exists, but not in this version.
+    /// The event type does not have this version.
     #[error("event type `{event_type}` has no schema version {schema_version}; this program knows 1 to {current}")]
     UnknownVersion {
         /// The name of the type.
@@ -39,7 +39,7 @@ pub enum DecodeError {
     Form {
         /// The name of the type.
         event_type: String,
-        /// What is wrong with it.
+        /// The error of the JSON.
         source: serde_json::Error,
     },
 }
@@ -51,23 +51,23 @@ pub struct Encoded {
     pub event_type: &'static str,
     /// The version of its schema.
     pub schema_version: i16,
-    /// What happened: one JSON object.
+    /// The data: one JSON object.
     pub data: String,
 }
 
-/// Writes an event, in the current version of its type.
+/// Encodes an event in the current version of its type.
 ///
 /// # Errors
-/// None for the types of this domain, whose keys are texts; the signature is serde's.
+/// None for the types of this domain, since their keys are texts. The signature is that of serde.
 pub fn encode(event: &Event) -> Result<Encoded, serde_json::Error> {
     let (event_type, schema_version) = (event.type_name(), event.schema_version());
     Ok(Encoded { event_type, schema_version, data: serde_json::to_string(event)? })
 }
 
-/// Reads an event as it was stored, in whatever version.
+/// Decodes a stored event of any known version.
 ///
 /// # Errors
-/// [`DecodeError`] when this program does not know the type or version, or the JSON has another form.
+/// [`DecodeError`] if this program does not know the type or the version, or if the JSON has another form.
 pub fn decode(event_type: &str, schema_version: i16, data: &[u8]) -> Result<Event, DecodeError> {
     let name = current_name(event_type);
     let unknown = || DecodeError::UnknownType(event_type.to_owned());
@@ -87,8 +87,8 @@ pub fn decode(event_type: &str, schema_version: i16, data: &[u8]) -> Result<Even
     event.ok_or_else(unknown)?.map_err(form)
 }
 
-/// The name of a type as it is written now. Books that were begun before types carried the name of their slice hold names such
-/// as `OrderPlaced`; each stands for the one type of that name.
+/// The current name of an event type. Books from before types carried the name of their slice hold names such as `OrderPlaced`. Such a
+/// name means the one type that ends with it.
 fn current_name(event_type: &str) -> Cow<'_, str> {
     if event_type.contains('.') {
         return event_type.into();

@@ -1,17 +1,17 @@
-//! Upcasters: each lifts the stored JSON of one event type from one version to the next.
+//! Upcasters: each converts the stored JSON of one event type from one version to the next.
 //!
-//! An upcaster is a pure function, is never changed once a book may hold what it reads, and knows nothing but the event.
+//! An upcaster is a pure function of the event. It never changes once a book may hold events of its version.
 
 use daybook_domain::ids::{CustomerId, CustomerRef};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// How an event type gets from a version to the next one.
+/// Converts an event type from one version to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Upcaster {
     /// The name of the type.
     pub event_type: &'static str,
-    /// The version that it reads; it writes the one after.
+    /// The version that it reads. It writes the next one.
     pub from: i16,
     change: fn(Map<String, Value>) -> Map<String, Value>,
 }
@@ -23,18 +23,18 @@ pub const UPCASTERS: &[Upcaster] = &[
     Upcaster { event_type: "order.OrderImported", from: 1, change: imported_customer_by_id },
 ];
 
-/// Lifts the data of an event from a version to a later one. A test sees to it that every step has its upcaster.
+/// Converts the data of an event from a version to a later one. A test checks that every version has its upcaster.
 pub(crate) fn upcast(event_type: &str, from: i16, to: i16, data: Map<String, Value>) -> Map<String, Value> {
     (from..to).fold(data, |data, version| {
-        match UPCASTERS.iter().find(|step| step.event_type == event_type && step.from == version) {
-            Some(step) => (step.change)(data),
+        match UPCASTERS.iter().find(|upcaster| upcaster.event_type == event_type && upcaster.from == version) {
+            Some(upcaster) => (upcaster.change)(data),
             None => data,
         }
     })
 }
 
-/// Version 1 named a customer by any text. A text that is a UUID stays the id; of any other one the id derives, as it does when a
-/// customer is imported under that text.
+/// Version 1 named a customer by a text. A UUID stays the id. From any other text the id is derived, as in an import of a customer with
+/// that reference.
 fn customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
     if let Some(customer) = data.get_mut("customer_id")
         && let Some(id) = customer.as_str().and_then(id_of)
@@ -44,7 +44,7 @@ fn customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
     data
 }
 
-/// The same, and the text is kept as the customer's reference.
+/// Like [`customer_by_id`]. The text is kept as the reference of the customer.
 fn imported_customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
     if let Some(reference) = data.get("customer_id").filter(|customer| customer.is_string()).cloned() {
         data.insert("customer_ref".to_owned(), reference);
@@ -69,7 +69,7 @@ mod tests {
     use super::UPCASTERS;
     use crate::{DecodeError, decode};
 
-    /// As the program wrote them before customers had ids of their own.
+    /// Events as the program wrote them before customers had ids of their own.
     const OPENED: &str =
         r#"{"cart_id":"018f0000-0000-7000-8000-000000000002","customer_id":"ann","channel":"web","currency":"EUR"}"#;
     const OPENED_BY_UUID: &str = r#"{"cart_id":"018f0000-0000-7000-8000-000000000002","customer_id":"018f0000-0000-7000-8000-00000000000a","channel":"web","currency":"EUR"}"#;
@@ -83,52 +83,53 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_that_was_a_text_has_the_id_that_an_import_of_that_text_gives() {
+    fn a_customer_named_by_a_text_gets_the_id_that_an_import_of_that_text_gives() {
         let Ok(Event::Cart(CartEvent::CartOpened(opened))) = decode("cart.CartOpened", 1, OPENED.as_bytes()) else {
-            panic!("it is read")
+            panic!("the event is decoded")
         };
         assert_eq!(opened.customer_id, customer("ann"));
         let Ok(Event::Order(OrderEvent::OrderPlaced(placed))) = decode("order.OrderPlaced", 1, PLACED.as_bytes())
         else {
-            panic!("it is read")
+            panic!("the event is decoded")
         };
         assert_eq!((placed.customer_id, placed.lines.len()), (customer("ann"), 1));
         let imported = decode("order.OrderImported", 1, IMPORTED.as_bytes());
-        let Ok(Event::Order(OrderEvent::OrderImported(imported))) = imported else { panic!("it is read") };
+        let Ok(Event::Order(OrderEvent::OrderImported(imported))) = imported else { panic!("the event is decoded") };
         assert_eq!((imported.customer_id, imported.customer_ref), (customer("900"), CustomerRef::new("900").ok()));
     }
 
     #[test]
-    fn a_customer_that_was_a_uuid_stays_and_a_guest_stays_a_guest() {
+    fn a_customer_named_by_a_uuid_keeps_it_and_a_guest_stays_a_guest() {
         for (stored, expected) in [
             (OPENED_BY_UUID, "018f0000-0000-7000-8000-00000000000a".parse().map(CustomerId).ok()),
             (OPENED_BY_GUEST, None),
         ] {
             let Ok(Event::Cart(CartEvent::CartOpened(opened))) = decode("cart.CartOpened", 1, stored.as_bytes()) else {
-                panic!("it is read")
+                panic!("the event is decoded")
             };
             assert_eq!(opened.customer_id, expected);
         }
     }
 
     #[test]
-    fn the_name_that_a_type_had_before_it_carried_its_slice_is_known() {
-        let before = decode("CartOpened", 1, OPENED.as_bytes()).expect("it is read");
-        assert_eq!(before, decode("cart.CartOpened", 1, OPENED.as_bytes()).expect("it is read"));
+    fn a_type_name_without_its_slice_is_known() {
+        let before = decode("CartOpened", 1, OPENED.as_bytes()).expect("the event is decoded");
+        assert_eq!(before, decode("cart.CartOpened", 1, OPENED.as_bytes()).expect("the event is decoded"));
         assert!(matches!(decode("Nothing", 1, b"{}"), Err(DecodeError::UnknownType(name)) if name == "Nothing"));
     }
 
     #[test]
-    fn every_version_of_every_event_has_a_way_to_the_current_one() {
+    fn every_earlier_version_of_every_event_has_one_upcaster() {
         for contract in Event::contracts() {
             for version in 1..contract.schema_version {
-                let steps =
-                    UPCASTERS.iter().filter(|step| (step.event_type, step.from) == (contract.event_type, version));
-                assert_eq!(steps.count(), 1, "{} version {version}", contract.event_type);
+                let key = (contract.event_type, version);
+                let upcasters = UPCASTERS.iter().filter(|upcaster| (upcaster.event_type, upcaster.from) == key);
+                assert_eq!(upcasters.count(), 1, "{} version {version}", contract.event_type);
             }
         }
-        for step in UPCASTERS {
-            assert!(Event::current_version(step.event_type).is_some_and(|current| step.from < current), "{step:?}");
+        for upcaster in UPCASTERS {
+            let current = Event::current_version(upcaster.event_type);
+            assert!(current.is_some_and(|current| upcaster.from < current), "{upcaster:?}");
         }
     }
 }

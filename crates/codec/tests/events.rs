@@ -1,4 +1,4 @@
-//! Events come back as they were written, and what this program does not know is named.
+//! Decoding returns the encoded event, and an error names an unknown type, version or form.
 
 use daybook_codec::{decode, encode};
 use daybook_domain::{Event, cart, ids, inventory, order};
@@ -38,17 +38,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn events_come_back_as_they_were_written(event in event()) {
-        let written = encode(&event).expect("it is written");
+    fn decoding_returns_the_encoded_event(event in event()) {
+        let written = encode(&event).expect("the event is encoded");
         let read = decode(written.event_type, written.schema_version, written.data.as_bytes());
-        prop_assert_eq!(read.expect("it is read"), event);
+        prop_assert_eq!(read.expect("the event is decoded"), event);
     }
 }
 
 #[test]
-fn what_this_program_does_not_know_is_named_and_not_guessed() {
+fn an_unknown_type_version_or_form_is_named_in_the_error() {
     let error = |name: &str, version: i16, data: &str| {
-        decode(name, version, data.as_bytes()).expect_err("it is not known").to_string()
+        decode(name, version, data.as_bytes()).expect_err("decoding fails").to_string()
     };
     assert_eq!(error("order.Nothing", 1, "{}"), "there is no event type `order.Nothing`");
     let version = "event type `order.OrderConfirmed` has no schema version 9; this program knows 1 to 1";
@@ -59,6 +59,6 @@ fn what_this_program_does_not_know_is_named_and_not_guessed() {
     let form = "`order.OrderConfirmed` does not have the form of its schema";
     assert!(error("order.OrderConfirmed", 1, "{}").starts_with(form));
     let twice = r#"{"order_id":"018f0000-0000-7000-8000-000000000003"}{}"#;
-    assert!(error("order.OrderConfirmed", 1, twice).starts_with(form), "nothing follows the event");
+    assert!(error("order.OrderConfirmed", 1, twice).starts_with(form), "text after the event is refused");
     assert!(error("order.OrderPlaced", 1, "[]").contains("does not have the form"));
 }

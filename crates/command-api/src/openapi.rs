@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document of the command API, made from the commands' own contracts.
+//! The OpenAPI 3.1 document of the command API, generated from the contracts of the commands.
 
 use daybook_domain::{Command, CommandContract};
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ fn path(contract: CommandContract) -> (String, Value) {
     (format!("/commands/{name}"), json!({ "post": operation }))
 }
 
-/// References inside an embedded schema have to say where in the whole document it stands.
+/// Makes the references inside an embedded schema relative to the whole document.
 fn hoist_definitions(schema: &mut Value, name: &str) {
     let here = format!("#/paths/~1commands~1{name}/post/requestBody/content/application~1json/schema/$defs/");
     rewrite_references(schema, &here);
@@ -74,7 +74,7 @@ fn rewrite_references(value: &mut Value, here: &str) {
     }
 }
 
-/// What any command may be answered with, by status; the responses themselves stand once, among the components.
+/// The possible answers to any command, by status. Each refers to a response among the components.
 fn answers() -> Value {
     let answer = |status: &String| (status.clone(), json!({ "$ref": format!("#/components/responses/{status}") }));
     responses().as_object().into_iter().flat_map(Map::keys).map(answer).collect::<Map<_, _>>().into()

@@ -15,11 +15,11 @@ use uuid::Uuid;
 #[tokio::test]
 async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
     // The queue holds one command, and no task runs the bus. So it never connects to its database.
-    let database_url = "postgres://nobody@localhost/nothing".to_owned();
+    let database_url = "postgres://unused@localhost/nothing".to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let settings = BusSettings { queue: 1, ..BusSettings::default() };
     let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &settings);
-    let keys = Keys::new(&[7; 32]).expect("long enough");
+    let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
     let token = keys.sign(&Actor::Admin("test".into()), Clock::system().now(), TimeDelta::hours(1)).expect("a token");
     let api = CommandApi::new(bus, keys).router();
     let reservation = |number| {
@@ -34,7 +34,7 @@ async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
     };
 
     let mut waiting = reservation(1);
-    assert!(futures::poll!(&mut waiting).is_pending(), "it is queued");
+    assert!(futures::poll!(&mut waiting).is_pending(), "the first command is queued");
     let response = reservation(2).await.expect("a router always answers");
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().expect("a value")));
     let body = response.into_body().collect().await.expect("a body").to_bytes();

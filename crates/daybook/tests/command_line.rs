@@ -1,4 +1,4 @@
-//! The command line: what is asked for wrongly is refused with exit code 2, and what machines read is one JSON document.
+//! The command line: wrong usage ends with exit code 2, and `--json` prints one JSON document.
 #![allow(missing_docs, reason = "tests")]
 
 use std::{fs, process::Command as Process};
@@ -10,7 +10,7 @@ use daybook_test_postgres::{TestDatabase, database};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What a command printed, and its exit code.
+/// The output of a command, and its exit code.
 struct Output {
     code: Option<i32>,
     stdout: String,
@@ -31,7 +31,7 @@ fn daybook(database: &TestDatabase, args: &[&str]) -> Output {
 async fn send(book: &Daybook, commands: &[(&str, Value)]) {
     let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
     for (name, body) in commands {
-        let command = Command::deserialize(name, body).expect("there is such a command").expect("it is well formed");
+        let command = Command::deserialize(name, body).expect("the command exists").expect("the body is well formed");
         let submission = Submission::new(command, new_id(), Actor::Admin("test".into()));
         bus.execute(submission).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -46,7 +46,7 @@ async fn book(database: &TestDatabase) -> Daybook {
     book
 }
 
-/// A book with an order that was imported and returned: versions 1 and 2.
+/// A book with an order that was imported (version 1) and returned (version 2).
 async fn order(book: &Daybook) -> String {
     let line = json!({ "sku": "oat", "quantity": 1, "line_total": 150 });
     let old =
@@ -60,7 +60,7 @@ async fn order(book: &Daybook) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_history_of_an_order_is_one_document_and_versions_that_are_not_there_are_refused() {
+async fn the_history_of_an_order_is_one_document_and_missing_versions_are_refused() {
     let database = database().await;
     let order = order(&book(&database).await).await;
     let history = |args: &[&str]| daybook(&database, &[&["history", "order", &order], args].concat());
@@ -90,12 +90,12 @@ async fn the_history_of_an_order_is_one_document_and_versions_that_are_not_there
     }
     let refused = history(&["--version", "99"]).stderr;
     assert!(refused.contains("versions 1 to 2, and not 99"), "{refused}");
-    let nobody = Uuid::from_u128(7).to_string();
-    assert_eq!(daybook(&database, &["history", "order", &nobody]).code, Some(1), "there is no such order");
+    let unknown = Uuid::from_u128(7).to_string();
+    assert_eq!(daybook(&database, &["history", "order", &unknown]).code, Some(1), "the order does not exist");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_asked_for_is_a_usage_error() {
+async fn wrong_arguments_are_a_usage_error() {
     let database = database().await;
     book(&database).await;
     for wrong in [
@@ -113,7 +113,7 @@ async fn what_cannot_be_asked_for_is_a_usage_error() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_with_its_cause_once() {
+fn an_error_is_printed_with_its_cause_once() {
     let place = tempfile::tempdir().expect("a directory");
     let missing = place.path().join("missing");
     let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
@@ -124,12 +124,12 @@ fn what_cannot_be_done_is_told_with_its_cause_once() {
         .output()
         .expect("the binary runs");
     let cause = "No such file or directory (os error 2)";
-    let told = format!("daybook: cannot find the back-up {}: {cause}\n", missing.display());
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(1), told));
+    let message = format!("daybook: cannot find the back-up {}: {cause}\n", missing.display());
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()), (Some(1), message));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_is_known_again_by_what_it_says() {
+async fn a_delivery_is_recognised_by_its_contents() {
     let database = database().await;
     let book = book(&database).await;
     let product = json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }] });
@@ -142,10 +142,14 @@ async fn a_delivery_is_known_again_by_what_it_says() {
         let summary: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.stderr));
         ["read", "imported", "already_there", "rejected"].map(|field| summary[field].as_u64().expect("a number"))
     };
-    // Two deliveries that say the same are two.
+    // Two deliveries with the same contents are two deliveries.
     assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\n"), [3, 3, 0, 0]);
     assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\n"), [3, 0, 3, 0]);
-    assert_eq!(import("renamed.csv", "oat,3,note-1\n\noat,5,\noat,5,\n"), [3, 0, 3, 0], "whatever the file is called");
+    assert_eq!(
+        import("renamed.csv", "oat,3,note-1\n\noat,5,\noat,5,\n"),
+        [3, 0, 3, 0],
+        "the name of the file does not matter"
+    );
     assert_eq!(import("monday.csv", "oat,5,\noat,5,\noat,3,note-1\noat,3,note-2\noat,5,\n"), [5, 2, 3, 0]);
 }
 
@@ -192,7 +196,7 @@ fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of
     let tried = run(unreachable, &["events"]);
     assert!(
         tried.code == Some(1) && !tried.stderr.contains("say --database-url"),
-        "the file gives the address: {}",
+        "the address comes from the file: {}",
         tried.stderr
     );
     let out_of_range = run("[kafka]\npartitions = 0\n", &["views", "list"]);

@@ -1,4 +1,4 @@
-//! What a process says of itself: `/livez`, `/readyz` and `/metrics`.
+//! The health of a process: `/livez`, `/readyz` and `/metrics`.
 #![allow(missing_docs, reason = "tests")]
 
 use std::{
@@ -14,10 +14,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 
-/// How long a process may take to notice something.
+/// How long a process may take to notice a change.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A process of some roles; it ends with the test.
+/// A process with some roles. It ends with the test.
 struct Served {
     process: Child,
     url: String,
@@ -33,9 +33,9 @@ impl Served {
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary runs");
-        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
-        let ready = lines.next().expect("it says that it is ready").expect("a line");
-        let (_, url) = ready.split_once(" on ").expect("it says where");
+        let mut lines = BufReader::new(process.stdout.take().expect("the output is piped")).lines();
+        let ready = lines.next().expect("the process prints that it is ready").expect("a line");
+        let (_, url) = ready.split_once(" on ").expect("the line has the URL");
         let url = url.to_owned();
         Self { process, url }
     }
@@ -48,7 +48,7 @@ impl Served {
         (status, String::from_utf8(body.to_vec()).expect("a text"))
     }
 
-    /// The status of `/readyz`, and the names of what was looked at with whether it is well.
+    /// The status of `/readyz`, and each check with its result.
     async fn readiness(&self) -> (u16, Vec<(String, bool)>) {
         let (status, body) = self.get("/readyz").await;
         let answer: Value = serde_json::from_str(&body).expect("JSON");
@@ -86,7 +86,7 @@ fn checks(all: &[(&str, bool)]) -> Vec<(String, bool)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_is_ready_when_what_its_roles_need_is_there() {
+async fn a_process_is_ready_when_the_needs_of_its_roles_are_met() {
     let database = database().await;
     let topics = daybook_projectors::topology("daybook", 4).topics().into_iter();
     let broker = Broker::start(topics.map(|name| Topic { name, partitions: 4 }).collect()).await.expect("a broker");
@@ -107,7 +107,7 @@ async fn a_process_is_ready_when_what_its_roles_need_is_there() {
         assert!(described("HELP") && described("TYPE"), "{line} is not described in {metrics}");
     }
 
-    // The broker goes away: those who need it say so, the others do not care, and all of them are alive.
+    // The broker stops: roles that need it are not ready, the others are, and every process is alive.
     drop(broker);
     let without_broker =
         checks(&[("database", true), ("schema", true), ("broker", false), ("views", true), ("reactors", true)]);
@@ -115,8 +115,8 @@ async fn a_process_is_ready_when_what_its_roles_need_is_there() {
     assert_eq!(commands.readiness().await.0, 200);
     assert_eq!((stream.get("/livez").await.0, commands.get("/livez").await.0), (200, 200));
 
-    // A book that was restored from before a migration: whoever has migrated it does not work on it.
+    // A book that was restored from before a migration: a process that had migrated it is not ready.
     let client = database.connect().await;
-    client.execute("DELETE FROM daybook_stream_migrations", &[]).await.expect("they are forgotten");
+    client.execute("DELETE FROM daybook_stream_migrations", &[]).await.expect("the migrations are deleted");
     commands.becomes((503, checks(&[("database", true), ("schema", false)]))).await;
 }

@@ -1,4 +1,4 @@
-//! The limits of connections, on real sockets: a slow client is cut off, and the others are served meanwhile.
+//! The limits of connections, on real sockets: a slow client is cut off, and other clients are served meanwhile.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -23,18 +23,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a test waits for something that must happen, however busy the machine is.
+/// How long a test waits for an event that must happen, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// A limit that no test exceeds.
 const NEVER: Duration = Duration::from_secs(3_600);
-/// A limit that a test wants to exceed.
+/// A limit that a test exceeds.
 const SOON: Duration = Duration::from_millis(400);
 /// A request.
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 /// The pause of a client that sends byte by byte.
 const DRIP: Duration = Duration::from_millis(50);
 
-/// A server with limits, until dropped.
+/// A server with limits. It ends when it is dropped.
 struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -49,14 +49,14 @@ impl Drop for Server {
 impl Server {
     async fn with(limits: ConnectionLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the port is bound");
         let stop = CancellationToken::new();
         tokio::spawn(serve(listener, router(), limits, stop.clone()));
         Self { address, stop }
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.expect("it listens")
+        TcpStream::connect(self.address).await.expect("the server listens")
     }
 
     /// The answer to a GET on a connection of its own.
@@ -64,8 +64,8 @@ impl Server {
         self.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n")).await.1
     }
 
-    /// A new connection whose first request was answered. On a busy machine a short limit may pass before the request has come; then
-    /// it is sent once more.
+    /// A new connection whose first request was answered. On a busy machine a short limit may pass before the request arrives. Then the
+    /// request is sent again, on another connection.
     async fn ask(&self, request: &str) -> (TcpStream, Answer) {
         let asking = async {
             loop {
@@ -77,13 +77,13 @@ impl Server {
                 }
             }
         };
-        timeout(PATIENCE, asking).await.expect("there is an answer")
+        timeout(PATIENCE, asking).await.expect("the server answers")
     }
 }
 
 fn router() -> Router {
     let address = async |client: Option<Extension<ClientAddress>>| {
-        client.map_or("nobody".to_owned(), |Extension(ClientAddress(address))| address.to_string())
+        client.map_or("none".to_owned(), |Extension(ClientAddress(address))| address.to_string())
     };
     let echo = async |mut socket: axum::extract::ws::WebSocket| {
         while let Some(Ok(message)) = socket.recv().await {
@@ -98,7 +98,7 @@ fn router() -> Router {
         .route("/large", get(async || vec![0_u8; 64 << 20]))
         .route("/slow", get(async || sleep(DRIP).await))
         .route("/never", get(async || std::future::pending::<()>().await))
-        .route("/panic", get(async || -> String { panic!("as it is meant to") }))
+        .route("/panic", get(async || -> String { panic!("the test meant this") }))
         .route("/address", get(address))
         .route("/socket", get(async move |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(echo) }))
 }
@@ -124,15 +124,15 @@ impl Answer {
 }
 
 async fn send(stream: &mut TcpStream, text: &str) {
-    stream.write_all(text.as_bytes()).await.expect("it can be sent");
+    stream.write_all(text.as_bytes()).await.expect("the bytes are sent");
 }
 
 /// Reads one answer with a content-length.
 async fn answer(stream: &mut TcpStream) -> Answer {
-    timeout(PATIENCE, read_answer(stream)).await.expect("there is an answer").expect("the answer is whole")
+    timeout(PATIENCE, read_answer(stream)).await.expect("the server answers").expect("the answer is whole")
 }
 
-/// The same, unless the connection ends before.
+/// Reads one answer, or fails if the connection ends before.
 async fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut bytes = Vec::new();
     loop {
@@ -148,21 +148,21 @@ async fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
             }
         }
         if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ended with {text:?}")));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("the connection ended with {text:?}")));
         }
     }
 }
 
-/// Waits until the other side has closed.
+/// Waits until the server has closed the connection.
 async fn closed(stream: &mut TcpStream) {
     let read = async {
         let mut bytes = [0; 4096];
         while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
     };
-    timeout(PATIENCE, read).await.expect("it is closed");
+    timeout(PATIENCE, read).await.expect("the connection is closed");
 }
 
-/// Fifty clients that send a byte at a time. Each ends when it is cut off.
+/// Fifty clients that send one byte at a time. Each ends when it is cut off.
 async fn slow_clients(server: &Server) -> JoinSet<()> {
     let mut slow = JoinSet::new();
     for _ in 0..50 {
@@ -178,8 +178,8 @@ async fn slow_clients(server: &Server) -> JoinSet<()> {
             let mut bytes = [0; 64];
             tokio::select! {
                 () = drip => {}
-                // It gets no answer, since it has sent no request.
-                read = from.read(&mut bytes) => assert!(matches!(read, Ok(0) | Err(_)), "it got an answer"),
+                // The client gets no answer, since it has sent no complete request.
+                read = from.read(&mut bytes) => assert!(matches!(read, Ok(0) | Err(_)), "the client got an answer"),
             }
         });
     }
@@ -193,37 +193,37 @@ async fn a_client_that_sends_a_byte_at_a_time_delays_no_other_and_is_cut_off() {
     for _ in 0..20 {
         assert_eq!(patient.get("/", "").await.body, "hello");
     }
-    assert!(slow.try_join_next().is_none(), "all of them are still at it");
+    assert!(slow.try_join_next().is_none(), "all slow clients are still connected");
 
     let strict = Server::with(ConnectionLimits { head_timeout: SOON, ..limits() }).await;
     let mut slow = slow_clients(&strict).await;
-    while let Some(cut_off) = timeout(PATIENCE, slow.join_next()).await.expect("they are cut off") {
+    while let Some(cut_off) = timeout(PATIENCE, slow.join_next()).await.expect("the slow clients are cut off") {
         cut_off.expect("no panic");
     }
     assert_eq!(strict.get("/", "").await.body, "hello");
 }
 
-/// Waits until the limit for a head has passed, by the clock of the server: it has cut off a client that began after now.
-async fn a_head_is_too_late(server: &Server) {
+/// Waits until the limit for a head has passed, by the clock of the server. The server has then cut off a client that began later.
+async fn wait_for_the_head_limit(server: &Server) {
     let mut late = server.connect().await;
     send(&mut late, "GET / HTTP/1.1\r\nhost: ").await;
     closed(&mut late).await;
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_without_a_request_for_longer_than_a_head_may_take() {
+async fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
     let server = Server::with(ConnectionLimits { head_timeout: SOON, idle_timeout: NEVER, ..limits() }).await;
     let (mut kept, _) = server.ask(GET).await;
     for path in ["/", "/slow"] {
-        // It has not begun, so no head is late.
-        a_head_is_too_late(&server).await;
+        // The client has not begun a request, so no head is late.
+        wait_for_the_head_limit(&server).await;
         send(&mut kept, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
         assert_eq!(answer(&mut kept).await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_without_a_request_for_as_long_as_it_may_be_idle_and_no_longer() {
+async fn an_idle_connection_is_closed_after_the_idle_limit() {
     let server = Server::with(ConnectionLimits { head_timeout: NEVER, idle_timeout: SOON, ..limits() }).await;
     let mut silent = server.connect().await;
     closed(&mut silent).await;
@@ -251,7 +251,7 @@ async fn a_slow_body_is_refused_and_a_slow_answer_times_out() {
         }
     });
     let mut bytes = Vec::new();
-    timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("it is closed").ok();
+    timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("the connection is closed").ok();
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.starts_with("HTTP/1.1 408 ") && text.contains(r#""code":"request_timeout""#), "{text}");
     drip.abort();
@@ -279,7 +279,7 @@ async fn a_panic_is_an_answer() {
     let server = Server::with(limits()).await;
     let answer = server.get("/panic", "").await;
     assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));
-    assert!(!answer.body.contains("meant"), "what went wrong inside is not for callers");
+    assert!(!answer.body.contains("meant"), "callers do not get the message of the panic");
     assert_eq!(server.get("/", "").await.status, 200);
 }
 
@@ -295,7 +295,7 @@ async fn a_head_that_is_too_large_is_refused() {
 async fn connections_beyond_the_limit_are_rejected() {
     for (limits, status) in [
         (ConnectionLimits { connections: 3, ..limits() }, 503),
-        // Proxies are not counted by address, and by default this machine is a proxy.
+        // A proxy is not counted by its address, and by default this machine is a proxy.
         (ConnectionLimits { connections_per_address: 3, trusted_proxies: TrustedProxies(Vec::new()), ..limits() }, 429),
     ] {
         let server = Server::with(limits).await;
@@ -325,7 +325,7 @@ async fn socket(server: &Server) -> TcpStream {
     let upgrade = "GET /socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     loop {
-        // On a busy machine a short limit for the answer may pass as well.
+        // On a busy machine the short limit for the answer may pass before the answer.
         let (stream, answer) = server.ask(upgrade).await;
         if answer.status == 101 {
             return stream;
@@ -340,19 +340,19 @@ async fn a_websocket_is_a_connection_that_may_be_silent() {
         Server::with(ConnectionLimits { head_timeout: SOON, idle_timeout: SOON, request_timeout: SOON, ..limits() })
             .await;
     let mut socket = socket(&server).await;
-    // Every limit passes, by the clock of the server, for connections that began later.
+    // Every limit passes, by the clock of the server, for connections that begin later.
     closed(&mut server.connect().await).await;
-    a_head_is_too_late(&server).await;
+    wait_for_the_head_limit(&server).await;
     assert_eq!(server.get("/never", "").await.code(), "timeout");
     // A text of two letters, masked with zeros, and its echo.
-    socket.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.expect("it can be sent");
+    socket.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.expect("the bytes are sent");
     let mut echo = [0; 4];
-    timeout(PATIENCE, socket.read_exact(&mut echo)).await.expect("it is answered").expect("it is open");
+    timeout(PATIENCE, socket.read_exact(&mut echo)).await.expect("the server echoes").expect("the connection is open");
     assert_eq!(echo, [0x81, 0x02, b'h', b'i']);
 }
 
 #[tokio::test]
-async fn a_websocket_has_a_place_among_the_connections() {
+async fn a_websocket_counts_as_a_connection() {
     let server = Server::with(ConnectionLimits { connections: 1, ..limits() }).await;
     let _only = socket(&server).await;
     assert_eq!(server.get("/", "").await.code(), "too_many_connections");
@@ -361,7 +361,7 @@ async fn a_websocket_has_a_place_among_the_connections() {
 #[tokio::test]
 async fn a_request_is_counted_for_the_address_that_a_trusted_proxy_names() {
     let server = Server::with(limits()).await;
-    assert_eq!(server.get("/address", "").await.body, "nobody");
+    assert_eq!(server.get("/address", "").await.body, "none");
     assert_eq!(server.get("/address", "x-forwarded-for: 203.0.113.9, 198.51.100.1\r\n").await.body, "198.51.100.1");
     let strict = Server::with(ConnectionLimits { trusted_proxies: TrustedProxies(Vec::new()), ..limits() }).await;
     assert_eq!(strict.get("/address", "x-forwarded-for: 203.0.113.9\r\n").await.body, "127.0.0.1");

@@ -1,7 +1,7 @@
-//! The private PostgreSQL, with real servers: it starts, keeps its data, survives kill -9, and leaves nothing behind.
+//! The private PostgreSQL, with real servers: it starts, keeps its data, recovers from kill -9, and leaves no process behind.
 //!
-//! Some tests need a whole process to kill. That process is this test binary again, running only the test
-//! [`the_process_that_is_killed`], which is ignored otherwise.
+//! Some tests kill a whole process. That process is this test binary, which then runs only the test [`the_process_that_is_killed`].
+//! Other runs ignore that test.
 
 use std::{
     env,
@@ -22,7 +22,7 @@ use nix::{
 };
 use tokio_postgres::{Client, NoTls};
 
-/// How long anything may take before a test gives up; no test asserts how quick it is.
+/// How long a test waits for any event. No test asserts a duration.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 const HELD_DIRECTORY: &str = "DAYBOOK_TEST_HELD_DIRECTORY";
@@ -38,7 +38,7 @@ async fn a_cold_start_answers_and_a_warm_start_finds_the_data() {
     for (setting, wanted) in [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")] {
         assert_eq!(text(&client, &format!("SHOW {setting}")).await, wanted, "{setting}");
     }
-    assert_eq!(text(&client, "SELECT lower('ÄÖÜ')").await, "äöü", "letters are those of Unicode");
+    assert_eq!(text(&client, "SELECT lower('ÄÖÜ')").await, "äöü", "lower case follows Unicode");
     let server = home.postmaster();
     postgres.stop().await.expect("a clean stop");
     assert!(!lives(server), "the server is gone when stop returns");
@@ -52,7 +52,7 @@ async fn a_cold_start_answers_and_a_warm_start_finds_the_data() {
 }
 
 #[tokio::test]
-async fn a_killed_server_comes_back_at_the_same_address_with_every_commit() {
+async fn a_killed_server_is_restarted_at_the_same_address_with_every_commit() {
     let home = Home::reachable();
     let settings = PostgresSettings { durable: true, ..home.settings() };
     let postgres = Postgres::start(&settings).await.expect("a start");
@@ -63,10 +63,11 @@ async fn a_killed_server_comes_back_at_the_same_address_with_every_commit() {
         let client = connect(postgres.database_url()).await;
         client.execute("INSERT INTO book VALUES ($1)", &[&round]).await.expect("a commit");
         let killed = home.postmaster();
-        kill(Pid::from_raw(killed), Signal::SIGKILL).expect("it can be killed");
+        kill(Pid::from_raw(killed), Signal::SIGKILL).expect("the process can be killed");
         until("another server runs", || async { home.postmaster_if_any().is_some_and(|id| id != killed && lives(id)) })
             .await;
-        until("it answers", || async { tokio_postgres::connect(postgres.database_url(), NoTls).await.is_ok() }).await;
+        until("the server answers", || async { tokio_postgres::connect(postgres.database_url(), NoTls).await.is_ok() })
+            .await;
     }
 
     let client = connect(postgres.database_url()).await;
@@ -75,16 +76,16 @@ async fn a_killed_server_comes_back_at_the_same_address_with_every_commit() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_when_our_process_is_killed() {
-    // Each way to drop root could lose the signal at the parent's death in its own way. For an ordinary user both modes are alike.
+async fn no_server_is_left_when_our_process_is_killed() {
+    // Root is dropped in one of two ways, and each could lose the signal at the parent's death. An ordinary user drops nothing.
     for mode in [0o755, 0o700] {
         let home = Home::with_mode(mode);
         let mut process = home.hold(None);
         assert!(lives(home.postmaster()));
 
-        process.kill().expect("it can be killed");
-        process.wait().expect("it ends");
-        until("the server has followed", || async { home.processes().is_empty() }).await;
+        process.kill().expect("the process can be killed");
+        process.wait().expect("the process ends");
+        until("the server ends as well", || async { home.processes().is_empty() }).await;
 
         let postgres = Postgres::start(&home.settings()).await.expect("the directory is free again");
         postgres.stop().await.expect("a clean stop");
@@ -92,7 +93,7 @@ async fn nothing_is_left_when_our_process_is_killed() {
 }
 
 #[tokio::test]
-async fn a_second_start_on_the_same_directory_is_refused_by_name() {
+async fn a_second_start_on_the_same_directory_is_refused_with_its_path() {
     let home = Home::reachable();
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
 
@@ -107,21 +108,21 @@ async fn a_second_start_on_the_same_directory_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_reused_process_id_does_not_keep_it_from_starting() {
+async fn a_reused_process_id_does_not_prevent_a_start() {
     let home = Home::reachable();
     Postgres::start(&home.settings()).await.expect("a start").stop().await.expect("a clean stop");
-    // A live process that is no server of the cluster: this one.
+    // The process id of a live process that is not the server: this test.
     let cluster = home.data().join("cluster");
     let stale = format!("{}\n{}\n1700000000\n5432\n\n\n\n", std::process::id(), cluster.display());
     fs::write(cluster.join("postmaster.pid"), stale).expect("a stale file");
 
-    let postgres = Postgres::start(&home.settings()).await.expect("a start all the same");
+    let postgres = Postgres::start(&home.settings()).await.expect("a start in spite of the stale file");
     connect(postgres.database_url()).await;
     postgres.stop().await.expect("a clean stop");
 }
 
 #[tokio::test]
-async fn a_server_that_outlived_its_daybook_is_stopped_first() {
+async fn a_server_that_outlived_its_daybook_is_stopped_before_the_start() {
     let home = Home::reachable();
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
     let client = connect(postgres.database_url()).await;
@@ -131,7 +132,7 @@ async fn a_server_that_outlived_its_daybook_is_stopped_first() {
     let left_behind = home.postmaster();
 
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
-    orphan.wait().expect("it ended");
+    orphan.wait().expect("the orphan ended");
     assert_ne!(home.postmaster(), left_behind);
     let client = connect(postgres.database_url()).await;
     assert_eq!(text(&client, "SELECT line FROM book").await, "kept");
@@ -178,9 +179,9 @@ async fn the_socket_is_closed_to_other_users() {
 }
 
 #[tokio::test]
-async fn started_by_root_it_runs_as_another_user_where_that_user_can_reach_it() {
+async fn root_starts_it_as_another_user_if_that_user_can_reach_the_directory() {
     if !geteuid().is_root() {
-        return skipped(Need::Root, "only root has a user to become");
+        return skipped(Need::Root, "only root can run PostgreSQL as another user");
     }
     let home = Home::reachable();
     let postgres = Postgres::start(&home.settings()).await.expect("a start");
@@ -189,12 +190,12 @@ async fn started_by_root_it_runs_as_another_user_where_that_user_can_reach_it() 
 }
 
 #[tokio::test]
-async fn started_by_root_it_runs_without_capabilities_where_only_root_can_enter() {
+async fn root_starts_it_without_capabilities_if_only_root_can_enter_the_directory() {
     if !geteuid().is_root() {
-        return skipped(Need::Root, "only root has a user to become");
+        return skipped(Need::Root, "only root can run PostgreSQL as another user");
     }
     let home = Home::reachable();
-    // A move between the two kinds of directory takes the data along.
+    // The data is kept when the mode of the directory changes.
     for mode in [0o755, 0o700, 0o755] {
         fs::set_permissions(home.0.path(), Permissions::from_mode(mode)).expect("its mode");
         let postgres = Postgres::start(&home.settings()).await.expect("a start");
@@ -208,7 +209,7 @@ async fn started_by_root_it_runs_without_capabilities_where_only_root_can_enter(
 #[tokio::test]
 async fn an_ordinary_user_needs_nothing_special() {
     if !geteuid().is_root() {
-        // All the other tests run as an ordinary user then.
+        // The other tests run as an ordinary user already.
         return;
     }
     let user = nix::unistd::User::from_name("nobody").expect("the users can be read");
@@ -221,12 +222,12 @@ async fn an_ordinary_user_needs_nothing_special() {
 
     let mut process = home.hold(Some("nobody"));
     assert_eq!(user_of(home.postmaster()), user.uid.as_raw());
-    process.kill().expect("it can be killed");
-    process.wait().expect("it ends");
-    until("the server has followed", || async { home.processes().is_empty() }).await;
+    process.kill().expect("the process can be killed");
+    process.wait().expect("the process ends");
+    until("the server ends as well", || async { home.processes().is_empty() }).await;
 }
 
-/// Not a test of its own: it runs a server until it is killed.
+/// A helper process of other tests: it runs a server until it is killed.
 #[tokio::test]
 #[ignore = "run by other tests, as the process that they kill"]
 async fn the_process_that_is_killed() {
@@ -237,7 +238,7 @@ async fn the_process_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
-/// A directory for one test. It stops its servers when it is dropped.
+/// A directory for one test. Its servers end when it is dropped.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -265,7 +266,7 @@ impl Home {
     }
 
     fn postmaster(&self) -> i32 {
-        self.postmaster_if_any().expect("a server that is up leaves its number")
+        self.postmaster_if_any().expect("a running server has a pid file")
     }
 
     fn postmaster_if_any(&self) -> Option<i32> {
@@ -275,13 +276,13 @@ impl Home {
 
     /// The processes whose working directory is in this directory.
     fn processes(&self) -> Vec<PathBuf> {
-        let home = fs::canonicalize(self.0.path()).expect("it is there");
+        let home = fs::canonicalize(self.0.path()).expect("the directory exists");
         let all =
             fs::read_dir("/proc").expect("this test reads /proc").filter_map(Result::ok).map(|entry| entry.path());
         all.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home))).collect()
     }
 
-    /// A process that runs a server on this directory. The server is ready.
+    /// Starts a process that runs a server on this directory, and waits until the server is ready.
     fn hold(&self, user: Option<&str>) -> Child {
         let this_binary = env::current_exe().expect("this binary");
         let mut command = match user {
@@ -298,13 +299,13 @@ impl Home {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");
-        let output = BufReader::new(process.stdout.take().expect("it was piped"));
+        let output = BufReader::new(process.stdout.take().expect("the output is piped"));
         let ready = output.lines().map_while(Result::ok).any(|line| line.starts_with("ready "));
         assert!(ready, "the process ended without being ready");
         process
     }
 
-    /// A server on the cluster without a keeper. It is ready.
+    /// Starts a server on the cluster without a keeper, and waits until it is ready.
     fn orphan(&self) -> Child {
         let cluster = self.data().join("cluster");
         let owner = fs::metadata(&cluster).expect("the cluster");
@@ -328,7 +329,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// A test that fails must not leave a server behind either.
+    /// Ends the servers, after a failed test too.
     fn drop(&mut self) {
         if let Some(server) = self.postmaster_if_any().filter(|id| lives(*id)) {
             let directory = fs::read_link(format!("/proc/{server}/cwd"));
@@ -352,7 +353,7 @@ async fn text(client: &Client, query: &str) -> String {
 async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
     let start = Instant::now();
     while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "gave up waiting: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -362,5 +363,5 @@ fn lives(process: i32) -> bool {
 }
 
 fn user_of(process: i32) -> u32 {
-    fs::metadata(format!("/proc/{process}")).expect("it lives").uid()
+    fs::metadata(format!("/proc/{process}")).expect("the process is running").uid()
 }

@@ -1,4 +1,4 @@
-//! Appending: a batch of steps in one round trip and one transaction.
+//! Appending: a batch of operations, in one round trip and one transaction.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Daybook, StoreError,
-    batch::{Outcome, Step, Unit},
+    batch::{AppendUnit, Operation, Outcome},
     chain,
     contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
@@ -32,26 +32,27 @@ const VERSIONS: &str = "
 const COMMANDS: &str =
     "SELECT command_id, fingerprint, first_position, events FROM commands WHERE command_id = ANY ($1)";
 
-/// Appends to the book over a connection of its own. One at a time per appender: appending in parallel gains nothing,
-/// since positions are given out one batch after the other.
+/// Appends to the book over a connection of its own, one batch at a time. Parallel appends gain nothing, since positions are assigned
+/// to one batch after the other.
 pub struct Appender<S = PostgresSession> {
     session: S,
-    /// For how many rounds to look everything up before writing. The unique keys of the book refuse what is taken, so
-    /// normally only what is read and not written is looked up; a round that they refused is asked again with everything.
+    /// For how many rounds all versions and commands are looked up before the write. Normally the unique keys of the book find a
+    /// conflict, and only streams that are read and not written are looked up. After a violation the round is repeated with all.
     pessimistic: u8,
 }
 
-/// For how many rounds all versions are looked up after a violation of a unique key: where others write as well, the next one is near.
+/// For how many rounds all versions are looked up after a violation of a unique key. While other processes write, the next violation
+/// is likely soon.
 const PESSIMISTIC_ROUNDS: u8 = 16;
 
-/// What the database said of a round.
+/// The outcome of a round.
 enum Round {
-    /// It is committed; the first event has this position.
+    /// The round is committed. Its first event has this position.
     Committed { first_position: i64, recorded_at: DateTime<Utc> },
-    /// Nothing was written: the streams are at these versions, and these commands are in the book already.
+    /// Nothing was written: these are the versions of the streams, and these commands are in the book already.
     Refused { actual: Vec<(Arc<str>, i32)>, duplicates: Vec<Uuid> },
-    /// Nothing was written: one of the units cannot be kept.
-    Unacceptable { reason: String },
+    /// Nothing was written: one of the append units holds data that the store cannot keep.
+    InvalidData { reason: String },
 }
 
 impl Daybook {
@@ -86,8 +87,8 @@ impl Session for PostgresSession {
             writing.streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
         columns.checked_ids.clone_from(&writing.commands);
         let row = match self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await {
-            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::Taken),
-            Err(error) if is_data_error(&error) => return Ok(Written::Unacceptable { reason: chain(&error) }),
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::UniqueViolation),
+            Err(error) if is_data_error(&error) => return Ok(Written::InvalidData { reason: chain(&error) }),
             answer => answer?,
         };
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
@@ -122,35 +123,35 @@ impl<S: Session> Appender<S> {
         Self { session, pessimistic: 0 }
     }
 
-    /// The session, for questions outside the rounds of a batch.
+    /// The session, for calls outside the rounds of a batch.
     pub fn into_session(self) -> S {
         self.session
     }
 
-    /// Appends as many of the steps as hold together, and says of each what became of it, in the same order. What is
-    /// [`Outcome::Appended`] is durable.
+    /// Appends the operations that are consistent with each other and with the book. Returns an outcome for each operation, in the
+    /// same order. An operation that is [`Outcome::Appended`] is durable.
     ///
     /// # Errors
-    /// [`StoreError`] when the database failed: then nothing is known of steps that had no outcome, and a unit's command id
-    /// shows when it is appended again. [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
-    pub async fn append(&mut self, steps: &[Step]) -> Result<Vec<Outcome>, StoreError> {
-        for step in steps {
-            check(step)?;
+    /// [`StoreError`] when the database failed. Then the outcomes are unknown; a retry with the same command ids shows them.
+    /// [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
+    pub async fn append(&mut self, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
+        for operation in operations {
+            check(operation)?;
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; operations.len()];
         let mut known = HashMap::new();
-        // How many steps go into one round: all, but while one is looked for that cannot be kept.
+        // How many operations go into one round: all of them, except during a search for invalid data.
         let mut most = usize::MAX;
         loop {
             if outcomes.iter().all(Option::is_some) {
                 return Ok(outcomes.into_iter().flatten().collect());
             }
-            let mut plan = plan(steps, &outcomes, &known);
+            let mut plan = plan(operations, &outcomes, &known);
             plan.accepted.truncate(most);
             for (index, conflict) in plan.conflicts {
                 outcomes[index] = Some(conflict);
             }
-            let accepted: Vec<_> = plan.accepted.iter().map(|&index| &steps[index]).collect();
+            let accepted: Vec<_> = plan.accepted.iter().map(|&index| &operations[index]).collect();
             match self.round(&plan.base, &accepted).await? {
                 Round::Committed { first_position, recorded_at } => {
                     fill(&mut outcomes, &plan.accepted, &accepted, first_position, recorded_at);
@@ -158,12 +159,12 @@ impl<S: Session> Appender<S> {
                 }
                 Round::Refused { actual, duplicates } => {
                     known.extend(actual);
-                    self.fill_duplicates(&mut outcomes, steps, &duplicates).await?;
+                    self.fill_duplicates(&mut outcomes, operations, &duplicates).await?;
                 }
-                // Halves are written in order until it is alone, so that only what rests on it falls with it.
-                Round::Unacceptable { reason } => match plan.accepted[..] {
+                // Halves are written in order until the invalid operation is alone. So it fails alone, with the operations that rest on it.
+                Round::InvalidData { reason } => match plan.accepted[..] {
                     [culprit] => {
-                        outcomes[culprit] = Some(Outcome::Unacceptable { reason });
+                        outcomes[culprit] = Some(Outcome::InvalidData { reason });
                         most = usize::MAX;
                     }
                     _ => most = plan.accepted.len().div_ceil(2),
@@ -172,12 +173,12 @@ impl<S: Session> Appender<S> {
         }
     }
 
-    async fn round(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
-        let units: Vec<&Unit> = accepted
+    async fn round(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Operation]) -> Result<Round, StoreError> {
+        let units: Vec<&AppendUnit> = accepted
             .iter()
-            .filter_map(|step| match step {
-                Step::Write(unit) => Some(unit),
-                Step::Check { .. } => None,
+            .filter_map(|operation| match operation {
+                Operation::Write(unit) => Some(unit),
+                Operation::Check { .. } => None,
             })
             .collect();
         if units.is_empty() {
@@ -186,7 +187,7 @@ impl<S: Session> Appender<S> {
         let mut everything = self.pessimistic > 0;
         self.pessimistic = self.pessimistic.saturating_sub(1);
         let mut written = self.session.write(&writing(base, accepted, &units, everything)).await?;
-        if !everything && written == Written::Taken {
+        if !everything && written == Written::UniqueViolation {
             everything = true;
             self.pessimistic = PESSIMISTIC_ROUNDS;
             written = self.session.write(&writing(base, accepted, &units, everything)).await?;
@@ -198,16 +199,16 @@ impl<S: Session> Appender<S> {
                 let actual = looked_up.map(|(stream, _)| Arc::clone(stream)).zip(versions).collect();
                 Ok(Round::Refused { actual, duplicates })
             }
-            Written::Taken => Err(StoreError::Taken),
-            Written::Unacceptable { reason } => Ok(Round::Unacceptable { reason }),
+            Written::UniqueViolation => Err(StoreError::UniqueViolation),
+            Written::InvalidData { reason } => Ok(Round::InvalidData { reason }),
         }
     }
 
-    /// Nothing to write: reading is enough, and no lock is taken. The commands are looked up after the versions: a command
-    /// that was committed in between is found, and is then its own explanation of the refusal.
-    async fn check_only(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Step]) -> Result<Round, StoreError> {
+    /// A round that writes nothing: it only reads, and takes no lock. The commands are looked up after the versions, so that a command
+    /// that was committed in between is found and reported as a duplicate.
+    async fn check_only(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Operation]) -> Result<Round, StoreError> {
         let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
-        let command_ids: Vec<Uuid> = accepted.iter().map(|step| step.command().0).collect();
+        let command_ids: Vec<Uuid> = accepted.iter().map(|operation| operation.command().0).collect();
         let actual = self.session.versions(&streams).await?;
         let known = self.session.commands(&command_ids).await?;
         let duplicates: Vec<Uuid> = known.into_iter().map(|command| command.command_id).collect();
@@ -221,7 +222,7 @@ impl<S: Session> Appender<S> {
     async fn fill_duplicates(
         &mut self,
         outcomes: &mut [Option<Outcome>],
-        steps: &[Step],
+        operations: &[Operation],
         duplicates: &[Uuid],
     ) -> Result<(), StoreError> {
         if duplicates.is_empty() {
@@ -229,8 +230,8 @@ impl<S: Session> Appender<S> {
         }
         for command in self.session.commands(duplicates).await? {
             let KnownCommand { command_id, fingerprint, first_position, events } = command;
-            for (outcome, step) in outcomes.iter_mut().zip(steps) {
-                let (own_id, own_fingerprint) = step.command();
+            for (outcome, operation) in outcomes.iter_mut().zip(operations) {
+                let (own_id, own_fingerprint) = operation.command();
                 if outcome.is_none() && own_id == command_id {
                     let same_fingerprint = own_fingerprint == fingerprint;
                     *outcome = Some(Outcome::Duplicate { first_position, events, same_fingerprint });
@@ -241,28 +242,28 @@ impl<S: Session> Appender<S> {
     }
 }
 
-/// Whether PostgreSQL says that a value cannot be (class 22, "data exception"). The transaction is undone then, which is certain,
-/// and trying again does not mend it.
+/// Whether PostgreSQL reports a value that it cannot store (class 22, "data exception"). The transaction was rolled back then, and a
+/// retry would fail again.
 fn is_data_error(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("22"))
 }
 
-/// What a round asks the store to write.
+/// What the store has to look up and to write in a round.
 fn writing<'a>(
     base: &'a [(Arc<str>, i32)],
-    accepted: &[&Step],
-    units: &'a [&'a Unit],
+    accepted: &[&Operation],
+    units: &'a [&'a AppendUnit],
     everything: bool,
 ) -> Writing<'a> {
-    let asked = accepted.iter().filter(|step| everything || matches!(step, Step::Check { .. }));
-    let commands = asked.map(|step| step.command().0).collect();
+    let checked = accepted.iter().filter(|operation| everything || matches!(operation, Operation::Check { .. }));
+    let commands = checked.map(|operation| operation.command().0).collect();
     Writing { streams: looked_up(base, units, everything).collect(), commands, units }
 }
 
-/// The streams of the base that are looked up before writing: all of them, or those that no unit writes to.
+/// The streams of the base that are looked up before the write: all of them, or those that no append unit writes to.
 fn looked_up<'a>(
     base: &'a [(Arc<str>, i32)],
-    units: &[&Unit],
+    units: &[&AppendUnit],
     everything: bool,
 ) -> impl Iterator<Item = &'a (Arc<str>, i32)> {
     let written: HashSet<Arc<str>> = if everything {
@@ -273,8 +274,8 @@ fn looked_up<'a>(
     base.iter().filter(move |(stream, _)| !written.contains(stream))
 }
 
-fn check(step: &Step) -> Result<(), StoreError> {
-    let Step::Write(unit) = step else { return Ok(()) };
+fn check(operation: &Operation) -> Result<(), StoreError> {
+    let Operation::Write(unit) = operation else { return Ok(()) };
     let command_id = unit.command_id;
     if unit.events.is_empty() {
         return Err(StoreError::EmptyUnit(command_id));
@@ -289,15 +290,15 @@ fn check(step: &Step) -> Result<(), StoreError> {
 fn fill(
     outcomes: &mut [Option<Outcome>],
     indices: &[usize],
-    accepted: &[&Step],
+    accepted: &[&Operation],
     first_position: i64,
     recorded_at: DateTime<Utc>,
 ) {
     let mut next = first_position;
-    for (&index, step) in indices.iter().zip(accepted) {
-        outcomes[index] = Some(match step {
-            Step::Check { .. } => Outcome::Confirmed,
-            Step::Write(unit) => {
+    for (&index, operation) in indices.iter().zip(accepted) {
+        outcomes[index] = Some(match operation {
+            Operation::Check { .. } => Outcome::Confirmed,
+            Operation::Write(unit) => {
                 let first_position = next;
                 next += i64::try_from(unit.events.len()).unwrap_or(i64::MAX);
                 Outcome::Appended { first_position, versions: last_versions(unit), recorded_at }
@@ -306,7 +307,7 @@ fn fill(
     }
 }
 
-fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
+fn last_versions(unit: &AppendUnit) -> Vec<(Arc<str>, i32)> {
     let mut last: Vec<(Arc<str>, i32)> = Vec::new();
     for (event, version) in unit.events.iter().zip(unit.versions()) {
         match last.iter_mut().find(|(stream, _)| *stream == event.stream_id) {
@@ -317,7 +318,7 @@ fn last_versions(unit: &Unit) -> Vec<(Arc<str>, i32)> {
     last
 }
 
-/// A batch as PostgreSQL takes it: one array a column.
+/// A batch in the form of the parameters of `append_batch`: one array per column.
 #[derive(Default)]
 struct Columns<'a> {
     base_streams: Vec<&'a str>,
@@ -342,7 +343,7 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(units: &[&'a Unit]) -> Self {
+    fn of(units: &[&'a AppendUnit]) -> Self {
         let mut columns = Self::default();
         for unit in units {
             columns.push(unit);
@@ -350,7 +351,7 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    fn push(&mut self, unit: &'a Unit) {
+    fn push(&mut self, unit: &'a AppendUnit) {
         let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
         self.command_ids.push(unit.command_id);
         self.fingerprints.push(&unit.fingerprint);

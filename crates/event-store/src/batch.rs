@@ -1,53 +1,53 @@
-//! What is appended: units of work, gathered into batches of steps.
+//! What is appended: batches of operations. An operation writes an append unit, or checks a read set.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// An event that has yet to be written. Its version follows from the stream's, its position from the book's.
+/// An event that is not written yet. Its version follows from its stream, its position from the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The stream it joins; the unit must have read it.
+    /// The stream that it is appended to. Its append unit must have read that stream.
     pub stream_id: Arc<str>,
-    /// What happened.
+    /// The name of its type, such as `order.OrderPlaced`.
     pub event_type: Cow<'static, str>,
     /// The version of the schema of `data`.
     pub schema_version: i16,
-    /// Its identity; UUID version 7 keeps indexes dense.
+    /// Its id. UUID version 7 keeps indexes dense.
     pub event_id: Uuid,
-    /// When it happened, if that is not when it is written.
+    /// When it happened, if that differs from the time of recording.
     pub effective_at: Option<DateTime<Utc>>,
-    /// The key that personal data in it is encrypted with.
+    /// The id of the key that encrypts its personal data.
     pub key_id: Option<Uuid>,
     /// A JSON object, kept byte for byte.
     pub data: String,
 }
 
-/// One command's worth of change: what it read, and what it writes to any number of streams. It is written whole or not
-/// at all, and only if everything it read is still at the version it was read at.
+/// The events of one command, with the versions of the streams that its decision has read. The unit is written as a whole or not at
+/// all. It is written only if each of those streams is still at that version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
-    /// The identity of the command. A second unit with the same id is a duplicate and writes nothing.
+pub struct AppendUnit {
+    /// The id of the command. A second append unit with the same id is a duplicate and writes nothing.
     pub command_id: Uuid,
-    /// A digest of what the command said, so that a reused id with another body is noticed.
+    /// A digest of the command. It shows that an id is reused for another command.
     pub fingerprint: Vec<u8>,
-    /// The streams that the decision rests on, each with its version (0: no events). Includes every stream written to.
+    /// The streams that the decision has read, each with its version (0: no events). Every stream that is written to is among them.
     pub reads: Vec<(Arc<str>, i32)>,
-    /// The events, in the order in which they happened; at least one.
+    /// The events in their order, at least one.
     pub events: Vec<NewEvent>,
-    /// The whole story that the events belong to.
+    /// The correlation id: all events of one causal chain have the same.
     pub correlation_id: Uuid,
-    /// What caused them: the command, or the event that a reaction answered.
+    /// The id of the cause: the command, or the event that a reaction answered.
     pub causation_id: Uuid,
-    /// On whose authority.
+    /// The actor that sent the command.
     pub actor: String,
     /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
 }
 
-impl Unit {
-    /// The versions that its events get, given what it read.
+impl AppendUnit {
+    /// The versions that its events get, computed from the versions that it read.
     #[must_use]
     pub fn versions(&self) -> Vec<i32> {
         let mut now: HashMap<&Arc<str>, i32> = self.reads.iter().map(|(stream, version)| (stream, *version)).collect();
@@ -60,26 +60,26 @@ impl Unit {
     }
 }
 
-/// One step of a batch. Steps stand in the order in which they were decided: a later one may rest on what an earlier
-/// one writes.
+/// One operation of a batch. Operations are in the order of their decisions, so a later one may rest on what an earlier one
+/// writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Something to write.
-    Write(Unit),
-    /// A decision to write nothing. A refusal is as serialisable as an acceptance: what it read is checked at the same
-    /// moment, so that no buyer is refused as sold out from a stale cache; and where the command is in the book already, the
-    /// refusal was of its repetition, and the first outcome stands.
+pub enum Operation {
+    /// An append unit to write.
+    Write(AppendUnit),
+    /// The check of a refusal, which writes nothing. A refusal is as serialisable as an acceptance: its read set is checked in the same
+    /// transaction. So no command is refused because of a stale cache. If the command is in the book already, its first outcome
+    /// stands.
     Check {
-        /// The identity of the command.
+        /// The id of the command.
         command_id: Uuid,
-        /// A digest of what the command said.
+        /// A digest of the command.
         fingerprint: Vec<u8>,
-        /// The streams that the decision rests on, each with its version.
+        /// The streams that the decision has read, each with its version.
         reads: Vec<(Arc<str>, i32)>,
     },
 }
 
-impl Step {
+impl Operation {
     pub(crate) fn reads(&self) -> &[(Arc<str>, i32)] {
         match self {
             Self::Write(unit) => &unit.reads,
@@ -95,37 +95,37 @@ impl Step {
     }
 }
 
-/// What became of a step.
+/// The outcome of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the book, durably.
+    /// The append unit is in the book, durably.
     Appended {
         /// The position of its first event; the others follow without gaps.
         first_position: i64,
-        /// The versions that its streams have now, in the order of first writing.
+        /// The versions that its streams have now, in the order of their first events.
         versions: Vec<(Arc<str>, i32)>,
         /// When it was written.
         recorded_at: DateTime<Utc>,
     },
-    /// Everything that a check rests on is as it was read.
+    /// Every stream of a check is at the version that was read.
     Confirmed,
-    /// A unit with this command id was written before.
+    /// An append unit with this command id was written before.
     Duplicate {
         /// The position of its first event.
         first_position: i64,
         /// How many events it wrote.
         events: i32,
-        /// Whether that command said the same.
+        /// Whether that command has the same fingerprint.
         same_fingerprint: bool,
     },
-    /// It holds a value that the store cannot keep, such as a text with a NUL. Nothing was written.
-    Unacceptable {
-        /// What the store said.
+    /// The append unit holds a value that the store cannot keep, such as a text with a NUL. Nothing was written.
+    InvalidData {
+        /// The message of the store.
         reason: String,
     },
-    /// Something it read has changed, or rests on a step before it that was not written. Nothing was written.
+    /// A stream of the read set has changed, or rests on an earlier operation that was not written. Nothing was written.
     Conflict {
-        /// The streams that are not as they were read, with the version they are at.
+        /// The streams that have changed, each with its present version.
         actual: Vec<(Arc<str>, i32)>,
     },
 }

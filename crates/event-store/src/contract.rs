@@ -1,19 +1,21 @@
-//! The contract of the book, as those use it who decide on it: what they ask, and what they may rely on.
+//! The contract of the book with the code that decides commands: what that code may call, and what it may rely on.
 //!
-//! It stands here because the book is kept in two ways: by PostgreSQL ([`Daybook`]), and by the simulation, in memory and with
-//! faults (`tests/src/simulation`). The store's own tests run on both. The seam of the append is as low as it can be, at the
-//! transaction ([`Session`]), so that the rounds of a batch are the same code on both.
+//! The contract has two implementations: PostgreSQL ([`Daybook`]), and a book in memory with injected faults
+//! (`tests/src/simulation`). The tests of the event store run on both. An implementation replaces the transaction ([`Session`])
+//! only, so both use the same code for the rounds of a batch.
 
 use std::{future::Future, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Appender, Daybook, Filter, LoadedStream, PostgresSession, RecordedEvent, Snapshot, StoreError, Unit};
+use crate::{
+    AppendUnit, Appender, Daybook, Filter, LoadedStream, PostgresSession, RecordedEvent, Snapshot, StoreError,
+};
 
-/// A book to decide on. Everything that is read was committed, and may be stale when the answer arrives.
+/// A book that commands are decided on. All that is read was committed, and may be stale when the result arrives.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// What appends are made over.
+    /// The session that an appender uses.
     type Session: Session;
 
     /// An appender, connected and prepared.
@@ -22,8 +24,8 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// [`StoreError`] when the store is out of reach.
     fn appender(&self) -> impl Future<Output = Result<Appender<Self::Session>, StoreError>> + Send;
 
-    /// Many streams in one go, each as it was at one moment, from its snapshot of this `fold_version` on if there is one. A
-    /// stream that does not exist is loaded as an empty one.
+    /// Loads many streams, each as of one moment, from its snapshot of this `fold_version` if it has one. A stream that does not
+    /// exist is loaded as an empty one.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed.
@@ -33,10 +35,10 @@ pub trait Store: Clone + Send + Sync + 'static {
         fold_version: i16,
     ) -> impl Future<Output = Result<Vec<LoadedStream>, StoreError>> + Send;
 
-    /// Keeps a state, unless a later one is kept already; one of the same version is replaced.
+    /// Saves a snapshot, unless a later one exists. A snapshot of the same version is replaced.
     ///
     /// # Errors
-    /// [`StoreError`] when the store failed; nothing is lost by it.
+    /// [`StoreError`] when the store failed. A lost snapshot costs only time.
     fn save_snapshot(
         &self,
         stream_id: &str,
@@ -44,7 +46,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         snapshot: &Snapshot,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The events after a position, in order, at most `limit`. Fewer than `limit` means that the end was reached.
+    /// The events after a position, in order, at most `limit`. Fewer than `limit` events mean that the end was reached.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed.
@@ -56,61 +58,62 @@ pub trait Store: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<RecordedEvent>, StoreError>> + Send;
 }
 
-/// What an [`Appender`] asks of the store, one question after the other. After an error the session is of no more use, and what
-/// was asked may have been done, may be done later, or never.
+/// The calls of an [`Appender`] to the store, one after the other. After an error the session must not be used again. The failed call
+/// may have taken effect, may take effect later, or never.
 pub trait Session: Send + 'static {
-    /// Writes units in one transaction: all of them or none.
+    /// Writes append units in one transaction: all of them or none.
     ///
     /// # Errors
-    /// [`StoreError`] when the store failed: whether it has written is unknown.
+    /// [`StoreError`] when the store failed. Whether the units were written is unknown.
     fn write(&mut self, writing: &Writing<'_>) -> impl Future<Output = Result<Written, StoreError>> + Send;
 
-    /// The versions that streams are at, in the order asked; 0 without events.
+    /// The versions of streams, in the order of `streams`; 0 for a stream without events.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed.
     fn versions(&mut self, streams: &[&str]) -> impl Future<Output = Result<Vec<i32>, StoreError>> + Send;
 
-    /// Those of these commands that are in the book.
+    /// The commands among `ids` that are in the book.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed.
     fn commands(&mut self, ids: &[Uuid]) -> impl Future<Output = Result<Vec<KnownCommand>, StoreError>> + Send;
 }
 
-/// What is to be written in one transaction, and what has to be looked up in it before.
+/// What one transaction has to write, and what it has to look up first.
 #[derive(Debug)]
 pub struct Writing<'a> {
     /// Streams, each with the version that it must be at.
     pub streams: Vec<&'a (Arc<str>, i32)>,
     /// Commands that must not be in the book.
     pub commands: Vec<Uuid>,
-    /// What to write. Its versions and commands need not be listed above: what is taken is [`Written::Taken`].
-    pub units: &'a [&'a Unit],
+    /// The append units to write. Their own versions and commands need not be looked up: one that exists is a
+    /// [`Written::UniqueViolation`].
+    pub units: &'a [&'a AppendUnit],
 }
 
-/// What became of it.
+/// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It is in the book, durably, from this position on and without gaps. Recorded times never run backwards.
+    /// The units are in the book, durably, without gaps from `first_position` on. Recorded times never decrease.
     Committed {
         /// The position of the first event.
         first_position: i64,
         /// When it was written.
         recorded_at: DateTime<Utc>,
     },
-    /// Nothing was written: a stream that was looked up is not at its version, or a command is in the book.
+    /// Nothing was written: a stream that was looked up has another version, or a command that was looked up is in the book.
     Refused {
-        /// The versions of the streams that were looked up, in the order asked.
+        /// The versions of the streams that were looked up, in the same order.
         actual: Vec<i32>,
         /// The commands that were looked up and are in the book.
         duplicates: Vec<Uuid>,
     },
-    /// Nothing was written: a version or a command that was not looked up is taken.
-    Taken,
-    /// Nothing was written: one of the units holds a value that the store cannot keep, and never will.
-    Unacceptable {
-        /// What the store said.
+    /// Nothing was written: a version or a command that was not looked up exists already.
+    UniqueViolation,
+    /// Nothing was written: one of the append units holds a value that the store can never keep.
+    InvalidData {
+        /// The message of the store.
         reason: String,
     },
 }
@@ -118,9 +121,9 @@ pub enum Written {
 /// A command that is in the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCommand {
-    /// Its identity.
+    /// Its id.
     pub command_id: Uuid,
-    /// A digest of what it said.
+    /// The digest of the command.
     pub fingerprint: Vec<u8>,
     /// The position of its first event.
     pub first_position: i64,

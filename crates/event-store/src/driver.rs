@@ -1,5 +1,5 @@
-//! A connection that runs only while its owner waits for an answer. It has no task of its own, so nothing is handed from task
-//! to task on the way to the database and back. For the appender, whose round trips are what every caller waits for.
+//! A connection without a task of its own: the task that waits for an answer drives it. So a round trip to the database passes no
+//! message between tasks. The appender uses it, since every caller waits for its round trips.
 
 use std::{
     future::{Future, poll_fn},
@@ -13,12 +13,12 @@ use crate::{Daybook, StoreError};
 
 /// Drives a connection.
 pub(crate) struct Driver {
-    /// Gone once it has ended; its client then says that it is closed.
+    /// The connection, until it ends. Then calls of its client fail as closed.
     connection: Option<Connection<Socket, NoTlsStream>>,
 }
 
 impl Daybook {
-    /// A client, and the driver without which nothing that it sends arrives.
+    /// A client, and the driver of its connection. The client sends nothing unless the driver runs.
     pub(crate) async fn connect_driven(&self) -> Result<(Client, Driver), StoreError> {
         let (client, connection) = self.config.connect(NoTls).await?;
         Ok((client, Driver { connection: Some(connection) }))
@@ -26,7 +26,7 @@ impl Daybook {
 }
 
 impl Driver {
-    /// Waits for something that the client does, and drives the connection meanwhile.
+    /// Awaits a call of the client, and drives the connection meanwhile.
     pub(crate) async fn run<F: Future>(&mut self, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
@@ -34,7 +34,7 @@ impl Driver {
                 return Poll::Ready(done);
             }
             self.poll(context);
-            // What has just arrived, if anything did, is for the work.
+            // The connection may have delivered the answer just now.
             work.as_mut().poll(context)
         })
         .await
@@ -46,7 +46,7 @@ impl Driver {
             if let Err(error) = ended {
                 tracing::warn!(%error, "the connection of the appender broke");
             }
-            // Dropping it closes its channels, so that each caller that waits on the client gets an error.
+            // This closes its channels, so every pending call of the client returns an error.
             self.connection = None;
         }
     }

@@ -1,8 +1,8 @@
-//! Following: notice that the book has grown.
+//! Following: a process learns that the book has grown.
 //!
-//! Three ways, so that none has to be perfect: a wake-up inside the process, a NOTIFY on a connection of its own for other
-//! processes (rate-limited, since NOTIFY takes a lock that all commits of the instance share), and a slow poll, since a
-//! listener that reconnects has missed what was said meanwhile.
+//! Three ways complement each other. Inside the process an append wakes the followers. Other processes get a NOTIFY, on a connection
+//! of its own; it is rate-limited, since NOTIFY takes a lock that all commits of the server share. A slow poll finds what a listener
+//! has missed while it reconnected.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -16,14 +16,14 @@ use tokio_postgres::{AsyncMessage, Config, NoTls};
 use crate::{Daybook, StoreError};
 
 const CHANNEL: &str = "daybook_head";
-/// At most one NOTIFY in this time.
-const RING_EVERY: Duration = Duration::from_millis(5);
-/// How long a missed wake-up can go unnoticed.
+/// The shortest time between two NOTIFYs.
+const NOTIFY_EVERY: Duration = Duration::from_millis(5);
+/// The time between two polls. A missed notification is noticed within this time.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait before a broken connection is made again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
 
-/// Rings for other processes after an append.
+/// Notifies other processes after an append.
 #[derive(Clone)]
 pub(crate) struct Notifier {
     config: Arc<Config>,
@@ -36,13 +36,13 @@ impl Notifier {
         Self { config, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
     }
 
-    /// Rings soon. The task that does it is started by the first ring and ends with its runtime.
+    /// Requests a NOTIFY, which follows soon. The first request starts the task that sends it; the task ends with its runtime.
     fn notify(&self) {
         self.started.call_once(|| {
             let (config, grown) = (Arc::clone(&self.config), Arc::clone(&self.grown));
             tokio::spawn(async move {
                 loop {
-                    if let Err(error) = ring_while_connected(&config, &grown).await {
+                    if let Err(error) = notify_while_connected(&config, &grown).await {
                         tracing::warn!(%error, "the notifier lost its connection; followers elsewhere poll meanwhile");
                     }
                     tokio::time::sleep(RECONNECT_AFTER).await;
@@ -53,21 +53,21 @@ impl Notifier {
     }
 }
 
-async fn ring_while_connected(config: &Config, grown: &Notify) -> Result<(), tokio_postgres::Error> {
+async fn notify_while_connected(config: &Config, grown: &Notify) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = config.connect(NoTls).await?;
     let connection = tokio::spawn(connection);
-    // A lost ring is made good by the poll, so it does not wait for the disk.
+    // The poll makes up for a lost notification, so the NOTIFY need not wait for the disk.
     client.batch_execute("SET synchronous_commit = off").await?;
     while !connection.is_finished() {
         grown.notified().await;
         client.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
-        tokio::time::sleep(RING_EVERY).await;
+        tokio::time::sleep(NOTIFY_EVERY).await;
     }
     Ok(())
 }
 
-/// Learns of appends. All followers of a process share one listener, however many there are: a connection each would let those
-/// who only watch take the database away from those who write.
+/// Waits for appends. All followers of a process share one listener. A connection for each follower would take connections from the
+/// writers.
 pub struct Follower {
     head: watch::Receiver<i64>,
     _listener: Arc<Listener>,
@@ -83,17 +83,17 @@ impl Drop for Listener {
 }
 
 impl Follower {
-    /// Waits until the head of the book is past `position`, and returns the head.
+    /// Waits until the head of the book is after `position`, and returns the head.
     pub async fn past(&mut self, position: i64) -> i64 {
         let grown = self.head.wait_for(|head| *head > position).await.map(|head| *head);
         match grown {
             Ok(head) => head,
-            // The sender lives in the book that the listener holds, so it is gone only when the runtime ends.
+            // The listener keeps the book, which owns the sender. So the sender is dropped only when the runtime ends.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// The head of the book, as far as it is known here.
+    /// The head of the book, as this process knows it.
     #[must_use]
     pub fn head(&self) -> i64 {
         *self.head.borrow()
@@ -104,7 +104,7 @@ impl Daybook {
     /// Starts to follow the book.
     #[must_use]
     pub fn follow(&self) -> Follower {
-        // A panic elsewhere leaves a listener that listens, or none: both are fine.
+        // A panic while the lock was held leaves a working listener or none. Both are valid.
         let mut shared = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         let listener = shared.upgrade().unwrap_or_else(|| {
             let listener = Arc::new(self.start_listening());
@@ -143,12 +143,12 @@ impl Daybook {
     async fn listen(&self) -> Result<(), StoreError> {
         let (client, mut connection) = self.config.connect(NoTls).await?;
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        let rung = Arc::new(Notify::new());
-        let rings = Arc::clone(&rung);
+        let notified = Arc::new(Notify::new());
+        let notifications = Arc::clone(&notified);
         let reader = tokio::spawn(async move {
             while let Some(Ok(message)) = messages.next().await {
                 if matches!(message, AsyncMessage::Notification(_)) {
-                    rung.notify_one();
+                    notified.notify_one();
                 }
             }
         });
@@ -157,7 +157,7 @@ impl Daybook {
             let row = client.query_one("SELECT position FROM head", &[]).await?;
             self.saw(row.try_get(0)?);
             tokio::select! {
-                () = rings.notified() => {}
+                () = notifications.notified() => {}
                 () = tokio::time::sleep(POLL_EVERY) => {}
             }
         }

@@ -1,10 +1,10 @@
 //! The daybook: an event store on PostgreSQL. It appends, reads and follows; it knows bytes and names, not commerce.
 //!
-//! Positions are gapless and in commit order, because an append locks the one row of `head`. The lock is cheap
-//! because appending is done in batches: see [`Appender`].
+//! Positions are gapless and in commit order, because an append locks the one row of `head`. The lock is cheap,
+//! because one append writes a whole batch: see [`Appender`].
 //!
-//! What belongs here: the book's tables, the append, the reads, following, snapshots, the log of commands. What does not:
-//! what an event means, who may write it, Kafka, read models.
+//! What belongs here: the tables of the book, append, reads, following, snapshots, the log of commands. What does not: the meaning
+//! of an event, access, Kafka, read models.
 
 mod append;
 mod batch;
@@ -19,7 +19,7 @@ mod snapshot;
 mod sql;
 
 pub use append::{Appender, PostgresSession};
-pub use batch::{NewEvent, Outcome, Step, Unit};
+pub use batch::{AppendUnit, NewEvent, Operation, Outcome};
 pub use contract::{KnownCommand, Session, Store, Writing, Written};
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};

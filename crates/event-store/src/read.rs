@@ -1,4 +1,4 @@
-//! Reading: the whole book, a stream, and either as of a time.
+//! Reading: the whole book, or a stream, at present or as of a time.
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -11,16 +11,16 @@ use crate::{
     sql::JsonText,
 };
 
-/// How far the book has come.
+/// The end of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The position of the last event; 0 in an empty book.
     pub position: i64,
-    /// The identity of this history; another one after a restore.
+    /// The epoch: the id of the present history. A restored book has another one.
     pub epoch: Uuid,
 }
 
-/// Which events of the book are wanted. The default wants all.
+/// Selects events of the book. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only events of these types.
@@ -29,7 +29,7 @@ pub struct Filter {
     pub stream: Option<String>,
 }
 
-/// Up to when a stream is read.
+/// The point up to which a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AsOf {
     /// Up to now.
@@ -43,7 +43,7 @@ pub enum AsOf {
 }
 
 impl Daybook {
-    /// How far the book has come.
+    /// The end of the book.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -53,8 +53,8 @@ impl Daybook {
         Ok(Head { position: row.try_get(0)?, epoch: row.try_get(1)? })
     }
 
-    /// Begins another history: what comes after the head is not what came after it before. To be called once on a book that
-    /// was restored, before anybody uses it.
+    /// Begins another history with a new epoch. Other events will follow the head than followed it before. Call this once on a
+    /// restored book, before its first use.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -65,7 +65,7 @@ impl Daybook {
         Ok(Head { position: row.try_get(0)?, epoch: row.try_get(1)? })
     }
 
-    /// The events after a position, in order, at most `limit`. Fewer than `limit` means that the end was reached.
+    /// The events after a position, in order, at most `limit`. Fewer than `limit` events mean that the end was reached.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -93,7 +93,7 @@ impl Daybook {
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
-    /// The events at these positions, in order. Positions that the book does not have are left out.
+    /// The events at these positions, in order. Positions that the book does not have are ignored.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -130,10 +130,10 @@ impl Daybook {
     }
 
     /// The events after `after` up to and including `up_to`, in order, streamed by binary COPY: the fastest way to read
-    /// much of the book.
+    /// a large part of the book.
     ///
     /// # Errors
-    /// [`StoreError`] when the database failed, at the start or on the way.
+    /// [`StoreError`] when the database failed, at the start or later.
     pub async fn scan(
         &self,
         after: i64,
@@ -142,10 +142,10 @@ impl Daybook {
         self.scan_where(after, up_to, "true").await
     }
 
-    /// The same, but only the streams whose name begins with one of these prefixes and a `-`.
+    /// Like [`Self::scan`], for the streams whose name begins with one of these prefixes and a `-`.
     ///
     /// # Errors
-    /// [`StoreError`] when the database failed, at the start or on the way.
+    /// [`StoreError`] when the database failed, at the start or later.
     pub async fn scan_streams(
         &self,
         after: i64,
@@ -171,7 +171,7 @@ impl Daybook {
              TO STDOUT (FORMAT binary)"
         );
         let rows = tokio_postgres::binary_copy::BinaryCopyOutStream::new(client.copy_out(&sql).await?, &COPIED);
-        // The connection goes back to the pool when the stream has ended.
+        // The stream owns the connection, and returns it to the pool at its end.
         let rows = Box::pin(rows);
         Ok(stream::try_unfold((rows, client), |(mut rows, client)| async move {
             match rows.try_next().await? {

@@ -1,4 +1,4 @@
-//! An event as it stands in the book.
+//! An event as the book holds it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,44 +7,44 @@ use uuid::Uuid;
 
 use crate::sql::JsonText;
 
-/// An event as it stands in the book, with all that is known about how it came there.
+/// An event as the book holds it, with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordedEvent {
-    /// Its place in the whole book, from 1, without gaps.
+    /// Its position in the book, from 1, without gaps.
     pub position: i64,
-    /// The stream it belongs to.
+    /// The stream that it belongs to.
     pub stream_id: String,
-    /// Its place in the stream, from 1, without gaps.
+    /// Its version in the stream, from 1, without gaps.
     pub version: i32,
-    /// What happened, such as `OrderPlaced`.
+    /// The name of its type, such as `order.OrderPlaced`.
     #[serde(rename = "type")]
     pub event_type: String,
     /// The version of the schema of `data`.
     pub schema_version: i16,
-    /// Its identity, also on the wire.
+    /// Its id, which its message on Kafka has as well.
     pub event_id: Uuid,
-    /// When it was written; never runs backwards along positions.
+    /// When it was written. Recorded times never decrease along positions.
     pub recorded_at: DateTime<Utc>,
     /// When it happened: the time of recording, or earlier for imported history.
     pub effective_at: DateTime<Utc>,
-    /// The whole story that it belongs to.
+    /// The correlation id: all events of one causal chain have the same.
     pub correlation_id: Uuid,
-    /// The command that caused it.
+    /// The id of the cause: the command, or the event that a reaction answered.
     pub causation_id: Uuid,
-    /// On whose authority it happened.
+    /// The actor that sent the command.
     pub actor: String,
-    /// The W3C `traceparent` of the request, where there was one.
+    /// The W3C `traceparent` of the request, if the request had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// The key that personal data in it is encrypted with, where there is any.
+    /// The id of the key that encrypts its personal data, if it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<Uuid>,
-    /// What happened, as a JSON object, byte for byte as it was appended.
+    /// The data of the event: a JSON object, byte for byte as it was appended.
     #[serde(serialize_with = "verbatim")]
     pub data: String,
 }
 
-/// The columns that [`RecordedEvent::from_row`] reads, in its order.
+/// The columns that [`RecordedEvent::from_row`] reads, in this order.
 pub(crate) const COLUMNS: &str = "position, stream_id, version, type, schema_version, event_id, recorded_at, \
                                   effective_at, correlation_id, causation_id, actor, trace, key_id, data";
 

@@ -19,7 +19,7 @@ mod migrations {
     refinery::embed_migrations!("migrations");
 }
 
-/// Where the book is and how many connections reading it may take.
+/// Where the book is, and how many connections its readers may use.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
     /// A PostgreSQL connection string or URL.
@@ -28,14 +28,13 @@ pub struct StoreSettings {
     pub max_connections: usize,
 }
 
-/// The store failed. Whether a write that ended in an error is in the book is unknown; the command id shows
-/// when it is tried again.
+/// The store failed. Whether a write that ended in an error is in the book is unknown. A retry with the same command id shows it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused, or the connection broke.
     #[error("the database failed: {}", chain(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// No connection could be had.
+    /// The pool has no connection to give.
     #[error("no database connection: {}", pool_chain(.0))]
     Pool(#[from] deadpool_postgres::PoolError),
     /// The pool could not be built.
@@ -44,17 +43,17 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migration(#[from] refinery::Error),
-    /// Another store than PostgreSQL did not answer, or refused.
+    /// A store other than PostgreSQL did not answer, or refused.
     #[error("the store failed: {0}")]
     Unavailable(String),
-    /// A version or a command is taken although a look-up in the same transaction has found it free: another program writes to the book
-    /// past the lock of its head.
+    /// A unique key is violated, although a look-up in the same transaction has found it free. So another program writes to the
+    /// book without the lock of its head.
     #[error("the book was written to without the lock of its head")]
-    Taken,
-    /// A unit without events is a mistake of the caller.
+    UniqueViolation,
+    /// An append unit without events is a mistake of the caller.
     #[error("command {0} has no events to append")]
     EmptyUnit(uuid::Uuid),
-    /// A unit writes to a stream that it has not read.
+    /// An append unit writes to a stream that it has not read.
     #[error("command {command_id} writes to stream {stream_id} without having read it")]
     UnreadStream {
         /// The command.
@@ -71,74 +70,75 @@ fn pool_chain(error: &deadpool_postgres::PoolError) -> String {
     }
 }
 
-/// What a PostgreSQL error says, with its causes; its own display is only "db error".
+/// The text of a PostgreSQL error with its causes. Its own display is only "db error".
 #[must_use]
 pub fn chain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => format!("{}: {}", db.code().code(), db.message()),
         None => {
             let causes = successors(Some(error as &dyn Error), |error| (*error).source());
-            causes.map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+            causes.map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
                 "" => cause,
-                // Some errors say their cause themselves.
-                said if said.contains(&cause) => said.to_owned(),
-                said => format!("{said}: {cause}"),
+                // Some errors contain their cause already.
+                text if text.contains(&cause) => text.to_owned(),
+                text => format!("{text}: {cause}"),
             })
         }
     }
 }
 
-/// What an error says with its causes, each of them once: most errors of the house say their cause themselves.
+/// The text of an error with its causes, each once. Most errors of the workspace contain their cause already.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
-    let mut said = String::new();
+    let mut chained = String::new();
     for cause in successors(Some(error), |error| (*error).source()) {
-        // PostgreSQL's own display is only "db error"; `chain` says that and all behind it.
+        // PostgreSQL's own display is only "db error". `chain` gives its code, its message and its causes.
         let database = cause.downcast_ref::<tokio_postgres::Error>();
         let text = database.map_or_else(|| cause.to_string(), chain);
-        if !said.contains(&text) {
-            said = if said.is_empty() { text } else { format!("{said}: {text}") };
+        if !chained.contains(&text) {
+            chained = if chained.is_empty() { text } else { format!("{chained}: {text}") };
         }
         if database.is_some() {
             break;
         }
     }
-    said
+    chained
 }
 
-/// How long a transaction may stand still before PostgreSQL gives it up. A process that is put to sleep in the middle of one
-/// holds its locks, and the process that takes over would wait for as long as it sleeps.
+/// How long a transaction may be idle before PostgreSQL ends it. A process that is suspended in the middle of one keeps its locks.
+/// Without this limit, the process that takes over would wait until the first one resumes.
 const ABANDONED: Duration = Duration::from_secs(10);
 
-/// A silent network does not end a connection: Linux waits for hours until it probes the other end, and for a
-/// quarter of an hour until it gives up unacknowledged data. So both ends probe after this time of silence,
+/// After how much silence either end of a connection probes the other. A silent network does not end a connection: by default,
+/// Linux probes after two hours, and gives up unacknowledged data after a quarter of an hour.
 const SILENCE: Duration = Duration::from_secs(3);
-/// so often, once a second,
-const LOOKS: u32 = 3;
-/// and give up data that was not acknowledged for this long. What the other end held, such as the relay's lead, is free then.
+/// How many probes may stay unanswered, one a second, before the connection ends.
+const PROBES: u32 = 3;
+/// For how long sent data may stay unacknowledged before the connection ends. The locks of the other end, such as the relay's
+/// lead, are free then.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
-/// How long a connection to the database may take.
+/// How long connecting to the database may take.
 const CONNECTING: Duration = Duration::from_secs(5);
 
-/// What every connection begins with. Times that the connection string says itself hold.
-fn guarded(mut config: Config) -> Config {
+/// Adds the time limits that every connection has. A limit that the connection string sets is kept.
+fn with_time_limits(mut config: Config) -> Config {
     let (silence, unacknowledged) = (SILENCE.as_secs(), UNACKNOWLEDGED.as_millis());
     let own = config.get_options().unwrap_or_default();
     let options = format!(
         "-c idle_in_transaction_session_timeout={}s -c tcp_keepalives_idle={silence} -c tcp_keepalives_interval=1 \
-         -c tcp_keepalives_count={LOOKS} -c tcp_user_timeout={unacknowledged} {own}",
+         -c tcp_keepalives_count={PROBES} -c tcp_user_timeout={unacknowledged} {own}",
         ABANDONED.as_secs()
     );
     config.options(options);
-    let untold = Config::new();
-    if config.get_keepalives_idle() == untold.get_keepalives_idle() {
+    let unset = Config::new();
+    if config.get_keepalives_idle() == unset.get_keepalives_idle() {
         config.keepalives_idle(SILENCE);
     }
     if config.get_keepalives_interval().is_none() {
         config.keepalives_interval(Duration::from_secs(1));
     }
     if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(LOOKS);
+        config.keepalives_retries(PROBES);
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(UNACKNOWLEDGED);
@@ -156,7 +156,7 @@ pub struct Daybook {
     pub(crate) pool: Pool,
     pub(crate) head: Arc<watch::Sender<i64>>,
     pub(crate) notifier: Notifier,
-    /// Listens for all followers of this process, while there are any.
+    /// Listens for all followers of this process, while it has any.
     pub(crate) listener: Arc<Mutex<Weak<Listener>>>,
 }
 
@@ -166,7 +166,7 @@ impl Daybook {
     /// # Errors
     /// [`StoreError::Database`] when the connection string cannot be read.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let config = guarded(settings.database_url.parse()?);
+        let config = with_time_limits(settings.database_url.parse()?);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config.clone(), NoTls, recycling);
         let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;
@@ -181,7 +181,7 @@ impl Daybook {
         &self.pool
     }
 
-    /// Brings the book's tables up to date; nothing where they are.
+    /// Brings the book's tables up to date. Does nothing if they are.
     ///
     /// # Errors
     /// [`StoreError`] when the database is out of reach or a migration fails.
@@ -189,8 +189,8 @@ impl Daybook {
         self.migrate_with(migrations::migrations::runner(), "daybook_migrations").await
     }
 
-    /// Runs the migrations of a crate whose tables stand beside the book's, remembered in a table of their own. Processes
-    /// that start together take turns.
+    /// Runs the migrations of a crate whose tables are in the book's database. A table of its own records them. Of several processes
+    /// that start together, one migrates at a time.
     ///
     /// # Errors
     /// [`StoreError`] when the database is out of reach or a migration fails.

@@ -1,4 +1,4 @@
-//! Loading streams for decisions, from their snapshots on.
+//! Loading streams for decisions: from a snapshot, and the events after it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,32 +8,32 @@ use crate::{
     sql::{JsonRef, JsonText},
 };
 
-/// The fold version that no snapshot has.
+/// A fold version that no snapshot has.
 pub const FROM_THE_BEGINNING: i16 = i16::MIN;
 
 /// A state at a version of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The version of the stream that the state stands at.
+    /// The version of the stream at this state.
     pub version: i32,
     /// The state, as JSON.
     pub state: String,
 }
 
-/// What a stream's state is folded from.
+/// A stream in the form from which its state is folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedStream {
     /// The stream.
     pub stream_id: Arc<str>,
-    /// Where to start, if not at nothing.
+    /// The snapshot at which the fold begins; without one it begins at the empty state.
     pub snapshot: Option<Snapshot>,
-    /// The events after the snapshot, in order; all there are without one.
+    /// The events after the snapshot, in order. Without a snapshot, all events.
     pub events: Vec<RecordedEvent>,
 }
 
 impl Daybook {
-    /// Loads many streams in one go, each from its snapshot of this `fold_version` on if there is one. A stream that does
-    /// not exist is loaded as an empty one. [`FROM_THE_BEGINNING`] leaves all snapshots aside.
+    /// Loads many streams, each from its snapshot of this `fold_version` if it has one. A stream that does not exist is loaded as an
+    /// empty one. [`FROM_THE_BEGINNING`] ignores all snapshots.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
@@ -75,11 +75,10 @@ impl Daybook {
         Ok(streams.iter().filter_map(|stream| loaded.remove(&**stream)).collect())
     }
 
-    /// Keeps a state, unless a later one is kept already. One of the same version is replaced: it ought to be the same, and
-    /// where it is not, it is damaged.
+    /// Saves a snapshot, unless a later one exists. A snapshot of the same version is replaced: if it differs, it is damaged.
     ///
     /// # Errors
-    /// [`StoreError`] when the database failed; nothing is lost by it.
+    /// [`StoreError`] when the database failed. A lost snapshot costs only time.
     pub async fn save_snapshot(
         &self,
         stream_id: &str,

@@ -1,4 +1,4 @@
-//! JSON that PostgreSQL keeps byte for byte: the type `json`, handed over as text and never parsed here.
+//! JSON that PostgreSQL keeps byte for byte: the type `json`, sent as text and never parsed here.
 
 use std::error::Error;
 

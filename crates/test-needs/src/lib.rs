@@ -1,22 +1,22 @@
-//! What a test needs and not every machine has, and what the test does where it is missing: it ends, and says so. Under `CI=true` it
-//! fails, unless `.ci/run` has named what may be missing. The script `.ci/skip` decides, for tests and for scripts alike.
+//! Needs: what a test requires and some machines lack. If it is missing, the test is skipped and says so. Under `CI=true` the test fails
+//! instead, unless `.ci/run` allows the skip. The script `.ci/skip` decides this, for tests and for scripts.
 
 use std::process::Command;
 
-/// What a test needs of a machine.
+/// What a test requires of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A broker in `KAFKA_BROKERS`, such as Apache Kafka. `.ci/kafka suite` runs these tests.
     RealBroker,
-    /// The embedded broker: `KAFKA_BROKERS` is not set.
+    /// The embedded broker, for which `KAFKA_BROKERS` must not be set.
     EmbeddedBroker,
-    /// Java and Maven, with which `.ci/kafka` fetches Apache Kafka and its client.
+    /// Java and Maven. `.ci/kafka` fetches Apache Kafka and its client with them.
     Java,
-    /// Python, with the packages that a script fetches.
+    /// Python, and the packages that a script fetches for it.
     Python,
     /// Node and npm.
     Node,
-    /// The user root.
+    /// The test runs as root.
     Root,
     /// The program `setpriv` and the user `nobody`, so that root can run a program as another user.
     Setpriv,
@@ -25,7 +25,7 @@ pub enum Need {
 }
 
 impl Need {
-    /// The name that `.ci/skip` and `.ci/run` know.
+    /// The name of the need in `.ci/skip` and `.ci/run`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,10 +41,10 @@ impl Need {
     }
 }
 
-/// Says that a test is left out, and why. The caller returns afterwards.
+/// Reports that a test is skipped, and why. The caller returns afterwards.
 ///
 /// # Panics
-/// When the test may not be left out here, or when the script that knows cannot be run.
+/// When the test must not be skipped here, or when `.ci/skip` cannot be run.
 pub fn skipped(need: Need, why: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/skip");
     let output = Command::new(script).args([need.name(), why]).output().expect("the project has the script .ci/skip");
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_is_left_out_anywhere_but_under_ci() {
+    fn a_test_is_skipped_except_under_ci() {
         for ci in [None, Some(""), Some("false")] {
             let output = skip(Need::Node, ci, "");
             assert!(output.status.success(), "{output:?}");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ci_names_may_be_missing_and_a_test_for_the_other_broker_is_left_out() {
+    fn under_ci_a_test_is_skipped_if_its_need_is_allowed_or_is_the_other_broker() {
         for (need, may) in [(Need::Node, "python node"), (Need::RealBroker, ""), (Need::EmbeddedBroker, "")] {
             let output = skip(need, Some("true"), may);
             assert!(output.status.success(), "{output:?}");

@@ -1,8 +1,8 @@
-//! A throw-away PostgreSQL for tests: one server a test binary, one database a test.
+//! A temporary PostgreSQL for tests: one server per test binary, one database per test.
 //!
-//! The server listens on a Unix socket in a temporary directory and does not wait for the disk. It ends with the test binary,
-//! however that ends, because it watches a pipe of it. Started by root, it runs as user `postgres`, since PostgreSQL refuses
-//! root.
+//! The server listens on a Unix socket in a temporary directory and does not wait for the disk. It watches a pipe from the test
+//! binary, and ends when the pipe closes, even after `kill -9`. If root runs the tests, the server runs as user `postgres`, since
+//! PostgreSQL refuses root.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -18,20 +18,20 @@ use std::{
 
 use tokio_postgres::{Client, NoTls};
 
-/// How long the server may take to answer for the first time.
+/// How long the server may take to start.
 const START: Duration = Duration::from_secs(180);
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// A database of its own, empty.
+/// An empty database for one test.
 #[derive(Debug, Clone)]
 pub struct TestDatabase {
     url: String,
 }
 
 impl TestDatabase {
-    /// Where it is.
+    /// Its connection URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -40,7 +40,7 @@ impl TestDatabase {
     /// A connection to it.
     ///
     /// # Panics
-    /// When it cannot be had.
+    /// When the database does not answer.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await.expect("the test's database answers")
     }
@@ -49,7 +49,7 @@ impl TestDatabase {
 /// A new database, on the server of this test binary.
 ///
 /// # Panics
-/// When there is no PostgreSQL on this machine, or it does not start.
+/// When PostgreSQL is not installed, or does not start.
 pub async fn database() -> TestDatabase {
     let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.expect("PostgreSQL starts");
     let admin = server.answer().await;
@@ -60,7 +60,7 @@ pub async fn database() -> TestDatabase {
 
 struct Server {
     directory: String,
-    /// Holds the pipe that keeps the server going.
+    /// The process that runs the server, with the pipe that keeps it running.
     _keeper: Child,
 }
 
@@ -71,7 +71,7 @@ impl Server {
             .arg(include_str!("serve.sh"))
             .arg("serve")
             .arg(programs())
-            // Ctrl-C is for the tests; the server then ends with them.
+            // So Ctrl-C does not reach the server. It ends with the tests.
             .process_group(0)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -80,8 +80,8 @@ impl Server {
             .spawn()
             .expect("a shell runs");
         let mut directory = String::new();
-        let output = keeper.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut directory).expect("the shell says where the server is");
+        let output = keeper.stdout.take().expect("the output is piped");
+        BufReader::new(output).read_line(&mut directory).expect("the shell prints the directory of the server");
         if directory.is_empty() {
             let mut why = String::new();
             let read = keeper.stderr.take().map(|mut errors| errors.read_to_string(&mut why));
@@ -112,7 +112,7 @@ async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// A shell, as somebody PostgreSQL accepts.
+/// A shell that runs as a user whom PostgreSQL accepts.
 fn as_unprivileged() -> Command {
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if !is_root {
@@ -131,10 +131,10 @@ fn as_unprivileged() -> Command {
     command
 }
 
-/// Where PostgreSQL's programs are.
+/// The directory of PostgreSQL's programs.
 fn programs() -> PathBuf {
     let beside = |file: PathBuf| file.parent().map(Path::to_owned);
-    let told = || {
+    let configured = || {
         let output = Command::new("pg_config").arg("--bindir").output().ok()?;
         Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end()))
     };
@@ -146,7 +146,7 @@ fn programs() -> PathBuf {
     let complete = |directory: &PathBuf| directory.join("initdb").exists() && directory.join("postgres").exists();
     let on_path = found("initdb").and_then(|file| file.canonicalize().ok()).and_then(beside).filter(complete);
     on_path
-        .or_else(|| told().filter(complete))
+        .or_else(|| configured().filter(complete))
         .or_else(|| newest().filter(complete))
         .expect("PostgreSQL's server is installed (Debian: apt-get install postgresql)")
 }
@@ -162,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn every_test_has_a_database_of_its_own() {
         let (one, other) = (super::database().await, super::database().await);
-        one.connect().await.batch_execute("CREATE TABLE t ()").await.expect("it is empty");
-        other.connect().await.batch_execute("CREATE TABLE t ()").await.expect("it is another one");
+        one.connect().await.batch_execute("CREATE TABLE t ()").await.expect("the database is empty");
+        other.connect().await.batch_execute("CREATE TABLE t ()").await.expect("the other database is empty as well");
     }
 }

@@ -1,5 +1,5 @@
-# Runs a throw-away PostgreSQL for as long as its standard input stays open. It is the test binary that holds it open, so the
-# server ends with it, even when it is killed. Says where it is on standard output. $1: the directory of PostgreSQL's programs.
+# Runs a temporary PostgreSQL until standard input closes. The test binary holds that pipe open, so the server ends with the test
+# binary, even after kill -9. Prints the server's directory on standard output. $1: the directory of PostgreSQL's programs.
 set -eu
 umask 077
 dir=$(mktemp -d "${TMPDIR:-/tmp}/daybook-test.XXXXXX")

@@ -1,5 +1,5 @@
-//! `idle_sockets`: 10,000 WebSockets on one shop, what they cost, and how it answers meanwhile. docs/limits.md has the figures.
-//! It runs the engine that was built last.
+//! `idle_sockets`: 10,000 WebSockets on one shop, their memory, and the response times meanwhile. docs/limits.md has the figures. It runs
+//! the engine that was built last.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -12,22 +12,22 @@ use daybook_tests::{
 };
 use serde_json::json;
 
-/// Opens WebSockets on a shop of its own, and asks it something while they wait.
+/// Opens WebSockets on a shop of its own, and sends commands and queries while they are idle.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many sockets.
+    /// The number of sockets.
     #[arg(long, default_value_t = 10_000)]
     sockets: usize,
-    /// How many of them wait for events.
+    /// How many of them subscribe to events.
     #[arg(long, default_value_t = 1_000)]
     subscribed: usize,
-    /// How many commands are sent meanwhile, each followed by a query.
+    /// The number of commands that are sent meanwhile, each followed by a query.
     #[arg(long, default_value_t = 100)]
     asked: usize,
-    /// For how many seconds they wait before that. After 60 s, who has not answered a ping is given up.
+    /// For how many seconds the sockets are idle first. The server closes a socket that has not answered a ping for 60 s.
     #[arg(long, default_value_t = 90)]
     seconds: u64,
-    /// End with one JSON object.
+    /// Print one JSON object at the end.
     #[arg(long)]
     json: bool,
 }
@@ -71,8 +71,8 @@ fn print(args: &Args, report: &Report) {
         ("opened_in_s", report.opened_in.as_secs_f64()),
         ("answer_p50_ms", ms(&report.answers, 50)),
         ("answer_p99_ms", ms(&report.answers, 99)),
-        ("all_told_p50_ms", ms(&report.told, 50)),
-        ("all_told_p99_ms", ms(&report.told, 99)),
+        ("delivered_p50_ms", ms(&report.delivered, 50)),
+        ("delivered_p99_ms", ms(&report.delivered, 99)),
     ];
     if args.json {
         let mut object = json!({ "sockets": args.sockets, "subscribed": args.subscribed });

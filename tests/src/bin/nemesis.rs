@@ -1,4 +1,4 @@
-//! `nemesis`: tries to break the engine's promises; docs/reliability.md tells what it does and what came of it.
+//! `nemesis`: tries to break the engine's guarantees. docs/reliability.md describes it and its results.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,40 +10,40 @@ use anyhow::{Context, ensure};
 use clap::{Parser, ValueEnum};
 use daybook_tests::nemesis::{self, Plan, broker, database, disk::Storage, report::Report};
 
-/// Which broker.
+/// The broker of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kafka {
-    /// librdkafka's own.
+    /// The embedded broker, librdkafka's own.
     Embedded,
-    /// Apache Kafka, fetched and started by `.ci/kafka`; or, when `KAFKA_BROKERS` says where one is, that one, which is not harmed.
+    /// Apache Kafka, which `.ci/kafka` fetches and starts. If `KAFKA_BROKERS` names one, that broker is used, and gets no faults.
     Real,
 }
 
-/// Runs the engine in separate processes under load, harms it, and checks that every promise was kept.
+/// Runs the engine in separate processes under load, injects faults, and checks every guarantee.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many minutes faults are injected; every fault comes at least once, so it may take longer.
+    /// For how many minutes faults are injected. Every fault is injected at least once, so it may take longer.
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
-    /// What decides everything. The same seed makes the same attempt.
+    /// The seed of all random choices. The same seed makes the same attempt.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The broker.
     #[arg(long, value_enum, default_value = "embedded")]
     kafka: Kafka,
-    /// Only faults whose name contains this; may be said more than once.
+    /// Inject only faults whose name contains this. May be repeated.
     #[arg(long)]
     only: Vec<String>,
-    /// Keep logs, data and history even when no promise was broken.
+    /// Keep logs, data and history even without a violation.
     #[arg(long)]
     keep: bool,
-    /// End with one JSON object.
+    /// Print one JSON object at the end.
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> ExitCode {
-    // First of all, while this process has one thread: it may have been started to become somebody else.
+    // This comes first, while the process has one thread: it may have been started to become another program.
     daybook_embedded::supervisor::run_if_asked();
     let mut words = std::env::args().skip(1);
     let done = match (words.next().as_deref(), words.next()) {
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         (Some(database::LIMIT), Some(bytes)) => database::limit_files_here(&bytes).map(|()| true),
         _ => {
             let args = Args::parse();
-            // This, too, wants one thread.
+            // This needs a single thread as well.
             run(&args, Storage::isolate())
         }
     };
@@ -78,19 +78,19 @@ fn run(args: &Args, storage: Storage) -> anyhow::Result<bool> {
         binary: engine()?,
         directory: directory.path().to_owned(),
     };
-    // One thread: processes must be children of a thread that lives as long as we do.
+    // One thread, since the parent thread of the processes must live as long as this process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = nemesis::run(&plan) => ended,
-            () = daybook::serve::asked_to_stop() => Err(anyhow::anyhow!("told to stop")),
+            () = daybook::serve::asked_to_stop() => Err(anyhow::anyhow!("stopped by a signal")),
         }
     });
     if args.keep || !ended.as_ref().is_ok_and(|report| report.violations() == 0) {
         eprintln!("logs and data are kept in {}", directory.keep().display());
     }
     let report = ended?;
-    tell(&report, args.json);
+    print(&report, args.json);
     Ok(report.violations() == 0)
 }
 
@@ -102,14 +102,14 @@ fn kind(kafka: Kafka) -> broker::Kind {
     }
 }
 
-fn tell(report: &Report, json: bool) {
+fn print(report: &Report, json: bool) {
     println!("{}", report.text());
     if json {
         println!("{}", report.json());
     }
 }
 
-/// The engine's binary, beside this one. Run by cargo, it is built first, so that it is there and is the one of these sources.
+/// The engine's binary, beside this one. If cargo runs this program, it builds the engine first, from the same sources.
 fn engine() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let profile = own.parent().context("a binary is in a directory")?;

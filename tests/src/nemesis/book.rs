@@ -1,4 +1,4 @@
-//! The book, read from the outside when all is over: its events and its log of commands, as they stand in PostgreSQL.
+//! The book, read from PostgreSQL after the run: its events and its log of commands.
 
 use std::collections::BTreeMap;
 
@@ -10,50 +10,50 @@ use uuid::Uuid;
 /// An event of the book.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its place in the book.
+    /// Its position in the book.
     pub position: i64,
     /// Its stream.
     pub stream: String,
-    /// Its place in the stream.
+    /// Its version in the stream.
     pub version: i32,
-    /// What happened.
+    /// The name of its type.
     pub event_type: String,
     /// The version of its schema.
     pub schema_version: i16,
-    /// Its identity.
+    /// Its id.
     pub event_id: Uuid,
     /// When it was written.
     pub recorded_at: DateTime<Utc>,
     /// When it took effect.
     pub effective_at: DateTime<Utc>,
-    /// The command that began its story.
+    /// The correlation id: the command that began its causal chain.
     pub correlation_id: Uuid,
-    /// Who acted.
+    /// The actor that sent the command.
     pub actor: String,
-    /// What happened, in full.
+    /// Its data.
     pub data: Value,
 }
 
 /// A command of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command {
-    /// Where its events begin.
+    /// The position of its first event.
     pub first: i64,
-    /// How many it has.
+    /// The number of its events.
     pub events: usize,
 }
 
-/// All of it.
+/// The whole book.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
-    /// The events, in order; the first one is at position 1.
+    /// The events in order. The first one is at position 1.
     pub events: Vec<Event>,
-    /// The commands, by their identity.
+    /// The commands by their ids.
     pub commands: BTreeMap<Uuid, Command>,
 }
 
 impl Book {
-    /// Reads it.
+    /// Reads the book.
     ///
     /// # Errors
     /// When the database fails.
@@ -88,7 +88,7 @@ impl Book {
         Ok(book)
     }
 
-    /// The events of a command; fewer where the book lacks some.
+    /// The events of a command, without those that the book lacks.
     #[must_use]
     pub fn of(&self, command: Command) -> &[Event] {
         let begin = usize::try_from(command.first - 1).unwrap_or(usize::MAX).min(self.events.len());

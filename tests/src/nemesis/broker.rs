@@ -1,5 +1,5 @@
-//! The broker, as a process that can be killed: the embedded one (this very executable, as `nemesis __broker`), which forgets
-//! everything with its process, or Apache Kafka, which keeps its log; or somebody else's, which is left alone.
+//! The broker, as a process that can be killed. The embedded one is this executable as `nemesis __broker`, and loses its topics with its
+//! process. Apache Kafka keeps its log. An external broker gets no faults.
 
 use std::{
     io::{Read, Write},
@@ -13,16 +13,16 @@ use daybook_operations::Topics;
 
 use super::process::Process;
 
-/// The hidden subcommand.
+/// The hidden subcommand that runs the embedded broker.
 pub const SUBCOMMAND: &str = "__broker";
 
 /// How many partitions each topic has.
 pub const PARTITIONS: i32 = 4;
 
-/// How long a broker may take to answer. A machine that is busy is slow; a broker that hangs never answers.
+/// How long a broker may take to answer. Only a broker that hangs takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What names of topics begin with, of a run.
+/// The prefix of the topics of a run.
 #[must_use]
 pub fn topics(prefix: &str) -> Topics {
     Topics { topic_prefix: prefix.to_owned(), partitions: PARTITIONS, replication: 1, fetch_wait_ms: None }
@@ -31,15 +31,15 @@ pub fn topics(prefix: &str) -> Topics {
 /// Which broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// librdkafka's own cluster, which begins with nothing whenever it is started.
+    /// librdkafka's own cluster. It starts without topics every time.
     Embedded,
-    /// Apache Kafka, fetched and run by this script (`.ci/kafka`).
+    /// Apache Kafka, which this script (`.ci/kafka`) fetches and runs.
     Apache(PathBuf),
-    /// One at this address that is not the nemesis's to harm.
+    /// An external broker at this address, which gets no faults.
     Foreign(String),
 }
 
-/// A broker that runs.
+/// A running broker.
 pub struct Broker {
     kind: Kind,
     directory: PathBuf,
@@ -49,7 +49,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts one, with its log and its data in a directory, and returns when it answers.
+    /// Starts a broker with its log and data in a directory, and returns when it answers.
     ///
     /// # Errors
     /// When it does not start.
@@ -61,7 +61,7 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Starts it again; on what it had, if it keeps anything.
+    /// Restarts the broker, with its data if it keeps any.
     ///
     /// # Errors
     /// When it does not start.
@@ -99,19 +99,19 @@ impl Broker {
         self.directory.join("kafka")
     }
 
-    /// Kills it, as a power cut does.
+    /// Kills the broker with SIGKILL, as a power cut would.
     ///
     /// # Errors
-    /// When it is not ours, or does not run.
+    /// When it is external, or does not run.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.process.take().context("the broker is not ours, or does not run")?.kill()?)
     }
 
-    /// How it ended, if nobody has killed it and it has: librdkafka's broker has assertions that a client which joins a group anew, over
-    /// another connection than before, can break.
+    /// How the broker ended by itself, if it has. librdkafka's broker has assertions that fail when a client joins its group again over
+    /// another connection.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn ended(&mut self) -> anyhow::Result<Option<String>> {
         let Some(process) = &mut self.process else { return Ok(None) };
         let Some(status) = process.ended()? else { return Ok(None) };
@@ -125,10 +125,10 @@ impl Broker {
         &self.address
     }
 
-    /// Its port, where a proxy can stand before it.
+    /// Its port, for a proxy in front of it.
     ///
     /// # Errors
-    /// When its address is not one.
+    /// When its address has no port.
     pub fn port(&self) -> anyhow::Result<Option<SocketAddr>> {
         match self.kind {
             Kind::Foreign(_) => Ok(None),
@@ -136,14 +136,14 @@ impl Broker {
         }
     }
 
-    /// Which it is.
+    /// The kind of broker.
     #[must_use]
     pub const fn kind(&self) -> &Kind {
         &self.kind
     }
 }
 
-/// Is the embedded broker until nobody wants it any more.
+/// Runs the embedded broker until its input ends.
 ///
 /// # Errors
 /// When it does not start.
@@ -152,12 +152,12 @@ pub fn run(prefix: &str) -> anyhow::Result<()> {
     let broker = runtime.block_on(daybook_event_stream::broker::Broker::start(topics(prefix).embedded()))?;
     println!("broker at {}", broker.bootstrap_servers());
     std::io::stdout().flush()?;
-    // It ends with its input.
+    // The parent holds the input open.
     std::io::stdin().lock().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
-/// The rest of the line that begins like this, once it is whole.
+/// The rest of the line after a prefix, once the line is complete.
 #[must_use]
 pub fn after(text: &str, begin: &str) -> Option<String> {
     let (_, rest) = text.split_once(begin)?;

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP, gives up in time, and writes down what it saw.
+//! An HTTP client with time limits, which records what it saw.
 
 mod mutation;
 
@@ -25,17 +25,17 @@ use super::{
 
 /// How long a command may take before it is sent again.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long somebody waits who will not learn what became of a command.
+/// How long an impatient client waits. It does not retry, so the outcome of its command stays unknown.
 const GLIMPSE: Duration = Duration::from_micros(500);
 /// How long a query may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a command is sent at most before its outcome is left open.
+/// How often a command is sent at most. After that its outcome is left open.
 const ATTEMPTS: usize = 40;
 
-/// For how long the token of a client holds that signs its own.
+/// The lifetime of a token that a client signs itself.
 const TOKEN: TimeDelta = TimeDelta::hours(1);
 
-/// Who acts, and where.
+/// A client, with its actor and the APIs that it calls.
 #[derive(Clone)]
 pub struct Client {
     http: Http<HttpConnector, Full<Bytes>>,
@@ -44,11 +44,11 @@ pub struct Client {
     /// The query-api.
     queries: SocketAddr,
     keys: Keys,
-    /// By how many seconds the clock of this client is wrong.
+    /// The error of the clock of this client, in seconds.
     skew: i64,
-    /// How many of a hundred attempts are mutations, where there is one.
+    /// The percentage of attempts that are mutations, for commands that have a mutation.
     mutations: u64,
-    /// Nothing is left to chance.
+    /// Whether the client makes no random choices.
     is_plain: bool,
     history: Arc<History>,
 }
@@ -59,54 +59,54 @@ impl Client {
     pub fn new(apis: Vec<SocketAddr>, queries: SocketAddr, keys: Keys, history: Arc<History>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        // What is sent again is sent again by us, who write it down.
+        // The HTTP library must not retry, since every attempt has to be recorded.
         let http = Http::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector);
         Self { http, apis, queries, keys, skew: 0, mutations: 0, is_plain: false, history }
     }
 
-    /// The same client, whose clock is wrong by so many seconds.
+    /// The same client with a clock that is wrong by some seconds.
     #[must_use]
     pub fn with_skew(mut self, seconds: i64) -> Self {
         self.skew = seconds;
         self
     }
 
-    /// The same client, so many of whose attempts in a hundred are mutations, which wait until the views show what they did.
+    /// The same client with a percentage of mutations, which wait until the views show their effect.
     #[must_use]
     pub fn by_mutations(mut self, percent: u64) -> Self {
         self.mutations = percent;
         self
     }
 
-    /// The same client, who sends commands only, with a good token, and waits for every answer.
+    /// The same client without random choices: it sends commands only, with a valid token, and waits for every answer.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.is_plain = true;
         self
     }
 
-    /// How many commands were acknowledged so far, to any client of this history.
+    /// How many commands were acknowledged so far to all clients of this history.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         self.history.acknowledged()
     }
 
-    /// What the clock of this client shows.
+    /// The time by the clock of this client.
     #[must_use]
     pub fn clock(&self) -> DateTime<Utc> {
         now() + TimeDelta::seconds(self.skew)
     }
 
-    /// A token that was signed when this clock showed the time.
+    /// A token that is signed at a time of this clock.
     fn token(&self, clock: DateTime<Utc>) -> anyhow::Result<String> {
         Ok(format!("Bearer {}", self.keys.sign(&Actor::Admin(ACTOR.to_owned()), clock, TOKEN)?))
     }
 
-    /// Sends a command until it is answered, or until it is given up, and returns the receipt if it was accepted. Now and then an
-    /// answer is taken for lost, and the command sent once more.
+    /// Sends a command until it is answered or its attempts are used up. Returns its outcome. Sometimes the client treats an answer as
+    /// lost, and sends the command again.
     pub async fn command(&self, random: &mut Random, name: &'static str, body: Value) -> Outcome {
         let mut call = Call { key: random.id(), name, body, attempts: Vec::new() };
-        // Some have no patience: what becomes of their command stays open.
+        // Sometimes the client is impatient, and the outcome stays unknown.
         let (attempts, timeout) = match random.between(0, 100) {
             _ if self.is_plain => (ATTEMPTS, COMMAND_TIMEOUT),
             0 => (1, GLIMPSE),
@@ -136,7 +136,7 @@ impl Client {
     async fn attempt(&self, call: &mut Call, random: &mut Random, timeout: Duration) -> Answer {
         let wants_mutation = random.percent(self.mutations) && !self.is_plain;
         let mutation = mutation::request(call.name, call.key, &call.body).filter(|_| wants_mutation);
-        // Some sign by the clock that they have, and some have had their token for too long.
+        // Sometimes the token is signed by the wrong clock, and sometimes it has expired.
         let clock = match random.between(0, 100) {
             _ if self.is_plain => now(),
             0 => now() - TOKEN * 2,
@@ -181,7 +181,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Asks for the stock of a SKU at a position or later.
+    /// Queries the stock of a SKU at a position or later.
     pub async fn stock(&self, sku: &str, min_position: i64) -> Option<Seen> {
         let query = format!("{{ stock(sku: {}) {{ onHand reserved }} }}", json!(sku));
         let data = self.query(&query, min_position).await?;
@@ -190,7 +190,7 @@ impl Client {
         Some(self.saw(min_position, seen))
     }
 
-    /// Asks how far an order is, at a position or later.
+    /// Queries the phase of an order at a position or later.
     pub async fn order(&self, id: Uuid, min_position: i64) -> Option<Seen> {
         let query = format!("{{ order(id: \"{id}\") {{ phase }} }}");
         let data = self.query(&query, min_position).await?;
@@ -203,7 +203,7 @@ impl Client {
         seen
     }
 
-    /// The data of a query; none when it failed, which is no answer.
+    /// The data of a query, or none if it failed. A failed query is not recorded.
     async fn query(&self, query: &str, min_position: i64) -> Option<Value> {
         let (position, token) = (min_position.to_string(), self.token(now()).ok()?);
         let headers = [("authorization", token.as_str()), ("x-min-position", position.as_str())];
@@ -226,14 +226,14 @@ impl Client {
     }
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the book, up to this position.
+    /// The command is in the book, and its last event has this position.
     Accepted(i64),
-    /// A rule said no.
+    /// A rule refused the command.
     Refused,
-    /// Nobody knows.
+    /// The outcome is unknown.
     Open,
 }
 
@@ -250,7 +250,7 @@ impl Outcome {
 
 /// The clock of the machine.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "clients live in the world, and this is where they look at its clock")]
+#[expect(clippy::disallowed_methods, reason = "clients read the real clock here")]
 pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
@@ -262,9 +262,9 @@ fn understood(status: u16, body: Value) -> Answer {
             Ok(receipt) => Answer::Accepted(receipt),
             Err(error) => Answer::Unknown(format!("a receipt that cannot be read: {error}")),
         },
-        // Not now.
+        // The service is unavailable, so the outcome is open.
         429 | 503 => Answer::Unknown(text("code")),
-        // Anything else is an answer. One that no rule has given is found by the checker.
+        // Any other answer is a refusal. The checks find one that no rule has given.
         status => Answer::Refused {
             code: if text("code").is_empty() { status.to_string() } else { text("code") },
             detail: text("detail"),

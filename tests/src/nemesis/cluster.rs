@@ -1,4 +1,4 @@
-//! The engine as it runs for real: one process a role, one PostgreSQL, one broker, and a network between them that can be disturbed.
+//! The engine as in production: one process per role, one PostgreSQL, one broker, and a network between them that can be disturbed.
 
 mod commands;
 mod member;
@@ -33,48 +33,48 @@ pub use self::{
     member::{IMPORT, Link, ROLES, WITH_POSTGRES},
 };
 
-/// How long a process may take to be ready. A machine that is busy is slow; a process that hangs never ends.
+/// How long a process may take to be ready. Only a process that hangs takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long everything takes between an import and PostgreSQL, each way, so that there is time to kill it half-way.
+/// The delay between an import and PostgreSQL in each direction. It makes an import slow enough to be killed half-way.
 const FAR: Duration = Duration::from_millis(6);
 const SECRET: &str = "the nemesis of a shop has a secret of its own";
 
-/// What the cluster is made of.
+/// The settings of a cluster.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// Where to keep data and logs.
+    /// The directory for data and logs.
     pub directory: PathBuf,
     /// The binary of the engine.
     pub binary: PathBuf,
-    /// Which broker.
+    /// The kind of broker.
     pub broker: broker::Kind,
-    /// What the names of topics begin with.
+    /// The prefix of the topics.
     pub prefix: String,
-    /// Whether the book can be on a disk of its own.
+    /// Whether the book can have a disk of its own.
     pub storage: Storage,
 }
 
-/// All of it.
+/// A running cluster.
 pub struct Cluster {
     parts: Parts,
     postgres: Postgres,
-    /// What the tables of the book are on, or why it is no disk of our own.
+    /// The disk of the tables of the book, or why they have none of their own.
     disk: Result<Disk, String>,
     broker: Broker,
     members: Vec<Member>,
-    /// Between imports and PostgreSQL.
+    /// The proxy between imports and PostgreSQL.
     import: Proxy,
-    /// Between imports and that: they are far away.
+    /// The proxy between imports and that proxy, which only delays.
     far: Proxy,
-    /// Roles, and brokers, that ended though nobody had killed them.
+    /// Roles and brokers that ended without a kill.
     pub ended_by_themselves: Vec<String>,
 }
 
 impl Cluster {
-    /// Starts everything, and returns when it is ready.
+    /// Starts the cluster, and returns when it is ready.
     ///
     /// # Errors
-    /// When something does not start.
+    /// When a process does not start.
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let postgres = Postgres::start(&PostgresSettings::durable(parts.directory.join("postgres"))).await?;
         let disk = match &parts.storage {
@@ -102,7 +102,7 @@ impl Cluster {
         let mut cluster = Self { parts, postgres, disk, broker, members, import, far, ended_by_themselves };
         cluster.lead_to_broker()?;
         let (code, said) = cluster.run(&["migrate"]).await?;
-        ensure!(code == 0, "the schema cannot be made: {said}");
+        ensure!(code == 0, "the schema cannot be created: {said}");
         for name in ROLES {
             cluster.launch(name)?;
         }
@@ -110,39 +110,39 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where clients send commands: one port for each command-api.
+    /// The addresses for commands: one for each command-api.
     #[must_use]
     pub fn apis(&self) -> Vec<SocketAddr> {
         let apis = self.members.iter().filter(|member| member.name.starts_with("command-api"));
         apis.map(|member| member.front.address()).collect()
     }
 
-    /// Where clients send queries.
+    /// The address for queries.
     ///
     /// # Panics
-    /// Never: there is one.
+    /// Never, since the roles include a query-api.
     #[must_use]
     pub fn queries(&self) -> SocketAddr {
         let api = self.members.iter().find(|member| member.name.starts_with("query-api"));
-        api.expect("it is in the list of roles").front.address()
+        api.expect("the query-api is in the list of roles").front.address()
     }
 
-    /// The broker's address, which no proxy disturbs.
+    /// The broker's own address, without a proxy.
     #[must_use]
     pub fn kafka(&self) -> &str {
         self.broker.address()
     }
 
-    /// Which broker it is.
+    /// The kind of broker.
     #[must_use]
     pub const fn broker(&self) -> &broker::Kind {
         self.broker.kind()
     }
 
-    /// The disk under the tables of the book, or why there is none of our own.
+    /// The disk under the tables of the book, or why they have none of their own.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason, if they have none.
     pub const fn disk(&self) -> Result<&Disk, &String> {
         self.disk.as_ref()
     }
@@ -153,20 +153,20 @@ impl Cluster {
         broker::topics(&self.parts.prefix).at("").topology.topics()
     }
 
-    /// A connection to PostgreSQL that no proxy disturbs.
+    /// A connection to PostgreSQL without a proxy.
     ///
     /// # Errors
-    /// When there is none.
+    /// When PostgreSQL does not answer.
     pub async fn sql(&self) -> anyhow::Result<Client> {
         let (client, connection) = tokio_postgres::connect(self.postgres.database_url(), NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
-    /// A connection to PostgreSQL, as soon as there is one.
+    /// A connection to PostgreSQL, as soon as it answers.
     ///
     /// # Errors
-    /// When there is none for a long time.
+    /// When it does not answer for a long time.
     pub async fn sql_patiently(&self) -> anyhow::Result<Client> {
         let begin = Instant::now();
         loop {
@@ -181,13 +181,13 @@ impl Cluster {
     /// The keys that sign tokens.
     ///
     /// # Errors
-    /// When there are none.
+    /// When the secret is too short.
     pub fn keys(&self) -> anyhow::Result<Keys> {
         Ok(Keys::new(SECRET.as_bytes())?)
     }
 
     fn member(&mut self, name: &str) -> anyhow::Result<&mut Member> {
-        self.members.iter_mut().find(|member| member.name == name).with_context(|| format!("there is no {name}"))
+        self.members.iter_mut().find(|member| member.name == name).with_context(|| format!("the cluster has no {name}"))
     }
 
     /// Starts a role.
@@ -225,7 +225,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Kills a role, as a power cut does.
+    /// Kills a role with SIGKILL, as a power cut would.
     ///
     /// # Errors
     /// When it is not running.
@@ -246,10 +246,10 @@ impl Cluster {
         member.process.as_ref().with_context(|| format!("{name} does not run"))?.signal(signal)
     }
 
-    /// Disturbs the network between a role, or an import, and what it is connected to.
+    /// Disturbs the network on a link of a role or of imports.
     ///
     /// # Errors
-    /// When there is no such role, or it is not connected to that.
+    /// When the role does not exist, or does not have that link.
     pub fn disturb(&mut self, name: &str, link: Link, network: Network) -> anyhow::Result<()> {
         if name == IMPORT {
             ensure!(link == Link::Postgres, "an import talks to PostgreSQL only");
@@ -268,12 +268,12 @@ impl Cluster {
     /// Kills the broker.
     ///
     /// # Errors
-    /// When it is not ours.
+    /// When it is external.
     pub fn kill_broker(&mut self) -> anyhow::Result<()> {
         self.broker.kill()
     }
 
-    /// Starts the broker again. Whoever talks to it finds it where the other one was.
+    /// Restarts the broker. Its clients find it at the same address.
     ///
     /// # Errors
     /// When it does not start.
@@ -289,7 +289,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Kills every process of PostgreSQL; returns how many. Its keeper brings it back.
+    /// Kills every process of PostgreSQL, and returns how many. Its keeper restarts it.
     ///
     /// # Errors
     /// When it is not running.
@@ -297,13 +297,13 @@ impl Cluster {
         database::crash(&self.postgres_directory().join("cluster"))
     }
 
-    /// Where PostgreSQL keeps its data, below which its log is as well.
+    /// The data directory of PostgreSQL, with its log.
     #[must_use]
     pub fn postgres_directory(&self) -> PathBuf {
         self.parts.directory.join("postgres")
     }
 
-    /// Copies what ends with this process to where it stays.
+    /// Copies the disk in memory to the data directory, since it ends with this process.
     ///
     /// # Errors
     /// When it cannot be copied.
@@ -314,7 +314,7 @@ impl Cluster {
         }
     }
 
-    /// Starts what has ended by itself, and finds the port of what has become ready.
+    /// Restarts roles and brokers that ended by themselves, and finds the ports of roles that became ready.
     ///
     /// # Errors
     /// When the system fails.
@@ -361,7 +361,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops PostgreSQL cleanly, after everything else.
+    /// Stops PostgreSQL cleanly, after all other processes.
     ///
     /// # Errors
     /// When it does not stop.

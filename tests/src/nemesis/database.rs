@@ -1,4 +1,4 @@
-//! PostgreSQL as somebody who means it harm sees it: its processes, what it may write, and whether it finds room.
+//! What faults need of PostgreSQL: its processes, its file size limits, and its free disk space.
 
 use std::{fs, path::Path, process::Command};
 
@@ -11,10 +11,10 @@ use nix::{
 };
 use tokio_postgres::{Client, error::SqlState};
 
-/// A table that grows when it is asked whether the disk is full.
+/// A table that is filled to test whether the disk is full.
 const BALLAST: &str = "nemesis_ballast";
 
-/// Makes the ballast, which takes the last room.
+/// Creates the ballast table, which takes the last free space.
 ///
 /// # Errors
 /// When the database fails.
@@ -22,23 +22,23 @@ pub async fn prepare_ballast(sql: &Client) -> anyhow::Result<()> {
     Ok(sql.batch_execute(&format!("CREATE UNLOGGED TABLE IF NOT EXISTS {BALLAST} (filling text)")).await?)
 }
 
-/// Makes sure that PostgreSQL finds no room, by what the system tells it.
+/// Checks that PostgreSQL gets the error of a full disk.
 ///
 /// # Errors
-/// When it finds some.
+/// When PostgreSQL can still write.
 pub async fn is_full(sql: &Client) -> anyhow::Result<()> {
     let grow = format!("INSERT INTO {BALLAST} SELECT repeat(md5(n::text), 50) FROM generate_series(1, 2000) n");
-    // A rebuild that drops its tables at this moment gives some room back.
+    // A rebuild that drops its tables at this moment frees some space.
     for _ in 0..100 {
         match sql.batch_execute(&grow).await {
             Err(error) if error.code() == Some(&SqlState::DISK_FULL) => return Ok(()),
-            grown => grown.context("the full disk told something else")?,
+            grown => grown.context("the full disk caused another error")?,
         }
     }
     anyhow::bail!("the disk was not full")
 }
 
-/// Gives away what the ballast holds.
+/// Frees the space of the ballast table.
 ///
 /// # Errors
 /// When the database fails.
@@ -46,8 +46,8 @@ pub async fn drop_ballast(sql: &Client) -> anyhow::Result<()> {
     Ok(sql.batch_execute(&format!("DROP TABLE IF EXISTS {BALLAST}")).await?)
 }
 
-/// The processes of the server whose data is in a directory, its first one first. Each has a session of its own, so that they are
-/// no group that could be signalled.
+/// The processes of the server with this data directory, the postmaster first. Each has a session of its own, so they cannot be
+/// signalled as a group.
 ///
 /// # Errors
 /// When it does not run.
@@ -64,11 +64,11 @@ pub fn processes(cluster: &Path) -> anyhow::Result<Vec<Pid>> {
     Ok(std::iter::once(first).chain(children.map(|(child, _)| Pid::from_raw(child))).collect())
 }
 
-/// A process and its parent, as `/proc` tells it; none when it has ended meanwhile.
+/// A process and its parent, by `/proc`. None if it has ended meanwhile.
 fn parentage(entry: &Path) -> Option<(i32, i32)> {
     let process = entry.file_name()?.to_str()?.parse().ok()?;
     let stat = fs::read_to_string(entry.join("stat")).ok()?;
-    // Behind the name, which may hold anything, come the state and the parent.
+    // The state and the parent follow the name, which may hold any characters.
     let (_, rest) = stat.rsplit_once(") ")?;
     Some((process, rest.split(' ').nth(1)?.parse().ok()?))
 }
@@ -89,7 +89,7 @@ fn first_process(cluster: &Path) -> anyhow::Result<Pid> {
     Ok(Pid::from_raw(number))
 }
 
-/// Kills every process of the server; returns how many.
+/// Kills every process of the server, and returns how many.
 ///
 /// # Errors
 /// When it does not run.
@@ -97,7 +97,7 @@ pub fn crash(cluster: &Path) -> anyhow::Result<usize> {
     let processes = processes(cluster)?;
     for process in &processes {
         match kill(*process, Signal::SIGKILL) {
-            // It has ended meanwhile.
+            // The process has ended meanwhile.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => return Err(error.into()),
         }
@@ -108,15 +108,15 @@ pub fn crash(cluster: &Path) -> anyhow::Result<usize> {
 /// The hidden subcommand that does what [`limit_files`] says, as the user of the server.
 pub const LIMIT: &str = "__limit-files";
 
-/// Lets no process of the server write to any file beyond a size, or lets it write again. What it writes beyond fails, as on a disk
-/// that is full, and as there it cannot go on when that is its log.
+/// Limits the size of the files that the server writes, or removes the limit. A write beyond the limit fails as on a full disk. If that is
+/// a write to its log, the server ends.
 ///
 /// # Errors
 /// When it does not run, or the system cannot do that.
 pub fn limit_files(cluster: &Path, bytes: Option<u64>) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let owner = fs::metadata(cluster)?;
-    // Whoever runs a process may limit it; root may not everywhere.
+    // The user of a process may limit it. Root may not in every environment.
     let identity = if owner.uid() == geteuid().as_raw() {
         Identity::Own
     } else {
@@ -132,7 +132,7 @@ pub fn limit_files(cluster: &Path, bytes: Option<u64>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Limits the files of the server whose data is in the directory that this process is in.
+/// Limits the files of the server whose data directory is the working directory.
 ///
 /// # Errors
 /// When it does not run, or the system cannot do that.
@@ -144,12 +144,12 @@ pub fn limit_files_here(bytes: &str) -> anyhow::Result<()> {
     let limit = |process: Pid| -> anyhow::Result<()> {
         let process = Process::from_raw(process.as_raw()).context("a process has a number")?;
         match prlimit(Some(process), Resource::Fsize, Rlimit { current, maximum: None }) {
-            // It has ended meanwhile.
+            // The process has ended meanwhile.
             Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
     };
-    // Whoever is born after that inherits it; the others are listed only then.
+    // New processes inherit the limit of the postmaster, so the other processes are listed only after it is limited.
     limit(first_process(cluster)?)?;
     processes(cluster)?.into_iter().try_for_each(limit)
 }
@@ -157,10 +157,10 @@ pub fn limit_files_here(bytes: &str) -> anyhow::Result<()> {
 /// Limits the files of a server.
 ///
 /// # Errors
-/// Always: to change the limits of others is a thing of Linux.
+/// Always: only Linux can change the limits of another process.
 #[cfg(not(target_os = "linux"))]
 pub fn limit_files_here(_: &str) -> anyhow::Result<()> {
-    anyhow::bail!("to change the limits of others is a thing of Linux")
+    anyhow::bail!("only Linux can change the limits of another process")
 }
 
 #[cfg(test)]
@@ -172,9 +172,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("postmaster.pid"), format!("{}\n", std::process::id())).expect("a file");
         let mut child = Command::new("sleep").arg("60").spawn().expect("a child");
-        let found = processes(directory.path()).expect("they are listed");
-        child.kill().expect("it is ours");
-        child.wait().expect("it ends");
+        let found = processes(directory.path()).expect("the processes are listed");
+        child.kill().expect("the child can be killed");
+        child.wait().expect("the child ends");
         let id = |id: u32| Pid::from_raw(i32::try_from(id).expect("it fits"));
         assert_eq!(found.first(), Some(&id(std::process::id())));
         assert!(found.contains(&id(child.id())), "{found:?}");

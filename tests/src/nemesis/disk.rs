@@ -1,8 +1,8 @@
-//! A disk that can be full: a file system in memory under the tables of the book and the views. PostgreSQL's log and its catalogs stay
-//! on the real disk.
+//! A disk that can be filled: a file system in memory for the tables of the book and the views. PostgreSQL's log and its catalogs are on
+//! the real disk.
 //!
-//! Mounting takes a mount namespace of one's own. Root has it, and so has everybody who may have a user namespace; where neither is
-//! to be had, [`Storage::Refused`] says why.
+//! A mount needs a mount namespace of its own. Root can create one, and so can a user who may create a user namespace. Otherwise
+//! [`Storage::Refused`] has the reason.
 
 use std::{
     fs,
@@ -14,20 +14,20 @@ use anyhow::{Context, bail, ensure};
 use nix::sys::statvfs::statvfs;
 use tokio_postgres::Client;
 
-/// How large it is while it is well. What is not used takes no memory.
+/// Its normal size. Unused space takes no memory.
 const SIZE: &str = "size=8g";
 
-/// Whether there can be such a disk.
+/// Whether this process can have such a disk.
 #[derive(Debug, Clone)]
 pub enum Storage {
-    /// This process has mounts of its own.
+    /// This process has a mount namespace of its own.
     Own,
-    /// It has not, for this reason.
+    /// It has none, for this reason.
     Refused(String),
 }
 
 impl Storage {
-    /// Gives this process mounts of its own, which end with it. Call it while there is one thread.
+    /// Gives this process a mount namespace of its own, which ends with it. The process must have a single thread.
     #[must_use]
     pub fn isolate() -> Self {
         match system::isolate() {
@@ -42,7 +42,7 @@ impl Storage {
 pub struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts one on a new directory, owned by whoever owns another one.
+    /// Mounts a disk on a new directory with the owner of another directory.
     ///
     /// # Errors
     /// When the system refuses.
@@ -58,7 +58,7 @@ impl Disk {
         Ok(Self(path))
     }
 
-    /// Takes all room away that is not used.
+    /// Removes all free space.
     ///
     /// # Errors
     /// When the system refuses.
@@ -66,7 +66,7 @@ impl Disk {
         for _ in 0..100 {
             let now = statvfs(&self.0)?;
             let used = (now.blocks() - now.blocks_free()) * now.fragment_size();
-            // It is refused when more is used by now.
+            // The resize fails if more space is used by now.
             if system::resize(&self.0, &format!("size={used}"))? {
                 return Ok(());
             }
@@ -74,7 +74,7 @@ impl Disk {
         bail!("the disk cannot be shrunk")
     }
 
-    /// Gives the room back.
+    /// Restores the normal size.
     ///
     /// # Errors
     /// When the system refuses.
@@ -83,7 +83,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Copies what is on it to a directory that outlives this process.
+    /// Copies its contents to a directory that outlives this process.
     ///
     /// # Errors
     /// When it cannot be copied.
@@ -93,7 +93,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Puts a database on it. Nobody may be connected to that.
+    /// Moves a database to the disk. That database must have no connections.
     ///
     /// # Errors
     /// When PostgreSQL refuses.
@@ -123,12 +123,12 @@ mod system {
             unshare(CloneFlags::CLONE_NEWNS)?;
         } else {
             unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-            // The kernel takes a group map from a process like this one only after it renounced setgroups.
+            // Without privileges, the kernel accepts a group map only after setgroups is denied.
             fs::write("/proc/self/setgroups", "deny")?;
             fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
             fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
         }
-        // What is mounted here is seen nowhere else.
+        // Mounts of this namespace are invisible elsewhere.
         Ok(mount_at(NOTHING, "/", NOTHING, MsFlags::MS_PRIVATE | MsFlags::MS_REC, NOTHING)?)
     }
 
@@ -136,7 +136,7 @@ mod system {
         Ok(mount_at(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(size))?)
     }
 
-    /// Says whether it was done; it is not when more is used.
+    /// Returns whether the size was changed. It is not if more space is used.
     pub(super) fn resize(path: &Path, size: &str) -> anyhow::Result<bool> {
         match mount_at(NOTHING, path, NOTHING, MsFlags::MS_REMOUNT, Some(size)) {
             Err(Errno::EINVAL) => Ok(false),
@@ -150,7 +150,7 @@ mod system {
     use std::path::Path;
 
     pub(super) fn isolate() -> anyhow::Result<()> {
-        anyhow::bail!("mounts of one's own are a thing of Linux")
+        anyhow::bail!("only Linux has mount namespaces")
     }
 
     pub(super) fn mount(_: &Path, _: &str) -> anyhow::Result<()> {

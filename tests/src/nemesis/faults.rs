@@ -1,4 +1,4 @@
-//! What is done to the cluster. Every fault has a beginning, a while, and an end; then the cluster has to be whole again.
+//! The faults. Every fault has a beginning, a duration and an end. After it, the cluster has to recover.
 
 mod broker;
 mod postgres;
@@ -32,58 +32,58 @@ pub enum Fault {
     KillQueryApi,
     /// `kill -9` of every process of PostgreSQL.
     KillPostgres,
-    /// `kill -9` of the embedded broker; the one that takes its place has empty topics.
+    /// `kill -9` of the embedded broker. Its replacement has empty topics.
     LoseBroker,
-    /// `kill -9` of Apache Kafka, which comes back with what it had.
+    /// `kill -9` of Apache Kafka, which restarts with its data.
     KillBroker,
     /// Every topic is deleted.
     DeleteTopics,
-    /// The broker is off the network of everybody for a while.
+    /// No role reaches the broker for a while.
     LoneBroker,
     /// Connections between one role and the broker are cut.
     CutBroker,
-    /// Everything between all roles and the broker is late.
+    /// All traffic between roles and the broker is delayed.
     SlowBroker,
-    /// The relay that leads is stopped (SIGSTOP), and goes on later.
+    /// The relay that leads is suspended (SIGSTOP), and continues later.
     PauseRelay,
-    /// The same, and PostgreSQL loses its connections meanwhile, so that the other one leads when it wakes up.
+    /// The same, and its connections to PostgreSQL end meanwhile. So the other relay leads when it continues.
     PauseAndFenceRelay,
-    /// One of the projectors is stopped for longer than its session at the broker holds, and goes on later.
+    /// One of the projectors is suspended for longer than its session at the broker, and continues later.
     PauseProjectors,
     /// Connections between one role and PostgreSQL are cut.
     CutPostgres,
-    /// Everything between all roles and PostgreSQL is late.
+    /// All traffic between roles and PostgreSQL is delayed.
     SlowPostgres,
-    /// Nothing arrives between one role and PostgreSQL, and nobody is told; some of these connections never go on.
+    /// No traffic passes between one role and PostgreSQL, without an error. Some of these connections never continue.
     SilentPostgres,
-    /// The same, one way: what is lost that way never arrives, and whoever waits for it is never told.
+    /// The same in one direction. The lost traffic never arrives, and the receiver gets no error.
     HalfOpenPostgres,
-    /// Nothing arrives one way between one role and the broker, and nobody is told.
+    /// No traffic passes in one direction between one role and the broker, without an error.
     HalfOpenBroker,
-    /// Nothing arrives one way between clients and one of the APIs, and nobody is told.
+    /// No traffic passes in one direction between clients and one of the APIs, without an error.
     HalfOpenClients,
-    /// Nothing arrives one way between the query-api and the command-api, and nobody is told.
+    /// No traffic passes in one direction between the query-api and the command-api, without an error.
     HalfOpenCommands,
     /// Connections between clients and one of the APIs are cut.
     CutClients,
-    /// Everything between clients and the APIs is late.
+    /// All traffic between clients and the APIs is delayed.
     SlowClients,
     /// Connections between the query-api and the command-api are cut.
     CutCommands,
-    /// Everything between the query-api and the command-api is late.
+    /// All traffic between the query-api and the command-api is delayed.
     SlowCommands,
     /// PostgreSQL refuses to write: `default_transaction_read_only`.
     ReadOnly,
-    /// No table of the book or the views finds room to grow (53100).
+    /// The disk of the tables of the book and the views is full (53100).
     DiskFull,
-    /// PostgreSQL cannot write its log, and falls (PANIC).
+    /// PostgreSQL cannot write its log, and ends (PANIC).
     LogFull,
-    /// The clock of a client jumps by a day, forth or back.
+    /// The clock of a client jumps by a day, forward or back.
     ClockJump,
 }
 
 impl Fault {
-    /// All that can be done to a cluster on this broker.
+    /// All faults of a cluster with this broker.
     #[must_use]
     pub fn all(broker: &Kind) -> Vec<Self> {
         let everywhere = [
@@ -162,10 +162,10 @@ impl Fault {
         }
     }
 
-    /// Does it and undoes it. Returns when it began to hurt no more, and what was hit.
+    /// Injects the fault and ends it. Returns the time of its end, and what it has hit.
     ///
     /// # Errors
-    /// When it cannot be done.
+    /// When it cannot be injected.
     pub async fn inject(
         self,
         cluster: &mut Cluster,
@@ -199,7 +199,7 @@ impl Fault {
             Self::PauseAndFenceRelay => paused(cluster, leader(cluster).await?, asleep(long), true).await,
             Self::PauseProjectors => {
                 let name = random.pick(&["projectors-0", "projectors-1"]).copied().context("one of two")?;
-                // Longer than the session of a consumer at the broker holds, which is six seconds.
+                // This is longer than the session of a consumer at the broker, which is six seconds.
                 paused(cluster, name, asleep(long).max(Duration::from_secs(8)), false).await
             }
             Self::ReadOnly => postgres::read_only(cluster, pause).await,
@@ -213,7 +213,7 @@ impl Fault {
                 Ok((Instant::now(), format!("by {seconds} s, for {:?}", pause * 2)))
             }
             Self::HalfOpenPostgres | Self::HalfOpenBroker | Self::HalfOpenClients | Self::HalfOpenCommands => {
-                // What has been lost stays lost, so even short outages end in nothing but somebody's own time-out.
+                // Lost traffic stays lost, so even a short outage ends only by a time-out of one end.
                 let time = if long { random.between(10_000, 20_000) } else { random.between(1_000, 2_000) };
                 self.open_half(cluster, random, Duration::from_millis(time)).await
             }
@@ -221,7 +221,7 @@ impl Fault {
         }
     }
 
-    /// A network that is silent in one direction.
+    /// A half-open network, silent in one direction.
     async fn open_half(
         self,
         cluster: &mut Cluster,
@@ -262,13 +262,13 @@ impl Fault {
                 if random.percent(50) {
                     return Ok(begun);
                 }
-                // What has been passed on late is one thing; what never will be is another.
+                // Some outages only delay the traffic, and some lose it.
                 cluster.disturb(name, Link::Postgres, Network::Silent)?;
                 wait(cluster, pause).await?;
                 disturbed(cluster, &[name], Link::Postgres, cut, pause).await
             }
             _ => {
-                // Sometimes later than a client waits.
+                // Sometimes the delay is longer than a client waits.
                 let (names, link, longest): (&[_], _, _) = match self {
                     Self::SlowPostgres => (&WITH_POSTGRES, Link::Postgres, 60),
                     Self::SlowBroker => (streaming, Link::Broker, 400),
@@ -282,12 +282,12 @@ impl Fault {
     }
 }
 
-/// How long somebody is stopped.
+/// How long a process is suspended.
 const fn asleep(long: bool) -> Duration {
     Duration::from_secs(if long { 10 } else { 3 })
 }
 
-/// Waits, and keeps an eye on the processes meanwhile.
+/// Waits, and restarts processes that end meanwhile.
 ///
 /// # Errors
 /// When the system fails.
@@ -306,7 +306,7 @@ async fn killed(
     among: &[&'static str],
     pause: Duration,
 ) -> anyhow::Result<(Instant, String)> {
-    let name = random.pick(among).copied().context("somebody to kill")?;
+    let name = random.pick(among).copied().context("the list has a process")?;
     let begin = Instant::now();
     cluster.kill(name)?;
     wait(cluster, pause).await?;

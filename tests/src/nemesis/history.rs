@@ -1,7 +1,7 @@
-//! What the clients saw: every call, every attempt at it, every answer, and what was read.
+//! The record of what the clients saw: every call, each of its attempts and answers, and every read.
 //!
-//! Times are ticks of one counter, and not of a clock: an answer with a lower tick than another call's first attempt came before it
-//! for sure.
+//! Times are ticks of one counter and not of a clock. So an answer with a lower tick than the first attempt of another call surely came
+//! before it.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -13,34 +13,34 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// An event, as a receipt tells it.
+/// An event in a receipt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReceivedEvent {
-    /// Its place in the book.
+    /// Its position in the book.
     pub position: i64,
     /// Its stream.
     pub stream: String,
-    /// Its place in the stream.
+    /// Its version in the stream.
     pub version: i32,
-    /// What happened.
+    /// The name of its type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// Its identity.
+    /// Its id.
     pub event_id: Uuid,
-    /// What happened, in full.
+    /// Its data.
     pub data: Value,
 }
 
-/// A stream, as a receipt tells it.
+/// A stream in a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedStream {
     /// The stream.
     pub id: String,
-    /// The version that it has come to.
+    /// Its version after the command.
     pub version: i32,
 }
 
-/// The answer to a command that was accepted.
+/// The answer to an accepted command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The position of its last event.
@@ -58,21 +58,21 @@ pub struct Receipt {
 pub enum Answer {
     /// The command is in the book.
     Accepted(Receipt),
-    /// The command is in the book, up to this position: what a mutation tells.
+    /// The command is in the book, and its last event has this position. A mutation returns only that.
     Shown(i64),
-    /// A rule said no.
+    /// A rule refused the command.
     Refused {
         /// The stable code.
         code: String,
-        /// The sentence, with what the rule looked at.
+        /// The sentence, with the data of the refusal.
         detail: String,
     },
-    /// There was none, or one that leaves it open.
+    /// The attempt has no answer, or one that leaves the outcome open.
     Unknown(String),
 }
 
 impl Answer {
-    /// The position that it tells, if the command was accepted.
+    /// The position in it, if the command was accepted.
     #[must_use]
     pub const fn position(&self) -> Option<i64> {
         match self {
@@ -83,7 +83,7 @@ impl Answer {
     }
 }
 
-/// Who was asked.
+/// The API that got the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Via {
     /// One of the command-apis.
@@ -103,22 +103,22 @@ pub struct Attempt {
     pub answered: u64,
     /// When it was answered, by the clock of the machine.
     pub until: DateTime<Utc>,
-    /// Who was asked.
+    /// The API that got the attempt.
     pub via: Via,
-    /// Whether the token that was shown had run out, by the clock of the machine.
+    /// Whether its token had expired, by the clock of the machine.
     pub expired: bool,
-    /// What it said.
+    /// The answer.
     pub answer: Answer,
 }
 
-/// A command, with all that was tried for it.
+/// A command with all its attempts.
 #[derive(Debug, Clone, Serialize)]
 pub struct Call {
-    /// Its identity.
+    /// Its id.
     pub key: Uuid,
     /// Its name.
     pub name: &'static str,
-    /// What was asked for.
+    /// Its body.
     pub body: Value,
     /// The attempts, in their order.
     pub attempts: Vec<Attempt>,
@@ -151,7 +151,7 @@ impl Call {
         self.attempts.iter().find(|attempt| matches!(attempt.answer, Answer::Refused { .. }))
     }
 
-    /// Whether an attempt before this tick may still be under way.
+    /// Whether an attempt before this tick may still be running.
     #[must_use]
     pub fn is_open_before(&self, tick: u64) -> bool {
         self.attempts.iter().any(|attempt| attempt.sent < tick && matches!(attempt.answer, Answer::Unknown(_)))
@@ -164,21 +164,21 @@ impl Call {
     }
 }
 
-/// What a query that had to show a position has shown.
+/// The result of a query that had to show a position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Seen {
-    /// How much of a SKU there is: on hand, and reserved.
+    /// The stock of a SKU: on hand, and reserved.
     Stock {
         /// The SKU.
         sku: String,
-        /// Both figures; none where there is no row.
+        /// Both figures, or none without a row.
         levels: Option<(i64, i64)>,
     },
-    /// How far an order is.
+    /// The phase of an order.
     Order {
         /// The order.
         id: Uuid,
-        /// Its phase, as GraphQL writes it; none where there is no such order.
+        /// Its phase in GraphQL, or none if the order does not exist.
         phase: Option<String>,
     },
 }
@@ -190,11 +190,11 @@ pub struct Read {
     pub min_position: i64,
     /// When it was answered, in ticks.
     pub answered: u64,
-    /// What it has shown.
+    /// Its result.
     pub seen: Seen,
 }
 
-/// All of it.
+/// The whole history.
 #[derive(Debug, Default)]
 pub struct History {
     ticks: AtomicU64,
@@ -204,7 +204,7 @@ pub struct History {
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked meanwhile has pushed whole records or none.
+    // A task that panicked has pushed complete entries or none.
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -220,18 +220,18 @@ impl History {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Takes a call in that nobody tries any more.
+    /// Adds a call after its last attempt.
     pub fn call(&self, call: Call) {
         self.acknowledged.fetch_add(u64::from(call.acknowledged().is_some()), Ordering::SeqCst);
         lock(&self.calls).push(call);
     }
 
-    /// Takes in what was read.
+    /// Adds a read.
     pub fn read(&self, read: Read) {
         lock(&self.reads).push(read);
     }
 
-    /// Everything, in the order in which it was first sent.
+    /// All calls in the order of their first attempts, and all reads.
     #[must_use]
     pub fn taken(&self) -> (Vec<Call>, Vec<Read>) {
         let mut calls = std::mem::take(&mut *lock(&self.calls));

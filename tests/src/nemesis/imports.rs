@@ -1,8 +1,8 @@
-//! Somebody who imports one file after the other while all the rest goes on: `daybook import`. Some imports are killed half-way, and
-//! some fail since the database is away; each is begun again until it comes to its end. When all is healed, the last files are
-//! imported once more, and nothing may come of that.
+//! An operator who imports one file after the other during the run: `daybook import`. Some imports are killed half-way, and some fail
+//! during an outage of the database. Each is repeated until it ends. After the last fault the last files are imported again, which must
+//! change nothing.
 //!
-//! What stands in a file and after which time an import of it is killed follow from the seed alone, whatever else goes on.
+//! The contents of a file, and the time after which its import is killed, depend on the seed alone.
 
 pub mod file;
 
@@ -22,43 +22,42 @@ use super::{
     random::Random,
 };
 
-/// How often one file may be tried. An outage takes a few tries; a file that cannot be imported takes all of them.
+/// How often the import of a file may be tried. An outage takes a few tries. A file that cannot be imported takes all of them.
 const TRIES: u32 = 200;
 /// How often an import of one file is killed at most.
 const MOST_KILLS: u64 = 2;
-/// After how many milliseconds it is killed, at the earliest and at the latest. On this network one that nobody disturbs takes 400 to
-/// 1,500.
+/// The range of milliseconds after which an import is killed. On this network, an undisturbed import takes 400 to 1,500.
 const KILLED_AFTER: (u64, u64) = (150, 900);
-/// What imports are of, in turns. Each turn has files of its own.
-const TURN: [What; 3] = [What::Products, What::Orders, What::Stock];
+/// The kinds of files in each round. Each round has files of its own.
+const ROUND: [What; 3] = [What::Products, What::Orders, What::Stock];
 
-/// Somebody at work.
+/// The importing operator.
 pub struct Imports {
     work: JoinHandle<anyhow::Result<Imported>>,
     enough: watch::Sender<bool>,
 }
 
-/// A file that was imported, and what the import has said of it at its end.
+/// An imported file, and the summary of its import.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The file.
     pub file: File,
-    /// What was rejected, by the file of rejected records.
+    /// The rejected records, by the file of rejected records.
     pub rejected: Vec<Rejection>,
 }
 
-/// What came of all of it.
+/// The results of all imports.
 #[derive(Debug, Default)]
 pub struct Imported {
-    /// The files, each imported to its end.
+    /// The files whose import has ended.
     pub outcomes: Vec<Outcome>,
-    /// Whether every import came to its end, and said of its records what there is to say.
+    /// The checks that every import ended, with the right summary.
     pub checks: Vec<Check>,
-    /// How much there was to do.
+    /// The amounts of work.
     pub counts: Counts,
 }
 
-/// How much there was to do.
+/// The amounts of work.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     /// Files.
@@ -71,11 +70,11 @@ pub struct Counts {
     pub killed: u64,
     /// Processes that failed by themselves, such as in an outage.
     pub failed: u64,
-    /// Files of which a later process found a part of the records in the book, and not all.
+    /// Files of which a later process found some records in the book, and not all.
     pub half_way: u64,
 }
 
-/// What an import says at its end.
+/// The summary of an import.
 #[derive(Debug, Deserialize)]
 struct Summary {
     read: u64,
@@ -85,23 +84,23 @@ struct Summary {
 }
 
 impl Imports {
-    /// Begins, by chance that can be repeated.
+    /// Starts the operator with a seeded source of randomness.
     ///
     /// # Errors
     /// When PostgreSQL has no address.
     pub fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
-        let (enough, told) = watch::channel(false);
+        let (enough, stop) = watch::channel(false);
         let importer = Importer {
             begin: cluster.import()?,
-            enough: told,
+            enough: stop,
             ended: Check::new("every import comes to its end"),
-            told: Check::new("every import says how many records are new, known and rejected"),
+            summarised: Check::new("every import says how many records are new, known and rejected"),
             counts: Counts::default(),
         };
         Ok(Self { work: tokio::spawn(importer.work(random)), enough })
     }
 
-    /// Lets the last one come to its end, and tells what came of all of them. Nobody may be harmed any more.
+    /// Waits for the end of the last import, and returns the results of all. The last fault must have ended.
     ///
     /// # Errors
     /// When a command cannot be run.
@@ -115,7 +114,7 @@ struct Importer {
     begin: Begin,
     enough: watch::Receiver<bool>,
     ended: Check,
-    told: Check,
+    summarised: Check,
     counts: Counts,
 }
 
@@ -123,30 +122,30 @@ impl Importer {
     async fn work(mut self, mut random: Random) -> anyhow::Result<Imported> {
         let mut outcomes: Vec<Outcome> = Vec::new();
         for number in 0.. {
-            for what in TURN {
+            for what in ROUND {
                 let Some(outcome) = self.import(what, number, random.fork()).await? else {
                     return Ok(self.end(outcomes));
                 };
                 outcomes.push(outcome);
             }
             let pause = Duration::from_millis(random.between(3_000, 10_000));
-            // An error means that nobody wants to tell it any more, which is the end as well.
+            // An error means that the sender is dropped, which also means the end.
             if tokio::time::timeout(pause, self.enough.wait_for(|enough| *enough)).await.is_ok() {
                 break;
             }
         }
-        let last = outcomes.len().saturating_sub(TURN.len());
-        for (what, outcome) in TURN.into_iter().zip(&mut outcomes[last..]) {
+        let last = outcomes.len().saturating_sub(ROUND.len());
+        for (what, outcome) in ROUND.into_iter().zip(&mut outcomes[last..]) {
             self.once_more(what, outcome).await?;
         }
         Ok(self.end(outcomes))
     }
 
     fn end(self, outcomes: Vec<Outcome>) -> Imported {
-        Imported { outcomes, checks: vec![self.ended.done(), self.told.done()], counts: self.counts }
+        Imported { outcomes, checks: vec![self.ended.done(), self.summarised.done()], counts: self.counts }
     }
 
-    /// Imports a file to its end; none when that does not come.
+    /// Imports a file to its end. Returns none if it cannot be imported.
     async fn import(&mut self, what: What, number: u64, mut random: Random) -> anyhow::Result<Option<Outcome>> {
         let file = File::generated(what, number, &mut random);
         std::fs::write(self.begin.directory().join(&file.name), &file.text)?;
@@ -156,7 +155,7 @@ impl Importer {
         self.counts.files += 1;
         self.counts.records += file.records;
         for _ in 0..TRIES {
-            // Once nothing is harmed any more, neither is the import.
+            // After the last fault, imports are not killed any more.
             let killed = kills.pop().filter(|_| !*self.enough.borrow());
             if let Some(summary) = self.run(what, &file.name, killed).await? {
                 self.ended.holds(true, String::new);
@@ -173,14 +172,14 @@ impl Importer {
         Ok(None)
     }
 
-    /// Imports a file that is in the book, and must come to nothing new and the same rejected records.
+    /// Imports a file that is in the book. Nothing may be new, and the rejected records must be the same.
     async fn once_more(&mut self, what: What, outcome: &mut Outcome) -> anyhow::Result<()> {
         let name = &outcome.file.name;
         let summary = self.run(what, name, None).await?;
         self.ended.holds(summary.is_some(), || format!("{name} could not be imported once more; see import.log"));
         if let Some(summary) = summary {
             self.compare(&outcome.file, &summary);
-            self.told.holds(summary.imported == 0, || format!("{name} was imported once more: {summary:?}"));
+            self.summarised.holds(summary.imported == 0, || format!("{name} was imported once more: {summary:?}"));
             outcome.rejected = self.rejected(&outcome.file)?;
         }
         Ok(())
@@ -189,22 +188,23 @@ impl Importer {
     fn compare(&mut self, file: &File, summary: &Summary) {
         let bad = file.bad.len() as u64;
         let Summary { read, imported, already_there, rejected } = *summary;
-        // An order or a product that stands in a file twice is new the first time at most.
+        // An order or a product that is in a file twice is new at most once.
         let right = (read, rejected, imported + already_there) == (file.records, bad, file.records - bad)
             && imported <= file.good();
-        self.told.holds(right, || format!("{} of {} records, {bad} of them bad: {summary:?}", file.name, file.records));
+        self.summarised
+            .holds(right, || format!("{} of {} records, {bad} of them bad: {summary:?}", file.name, file.records));
     }
 
-    /// Runs one process, killed after a while, if so wanted; returns what it says if it came to the end of the file.
+    /// Runs one process, and kills it after a while if asked to. Returns its summary if it reached the end of the file.
     async fn run(&mut self, what: What, file: &str, killed_after: Option<Duration>) -> anyhow::Result<Option<Summary>> {
         self.counts.runs += 1;
         let mut process = self.begin.command(&["import", what.name(), file, "--json"], "import.log")?;
         match ended(&mut process, killed_after.unwrap_or(PATIENCE)).await? {
             Some(status) if status.success() => {
                 let said = process.said();
-                // Warnings go to the same file.
+                // The output also holds warnings.
                 let summary = said.lines().rev().find_map(|line| serde_json::from_str(line).ok());
-                Ok(Some(summary.with_context(|| format!("an import has said: {said}"))?))
+                Ok(Some(summary.with_context(|| format!("an import has printed: {said}"))?))
             }
             Some(_) => {
                 self.counts.failed += 1;
@@ -214,21 +214,21 @@ impl Importer {
                 process.kill()?;
                 self.counts.killed += 1;
                 if killed_after.is_none() {
-                    self.ended.violates(|| format!("an import of {file} said nothing for {PATIENCE:?}"));
+                    self.ended.violates(|| format!("an import of {file} did not end in {PATIENCE:?}"));
                 }
                 Ok(None)
             }
         }
     }
 
-    /// What the file of rejected records names.
+    /// The records in the file of rejected records.
     fn rejected(&self, file: &File) -> anyhow::Result<Vec<Rejection>> {
         if file.bad.is_empty() {
-            // There need not be any.
+            // A file without rejected records is not written.
             return Ok(Vec::new());
         }
         let path = self.begin.directory().join(format!("{}.rejected.ndjson", file.name));
-        // One that is not there names nothing, and that is found.
+        // A missing file has no records, which the check finds.
         let text = std::fs::read_to_string(path).unwrap_or_default();
         text.lines().map(named).collect()
     }
@@ -243,7 +243,7 @@ fn named(line: &str) -> anyhow::Result<Rejection> {
     Ok(Rejection { record, code: text("code").unwrap_or_default() })
 }
 
-/// How a process ended; none when it has not by then.
+/// The exit status of a process, or none if it has not ended by then.
 async fn ended(process: &mut Process, time: Duration) -> anyhow::Result<Option<ExitStatus>> {
     let mut waited = Duration::ZERO;
     loop {

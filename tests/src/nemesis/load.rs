@@ -1,4 +1,4 @@
-//! What the shop has to do meanwhile: buyers, staff and readers, who share carts, orders and one SKU that is nearly sold out.
+//! The load on the shop: buyers, staff and readers, who share carts, orders and one SKU that is nearly sold out.
 
 use std::{
     sync::{
@@ -17,35 +17,35 @@ use super::{
     random::Random,
 };
 
-/// The SKU that everybody wants and few get.
+/// The scarce SKU, which most buyers want.
 pub const HOT: &str = "hot";
 /// The SKU by which recovery is measured.
 pub const PROBE: &str = "probe";
-/// How many other SKUs there are, with plenty of stock.
+/// How many other SKUs exist, each with plenty of stock.
 pub const ITEMS: u64 = 8;
 /// How many carts, orders and reservations are remembered, each.
 const REMEMBERED: usize = 40;
 
-/// Who trades.
+/// The kind of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trader {
-    /// The one whose clock jumps.
+    /// The client whose clock jumps.
     First,
-    /// One who sends commands.
+    /// A client that sends commands.
     ByCommands,
-    /// One who mostly sends mutations.
+    /// A client that mostly sends mutations.
     ByMutations,
 }
 
-/// What the clients know of the shop together.
+/// What the clients know of the shop, shared by all of them.
 #[derive(Default)]
 struct Known {
     carts: Vec<Uuid>,
     orders: Vec<Uuid>,
     reservations: Vec<Uuid>,
-    /// Orders that were changed, with the position that shows it.
+    /// Changed orders, each with the position of its change.
     changed_orders: Vec<(Uuid, i64)>,
-    /// The last position at which the hot stock was changed.
+    /// The last position at which the scarce stock changed.
     hot: i64,
 }
 
@@ -55,11 +55,11 @@ pub struct Shop {
     client: Client,
     known: Arc<Mutex<Known>>,
     stop: Arc<AtomicBool>,
-    /// By how many seconds the clock of the first buyer is wrong.
+    /// The error of the clock of the first buyer, in seconds.
     skew: Arc<AtomicI64>,
 }
 
-/// What a buyer or a member of staff does, and how often among a hundred.
+/// The actions of buyers and staff, each with its percentage.
 const DEEDS: &[(u64, Deed)] = &[
     (8, Deed::SetPrice),
     (14, Deed::Reserve),
@@ -109,7 +109,7 @@ impl Shop {
     /// When it cannot be opened.
     pub async fn open(client: Client, random: &mut Random) -> anyhow::Result<Self> {
         let shop = Self { client, known: Arc::default(), stop: Arc::default(), skew: Arc::default() };
-        // Whoever trades here relies on all of it, so nothing is left to chance.
+        // All clients rely on these commands, so this client makes no random choices.
         let patient = shop.client.clone().plain();
         let items = (0..ITEMS).map(|nr| (format!("item-{nr}"), 1_000_000));
         for (sku, stock) in items.chain([(HOT.to_owned(), 5), (PROBE.to_owned(), 1)]) {
@@ -125,12 +125,12 @@ impl Shop {
         Ok(shop)
     }
 
-    /// Makes the clock of the first buyer wrong by so many seconds.
+    /// Sets the error of the clock of the first buyer, in seconds.
     pub fn skew(&self, seconds: i64) {
         self.skew.store(seconds, Ordering::Relaxed);
     }
 
-    /// Tells everybody to finish what they are at.
+    /// Asks all clients to stop after their present action.
     pub fn close(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -174,7 +174,7 @@ impl Shop {
         }
     }
 
-    /// Reads, each time no older than a receipt says, until the shop closes.
+    /// Queries until the shop closes. Each query has to show the position of a receipt.
     pub async fn look(self, mut random: Random) {
         while self.is_open() {
             let (order, hot) = {
@@ -189,7 +189,7 @@ impl Shop {
         }
     }
 
-    /// One command more and one query that shows it; says whether both were answered.
+    /// Sends a command and a query that shows its effect. Returns whether both were answered.
     pub async fn is_whole(&self, random: &mut Random) -> bool {
         let body = json!({ "sku": PROBE, "quantity": 1 });
         let client = self.client.clone().plain();
@@ -226,7 +226,7 @@ impl Shop {
                 ("CreateProduct", body)
             }
             _ => {
-                // Now and then the same order comes twice, and now and then it comes from the future.
+                // Sometimes the same order is imported twice, and sometimes its time is in the future.
                 let placed_at = self.client.clock() - TimeDelta::seconds(30);
                 let line = json!({ "sku": any_sku(random), "quantity": random.between(1, 4), "line_total": 1_000,
                                    "discount": random.between(0, 100) });
@@ -239,7 +239,7 @@ impl Shop {
         self.client.command(random, name, body).await;
     }
 
-    /// A client, with the clock that it has.
+    /// A client with its clock.
     fn client(&self, is_first: bool) -> Client {
         let skew = if is_first { self.skew.load(Ordering::Relaxed) } else { 0 };
         self.client.clone().with_skew(skew)
@@ -318,7 +318,7 @@ impl Shop {
     }
 }
 
-/// A SKU of the shop; every tenth time the one that everybody wants.
+/// A SKU of the shop. One in ten is the scarce one.
 fn any_sku(random: &mut Random) -> String {
     match random.between(0, 10) {
         0 => HOT.to_owned(),

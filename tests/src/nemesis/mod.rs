@@ -1,9 +1,11 @@
-//! The nemesis: a black-box run against the engine in separate processes, under load, while it is killed, paused, cut off and denied
-//! its disk; and afterwards the question whether every promise was kept.
+//! The nemesis: a black-box run of the engine in separate processes, under load. Meanwhile processes are killed and suspended, networks
+//! are cut, and disks are filled. Afterwards checks test every guarantee.
 //!
-//! [`cluster`] runs the processes, [`proxy`] the network between them, [`rebuilds`] an operator who rebuilds views, [`imports`] somebody
-//! who imports files, [`load`] the clients, whose [`history`] is the evidence; [`faults`] does the harm, by a seed; [`check`] is the judge. What a seed decides is what is done and in which order; how the
-//! processes interleave is up to the machine, so the same seed makes the same attempt, not the same instant.
+//! [`cluster`] runs the processes, and [`proxy`] the network between them. [`rebuilds`] is an operator who rebuilds views, [`imports`] one
+//! who imports files. [`load`] runs the clients, which record their [`history`]. [`faults`] injects the faults. [`check`] holds the checks.
+//!
+//! The seed decides which faults are injected, and in which order. The machine decides how the processes interleave. So the same seed
+//! makes the same attempt, and not the same execution.
 
 pub mod book;
 pub mod broker;
@@ -47,46 +49,46 @@ use self::{
     report::{Commands, Injected, Report},
 };
 
-/// Who acts, in tokens and in the book.
+/// The actor in tokens and in the book.
 pub const ACTOR: &str = "nemesis";
 /// How many buyers and staff there are, and how many readers.
 const TRADERS: usize = 9;
 const READERS: usize = 2;
-/// How long the cluster may take to be whole again. A machine that is busy is slow; an engine that hangs never recovers.
+/// How long the cluster may take to recover. Only an engine that hangs takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How many commands are acknowledged between two faults at least, so that on a slow machine there is as much to check.
+/// The least number of acknowledged commands between two faults, so that a slow machine checks as much.
 const BETWEEN_FAULTS: u64 = 40;
 
-/// What to run.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What decides everything.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How long faults are injected at least. Every fault comes once at least.
+    /// For how long faults are injected at least. Every fault is injected at least once.
     pub time: Duration,
-    /// Which broker.
+    /// The kind of broker.
     pub broker: broker::Kind,
-    /// Whether the book can be on a disk that can be full.
+    /// Whether the book can have a disk that can be filled.
     pub storage: Storage,
-    /// Which faults; all when empty.
+    /// The faults, by parts of their names. All faults if empty.
     pub only: Vec<String>,
     /// The binary of the engine.
     pub binary: PathBuf,
-    /// Whether to keep them and the history in any case.
+    /// Whether to keep data, logs and history even without a violation.
     pub keep: bool,
-    /// Where to keep data and logs.
+    /// The directory for data and logs.
     pub directory: PathBuf,
 }
 
-/// Runs it.
+/// Runs the nemesis.
 ///
 /// # Errors
-/// When the run itself fails. What the engine does wrong is in the report.
+/// When the run itself fails. Violations by the engine are in the report.
 pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     let begin = Instant::now();
     let mut random = Random::new(plan.seed);
     let is_foreign = matches!(plan.broker, broker::Kind::Foreign(_));
-    // A broker that is not ours may hold the topics of other runs.
+    // An external broker may hold the topics of other runs.
     let prefix = if is_foreign { format!("nemesis-{}", client::now().timestamp_millis()) } else { ACTOR.to_owned() };
     let parts = Parts {
         directory: plan.directory.clone(),
@@ -111,8 +113,8 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     for _ in 0..READERS {
         clients.spawn(shop.clone().look(random.fork()));
     }
-    // What is not whole yet would be laid to the first fault.
-    anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster never was whole");
+    // Otherwise a slow start would be attributed to the first fault.
+    anyhow::ensure!(recover(&mut cluster, &shop, &mut random.fork()).await?, "the cluster did not become ready");
     let rebuilds = Rebuilds::begin(&cluster, random.fork()).await?;
     let imports = Imports::begin(&cluster, random.fork())?;
     let (injected, mut healed) = torment(plan, &mut cluster, &shop, &mut random, begin).await?;
@@ -121,9 +123,9 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     while let Some(ended) = clients.join_next().await {
         ended.context("a client panicked")?;
     }
-    // The last word is on every view before anything is compared.
+    // The views must show the last event before they are compared.
     let whole = recover(&mut cluster, &shop, &mut random).await?;
-    healed.holds(whole, || "after the last fault it was never whole again".to_owned());
+    healed.holds(whole, || "the cluster did not recover after the last fault".to_owned());
     let (calls, reads) = history.taken();
     let book = Book::read(&cluster.sql().await?).await?;
     let mut checks = vec![healed.done(), rebuilds.done()];
@@ -147,21 +149,21 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     if plan.keep || report.violations() > 0 {
         keep(plan, &cluster, &calls, &reads)?;
     } else if is_foreign {
-        // Nothing is left behind on a broker that is not ours.
+        // The topics are deleted from an external broker.
         faults::delete_topics(&cluster).await?;
     }
     cluster.stop().await?;
     Ok(report)
 }
 
-/// Keeps the evidence beside the logs.
+/// Writes the history beside the logs.
 fn keep(plan: &Plan, cluster: &Cluster, calls: &[Call], reads: &[Read]) -> anyhow::Result<()> {
     std::fs::write(plan.directory.join("calls.json"), serde_json::to_vec(calls)?)?;
     std::fs::write(plan.directory.join("reads.json"), serde_json::to_vec(reads)?)?;
     cluster.keep()
 }
 
-/// Injects faults, in rounds: each round every one of them once, in another order.
+/// Injects faults in rounds. Each round has every fault once, in another order.
 async fn torment(
     plan: &Plan,
     cluster: &mut Cluster,
@@ -170,7 +172,7 @@ async fn torment(
     begin: Instant,
 ) -> anyhow::Result<(Vec<Injected>, Check)> {
     let mut healed = Check::new("the cluster is whole again after every fault");
-    // How often it has to be asked whether it is whole must not change what comes next.
+    // The number of polls for recovery must not change the next random choices.
     let mut probes = random.fork();
     let mut injected = Vec::new();
     let long = plan.time > Duration::from_secs(180);
@@ -180,7 +182,7 @@ async fn torment(
         if round.is_empty() {
             round = Fault::all(cluster.broker());
             round.retain(|fault| plan.only.is_empty() || plan.only.iter().any(|name| fault.name().contains(name)));
-            anyhow::ensure!(!round.is_empty(), "there is no such fault");
+            anyhow::ensure!(!round.is_empty(), "no fault has such a name");
             random.shuffle(&mut round);
             rounds += 1;
         }
@@ -191,12 +193,12 @@ async fn torment(
         let whole = recover(cluster, shop, &mut probes).await?;
         let recovery = whole.then(|| harmless.elapsed());
         if !whole {
-            // Now, and not later, is the time to see where it stands.
+            // Its state is shown now, before it changes.
             for command in [["relay", "status"], ["views", "list"]] {
                 eprintln!("{}", cluster.run(&command).await?.1);
             }
         }
-        healed.holds(whole, || format!("{} at {at:?} ({what}): not whole after {PATIENCE:?}", fault.name()));
+        healed.holds(whole, || format!("{} at {at:?} ({what}): not recovered after {PATIENCE:?}", fault.name()));
         eprintln!("{:7.1} s  {}: {what}; recovered in {recovery:?}", begin.elapsed().as_secs_f64(), fault.name());
         injected.push(Injected { fault, at, what, recovery });
         wait(cluster, Duration::from_millis(random.between(100, if long { 3_000 } else { 500 }))).await?;
@@ -206,7 +208,7 @@ async fn torment(
     Ok((injected, healed))
 }
 
-/// Waits until some more commands are acknowledged; says whether that came to pass.
+/// Waits until some more commands are acknowledged. Returns whether they were.
 async fn trade_goes_on(cluster: &mut Cluster, shop: &Shop) -> anyhow::Result<bool> {
     let (begin, enough) = (Instant::now(), shop.acknowledged() + BETWEEN_FAULTS);
     while begin.elapsed() < PATIENCE {
@@ -218,7 +220,7 @@ async fn trade_goes_on(cluster: &mut Cluster, shop: &Shop) -> anyhow::Result<boo
     Ok(false)
 }
 
-/// Waits until a command is acknowledged and seen; says whether that came to pass.
+/// Waits until a command is acknowledged and its effect is shown. Returns whether it was.
 async fn recover(cluster: &mut Cluster, shop: &Shop, random: &mut Random) -> anyhow::Result<bool> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
@@ -246,13 +248,14 @@ async fn wire(cluster: &Cluster, book: &Book) -> anyhow::Result<Vec<Check>> {
     Ok(check::wire::checks(book, &messages, keeps_all, head))
 }
 
-/// What the engine's own audit says, each of its checks as one of ours.
+/// Runs `daybook verify`, and converts each of its checks.
 async fn verify(cluster: &Cluster) -> anyhow::Result<Vec<Check>> {
     let (_, printed) = cluster.run(&["verify", "--json"]).await?;
-    let verdict: Value = serde_json::from_str(&printed).with_context(|| format!("daybook verify said: {printed}"))?;
+    let verdict: Value =
+        serde_json::from_str(&printed).with_context(|| format!("daybook verify printed: {printed}"))?;
     let checks = verdict["checks"].as_array().context("a verdict has checks")?;
     let number = |check: &Value, name: &str| check[name].as_u64().unwrap_or(0);
-    let told = |check: &Value| Check {
+    let converted = |check: &Value| Check {
         name: format!("verify: {}", check["name"].as_str().unwrap_or_default()),
         checked: number(check, "checked"),
         violations: number(check, "violations"),
@@ -260,7 +263,7 @@ async fn verify(cluster: &Cluster) -> anyhow::Result<Vec<Check>> {
     };
     let mut ok = Check::new("daybook verify finds nothing");
     ok.holds(verdict["ok"] == true, || printed.clone());
-    Ok(checks.iter().map(told).chain([ok.done()]).collect())
+    Ok(checks.iter().map(converted).chain([ok.done()]).collect())
 }
 
 fn count(book: &Book, calls: &[Call], reads: &[Read]) -> Commands {

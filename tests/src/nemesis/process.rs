@@ -1,7 +1,7 @@
-//! A process of the cluster: its log is a file, and it does not outlive the nemesis.
+//! A process of the cluster. Its log is a file, and it ends with the nemesis.
 //!
-//! It is started by way of this very executable, which asks the kernel for a signal at the nemesis's own end and then becomes the
-//! program; so nothing is left behind even when the nemesis is killed.
+//! It is started through this executable, which asks the kernel for a signal at the end of the nemesis and then executes the program. So no
+//! process is left behind even if the nemesis is killed.
 
 use std::{
     fs::{self, File},
@@ -17,11 +17,11 @@ use nix::{
     unistd::Pid,
 };
 
-/// A process that was started here, and is ended here.
+/// A process that the nemesis has started. It is killed when this is dropped.
 pub struct Process {
     child: Child,
     log: PathBuf,
-    /// Where its own part of the log begins, which all that bore its name share.
+    /// Where its part of the log begins. All processes of the same name share the file.
     begins: u64,
 }
 
@@ -51,7 +51,7 @@ impl Process {
         let child = Supervisor { executable, identity: Identity::Own, directory }
             .command(program)
             .args(args)
-            // Where programs of the user keep what they have fetched.
+            // The directories in which programs of the user keep downloads.
             .envs(["HOME", "XDG_CACHE_HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .envs(variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
@@ -62,7 +62,7 @@ impl Process {
         Ok(Self { child, log: log.to_owned(), begins })
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     #[must_use]
     pub fn said(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
@@ -70,10 +70,10 @@ impl Process {
         String::from_utf8_lossy(own).into_owned()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
@@ -87,7 +87,7 @@ impl Process {
         Ok(kill(pid, signal)?)
     }
 
-    /// Kills it, as a power cut does, and returns when it is gone.
+    /// Kills the process with SIGKILL, as a power cut would, and returns after its end.
     ///
     /// # Errors
     /// When the system does not do it.
@@ -99,7 +99,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended is gone already, and the error says so.
+        // The kill fails if the process has ended already, which is fine.
         self.kill().ok();
     }
 }

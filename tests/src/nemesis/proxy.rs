@@ -1,4 +1,4 @@
-//! A network that can be disturbed: a proxy on a loopback port, whose connections are passed on, delayed, silent, half-open, or cut.
+//! A network that can be disturbed: a proxy on a loopback port. It forwards, delays, holds back, half-loses or cuts connections.
 
 mod deaf;
 pub mod kafka;
@@ -19,39 +19,39 @@ use tokio::{
     task::AbortHandle,
 };
 
-/// What happens to connections.
+/// The state of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// They are as fast as the machine.
+    /// Traffic passes without delay.
     Whole,
-    /// Everything is late by so much, in both directions.
+    /// All traffic is delayed by this time, in both directions.
     Slow(Duration),
-    /// Nothing arrives, and nobody is told; what was sent arrives when the network is whole again.
+    /// No traffic passes, without an error. It arrives after the network is whole again.
     Silent,
-    /// What goes one way is lost, with TCP's own acknowledgements of it, and nobody is told. A connection that has lost something
-    /// never goes on, not even when the network is whole again, and new ones are not answered.
+    /// The traffic in one direction is lost, TCP's acknowledgements too, without an error. A connection that has lost data never
+    /// continues, even after the network is whole again. New connections are not answered.
     HalfOpen(Way),
-    /// Those that are there end, and new ones are refused.
+    /// Open connections end, and new ones are refused.
     Cut,
 }
 
-/// One of the two ways of a connection.
+/// One of the two directions of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// From whoever has connected.
+    /// From the client to the server.
     ToServer,
-    /// To whoever has connected.
+    /// From the server to the client.
     ToClient,
 }
 
-/// For how long a server keeps a connection whose client is not heard any more: as long as the engine asks of PostgreSQL, which is
-/// behind a socket of the file system here and hears of the network from its proxy only.
+/// How long a server keeps a connection whose client is silent: the limit that the engine sets for PostgreSQL. Here PostgreSQL is behind a
+/// Unix socket, so the proxy has to apply the limit.
 const KEPT: Duration = Duration::from_secs(6);
 
-/// Where connections lead.
+/// The target of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Nowhere yet.
+    /// None yet.
     Nowhere,
     /// A port.
     Port(SocketAddr),
@@ -59,22 +59,22 @@ pub enum Target {
     Socket(PathBuf),
 }
 
-/// Whether what passes has to be understood.
+/// The protocol that the proxy has to parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speech {
-    /// It has not.
+    /// None: bytes are forwarded unparsed.
     Any,
-    /// The server is a Kafka broker, which names its own address.
+    /// Kafka, since a broker names its own address in its answers.
     Kafka,
 }
 
-/// Whether this system has networks that are half-open.
+/// Whether this system supports half-open networks.
 #[must_use]
 pub const fn can_be_half_open() -> bool {
     deaf::IS_POSSIBLE
 }
 
-/// A proxy. It ends when it is dropped, and its connections with it.
+/// A proxy. It ends with its connections when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     network: watch::Sender<Network>,
@@ -87,7 +87,7 @@ impl Proxy {
     /// Opens a port in front of a target.
     ///
     /// # Errors
-    /// When there is no port.
+    /// When no port is free.
     pub async fn open(target: Target, speech: Speech) -> io::Result<Self> {
         let listener = Arc::new(TcpListener::bind((kafka::HOST, 0)).await?);
         let address = listener.local_addr()?;
@@ -104,18 +104,18 @@ impl Proxy {
         self.address
     }
 
-    /// Leads new connections somewhere else.
+    /// Sets the target of new connections.
     pub fn lead_to(&self, target: Target) {
         self.target.send_replace(target);
     }
 
-    /// Disturbs the network, or lets it be.
+    /// Sets the state of the network.
     ///
     /// # Errors
-    /// When the system has no network that is half-open.
+    /// When the system does not support half-open networks.
     pub fn set(&self, network: Network) -> io::Result<()> {
         let is_deaf = |network| matches!(network, Network::HalfOpen(_));
-        // Before those that are there are lost, no new one may come, and the other way round.
+        // New connections are stopped before open ones lose data, and admitted after the network is whole.
         if is_deaf(network) {
             deaf::make(&self.listener)?;
         }
@@ -133,7 +133,7 @@ impl Drop for Proxy {
     }
 }
 
-/// What is passed on: bytes as they come, or answers of a broker at a port, with another port in its place.
+/// What is forwarded: bytes as they arrive, or the answers of a broker, with the port of the proxy instead of its own.
 #[derive(Debug, Clone, Copy)]
 enum Passed {
     Bytes,
@@ -167,15 +167,15 @@ async fn listen(
     }
 }
 
-/// Passes on, both ways, until one side ends or the connection is cut. A client whose connection has lost something is not told that
-/// it has ended.
+/// Forwards in both directions until one end closes or the connection is cut. If the connection has lost data, the client does not see its
+/// end.
 async fn pass(
     client: TcpStream,
     server: impl AsyncRead + AsyncWrite + Send,
     answers: Passed,
     network: watch::Receiver<Network>,
 ) -> io::Result<()> {
-    // As long as it is there, the client sees no end.
+    // While this socket is open, the client sees no end.
     let ear = client.as_fd().try_clone_to_owned()?;
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = tokio::io::split(server);
@@ -186,7 +186,7 @@ async fn pass(
         ended = there.run(from_client, to_server) => ended,
         ended = back.run(from_server, to_client) => ended,
         ended = deafened(&ear, network, &loss) => ended,
-        // The nemesis ending cuts as well.
+        // The end of the nemesis also cuts the connection.
         _ = state.wait_for(|state| *state == Network::Cut) => return Ok(()),
     };
     if *loss.borrow() {
@@ -195,7 +195,7 @@ async fn pass(
     ended
 }
 
-/// Waits until something is lost; from then on nothing is heard from the client. Ends when the server has given it up.
+/// Waits until data is lost, and then ignores the client. Ends after the time limit of the server.
 async fn deafened(ear: &OwnedFd, mut network: watch::Receiver<Network>, loss: &watch::Sender<bool>) -> io::Result<()> {
     let mut swallowed = loss.subscribe();
     tokio::select! {
@@ -208,19 +208,19 @@ async fn deafened(ear: &OwnedFd, mut network: watch::Receiver<Network>, loss: &w
     Ok(())
 }
 
-/// Waits until it is so, which is never when nobody tells any more.
-async fn until<T>(told: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool) {
-    if told.wait_for(is_so).await.is_err() {
+/// Waits until a watched value satisfies a condition. It never ends after the sender is dropped.
+async fn until<T>(watched: &mut watch::Receiver<T>, is_so: impl FnMut(&T) -> bool) {
+    if watched.wait_for(is_so).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-/// What passes on one way of a connection.
+/// Forwards one direction of a connection.
 struct Pump<'c> {
     way: Way,
     what: Passed,
     network: watch::Receiver<Network>,
-    /// Whether the connection has lost something.
+    /// Whether the connection has lost data.
     loss: &'c watch::Sender<bool>,
 }
 
@@ -231,7 +231,7 @@ impl Pump<'_> {
             let state = *self.network.borrow();
             match state {
                 Network::Slow(delay) => tokio::time::sleep(delay).await,
-                // That nobody disturbs it any more is as good as whole.
+                // An error means that the sender is dropped, which counts as a whole network.
                 Network::Silent => drop(self.network.wait_for(|state| *state != Network::Silent).await),
                 Network::HalfOpen(way) if way == self.way => {
                     is_lost = true;
@@ -247,7 +247,7 @@ impl Pump<'_> {
     }
 }
 
-/// What comes next; none at the end.
+/// The next data, or none at the end.
 async fn taken(from: &mut (impl AsyncRead + Unpin), what: Passed) -> io::Result<Option<Vec<u8>>> {
     match what {
         Passed::Bytes => {
@@ -271,7 +271,7 @@ mod tests {
 
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("it has one");
+        let address = listener.local_addr().expect("the listener has an address");
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
                 tokio::spawn(async move {
@@ -291,82 +291,83 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_ends_connections_and_refuses_new_ones_until_it_is_healed() {
+    async fn a_cut_ends_connections_and_refuses_new_ones_until_the_network_is_whole() {
         let proxy = Proxy::open(Target::Port(echo().await), Speech::Any).await.expect("a proxy");
-        let mut connection = TcpStream::connect(proxy.address()).await.expect("it listens");
+        let mut connection = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
         assert_eq!(&asked(&mut connection).await.expect("an answer"), b"ping");
-        proxy.set(Network::Slow(Duration::from_millis(1))).expect("it can");
+        proxy.set(Network::Slow(Duration::from_millis(1))).expect("the network can be set");
         assert_eq!(&asked(&mut connection).await.expect("a late answer"), b"ping");
-        proxy.set(Network::Cut).expect("it can");
-        asked(&mut connection).await.expect_err("it has ended");
-        let mut refused = TcpStream::connect(proxy.address()).await.expect("the port is there");
-        asked(&mut refused).await.expect_err("nobody answers");
-        proxy.set(Network::Whole).expect("it can");
-        let mut healed = TcpStream::connect(proxy.address()).await.expect("it listens");
+        proxy.set(Network::Cut).expect("the network can be set");
+        asked(&mut connection).await.expect_err("the connection has ended");
+        let mut refused = TcpStream::connect(proxy.address()).await.expect("the port is open");
+        asked(&mut refused).await.expect_err("the connection is refused");
+        proxy.set(Network::Whole).expect("the network can be set");
+        let mut healed = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
         assert_eq!(&asked(&mut healed).await.expect("an answer"), b"ping");
     }
 
     #[tokio::test]
-    async fn what_was_sent_into_silence_arrives_when_it_is_over() {
+    async fn data_sent_into_a_silent_network_arrives_after_the_silence() {
         let proxy = Proxy::open(Target::Port(echo().await), Speech::Any).await.expect("a proxy");
-        let mut connection = TcpStream::connect(proxy.address()).await.expect("it listens");
+        let mut connection = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
         assert_eq!(&asked(&mut connection).await.expect("an answer"), b"ping");
-        proxy.set(Network::Silent).expect("it can");
+        proxy.set(Network::Silent).expect("the network can be set");
         let mut answer = std::pin::pin!(asked(&mut connection));
         let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
         early.expect_err("nothing arrives");
-        proxy.set(Network::Whole).expect("it can");
+        proxy.set(Network::Whole).expect("the network can be set");
         assert_eq!(&answer.await.expect("a late answer"), b"ping");
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_half_open_connection_says_nothing_for_good_and_new_ones_work_once_it_is_healed() {
+    async fn a_half_open_connection_stays_silent_and_new_ones_work_after_the_network_is_whole() {
         for way in [Way::ToServer, Way::ToClient] {
             let proxy = Proxy::open(Target::Port(echo().await), Speech::Any).await.expect("a proxy");
-            let mut connection = TcpStream::connect(proxy.address()).await.expect("it listens");
+            let mut connection = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
             assert_eq!(&asked(&mut connection).await.expect("an answer"), b"ping");
-            proxy.set(Network::HalfOpen(way)).expect("it can");
+            proxy.set(Network::HalfOpen(way)).expect("the network can be set");
             let short = Duration::from_millis(100);
             let mut lost = std::pin::pin!(asked(&mut connection));
             tokio::time::timeout(short, &mut lost).await.expect_err("no answer, and no end");
             let new = TcpStream::connect(proxy.address());
-            tokio::time::timeout(short, new).await.expect_err("nobody can connect");
-            proxy.set(Network::Whole).expect("it can");
-            tokio::time::timeout(short, &mut lost).await.expect_err("what is lost is lost");
-            let mut healed = TcpStream::connect(proxy.address()).await.expect("it listens");
+            tokio::time::timeout(short, new).await.expect_err("a new connection gets no answer");
+            proxy.set(Network::Whole).expect("the network can be set");
+            tokio::time::timeout(short, &mut lost).await.expect_err("lost data stays lost");
+            let mut healed = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
             assert_eq!(&asked(&mut healed).await.expect("an answer"), b"ping");
-            proxy.set(Network::Cut).expect("it can");
-            lost.await.expect_err("now it has ended");
+            proxy.set(Network::Cut).expect("the network can be set");
+            lost.await.expect_err("the cut ends the connection");
         }
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn on_a_half_open_connection_the_other_way_still_flows() {
+    async fn on_a_half_open_connection_the_other_direction_still_works() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let proxy = Proxy::open(Target::Port(listener.local_addr().expect("it has one")), Speech::Any).await;
+        let proxy =
+            Proxy::open(Target::Port(listener.local_addr().expect("the listener has an address")), Speech::Any).await;
         let proxy = proxy.expect("a proxy");
         let short = Duration::from_millis(100);
         let pair = async || {
-            let client = TcpStream::connect(proxy.address()).await.expect("it listens");
-            (client, listener.accept().await.expect("it is passed on").0)
+            let client = TcpStream::connect(proxy.address()).await.expect("the proxy listens");
+            (client, listener.accept().await.expect("the connection is forwarded").0)
         };
         let mut bytes = [0; 4];
         let (mut client, mut server) = pair().await;
-        proxy.set(Network::HalfOpen(Way::ToServer)).expect("it can");
-        client.write_all(b"ping").await.expect("nobody knows");
-        tokio::time::timeout(short, server.read(&mut bytes)).await.expect_err("it is lost");
-        server.write_all(b"pong").await.expect("it flows");
-        client.read_exact(&mut bytes).await.expect("it arrives");
+        proxy.set(Network::HalfOpen(Way::ToServer)).expect("the network can be set");
+        client.write_all(b"ping").await.expect("the sender sees no error");
+        tokio::time::timeout(short, server.read(&mut bytes)).await.expect_err("the data is lost");
+        server.write_all(b"pong").await.expect("the data is sent");
+        client.read_exact(&mut bytes).await.expect("the data arrives");
         assert_eq!(&bytes, b"pong");
-        proxy.set(Network::Whole).expect("it can");
+        proxy.set(Network::Whole).expect("the network can be set");
         let (mut client, mut server) = pair().await;
-        proxy.set(Network::HalfOpen(Way::ToClient)).expect("it can");
-        client.write_all(b"ping").await.expect("it flows");
-        server.read_exact(&mut bytes).await.expect("it arrives");
+        proxy.set(Network::HalfOpen(Way::ToClient)).expect("the network can be set");
+        client.write_all(b"ping").await.expect("the data is sent");
+        server.read_exact(&mut bytes).await.expect("the data arrives");
         assert_eq!(&bytes, b"ping");
-        server.write_all(b"pong").await.expect("nobody knows");
-        tokio::time::timeout(short, client.read(&mut bytes)).await.expect_err("it is lost");
+        server.write_all(b"pong").await.expect("the sender sees no error");
+        tokio::time::timeout(short, client.read(&mut bytes)).await.expect_err("the data is lost");
     }
 }

@@ -1,19 +1,19 @@
-//! Chance that can be repeated: SplitMix64 (Steele, Lea and Flood, 2014), seeded.
+//! Seeded randomness: SplitMix64 (Steele, Lea and Flood, 2014).
 
 use uuid::Uuid;
 
-/// A source of chance. The same seed tells the same story.
+/// A pseudo-random generator. The same seed gives the same sequence.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The source of a seed.
+    /// The generator of a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Another source, which does not depend on how often this one is asked afterwards.
+    /// Another generator, independent of later calls of this one.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
@@ -27,23 +27,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from `low` up to and without `high`.
+    /// A number from `low` up to, but not including, `high`.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low)
     }
 
-    /// True in so many of a hundred cases.
+    /// True with a probability in percent.
     pub const fn percent(&mut self, chance: u64) -> bool {
         self.between(0, 100) < chance
     }
 
-    /// One of several; none of nothing.
+    /// One of several items, or none of an empty list.
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> Option<&'a T> {
         let count = u64::try_from(among.len()).ok().filter(|count| *count > 0)?;
         among.get(usize::try_from(self.between(0, count)).ok()?)
     }
 
-    /// Puts things into another order (Fisher and Yates).
+    /// Shuffles items (Fisher and Yates).
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             let other = self.between(0, last as u64 + 1);
@@ -51,7 +51,7 @@ impl Random {
         }
     }
 
-    /// An id that nobody else has.
+    /// A unique id.
     pub const fn id(&mut self) -> Uuid {
         uuid::Builder::from_u128((self.next() as u128) << 64 | self.next() as u128)
             .with_version(uuid::Version::Random)
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_tells_the_same_story_and_another_one_another() {
+    fn the_same_seed_gives_the_same_sequence_and_another_seed_another() {
         let story = |seed| {
             let mut random = Random::new(seed);
             let mut order: Vec<u64> = (0..20).collect();

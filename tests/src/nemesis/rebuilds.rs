@@ -1,5 +1,5 @@
-//! An operator who rebuilds one view after the other while all the rest goes on: `daybook views rebuild`. Some rebuilds are killed
-//! half-way, and some fail since the database is away; each is begun again until it comes to its end.
+//! An operator who rebuilds one view after the other during the run: `daybook views rebuild`. Some rebuilds are killed half-way, and some
+//! fail during an outage of the database. Each is repeated until it ends.
 
 use std::{process::ExitStatus, time::Duration};
 
@@ -13,33 +13,33 @@ use super::{
     random::Random,
 };
 
-/// How often one view may be tried. An outage takes a few tries; a view that cannot be rebuilt takes all of them.
+/// How often the rebuild of a view may be tried. An outage takes a few tries. A view that cannot be rebuilt takes all of them.
 const TRIES: u32 = 200;
-/// How many of a hundred rebuilds are killed.
+/// The percentage of rebuilds that are killed.
 const KILLED: u64 = 25;
 
-/// The operator at work.
+/// The rebuilding operator.
 pub struct Rebuilds {
     work: JoinHandle<anyhow::Result<Check>>,
     enough: watch::Sender<bool>,
 }
 
 impl Rebuilds {
-    /// Begins, by chance that can be repeated.
+    /// Starts the operator with a seeded source of randomness.
     ///
     /// # Errors
-    /// When the views cannot be listed. Nobody may have been harmed yet.
+    /// When the views cannot be listed. No fault may have been injected yet.
     pub async fn begin(cluster: &Cluster, random: Random) -> anyhow::Result<Self> {
-        let (enough, told) = watch::channel(false);
+        let (enough, stop) = watch::channel(false);
         let (_, listed) = cluster.run(&["views", "list", "--json"]).await?;
         let listed: Value = serde_json::from_str(&listed).with_context(|| format!("views are not listed: {listed}"))?;
         let names = listed.as_array().into_iter().flatten().filter_map(|view| view["name"].as_str().map(str::to_owned));
         let names: Vec<_> = names.collect();
-        ensure!(!names.is_empty(), "there are no views");
-        Ok(Self { work: tokio::spawn(work(cluster.commands(), names, random, told)), enough })
+        ensure!(!names.is_empty(), "the list of views is empty");
+        Ok(Self { work: tokio::spawn(work(cluster.commands(), names, random, stop)), enough })
     }
 
-    /// Lets the last one come to its end, and tells how many did. One that never does is a violation.
+    /// Waits for the end of the last rebuild, and returns the check that counts all. A rebuild that never ends is a violation.
     ///
     /// # Errors
     /// When a command cannot be run.
@@ -59,7 +59,7 @@ async fn work(
     for view in views.iter().cycle() {
         let mut ended = None;
         for _ in 0..TRIES {
-            // Once nothing is harmed any more, neither is the rebuild.
+            // After the last fault, rebuilds are not killed any more.
             let patience = Duration::from_millis(random.between(20, 1_000));
             let killed = random.percent(KILLED) && !*enough.borrow();
             ended = Some(rebuilt(&begin, view, killed.then_some(patience)).await?);
@@ -71,7 +71,7 @@ async fn work(
         let is_done = ended.is_some_and(|ended| ended.success());
         check.holds(is_done, || format!("{view} was not rebuilt in {TRIES} tries; see rebuild.log"));
         let pause = Duration::from_millis(random.between(5_000, 15_000));
-        // An error means that nobody wants to tell it any more, which is the end as well.
+        // An error means that the sender is dropped, which also means the end.
         if !is_done || tokio::time::timeout(pause, enough.wait_for(|enough| *enough)).await.is_ok() {
             break;
         }
@@ -79,7 +79,7 @@ async fn work(
     Ok(check)
 }
 
-/// Rebuilds a view; killed after a while, if so wanted.
+/// Rebuilds a view, and kills the process after a while if asked to.
 async fn rebuilt(begin: &Begin, view: &str, killed_after: Option<Duration>) -> anyhow::Result<ExitStatus> {
     let mut process = begin.command(&["views", "rebuild", view], "rebuild.log")?;
     let mut waited = Duration::ZERO;
@@ -89,7 +89,7 @@ async fn rebuilt(begin: &Begin, view: &str, killed_after: Option<Duration>) -> a
         }
         if killed_after.is_some_and(|patience| waited >= patience) {
             process.kill()?;
-            return process.ended()?.context("what was killed has ended");
+            return process.ended()?.context("a killed process has ended");
         }
         let look = Duration::from_millis(20);
         tokio::time::sleep(look).await;

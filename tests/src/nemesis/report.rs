@@ -1,4 +1,4 @@
-//! What came of a run: a table for people, an object for machines.
+//! The report of a run: a table for people, a JSON object for machines.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::{check::Check, faults::Fault, imports::Counts};
 
-/// A fault that was injected.
+/// An injected fault.
 #[derive(Debug, Clone)]
 pub struct Injected {
-    /// Which.
+    /// The fault.
     pub fault: Fault,
-    /// When, since the beginning.
+    /// Its time since the beginning of the run.
     pub at: Duration,
-    /// What was hit, and for how long.
+    /// What it has hit, and for how long.
     pub what: String,
-    /// How long it took, after its end, until a command was acknowledged and its effect shown; none when it never was.
+    /// The time from its end until a command was acknowledged and its effect shown, or none if that did not happen.
     pub recovery: Option<Duration>,
 }
 
@@ -25,23 +25,23 @@ pub struct Injected {
 pub struct Report {
     /// The seed.
     pub seed: u64,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
-    /// What was injected.
+    /// The injected faults.
     pub injected: Vec<Injected>,
-    /// What was checked.
+    /// The checks.
     pub checks: Vec<Check>,
-    /// How many commands were sent, acknowledged, refused, and left open.
+    /// The numbers of commands: sent, acknowledged, refused, and left open.
     pub commands: Commands,
-    /// How many files were imported, by how many processes.
+    /// The numbers of imported files and of import processes.
     pub imports: Counts,
-    /// Roles that ended though nobody had killed them; they were started again.
+    /// Roles that ended without a kill. They were restarted.
     pub ended_by_themselves: Vec<String>,
-    /// Where the logs are.
+    /// The directory of the logs.
     pub logs: PathBuf,
 }
 
-/// How many commands there were.
+/// The numbers of commands.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Commands {
     /// Sent, each counted once.
@@ -52,9 +52,9 @@ pub struct Commands {
     pub refused: usize,
     /// Left open.
     pub open: usize,
-    /// Refused after an attempt that was given up, which then came through all the same.
+    /// Refused after an attempt that had timed out and was accepted later.
     pub late: usize,
-    /// Queries that were answered with the position that they had to show.
+    /// Queries with a result that shows the required position.
     pub reads: usize,
 }
 
@@ -72,7 +72,7 @@ fn in_words(time: Option<Duration>) -> String {
 }
 
 impl Report {
-    /// How often anything was found that must not be.
+    /// The number of violations.
     #[must_use]
     pub fn violations(&self) -> u64 {
         self.checks.iter().map(|check| check.violations).sum()
@@ -93,7 +93,7 @@ impl Report {
         faults
     }
 
-    /// For machines.
+    /// The report as a JSON object.
     #[must_use]
     pub fn json(&self) -> Value {
         let faults: Vec<_> = self
@@ -118,7 +118,7 @@ impl Report {
         })
     }
 
-    /// For people.
+    /// The report as a table.
     #[must_use]
     pub fn text(&self) -> String {
         let mut checks = Table::new();

@@ -155,7 +155,7 @@ async fn story(place: Place, shop: Shop, mut processes: Processes, plan: Plan, m
 
 fn judge(tables: &Tables, calls: &[Call], told: Told) -> Verdict {
     let book = read(tables);
-    let mut checks = check::told(&book, calls, &[]);
+    let mut checks = check::checks_of(&book, calls, &[]);
     checks.push(surely_not(&book, calls));
     let attempts = calls.iter().flat_map(|call| &call.attempts);
     let mut verdict = Verdict { told, checks, ..Verdict::default() };

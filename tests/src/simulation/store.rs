@@ -7,8 +7,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use daybook_event_store::{
-    Appender, Filter, KnownCommand, LoadedStream, RecordedEvent, Session, Snapshot, Store, StoreError, Unit, Writing,
-    Written,
+    AppendUnit, Appender, Filter, KnownCommand, LoadedStream, RecordedEvent, Session, Snapshot, Store, StoreError,
+    Writing, Written,
 };
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ impl Tables {
             return Written::Refused { actual, duplicates };
         }
         if asked.units.iter().any(|unit| self.takes(unit)) {
-            return Written::Taken;
+            return Written::UniqueViolation;
         }
         let first_position = self.next_position();
         self.recorded_at = self.recorded_at.max(now);
@@ -66,14 +66,14 @@ impl Tables {
     }
 
     /// Whether the unique keys refuse a unit.
-    fn takes(&self, unit: &Unit) -> bool {
+    fn takes(&self, unit: &AppendUnit) -> bool {
         let taken =
             |stream: &Arc<str>, version| self.streams.get(stream).is_some_and(|there| there.contains_key(version));
         self.commands.contains_key(&unit.command_id)
             || unit.events.iter().zip(&unit.versions()).any(|(event, version)| taken(&event.stream_id, version))
     }
 
-    fn add(&mut self, unit: &Unit) {
+    fn add(&mut self, unit: &AppendUnit) {
         let (command_id, fingerprint) = (unit.command_id, unit.fingerprint.clone());
         let events = i32::try_from(unit.events.len()).unwrap_or(i32::MAX);
         let first_position = self.next_position();
@@ -120,7 +120,7 @@ impl Tables {
 struct Asked {
     streams: Vec<(Arc<str>, i32)>,
     commands: Vec<Uuid>,
-    units: Vec<Unit>,
+    units: Vec<AppendUnit>,
 }
 
 /// The book in memory, as one process sees it.

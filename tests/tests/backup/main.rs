@@ -1,4 +1,4 @@
-//! Back-up and restore: everything is destroyed but the back-up, and the shop goes on from it.
+//! Back-up and restore: all but the back-up is destroyed, and the shop continues from it.
 
 mod stage;
 
@@ -21,19 +21,19 @@ use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 
 use crate::stage::{
-    Acknowledged, PATIENCE, archived, assert_published_once, bases, daybook, destroy, epoch, keep_ordering, orders,
-    place_order, published, spoil, stock_up, text,
+    Acknowledged, PATIENCE, archived, assert_published_once, bases, corrupt, daybook, destroy, epoch, keep_ordering,
+    orders, place_order, published, stock_up, text,
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
+async fn all_but_the_back_up_is_destroyed_and_the_shop_continues() {
     let directory = directory();
     let backups = directory.path().join("backups");
     let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
     stock_up(&shop).await;
     let (old_token, old_epoch) = (shop.ready("admin_token").to_owned(), epoch(&shop).await);
 
-    // A base back-up is made at the start; another one is made while orders come in.
+    // A base back-up is made at the start, and another one while orders come in.
     let enough = AtomicBool::new(false);
     let data = shop.data().to_owned();
     let backing_up = async {
@@ -41,7 +41,7 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
         let begun = Instant::now();
         let made = loop {
             let made = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
-            // The first one is listed a moment before the shop lets go of the directory.
+            // The first base back-up is listed a moment before the shop unlocks the directory.
             if !made.2.contains("in use by another daybook") {
                 break made;
             }
@@ -54,7 +54,7 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     assert_eq!(code, 0, "{said}");
     let in_base = made["ended"]["position"].as_i64().expect("a position");
 
-    // Two orders with a moment between them, and more.
+    // Two orders with a moment between them, and further orders.
     let first = place_order(&shop, 100_001).await;
     let between = daybook_tests::nemesis::client::now();
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -62,7 +62,7 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     acknowledged.extend([first.clone(), second.clone()]);
     archived(&shop).await;
     let safe = acknowledged.len();
-    // Those of the last instant may be lost with the machine, but only from the end on.
+    // The last orders may be lost with the machine, but no order before an order that is kept.
     acknowledged.extend(keep_ordering(&shop, 200_001, &AtomicBool::new(true)).await);
     destroy(shop);
 
@@ -73,14 +73,14 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     let head = restored["position"].as_i64().expect("a position");
     let there = orders(&shop);
     let unique: BTreeSet<_> = there.iter().collect();
-    assert_eq!(unique.len(), there.len(), "none is there twice");
-    assert!(head >= second.position && second.position > in_base, "the archive leads on from the base back-up");
+    assert_eq!(unique.len(), there.len(), "each order is in the book once");
+    assert!(head >= second.position && second.position > in_base, "the archive continues after the base back-up");
     for (number, Acknowledged { order, position, .. }) in acknowledged.iter().enumerate() {
         assert_eq!(unique.contains(order), *position <= head, "{order} at {position}, the book ends at {head}");
         assert!(number >= safe || unique.contains(order), "{order} was archived");
     }
 
-    // Another history, which the topics hold from its beginning, and the tokens of before are good.
+    // The topics hold the new history from its beginning, and earlier tokens are valid.
     let history = epoch(&shop).await;
     assert_ne!(history, old_epoch);
     assert_eq!(restored["epoch"], json!(history));
@@ -92,14 +92,14 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     assert_eq!((again.status, &again.body["replayed"]), (200, &json!(true)), "{}", again.body);
     assert_eq!(again.body["position"], json!(first.position), "an old key gets the old receipt");
 
-    // What a client was shown of the time that is gone is refused, and does not wait.
+    // A consistency token of a lost position is refused at once.
     let beyond = (head + 1).to_string();
     let headers = [("content-type", "application/json"), ("x-min-position", beyond.as_str())];
     let query = json!({ "query": "{ product(sku: \"oat\") { slug } }" }).to_string();
     let refused = shop.send("POST", "/graphql", &headers, query.clone()).await;
     assert_eq!((refused.status, &refused.body["code"]), (400, &json!("bad_position")));
 
-    // And it goes on: the base back-up that the other timeline needs is made by itself.
+    // The shop continues, and makes the base back-up that the new timeline needs.
     let next = place_order(&shop, 300_001).await;
     let position = next.position.to_string();
     let headers = [("content-type", "application/json"), ("x-min-position", position.as_str())];
@@ -108,7 +108,7 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     assert_eq!(bases(&backups, 3).await[2]["server"]["timeline"], 2);
     assert!(shop.stop().success());
 
-    // To a moment between two orders, by position and by time: on the timeline before the restore.
+    // A restore to a moment between two orders, by position and by time, on the timeline before the first restore.
     let (by_position, by_time) = (directory.path().join("by-position"), directory.path().join("by-time"));
     let target = (second.position - 1).to_string();
     let (code, restored, said) = daybook(&[
@@ -144,11 +144,11 @@ async fn everything_is_destroyed_but_the_back_up_and_the_shop_goes_on() {
     assert!(shop.stop().success());
 }
 
-/// With `KAFKA_BROKERS` only: the embedded broker is gone with its shop, and forgets everything.
+/// Runs with `KAFKA_BROKERS` only: the embedded broker ends with its shop and loses its messages.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself() {
+async fn a_kafka_that_still_holds_events_lost_from_the_book_is_corrected() {
     let Some(brokers) = std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty()) else {
-        let why = "only a real broker keeps what the book has lost (set KAFKA_BROKERS, or see .ci/kafka)";
+        let why = "only a real broker keeps events that the book has lost (set KAFKA_BROKERS, or see .ci/kafka)";
         return skipped(Need::RealBroker, why);
     };
     let directory = directory();
@@ -171,7 +171,7 @@ async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself(
     let (code, _, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data)]).await;
     assert_eq!(code, 0, "{said}");
     let shop = Shop::up_with(directory.path(), "shop", &flags).await;
-    // Positions that the topics held for other events are given again.
+    // The new history assigns positions under which the topics held other events.
     let next = place_order(&shop, 1_000).await;
     assert!(kept.position < next.position && next.position < lost.position);
     published(&shop, next.position).await;
@@ -188,13 +188,13 @@ async fn a_kafka_that_still_holds_what_the_book_has_lost_is_set_right_by_itself(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_of_ones_own_is_backed_up_and_gets_a_data_directory_back() {
+async fn an_external_server_is_backed_up_and_restored_to_a_data_directory() {
     let directory = directory();
     let (backups, new) = (directory.path().join("backups"), directory.path().join("new"));
     let supervisor = Some(binary());
     let settings = PostgresSettings { data_dir: directory.path().join("own"), durable: false, supervisor };
-    let server = Postgres::start(&settings).await.expect("it starts");
-    let (admin, connection) = tokio_postgres::connect(server.database_url(), NoTls).await.expect("it answers");
+    let server = Postgres::start(&settings).await.expect("the server starts");
+    let (admin, connection) = tokio_postgres::connect(server.database_url(), NoTls).await.expect("the server answers");
     tokio::spawn(connection);
     for statement in ["CREATE ROLE merchant LOGIN REPLICATION", "CREATE DATABASE bookshop OWNER merchant"] {
         admin.batch_execute(statement).await.expect("an answer");
@@ -204,20 +204,20 @@ async fn a_server_of_ones_own_is_backed_up_and_gets_a_data_directory_back() {
     assert_eq!(code, 0, "{said}");
     let (code, made, said) = daybook(&["backup", "--to", text(&backups), "--database-url", &url, "--json"]).await;
     assert_eq!((code, &made["server"]["embedded"]), (0, &json!(false)), "{said}");
-    server.stop().await.expect("it stops");
+    server.stop().await.expect("the server stops");
 
     let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&new), "--json"]).await;
     assert_eq!((code, &restored["embedded"]), (0, &json!(false)), "{said}");
     let own = backups.join("base").join(made["label"].as_str().expect("a label")).join("data");
     for name in ["postgresql.conf", "pg_hba.conf"] {
-        let read = |directory: &Path| fs::read_to_string(directory.join(name)).expect("it is there");
+        let read = |directory: &Path| fs::read_to_string(directory.join(name)).expect("the file exists");
         assert_eq!(read(&own), read(&new.join("postgres/cluster")), "its own configuration");
     }
     assert_ne!(restored["epoch"], made["ended"]["epoch"], "another history begins");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() {
+async fn a_back_up_or_restore_that_is_impossible_is_refused_and_writes_nothing() {
     let directory = directory();
     let (backups, data, new) =
         (directory.path().join("backups"), directory.path().join("shop"), directory.path().join("new"));
@@ -248,7 +248,7 @@ async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() 
             args.extend(flags.iter().map(String::as_str));
             let (found, _, said) = daybook(&args).await;
             assert_eq!((found, said.contains(what)), (code, true), "{flags:?}: {said}");
-            assert!(!new.exists(), "nothing is left behind");
+            assert!(!new.exists(), "a refused restore leaves no directory");
         }
     };
     let (code, _, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data)]).await;
@@ -260,15 +260,15 @@ async fn what_cannot_be_backed_up_or_restored_is_named_and_nothing_is_written() 
     refused(2, "is after the end of the back-up: it ends at position", &["--to-position", "1000000"]).await;
     refused(2, "invalid value", &["--to-time", "yesterday"]).await;
 
-    // What a restore that was killed has left is no shop, and the next restore begins anew.
+    // The directory of a killed restore is no shop, and the next restore begins again.
     fs::create_dir_all(new.join("restoring/cluster")).expect("a directory");
     let (code, _, said) = daybook(&["up", "--data", text(&new), "--listen", "127.0.0.1:0"]).await;
     assert_eq!((code, said.contains("a restore that was not finished")), (1, true), "{said}");
     let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&new), "--json"]).await;
     assert_eq!((code, &restored["position"]), (0, &made["ended"]["position"]), "{said}");
-    fs::remove_dir_all(&new).expect("it can be removed");
+    fs::remove_dir_all(&new).expect("the directory can be removed");
 
-    let table = spoil(&backups, made["label"].as_str().expect("a label"));
+    let table = corrupt(&backups, made["label"].as_str().expect("a label"));
     let name = table.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
     let (code, _, said) = daybook(&["backup", "verify", text(&backups)]).await;
     assert!(code == 1 && said.contains(&name) && said.contains("is damaged"), "{said}");

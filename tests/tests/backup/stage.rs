@@ -1,4 +1,4 @@
-//! What the tests of back-ups share: a shop under load, and what is found of it afterwards.
+//! A shop under load, which the tests of back-ups destroy and restore, and its state afterwards.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ use uuid::Uuid;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
 
-/// An order that was acknowledged.
+/// An acknowledged order.
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledged {
     pub(crate) order: Uuid,
@@ -37,10 +37,11 @@ pub(crate) struct Acknowledged {
     pub(crate) position: i64,
 }
 
-/// Runs the binary to its end; its exit code, what it printed as JSON, and what it complained of.
+/// Runs the binary to its end. Returns its exit code, its output as JSON, and its errors.
 pub(crate) async fn daybook(args: &[&str]) -> (i32, Value, String) {
     let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-    let run = move || Command::new(binary()).args(args).env_remove("DATABASE_URL").output().expect("it can be run");
+    let run =
+        move || Command::new(binary()).args(args).env_remove("DATABASE_URL").output().expect("the binary can be run");
     let output = tokio::task::spawn_blocking(run).await.expect("no panic");
     let printed = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     (output.status.code().unwrap_or(-1), printed, String::from_utf8_lossy(&output.stderr).into_owned())
@@ -75,7 +76,7 @@ pub(crate) async fn place_order(shop: &Shop, number: u128) -> Acknowledged {
     Acknowledged { order, key, body, position: receipt["position"].as_i64().expect("a position") }
 }
 
-/// Places orders until told to stop.
+/// Places orders until it is stopped.
 pub(crate) async fn keep_ordering(shop: &Shop, from: u128, enough: &AtomicBool) -> Vec<Acknowledged> {
     let mut orders = Vec::new();
     for number in from.. {
@@ -88,7 +89,8 @@ pub(crate) async fn keep_ordering(shop: &Shop, from: u128, enough: &AtomicBool) 
 }
 
 pub(crate) async fn database(shop: &Shop) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("it answers");
+    let (client, connection) =
+        tokio_postgres::connect(shop.ready("database_url"), NoTls).await.expect("the database answers");
     tokio::spawn(connection);
     client
 }
@@ -97,7 +99,7 @@ pub(crate) async fn epoch(shop: &Shop) -> Uuid {
     database(shop).await.query_one("SELECT epoch FROM head", &[]).await.expect("an answer").get(0)
 }
 
-/// Waits until all that is written by now is in the archive.
+/// Waits until the archive holds the write-ahead log up to now.
 pub(crate) async fn archived(shop: &Shop) {
     let database = database(shop).await;
     let now: String = database.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.expect("an answer").get(0);
@@ -110,7 +112,7 @@ pub(crate) async fn archived(shop: &Shop) {
     }
 }
 
-/// Waits until there are so many base back-ups.
+/// Waits for a number of base back-ups.
 pub(crate) async fn bases(backups: &Path, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
@@ -119,7 +121,7 @@ pub(crate) async fn bases(backups: &Path, count: usize) -> Vec<Value> {
         if code == 0 && listed.len() >= count {
             return listed;
         }
-        assert!(begun.elapsed() < PATIENCE, "there are only {listed:?}");
+        assert!(begun.elapsed() < PATIENCE, "only these base back-ups exist: {listed:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -127,12 +129,12 @@ pub(crate) async fn bases(backups: &Path, count: usize) -> Vec<Value> {
 /// The processes of the shop's PostgreSQL.
 pub(crate) fn servers(data: &Path) -> Vec<Pid> {
     let cluster = data.join("postgres/cluster");
-    let processes = fs::read_dir("/proc").expect("there are processes").flatten();
+    let processes = fs::read_dir("/proc").expect("/proc is readable").flatten();
     let own = processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == cluster));
     own.filter_map(|process| process.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
 }
 
-/// Signals a process; one of a server's may have ended by itself.
+/// Signals a process. It may have ended by itself already.
 fn signal(process: Pid, signal: Signal) {
     match kill(process, signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
@@ -140,10 +142,10 @@ fn signal(process: Pid, signal: Signal) {
     }
 }
 
-/// Kills everything in the middle of what it does, and removes all that it has written.
+/// Kills the shop with its servers at any moment, and removes its data.
 pub(crate) fn destroy(shop: Shop) {
-    let data = fs::canonicalize(shop.data()).expect("it is there");
-    // So that nothing of PostgreSQL sees its parent die, and ends with a clean shutdown.
+    let data = fs::canonicalize(shop.data()).expect("the directory exists");
+    // The processes of PostgreSQL are stopped first, so that none sees its parent die and shuts down cleanly.
     let running = servers(&data);
     assert!(!running.is_empty());
     for server in &running {
@@ -158,10 +160,10 @@ pub(crate) fn destroy(shop: Shop) {
         assert!(begun.elapsed() < PATIENCE, "PostgreSQL outlives SIGKILL");
         std::thread::sleep(Duration::from_millis(20));
     }
-    fs::remove_dir_all(&data).expect("it can be removed");
+    fs::remove_dir_all(&data).expect("the directory can be removed");
 }
 
-/// The positions that a plain consumer finds in each partition, in its order; all must be of one history.
+/// The positions that a plain consumer finds in each partition, in order. All messages must be of one history.
 pub(crate) fn consumed(shop: &Shop, prefix: &str, history: Uuid) -> BTreeMap<(String, i32), Vec<i64>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", shop.ready("kafka_brokers"))
@@ -180,7 +182,7 @@ pub(crate) fn consumed(shop: &Shop, prefix: &str, history: Uuid) -> BTreeMap<(St
             }
         }
     }
-    consumer.assign(&wanted).expect("it can be read");
+    consumer.assign(&wanted).expect("the partitions are assigned");
     let mut found: BTreeMap<_, Vec<i64>> = BTreeMap::new();
     while !unread.is_empty() {
         let message = consumer.poll(PATIENCE).expect("a message").expect("no error");
@@ -204,16 +206,16 @@ pub(crate) async fn published(shop: &Shop, head: i64) {
     loop {
         let (_, status) = shop.cli(&["relay", "status", "--json"]);
         let status: Value = serde_json::from_str(&status).unwrap_or_default();
-        // A restored relay may stand at the end already, and is to begin again.
+        // A restored relay may be at the end already, before it begins again.
         if status["asked_to_begin_again"] == false && status["cursor"].as_i64().is_some_and(|cursor| cursor >= head) {
             return;
         }
-        assert!(begun.elapsed() < PATIENCE, "the relay is not there: {status}");
+        assert!(begun.elapsed() < PATIENCE, "the relay has not published everything: {status}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The orders of the book, each as often as it was placed.
+/// The orders of the book. A duplicate is listed twice.
 pub(crate) fn orders(shop: &Shop) -> Vec<Uuid> {
     let (code, events) = shop.cli(&["events", "--type", "order.OrderPlaced"]);
     assert_eq!(code, 0);
@@ -225,22 +227,25 @@ pub(crate) fn orders(shop: &Shop) -> Vec<Uuid> {
     placed.collect()
 }
 
-/// Every event of the book must be on Kafka, once and in order.
+/// Asserts that every event of the book is on Kafka, once and in order.
 pub(crate) fn assert_published_once(shop: &Shop, prefix: &str, history: Uuid, head: i64) {
     let found = consumed(shop, prefix, history);
-    assert!(found.values().all(|positions| positions.is_sorted_by(|a, b| a < b)), "in order, and none twice");
+    assert!(
+        found.values().all(|positions| positions.is_sorted_by(|a, b| a < b)),
+        "the positions of a partition are in order, each once"
+    );
     let all: BTreeSet<i64> = found.into_values().flatten().collect();
     assert_eq!(all, (1..=head).collect(), "Kafka holds every event");
 }
 
-/// Spoils the largest of the tables of a base back-up.
-pub(crate) fn spoil(backups: &Path, label: &str) -> PathBuf {
+/// Corrupts the largest table of a base back-up.
+pub(crate) fn corrupt(backups: &Path, label: &str) -> PathBuf {
     let base = backups.join("base").join(label).join("data/base");
-    let databases = fs::read_dir(&base).expect("there are databases").flatten();
-    let tables = databases.flat_map(|database| fs::read_dir(database.path()).expect("there are tables").flatten());
-    let largest = tables.max_by_key(|table| table.metadata().expect("it is there").len()).expect("a table").path();
-    let mut file = fs::File::options().write(true).open(&largest).expect("it can be written");
-    file.seek(SeekFrom::Start(4_000)).expect("it is longer");
-    file.write_all(b"spoiled").expect("it can be written");
+    let databases = fs::read_dir(&base).expect("the base back-up has databases").flatten();
+    let tables = databases.flat_map(|database| fs::read_dir(database.path()).expect("a database has tables").flatten());
+    let largest = tables.max_by_key(|table| table.metadata().expect("the file exists").len()).expect("a table").path();
+    let mut file = fs::File::options().write(true).open(&largest).expect("the file can be written");
+    file.seek(SeekFrom::Start(4_000)).expect("the file is longer");
+    file.write_all(b"spoiled").expect("the file can be written");
     largest
 }

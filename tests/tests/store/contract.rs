@@ -1,9 +1,10 @@
-//! The contract of the book, as tests that run on both of its kinds: PostgreSQL, and the memory of the simulation.
+//! Tests of the contract of the book. They run on both implementations: PostgreSQL, and the book in memory of the simulation.
 
 use std::{future::Future, sync::Arc};
 
 use daybook_event_store::{
-    Filter, KnownCommand, NewEvent, Outcome, Session, Snapshot, Step, Store, StoreError, Unit, Writing, Written,
+    AppendUnit, Filter, KnownCommand, NewEvent, Operation, Outcome, Session, Snapshot, Store, StoreError, Writing,
+    Written,
 };
 use daybook_tests::{
     nemesis::random::Random,
@@ -27,8 +28,8 @@ fn event(stream: &str) -> NewEvent {
     }
 }
 
-pub(super) fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
-    Step::Write(Unit {
+pub(super) fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Operation {
+    Operation::Write(AppendUnit {
         command_id: Uuid::from_u128(id),
         fingerprint: vec![1],
         reads: reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect(),
@@ -40,20 +41,20 @@ pub(super) fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Step {
     })
 }
 
-fn check(id: u128, fingerprint: &[u8], reads: &[(&str, i32)]) -> Step {
+fn check(id: u128, fingerprint: &[u8], reads: &[(&str, i32)]) -> Operation {
     let reads = reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect();
-    Step::Check { command_id: Uuid::from_u128(id), fingerprint: fingerprint.to_vec(), reads }
+    Operation::Check { command_id: Uuid::from_u128(id), fingerprint: fingerprint.to_vec(), reads }
 }
 
-/// Runs a test on a book in memory, on a calm network.
+/// Runs a test on a book in memory, without faults.
 fn in_memory<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(MemoryBook) -> T) {
     let scheduler = Scheduler::new(1, false);
     let place = scheduler.place(Group(1));
     let book = MemoryBook::new(Arc::new(Network::new(Group(0), Random::new(1))), place);
-    scheduler.run(Group(1), test(book)).expect("it comes to an end");
+    scheduler.run(Group(1), test(book)).expect("the test ends");
 }
 
-/// Each of these is asked of both.
+/// Makes two tests of each function, one on each book.
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
         mod postgres {
@@ -73,19 +74,19 @@ macro_rules! on_both {
 }
 
 on_both!(
-    units_are_whole_and_conflicts_and_duplicates_are_told,
-    what_is_taken_is_told_and_nothing_is_written,
-    what_is_looked_up_is_compared_in_the_same_transaction,
+    units_are_atomic_and_conflicts_and_duplicates_are_reported,
+    a_unique_violation_is_reported_and_nothing_is_written,
+    versions_and_commands_are_looked_up_in_the_same_transaction,
     a_stream_is_loaded_from_its_latest_snapshot,
     the_book_is_read_in_order_and_in_pages,
 );
 
-async fn units_are_whole_and_conflicts_and_duplicates_are_told<B: Store>(book: B) {
-    let mut appender = book.appender().await.expect("it connects");
+async fn units_are_atomic_and_conflicts_and_duplicates_are_reported<B: Store>(book: B) {
+    let mut appender = book.appender().await.expect("the connection is made");
     let outcomes = appender
         .append(&[write(1, &[("a-1", 0), ("b-1", 0)], &["a-1", "b-1", "a-1"]), write(2, &[("a-1", 2)], &["a-1"])])
         .await
-        .expect("it appends");
+        .expect("the append succeeds");
     assert!(
         matches!(&outcomes[0], Outcome::Appended { first_position: 1, versions, .. } if versions[0] == ("a-1".into(), 2))
     );
@@ -97,15 +98,21 @@ async fn units_are_whole_and_conflicts_and_duplicates_are_told<B: Store>(book: B
         write(4, &[("b-1", 1)], &["b-1"]),
         check(5, &[], &[("a-1", 3)]),
     ];
-    let outcomes = appender.append(&again).await.expect("it appends");
+    let outcomes = appender.append(&again).await.expect("the append succeeds");
     assert_eq!(outcomes[0], Outcome::Duplicate { first_position: 1, events: 3, same_fingerprint: true });
     assert_eq!(outcomes[1], Outcome::Conflict { actual: vec![("a-1".into(), 3)] });
-    assert!(matches!(outcomes[2], Outcome::Appended { first_position: 5, .. }), "the others go on: {outcomes:?}");
+    assert!(
+        matches!(outcomes[2], Outcome::Appended { first_position: 5, .. }),
+        "the others are appended: {outcomes:?}"
+    );
     let rests_on_another = Outcome::Conflict { actual: vec![("a-1".into(), 3)] };
-    assert_eq!(outcomes[3], rests_on_another, "version 3 fits, but it is what the second one would have written");
+    assert_eq!(
+        outcomes[3], rests_on_another,
+        "version 3 matches, but as the event of an operation that was not written"
+    );
 
     let checks = [check(5, &[], &[("a-1", 3)]), check(2, &[2], &[("a-1", 3)])];
-    let outcomes = appender.append(&checks).await.expect("it appends");
+    let outcomes = appender.append(&checks).await.expect("the append succeeds");
     assert_eq!(outcomes[0], Outcome::Confirmed);
     assert_eq!(outcomes[1], Outcome::Duplicate { first_position: 4, events: 1, same_fingerprint: false });
 
@@ -115,34 +122,34 @@ async fn units_are_whole_and_conflicts_and_duplicates_are_told<B: Store>(book: B
     assert!(matches!(unread, Err(StoreError::UnreadStream { .. })));
 }
 
-/// Asks the transaction itself, without the rounds above it.
-async fn ask<S: Session>(session: &mut S, step: Step, streams: &[(&str, i32)], commands: &[u128]) -> Written {
-    let Step::Write(unit) = step else { panic!("something to write") };
+/// Calls the transaction itself, without the rounds of the appender.
+async fn ask<S: Session>(session: &mut S, operation: Operation, streams: &[(&str, i32)], commands: &[u128]) -> Written {
+    let Operation::Write(unit) = operation else { panic!("the operation writes") };
     let streams: Vec<(Arc<str>, i32)> = streams.iter().map(|(name, version)| (Arc::from(*name), *version)).collect();
     let commands = commands.iter().map(|id| Uuid::from_u128(*id)).collect();
     let writing = Writing { streams: streams.iter().collect(), commands, units: &[&unit] };
-    session.write(&writing).await.expect("it answers")
+    session.write(&writing).await.expect("the store answers")
 }
 
 async fn positions(book: &impl Store) -> usize {
-    book.read_after(0, 1_000, &Filter::default()).await.expect("it reads").len()
+    book.read_after(0, 1_000, &Filter::default()).await.expect("the read succeeds").len()
 }
 
-async fn what_is_taken_is_told_and_nothing_is_written<B: Store>(book: B) {
-    let mut session = book.appender().await.expect("it connects").into_session();
+async fn a_unique_violation_is_reported_and_nothing_is_written<B: Store>(book: B) {
+    let mut session = book.appender().await.expect("the connection is made").into_session();
     let first = ask(&mut session, write(1, &[("a-1", 0)], &["a-1", "a-1"]), &[], &[]).await;
     assert!(matches!(first, Written::Committed { first_position: 1, .. }));
     let version = ask(&mut session, write(2, &[("b-1", 0), ("a-1", 1)], &["b-1", "a-1"]), &[], &[]).await;
-    assert_eq!(version, Written::Taken, "version 2 is there");
+    assert_eq!(version, Written::UniqueViolation, "version 2 exists");
     let command = ask(&mut session, write(1, &[("c-1", 0)], &["c-1"]), &[], &[]).await;
-    assert_eq!(command, Written::Taken, "the command is there");
-    assert_eq!(positions(&book).await, 2, "nothing was written, not even the part that fits");
+    assert_eq!(command, Written::UniqueViolation, "the command is in the book");
+    assert_eq!(positions(&book).await, 2, "nothing was written, not even the valid unit");
     let next = ask(&mut session, write(3, &[("a-1", 2)], &["a-1"]), &[], &[]).await;
     assert!(matches!(next, Written::Committed { first_position: 3, .. }), "positions have no gap: {next:?}");
 }
 
-async fn what_is_looked_up_is_compared_in_the_same_transaction<B: Store>(book: B) {
-    let mut session = book.appender().await.expect("it connects").into_session();
+async fn versions_and_commands_are_looked_up_in_the_same_transaction<B: Store>(book: B) {
+    let mut session = book.appender().await.expect("the connection is made").into_session();
     ask(&mut session, write(1, &[("a-1", 0)], &["a-1", "a-1"]), &[], &[]).await;
     let looked_up = [("b-1", 0), ("a-1", 1)];
     let refused = ask(&mut session, write(2, &[("b-1", 0)], &["b-1"]), &looked_up, &[7, 1]).await;
@@ -151,46 +158,46 @@ async fn what_is_looked_up_is_compared_in_the_same_transaction<B: Store>(book: B
     assert_eq!(known, Written::Refused { actual: vec![], duplicates: vec![Uuid::from_u128(1)] });
     let fits = ask(&mut session, write(2, &[("b-1", 0)], &["b-1"]), &[("a-1", 2)], &[7]).await;
     assert!(matches!(fits, Written::Committed { first_position: 3, .. }), "{fits:?}");
-    assert_eq!(session.versions(&["b-1", "c-1", "a-1"]).await.expect("it answers"), [1, 0, 2]);
-    let commands = session.commands(&[Uuid::from_u128(2), Uuid::from_u128(7)]).await.expect("it answers");
+    assert_eq!(session.versions(&["b-1", "c-1", "a-1"]).await.expect("the store answers"), [1, 0, 2]);
+    let commands = session.commands(&[Uuid::from_u128(2), Uuid::from_u128(7)]).await.expect("the store answers");
     let (command_id, fingerprint) = (Uuid::from_u128(2), vec![1]);
     assert_eq!(commands, [KnownCommand { command_id, fingerprint, first_position: 3, events: 1 }]);
 }
 
 async fn a_stream_is_loaded_from_its_latest_snapshot<B: Store>(book: B) {
-    let mut appender = book.appender().await.expect("it connects");
-    appender.append(&[write(1, &[("a-1", 0)], &["a-1", "a-1", "a-1"])]).await.expect("it appends");
+    let mut appender = book.appender().await.expect("the connection is made");
+    appender.append(&[write(1, &[("a-1", 0)], &["a-1", "a-1", "a-1"])]).await.expect("the append succeeds");
     let snapshot = |version| Snapshot { version, state: format!("{{\"at\":{version}}}") };
     for version in [2, 1] {
-        book.save_snapshot("a-1", 7, &snapshot(version)).await.expect("it is kept");
+        book.save_snapshot("a-1", 7, &snapshot(version)).await.expect("the snapshot is saved");
     }
     let names: Vec<Arc<str>> = vec!["b-1".into(), "a-1".into()];
-    let loaded = book.load_streams(&names, 7).await.expect("it loads");
+    let loaded = book.load_streams(&names, 7).await.expect("the streams are loaded");
     assert_eq!((&*loaded[0].stream_id, &loaded[0].snapshot, loaded[0].events.len()), ("b-1", &None, 0));
-    assert_eq!(loaded[1].snapshot, Some(snapshot(2)), "an older one does not take its place");
+    assert_eq!(loaded[1].snapshot, Some(snapshot(2)), "an older snapshot does not replace it");
     assert_eq!(loaded[1].events.iter().map(|event| event.version).collect::<Vec<_>>(), [3]);
-    let folded_otherwise = book.load_streams(&names, 6).await.expect("it loads");
+    let folded_otherwise = book.load_streams(&names, 6).await.expect("the streams are loaded");
     assert_eq!((&folded_otherwise[1].snapshot, folded_otherwise[1].events.len()), (&None, 3));
-    book.save_snapshot("a-1", 8, &snapshot(1)).await.expect("it is kept");
-    let folded_anew = book.load_streams(&names, 8).await.expect("it loads");
-    assert_eq!((&folded_anew[1].snapshot, folded_anew[1].events.len()), (&Some(snapshot(1)), 2));
+    book.save_snapshot("a-1", 8, &snapshot(1)).await.expect("the snapshot is saved");
+    let folded_again = book.load_streams(&names, 8).await.expect("the streams are loaded");
+    assert_eq!((&folded_again[1].snapshot, folded_again[1].events.len()), (&Some(snapshot(1)), 2));
 }
 
 async fn the_book_is_read_in_order_and_in_pages<B: Store>(book: B) {
-    let mut appender = book.appender().await.expect("it connects");
+    let mut appender = book.appender().await.expect("the connection is made");
     for (id, version) in [(1, 0), (2, 2), (3, 4)] {
-        let steps = [write(id, &[("a-1", version), ("b-1", version / 2)], &["a-1", "b-1", "a-1"])];
-        appender.append(&steps).await.expect("it appends");
+        let operations = [write(id, &[("a-1", version), ("b-1", version / 2)], &["a-1", "b-1", "a-1"])];
+        appender.append(&operations).await.expect("the append succeeds");
     }
-    let page = book.read_after(2, 5, &Filter::default()).await.expect("it reads");
+    let page = book.read_after(2, 5, &Filter::default()).await.expect("the read succeeds");
     assert_eq!(page.iter().map(|event| event.position).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
-    assert!(page.windows(2).all(|pair| pair[0].recorded_at <= pair[1].recorded_at), "times do not run backwards");
+    assert!(page.windows(2).all(|pair| pair[0].recorded_at <= pair[1].recorded_at), "recorded times never decrease");
     assert_eq!(page[0].data, r#"{ "exact" : 1.0 }"#, "data is kept byte for byte");
     assert_eq!(page[0].effective_at, page[0].recorded_at, "it happened when it was written");
     let stream = Filter { types: None, stream: Some("b-1".to_owned()) };
-    let own = book.read_after(0, 2, &stream).await.expect("it reads");
+    let own = book.read_after(0, 2, &stream).await.expect("the read succeeds");
     assert_eq!(own.iter().map(|event| (event.position, event.version)).collect::<Vec<_>>(), [(2, 1), (5, 2)]);
     let other = Filter { types: Some(vec!["Otherwise".to_owned()]), stream: None };
-    assert!(book.read_after(0, 10, &other).await.expect("it reads").is_empty());
-    assert!(book.read_after(9, 10, &Filter::default()).await.expect("it reads").is_empty());
+    assert!(book.read_after(0, 10, &other).await.expect("the read succeeds").is_empty());
+    assert!(book.read_after(9, 10, &Filter::default()).await.expect("the read succeeds").is_empty());
 }

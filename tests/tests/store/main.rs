@@ -1,9 +1,9 @@
-//! The event store. What it promises to those who decide is asked of both books, the one in PostgreSQL and the one of the
-//! simulation: see [`contract`]. What only PostgreSQL does is here.
+//! The event store. Tests of its contract run on both books, PostgreSQL and the simulation: see [`contract`]. Tests of PostgreSQL alone
+//! are here.
 
 mod contract;
 
-use daybook_event_store::{AsOf, Daybook, Filter, Outcome, Step, StoreSettings};
+use daybook_event_store::{AsOf, Daybook, Filter, Operation, Outcome, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
 use uuid::Uuid;
 
@@ -22,69 +22,69 @@ async fn book() -> Book {
     Book { book, _database: database }
 }
 
-/// Whoever is put to sleep in the middle of a transaction must not hold up those who take its place over.
+/// A process that is suspended in the middle of a transaction must not block the process that takes over.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_stands_still_is_given_up() {
+async fn an_idle_transaction_is_ended() {
     let book = book().await;
-    let mut sleeper = book.book.pool().get().await.expect("it connects");
-    let transaction = sleeper.transaction().await.expect("it begins");
-    transaction.execute("SELECT * FROM head FOR UPDATE", &[]).await.expect("it locks");
-    let steps = [write(1, &[("a-1", 0)], &["a-1"])];
-    let mut appender = book.book.appender().await.expect("it connects");
-    let outcomes = appender.append(&steps).await.expect("it appends, once the lock is gone");
+    let mut sleeper = book.book.pool().get().await.expect("the connection is made");
+    let transaction = sleeper.transaction().await.expect("the transaction begins");
+    transaction.execute("SELECT * FROM head FOR UPDATE", &[]).await.expect("the head is locked");
+    let operations = [write(1, &[("a-1", 0)], &["a-1"])];
+    let mut appender = book.book.appender().await.expect("the connection is made");
+    let outcomes = appender.append(&operations).await.expect("the append succeeds after the lock is released");
     assert!(matches!(outcomes[..], [Outcome::Appended { .. }]));
-    assert!(transaction.commit().await.is_err(), "the sleeper's transaction is over");
+    assert!(transaction.commit().await.is_err(), "the idle transaction has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_read_as_it_was() {
     let book = book().await;
-    let mut appender = book.book.appender().await.expect("it connects");
-    let steps = [write(1, &[("a-1", 0), ("b-1", 0)], &["a-1", "b-1", "a-1"]), write(2, &[("a-1", 2)], &["a-1"])];
-    appender.append(&steps).await.expect("it appends");
-    let events = book.book.read_stream("a-1", 0, AsOf::Now).await.expect("it reads");
+    let mut appender = book.book.appender().await.expect("the connection is made");
+    let operations = [write(1, &[("a-1", 0), ("b-1", 0)], &["a-1", "b-1", "a-1"]), write(2, &[("a-1", 2)], &["a-1"])];
+    appender.append(&operations).await.expect("the append succeeds");
+    let events = book.book.read_stream("a-1", 0, AsOf::Now).await.expect("the read succeeds");
     assert_eq!(events.iter().map(|event| event.version).collect::<Vec<_>>(), [1, 2, 3]);
-    let then = book.book.read_stream("a-1", 0, AsOf::Position(3)).await.expect("it reads");
+    let then = book.book.read_stream("a-1", 0, AsOf::Position(3)).await.expect("the read succeeds");
     assert_eq!(then.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_cannot_be_kept_fails_its_unit_and_what_rests_on_it() {
+async fn invalid_data_fails_its_unit_and_the_operations_that_rest_on_it() {
     let book = book().await;
-    let mut appender = book.book.appender().await.expect("it connects");
+    let mut appender = book.book.appender().await.expect("the connection is made");
     let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
-        let Step::Write(mut unit) = write(id, reads, writes) else { panic!("it writes") };
+        let Operation::Write(mut unit) = write(id, reads, writes) else { panic!("the operation writes") };
         unit.events[0].data = "{".to_owned();
-        Step::Write(unit)
+        Operation::Write(unit)
     };
-    let mut steps: Vec<_> =
+    let mut operations: Vec<_> =
         (0..20).map(|id| write(id, &[(&format!("own-{id}"), 0)], &[&format!("own-{id}")])).collect();
-    steps.extend([
+    operations.extend([
         write(20, &[("a-1", 0)], &["a-1"]),
         spoilt(21, &[("a-1", 1)], &["a-1"]),
         write(22, &[("a-1", 2)], &["a-1"]),
-        Step::Check { command_id: Uuid::from_u128(23), fingerprint: vec![], reads: vec![("own-3".into(), 1)] },
+        Operation::Check { command_id: Uuid::from_u128(23), fingerprint: vec![], reads: vec![("own-3".into(), 1)] },
         spoilt(24, &[("b-1", 0)], &["b-1"]),
         write(25, &[("c-1", 0)], &["c-1"]),
     ]);
-    let outcomes = appender.append(&steps).await.expect("it appends the rest");
+    let outcomes = appender.append(&operations).await.expect("the rest is appended");
     for (index, outcome) in outcomes.iter().enumerate() {
         let as_it_should = match index {
-            21 | 24 => matches!(outcome, Outcome::Unacceptable { reason } if reason.starts_with("22P02")),
+            21 | 24 => matches!(outcome, Outcome::InvalidData { reason } if reason.starts_with("22P02")),
             22 => matches!(outcome, Outcome::Conflict { .. }),
             23 => *outcome == Outcome::Confirmed,
             _ => matches!(outcome, Outcome::Appended { .. }),
         };
         assert!(as_it_should, "{index}: {outcome:?}");
     }
-    let events = book.book.read_after(0, 100, &Filter::default()).await.expect("it reads");
+    let events = book.book.read_after(0, 100, &Filter::default()).await.expect("the read succeeds");
     assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
-    let again = appender.append(&[write(26, &[("a-1", 1)], &["a-1"])]).await.expect("the appender goes on");
+    let again = appender.append(&[write(26, &[("a-1", 1)], &["a-1"])]).await.expect("the appender still works");
     assert!(matches!(again[..], [Outcome::Appended { first_position: 23, .. }]), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
+async fn a_follower_sees_every_position_once_and_in_order_beside_eight_writers() {
     const WRITERS: u128 = 8;
     const UNITS: u128 = 60;
     let book = book().await;
@@ -96,7 +96,7 @@ async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
             let wanted = i64::try_from(WRITERS * UNITS * 2).expect("it fits");
             while seen < wanted {
                 follower.past(seen).await;
-                for event in book.read_after(seen, 50, &Filter::default()).await.expect("it reads") {
+                for event in book.read_after(seen, 50, &Filter::default()).await.expect("the read succeeds") {
                     assert_eq!(event.position, seen + 1, "no gap, no repetition");
                     seen = event.position;
                     let version = versions.entry(event.stream_id).or_default();
@@ -109,16 +109,16 @@ async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let book = book.book.clone();
-        // Half of them write to the same stream, so that they conflict; the others to streams of their own.
+        // Half of the writers write to the same stream, so they conflict. Each other writer has a stream of its own.
         let stream = if writer % 2 == 0 { "shared-1".to_owned() } else { format!("own-{writer}") };
         writers.push(tokio::spawn(async move {
-            let mut appender = book.appender().await.expect("it connects");
+            let mut appender = book.appender().await.expect("the connection is made");
             let mut version = 0;
             for unit in 0..UNITS {
                 let id = writer * 1_000 + unit + 1;
                 loop {
-                    let step = write(id, &[(&stream, version)], &[&stream, &stream]);
-                    match appender.append(&[step]).await.expect("it appends").remove(0) {
+                    let operation = write(id, &[(&stream, version)], &[&stream, &stream]);
+                    match appender.append(&[operation]).await.expect("the append succeeds").remove(0) {
                         Outcome::Appended { versions, .. } => break version = versions[0].1,
                         Outcome::Conflict { actual } => version = actual[0].1,
                         other => panic!("{other:?}"),
@@ -130,5 +130,5 @@ async fn a_follower_sees_every_position_once_and_in_order_while_eight_write() {
     for writer in writers {
         writer.await.expect("no writer fails");
     }
-    reader.await.expect("the reader sees all of it");
+    reader.await.expect("the follower sees every event");
 }

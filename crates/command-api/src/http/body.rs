@@ -1,4 +1,4 @@
-//! Reading the body of a command, so that what is wrong with it is named.
+//! Reading the body of a command. An error names the wrong field.
 
 use axum::{
     body::Body,
@@ -14,12 +14,11 @@ use super::problem::unknown_command;
 
 /// The largest body of a command, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// How much of a body that is too large is read and thrown away, so that its sender, who is still writing, gets the answer
-/// and not a broken connection.
+/// How many bytes of a body that is too large are read and discarded. Its sender is still writing, and would get a broken connection
+/// instead of the answer.
 const MAX_DRAINED: usize = 32 << 20;
 
-/// Refuses a body that says that it is something else than JSON, or that it is compressed. One that says nothing is taken for
-/// what it has to be.
+/// Refuses a body whose headers name another type than JSON, or a compression. Without these headers, a body counts as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let named = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
     let kind = named(header::CONTENT_TYPE);
@@ -57,9 +56,9 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "body_too_large", &detail)
 }
 
-/// Reads a command.
+/// Parses a command.
 pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {
-    // First whether it is JSON at all, so that an error of syntax is never reported as a wrong field.
+    // The syntax is checked first, so a syntax error is never reported as a wrong field.
     let raw: &RawValue = serde_json::from_slice(body).map_err(|error| Problem::malformed_json(&error))?;
     if !raw.get().starts_with('{') {
         return Err(Problem::invalid_body("a command is a JSON object", ""));
@@ -74,15 +73,15 @@ pub(super) fn command(name: &str, body: &[u8]) -> Result<Command, Problem> {
     }
 }
 
-/// The message without the place in the text, which the pointer says better.
+/// The message without line and column, since the pointer is more exact.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
-/// The JSON pointer (RFC 6901) to what is wrong. A field that is missing, unknown or given twice is named
-/// whether or not the reader has come to it.
+/// The JSON pointer (RFC 6901) to the wrong value. It also names a field that is missing, unknown or duplicate, even if the path ends
+/// before that field.
 fn pointer(path: &Path, error: &serde_json::Error) -> String {
     let mut pointer = String::new();
     for segment in path {
@@ -112,11 +111,11 @@ mod tests {
 
     fn pointer_of(name: &str, body: &str) -> String {
         let problem = command(name, body.as_bytes()).expect_err("the body is wrong");
-        problem.pointer.expect("it names the place")
+        problem.pointer.expect("the problem has a pointer")
     }
 
     #[test]
-    fn what_is_wrong_is_pointed_at() {
+    fn the_pointer_names_the_wrong_field() {
         let cart = "018f0000-0000-7000-8000-000000000000";
         let line = |quantity: &str| format!(r#"{{"cart_id":"{cart}","lines":[{{"sku":"a","quantity":{quantity}}}]}}"#);
         assert_eq!(pointer_of("AddLines", &line("-1")), "/lines/0/quantity");
@@ -132,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_malformed() {
+    fn a_body_that_is_not_json_is_malformed() {
         for body in ["", "{", "[1,", "{\"cart_id\":", "nul"] {
-            let problem = command("AbandonCart", body.as_bytes()).expect_err("it is not JSON");
+            let problem = command("AbandonCart", body.as_bytes()).expect_err("the body is not JSON");
             assert_eq!(problem.code, "malformed_json", "{body}");
         }
     }

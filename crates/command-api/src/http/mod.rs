@@ -1,7 +1,7 @@
 //! The HTTP face of the bus: `POST /commands/<Name>`, and the documents that describe it.
 //!
-//! What belongs here: reading a request into a submission, and telling an outcome as a status and a document. What does not:
-//! any decision.
+//! What belongs here: parsing a request into a submission, and turning an outcome into a status and a document. What does not: any
+//! decision.
 
 mod body;
 mod problem;
@@ -27,12 +27,12 @@ use uuid::Uuid;
 
 use crate::openapi;
 
-/// The header that carries the identity of a command.
+/// The header with the id of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// What each path knows.
+/// The detail of the problem for a wrong method.
 const METHODS: &str = "a command is sent by POST, a document is read by GET";
 
-/// What the routes share.
+/// The state that the routes share.
 #[derive(Clone)]
 pub struct CommandApi {
     bus: Bus,
@@ -41,14 +41,14 @@ pub struct CommandApi {
 }
 
 impl CommandApi {
-    /// The face of a bus, for those whose tokens these keys accept; they may ask as often as they like.
+    /// The HTTP face of a bus. It accepts tokens that these keys have signed, and does not limit the rate of requests.
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
         let rates = Rates::new(&RateLimits::OFF);
         Self { bus, keys: Arc::new(keys), rates }
     }
 
-    /// The same, for those who do not ask too often.
+    /// Limits the rate of requests.
     #[must_use]
     pub fn limited(self, limits: &RateLimits) -> Self {
         Self { rates: Rates::new(limits), ..self }
@@ -64,7 +64,7 @@ impl CommandApi {
     }
 }
 
-/// Takes a command in: who asks, may they, what do they want, and has it been asked before.
+/// Handles a command: checks token, rate, role and headers, parses the body, and sends the command to the bus.
 async fn submit(
     State(api): State<CommandApi>,
     address: Option<Extension<ClientAddress>>,
@@ -94,7 +94,7 @@ fn check_role(name: &str, actor: &Actor) -> Result<(), Problem> {
     access.check_role(name, actor.role()).map_err(problem::forbidden)
 }
 
-/// The identity that the caller gave the command, or a new one for a caller who will not ask twice.
+/// The command id from the caller's header, or a new id without the header.
 fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
     match headers.get(IDEMPOTENCY_KEY) {
         None => Ok(new_id()),

@@ -29,7 +29,7 @@ fn refused(refusal: &Refusal, pointer: Option<&str>) -> Problem {
     Problem { pointer: pointer.map(str::to_owned), data: Box::new(refusal.data()), ..problem }
 }
 
-/// Why a command was not accepted.
+/// The problem document of a command that was not accepted.
 pub(super) fn not_accepted(error: &CommandError) -> Problem {
     let (status, title, code) = match error {
         CommandError::Refused { refusal, pointer } => return refused(refusal, pointer.as_deref()),
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn unreadable_streams_and_unwritable_values_have_problems_of_their_own() {
-        let reason = "a secret of the house".to_owned();
+        let reason = "a secret cause".to_owned();
         let unreadable = UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason };
         let problem = serde_json::to_value(not_accepted(&CommandError::Unreadable(unreadable))).expect("a document");
         assert_eq!(

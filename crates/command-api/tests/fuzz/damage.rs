@@ -1,10 +1,10 @@
-//! What goes wrong with a body on its way: fields that are missing, doubled, of another type, too many or too deep, numbers
-//! and texts that nobody has thought of, and bytes that are no JSON at all.
+//! Damage to a body: fields that are missing, duplicate, of another type, too many or too deep; unusual numbers and texts; and bytes
+//! that are not JSON.
 
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
-/// JSON that no [`Value`] can hold; it takes the place of the text that names it.
+/// JSON that a [`Value`] cannot hold. It replaces the text that names it.
 const RAW: [(&str, &str); 6] = [
     ("@too-large@", "1e400"),
     ("@lone-surrogate@", r#""\ud800""#),
@@ -14,24 +14,24 @@ const RAW: [(&str, &str); 6] = [
     ("@bad-escape@", r#""\x41""#),
 ];
 
-/// One thing that goes wrong.
+/// One kind of damage.
 #[derive(Debug, Clone)]
 pub(crate) enum Damage {
-    /// Something else stands in the place of a value.
+    /// Another value replaces a value.
     Replace(Index, Value),
     /// A member is missing.
     Remove(Index),
-    /// There is one more member.
+    /// A member is added.
     Add(Index, String, Value),
-    /// An array goes on for so long.
+    /// An array gets this many elements.
     Repeat(Index, usize),
-    /// A value is wrapped into so many arrays.
+    /// A value is wrapped in this many arrays.
     Nest(Index, usize),
-    /// A member of the body stands there twice.
+    /// A member of the body is duplicate.
     Double(Index),
     /// The text ends early.
     Cut(Index),
-    /// Other bytes stand in the text.
+    /// Bytes of the text are replaced.
     Splice(Index, Vec<u8>),
 }
 
@@ -80,7 +80,7 @@ fn odd_text() -> impl Strategy<Value = String> {
     prop_oneof![4 => prop::sample::select(fixed.to_vec()).prop_map(str::to_owned), 2 => ".{0,12}", 1 => long]
 }
 
-/// The bytes of a body after all that went wrong with it.
+/// The bytes of a body after all damage.
 pub(crate) fn damaged(mut body: Value, damages: &[Damage]) -> Vec<u8> {
     for damage in damages {
         within(&mut body, damage);
@@ -141,13 +141,13 @@ fn in_bytes(bytes: &mut Vec<u8>, body: &Value, damage: &Damage) {
     }
 }
 
-/// One of the values in a value, itself among them.
+/// One of the values inside a value; the value itself is among them.
 fn chosen(value: &mut Value, at: Index) -> &mut Value {
     let nth = at.index(count(value));
-    descend(value, &mut { nth }).expect("there are as many as were counted")
+    descend(value, &mut { nth }).expect("the index is below the count")
 }
 
-/// How many values there are in a value, without those that are too deep to be looked for.
+/// How many values a value contains, without those below the greatest depth.
 fn count(value: &Value) -> usize {
     fn below(value: &Value, depth: usize) -> usize {
         let children: usize = match value {

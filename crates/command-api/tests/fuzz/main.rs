@@ -1,5 +1,5 @@
-//! Bad input at `POST /commands/<Name>`: whatever comes, the answer is a receipt or a typed problem, and a problem has written
-//! nothing. `PROPTEST_CASES` says how many requests are tried, `PROPTEST_RNG_SEED` which.
+//! Bad input at `POST /commands/<Name>`: every request gets a receipt or a typed problem, and a problem has written nothing.
+//! `PROPTEST_CASES` is the number of requests, `PROPTEST_RNG_SEED` the seed that they are drawn from.
 
 mod damage;
 mod schema;
@@ -33,9 +33,9 @@ use crate::{
     schema::allowed,
 };
 
-/// How many requests are tried when nobody says.
+/// How many requests are sent without `PROPTEST_CASES`.
 const CASES: u32 = 1_500;
-/// What a request may be answered with.
+/// The statuses that an answer may have.
 const ANSWERS: [u16; 9] = [200, 400, 401, 403, 404, 409, 413, 415, 422];
 
 /// A request to the command API.
@@ -61,7 +61,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let runtime = Runtime::new().expect("there are threads");
+        let runtime = Runtime::new().expect("the runtime starts");
         let (router, book) = runtime.block_on(async {
             let database = daybook_test_postgres::database().await;
             let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
@@ -69,16 +69,16 @@ impl World {
             book.migrate().await.expect("the schema can be made");
             let (bus, _) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
             for (name, body) in shop() {
-                let command = Command::deserialize(name, body).expect("there is such a command").expect("it is right");
+                let command = Command::deserialize(name, body).expect("the command exists").expect("the body is right");
                 let submission = Submission::new(command, new_id(), Actor::Admin("ada".into()));
-                bus.execute(submission).await.expect("the shop can be made");
+                bus.execute(submission).await.expect("the command is accepted");
             }
             (CommandApi::new(bus, keys(7)).router(), book)
         });
         Self { runtime, router, book }
     }
 
-    /// Sends a request, and holds the answer to what all answers have to be.
+    /// Sends a request, and checks what holds for every answer.
     fn check(&self, sent: Sent) -> Result<StatusCode, TestCaseError> {
         self.runtime.block_on(async {
             let before = self.book.head().await.expect("the book answers").position;
@@ -93,14 +93,14 @@ impl World {
                 is_receipt(&body, before, after)?;
             } else {
                 is_problem(parts.status, &parts.headers, &body)?;
-                prop_assert_eq!(before, after, "a refused request has written");
+                prop_assert_eq!(before, after, "a refused request has written an event");
             }
             Ok(parts.status)
         })
     }
 }
 
-/// What the commands find: goods on sale, a cart and an order, under names that they are drawn from, too.
+/// The shop that the commands meet: goods on sale, a cart and an order. Commands are drawn from the same names.
 fn shop() -> Vec<(&'static str, Value)> {
     let id = uuid::Uuid::from_u128;
     let variants = json!([{ "sku": "oat" }, { "sku": "tea" }]);
@@ -138,7 +138,7 @@ fn is_problem(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<(
     prop_assert!(!code.is_empty() && problem["title"].is_string() && problem["detail"].is_string(), "{}", problem);
     prop_assert_eq!(&problem["status"], status.as_u16());
     prop_assert_eq!(&problem["type"], &format!("/problems/{code}"));
-    // What has the wrong form is pointed at.
+    // A body of the wrong form has a pointer.
     let pointer = problem["pointer"].as_str();
     prop_assert!(code != "invalid_body" || pointer.is_some(), "{}", problem);
     prop_assert!(pointer.is_none_or(|pointer| pointer.is_empty() || pointer.starts_with('/')), "{}", problem);
@@ -146,14 +146,14 @@ fn is_problem(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<(
 }
 
 fn keys(byte: u8) -> Keys {
-    Keys::new(&[byte; 32]).expect("long enough")
+    Keys::new(&[byte; 32]).expect("the secret is long enough")
 }
 
-/// Tokens of everybody, and what looks like one.
+/// Tokens of every role, and texts that resemble tokens.
 fn authorizations() -> Vec<(u32, Vec<u8>)> {
     let far = DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time");
     let signed = |keys: Keys, actor: &Actor, at: DateTime<Utc>| {
-        let token = keys.sign(actor, at, TimeDelta::hours(1)).expect("it can be signed");
+        let token = keys.sign(actor, at, TimeDelta::hours(1)).expect("the token is signed");
         format!("Bearer {token}").into_bytes()
     };
     let admin = Actor::Admin("ada".into());
@@ -166,7 +166,7 @@ fn authorizations() -> Vec<(u32, Vec<u8>)> {
         (2, signed(keys(7), &Actor::Support("sam".into()), far)),
         (1, signed(keys(7), &admin, DateTime::UNIX_EPOCH)),
         (1, signed(keys(8), &admin, far)),
-        // The signature is left out, as some libraries once believed.
+        // A token without a signature, which some libraries accepted once.
         (
             1,
             b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJyb2xlIjoiYWRtaW4iLCJpYXQiOjAsImV4cCI6NDAwMDAwMDAwMH0."
@@ -186,7 +186,7 @@ fn authorization() -> impl Strategy<Value = Option<HeaderValue>> {
     proptest::strategy::Union::new_weighted(known.chain([(2, any_bytes)]).collect()).prop_map(of_bytes)
 }
 
-/// Headers beside the token.
+/// The other headers.
 fn others() -> impl Strategy<Value = HeaderMap> {
     let name =
         select(vec!["idempotency-key", "content-type", "content-encoding", "traceparent", "x-min-position", "expect"]);
@@ -219,7 +219,7 @@ fn others() -> impl Strategy<Value = HeaderMap> {
     })
 }
 
-/// A path: of a command, with odd ones in between.
+/// A path: mostly of a command, sometimes an unusual one.
 fn path(name: &'static str) -> impl Strategy<Value = String> {
     let odd = select(vec!["%FF", "%00", "placeorder", "PlaceOrder%20", "..%2F..", "%F0%9F%A5%9B"]);
     let long = Just("a".repeat(10_000));
@@ -241,7 +241,7 @@ fn request() -> impl Strategy<Value = Sent> {
 }
 
 #[test]
-fn whatever_comes_is_answered_with_a_receipt_or_a_typed_problem_that_has_written_nothing() {
+fn every_request_gets_a_receipt_or_a_typed_problem_that_has_written_nothing() {
     let world = World::new();
     let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config =
@@ -255,7 +255,7 @@ fn whatever_comes_is_answered_with_a_receipt_or_a_typed_problem_that_has_written
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     let seen = seen.into_inner();
     println!("answers: {seen:?}");
-    // Were most requests turned away at the door, the rooms behind it would not have been tried.
+    // If early checks refused most requests, the code behind those checks would not be tested.
     for status in [200, 400, 401, 403, 404, 422] {
         assert!(seen.contains_key(&status), "no request was answered with {status}: {seen:?}");
     }

@@ -1,5 +1,5 @@
-//! Commands drawn from their own contracts: what a JSON Schema of ours allows, with names from a small pool, so that commands
-//! meet the carts, SKUs and orders of others.
+//! Commands drawn from their contracts: bodies that our JSON Schemas allow. The names come from a small pool, so commands meet the
+//! carts, SKUs and orders of other commands.
 
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
@@ -44,7 +44,7 @@ impl Reader<'_> {
             "integer" => integer(schema),
             "boolean" => any::<bool>().prop_map(Value::Bool).boxed(),
             "null" => Just(Value::Null).boxed(),
-            other => panic!("no contract of ours has the type {other}"),
+            other => panic!("no contract has the type {other}"),
         }
     }
 
@@ -82,7 +82,7 @@ fn text(schema: &Value, name: &str) -> BoxedStrategy<Value> {
     match (schema["format"].as_str(), name) {
         (Some("uuid"), _) => (1_u128..6).prop_map(|number| json!(uuid::Uuid::from_u128(number))).boxed(),
         (Some("date-time"), _) => select(vec![json!("2017-01-01T00:00:00Z"), json!("2999-01-01T00:00:00Z")]).boxed(),
-        (Some(other), _) => panic!("no contract of ours has the format {other}"),
+        (Some(other), _) => panic!("no contract has the format {other}"),
         (None, "Currency") => select(vec![json!("EUR"), json!("JPY"), json!("USD"), json!("ZZZ")]).boxed(),
         (None, "Slug") => select(vec![json!("oat-milk"), json!("tea")]).boxed(),
         (None, _) => select(vec![json!("oat"), json!("tea"), json!("main"), json!("web"), json!("x")]).boxed(),

@@ -1,4 +1,4 @@
-//! The book, spoiled.
+//! Corruptions of the book.
 
 use uuid::Uuid;
 
@@ -85,5 +85,5 @@ async fn every_corruption_of_the_book_is_named() {
     let forgotten = "DELETE FROM commands WHERE first_position = 1";
     let begins = format!("command {} begins at position 2, the one before it ends at 0", Uuid::from_u64_pair(9, 2));
     shop.assert_named("public.commands", forgotten, &[(commands, &*begins)]).await;
-    assert_eq!(failures(&shop.verify().await), [], "everything was put back");
+    assert_eq!(failures(&shop.verify().await), [], "every table is restored");
 }

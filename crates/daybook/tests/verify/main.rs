@@ -1,4 +1,4 @@
-//! `daybook verify` passes on a shop that works, and names everything that is corrupted in it, one thing at a time.
+//! `daybook verify` passes on an intact shop, and names each corruption of it, one at a time.
 #![allow(missing_docs, reason = "tests")]
 
 mod book;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::shop::{failures, shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_that_works_passes_and_the_command_says_so() {
+async fn an_intact_shop_passes_and_the_command_says_so() {
     let shop = shop().await;
     let verdict = shop.verify().await;
     assert_eq!(failures(&verdict), []);
-    assert!(verdict.checks.iter().all(|check| check.checked > 0), "every check has looked at something: {verdict:#?}");
+    assert!(verdict.checks.iter().all(|check| check.checked > 0), "every check has checked something: {verdict:#?}");
 
     let run = || {
         let output = Process::new(env!("CARGO_BIN_EXE_daybook"))

@@ -1,4 +1,4 @@
-//! A shop whose every part can be spoiled.
+//! A shop whose tables and topics a test can corrupt.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) const WIRE: &str = "Kafka equals the book";
-/// Tables that the tests spoil and put back.
+/// Tables that the tests corrupt and restore.
 const TABLES: &[&str] = &[
     "public.head",
     "public.events",
@@ -43,7 +43,7 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
     (broker, KafkaSettings { brokers, topology: topology(), replication: 1, fetch_wait: FETCH_WAIT })
 }
 
-/// A shop that has taken a few orders, and stands still.
+/// A shop with a few orders, on which nothing runs any more.
 pub(crate) struct Shop {
     pub(crate) database: TestDatabase,
     pub(crate) book: Daybook,
@@ -94,7 +94,7 @@ async fn take_orders(book: &Daybook) {
         json!({ "external_ref": "old/1", "placed_at": "2017-01-01T00:00:00Z", "currency": "EUR", "lines": [line] });
     commands.push(("ImportOrder", old));
     for (nr, (name, body)) in (1..).zip(commands) {
-        let command = Command::deserialize(name, &body).expect("there is such a command").expect("it is well formed");
+        let command = Command::deserialize(name, &body).expect("the command exists").expect("the body is well formed");
         let submission = Submission::new(command, Uuid::from_u64_pair(9, nr), Actor::Admin("test".into()));
         bus.execute(submission).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -102,7 +102,7 @@ async fn take_orders(book: &Daybook) {
     stopped.await.expect("the bus stops");
 }
 
-/// Runs relay and projectors until everything is published and shown.
+/// Runs relay and projectors until every event is published and shown.
 async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
     let stop = CancellationToken::new();
     let relay = Relay::new(book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: None });
@@ -117,7 +117,7 @@ async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
         if status.len() == daybook_projectors::views::ALL.len() && status.iter().all(|view| view.position == head) {
             break;
         }
-        assert!(began.elapsed() < PATIENCE, "the views do not get on: {status:?}");
+        assert!(began.elapsed() < PATIENCE, "the views make no progress: {status:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     stop.cancel();
@@ -125,14 +125,16 @@ async fn publish_and_project(book: &Daybook, kafka: &KafkaSettings) {
     projectors.await.expect("no panic").expect("the views are built");
 }
 
-/// Which checks fail, and where first.
+/// The checks that fail, each with its first finding.
 pub(crate) fn failures(verdict: &Verdict) -> Vec<(&str, &str)> {
     assert_eq!(verdict.ok, verdict.checks.iter().all(|check| check.violations == 0));
     let failed = verdict.checks.iter().filter(|check| check.violations > 0);
-    failed.map(|check| (check.name.as_str(), check.first.as_deref().expect("it says where"))).collect()
+    failed
+        .map(|check| (check.name.as_str(), check.first.as_deref().expect("a failed check has a first finding")))
+        .collect()
 }
 
-/// Exactly these checks fail, and what they say begins so.
+/// Asserts that exactly these checks fail, and how the first finding of each begins.
 pub(crate) fn assert_failures(what: &str, verdict: &Verdict, expected: &[(&str, &str)]) {
     let failures = failures(verdict);
     let same =
@@ -151,7 +153,7 @@ impl Shop {
         verify::audit(&self.book, &self.kafka).await.expect("everything can be read")
     }
 
-    /// Spoils a table, sees what is said about it, and puts it back.
+    /// Corrupts a table, asserts the findings, and restores the table.
     pub(crate) async fn assert_named(&self, table: &str, spoil: &str, expected: &[(&str, &str)]) {
         self.execute(&format!("ALTER TABLE {table} DISABLE TRIGGER USER; {spoil}")).await;
         let verdict = self.verify().await;
@@ -170,6 +172,6 @@ impl Shop {
     /// The position of the first event of a type.
     pub(crate) async fn position(&self, event_type: &str) -> i64 {
         let events = self.events().await;
-        events.iter().find(|event| event.event_type == event_type).expect("there is one").position
+        events.iter().find(|event| event.event_type == event_type).expect("the book has one").position
     }
 }

@@ -1,4 +1,4 @@
-//! The views, spoiled.
+//! Corruptions of the views.
 
 use uuid::Uuid;
 
@@ -37,12 +37,12 @@ async fn every_corruption_of_a_view_is_named() {
     let first = format!("category_v1 has parked position {slug} of slug-oat-milk: it tastes bad");
     shop.assert_named("public.parked_events", &parked, &[("nothing is parked", &*first)]).await;
 
-    // As far as the relay has come, the views have come; and it does not go on.
+    // The views are at the position of the relay, which does not move.
     let behind = "UPDATE relay SET position = 1";
     shop.assert_named("public.relay", behind, &[("no view stands still", "cart shows position 1 of ")]).await;
 
     let cart = view("cart");
     let never = "DELETE FROM views WHERE name = 'cart'";
     shop.assert_named("public.views", never, &[(&*cart, "it was never built")]).await;
-    assert_eq!(failures(&shop.verify().await), [], "everything was put back");
+    assert_eq!(failures(&shop.verify().await), [], "every table is restored");
 }

@@ -1,4 +1,4 @@
-//! The topics, spoiled: each time a broker of its own, with messages that are not as the relay writes them.
+//! Corruptions of the topics: each on a broker of its own, with messages that differ from those of the relay.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::shop::{PATIENCE, Shop, WIRE, assert_failures, broker, failures, shop, topology};
 
-/// A message, before it is sent.
+/// A message that is not sent yet.
 #[derive(Debug, Clone)]
 struct Letter {
     topic: String,
@@ -26,13 +26,13 @@ struct Letter {
     key: String,
     event: RecordedEvent,
     prev: i64,
-    /// What is sent instead of the event.
+    /// The value that is sent instead of the event.
     instead: Option<String>,
-    /// The history that it is of, when it is not the book's.
+    /// The epoch of the message, if it differs from that of the book.
     history: Option<Uuid>,
 }
 
-/// Every event as the relay publishes it.
+/// The messages of all events, as the relay publishes them.
 fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
     let (topology, mut last) = (topology(), HashMap::new());
     let letter = |event: &RecordedEvent| {
@@ -60,15 +60,16 @@ async fn send(kafka: &KafkaSettings, letters: &[Letter], own: Uuid) {
         .expect("a producer");
     for Letter { topic, partition, key, event, prev, instead, history } in letters {
         let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
-        let (headers, value) = envelope::encode(event, slice, *prev, history.unwrap_or(own)).expect("it is an object");
+        let (headers, value) =
+            envelope::encode(event, slice, *prev, history.unwrap_or(own)).expect("the event is an object");
         let value = instead.as_ref().unwrap_or(&value);
         let record = FutureRecord::to(topic).partition(*partition).key(key).payload(value).headers(headers);
-        producer.send(record, PATIENCE).await.expect("the broker takes it");
+        producer.send(record, PATIENCE).await.expect("the broker acknowledges the message");
     }
 }
 
 impl Shop {
-    /// On a broker with these messages, the wire is what fails, and what is said begins so.
+    /// Asserts that on a broker with these messages only the check of the wire fails, and how its finding begins.
     async fn assert_wire(&self, letters: &[Letter], expected: Option<&str>) {
         let (_broker, kafka) = broker().await;
         send(&kafka, letters, self.book.head().await.expect("the database answers").epoch).await;
@@ -86,32 +87,32 @@ async fn every_corruption_of_the_wire_is_named() {
     let twice: Vec<_> = whole.iter().chain(&whole).cloned().collect();
     shop.assert_wire(&twice, None).await;
 
-    // Three messages of one partition, of which the second one is spoiled: those of the stock.
+    // Three messages of one partition, those of the stock. The second one is corrupted.
     let own: Vec<usize> = (0..whole.len()).filter(|&nr| whole[nr].event.stream_id == "stock-oat@main").collect();
     let (first, second, third) = (own[0], own[1], own[2]);
     let position = |nr: usize| whole[nr].event.position;
     let place = format!("{}[{}]", whole[second].topic, whole[second].partition);
-    let spoilt = |spoil: &dyn Fn(&mut Vec<Letter>)| {
+    let corrupted = |spoil: &dyn Fn(&mut Vec<Letter>)| {
         let mut letters = whole.clone();
         spoil(&mut letters);
         letters
     };
 
-    let missing = spoilt(&|letters| drop(letters.remove(second)));
+    let missing = corrupted(&|letters| drop(letters.remove(second)));
     let (one, two, three) = (position(first), position(second), position(third));
     let says = format!("position {three} in {place} names {two} before it and follows {one}");
     shop.assert_wire(&missing, Some(&says)).await;
-    // The one after it covers it up.
-    let covered = spoilt(&|letters| {
+    // The third message names the first one, so the chain has no gap.
+    let covered = corrupted(&|letters| {
         letters[third].prev = one;
         letters.remove(second);
     });
     shop.assert_wire(&covered, Some(&format!("{place} lacks position {two} of stock-oat@main"))).await;
-    let end = *own.last().expect("there are some");
-    let cut_off = spoilt(&|letters| drop(letters.remove(end)));
+    let end = *own.last().expect("the partition has messages");
+    let cut_off = corrupted(&|letters| drop(letters.remove(end)));
     shop.assert_wire(&cut_off, Some(&format!("{place} lacks position {} of stock-oat@main", position(end)))).await;
 
-    let changed = spoilt(&|letters| {
+    let changed = corrupted(&|letters| {
         let mut other = letters[second].clone();
         other.event.actor = "guest".into();
         letters.insert(second, other);
@@ -120,24 +121,24 @@ async fn every_corruption_of_the_wire_is_named() {
     shop.assert_wire(&changed, Some(&says)).await;
 
     let elsewhere = (whole[second].partition + 1) % 4;
-    let astray = spoilt(&|letters| letters[second].partition = elsewhere);
+    let astray = corrupted(&|letters| letters[second].partition = elsewhere);
     let other = format!("{}[{elsewhere}]", whole[second].topic);
     let says = format!("position {two} of stock-oat@main does not belong in {other}");
     shop.assert_wire(&astray, Some(&says)).await;
-    let key = spoilt(&|letters| letters[second].key = "stock-tea@main".into());
+    let key = corrupted(&|letters| letters[second].key = "stock-tea@main".into());
     let says = format!("position {two} of stock-oat@main in {place} has the key Some(\"stock-tea@main\")");
     shop.assert_wire(&key, Some(&says)).await;
 
-    let chain = spoilt(&|letters| letters[second].prev = one - 1);
+    let chain = corrupted(&|letters| letters[second].prev = one - 1);
     let says = format!("position {two} in {place} names {} before it and follows {one}", one - 1);
     shop.assert_wire(&chain, Some(&says)).await;
 
-    let foreign = spoilt(&|letters| letters[second].instead = Some("not an event".into()));
+    let foreign = corrupted(&|letters| letters[second].instead = Some("not an event".into()));
     shop.assert_wire(&foreign, Some(&format!("{place} at offset 1 is no event: "))).await;
-    let left_behind = spoilt(&|letters| letters[second].history = Some(Uuid::nil()));
+    let left_behind = corrupted(&|letters| letters[second].history = Some(Uuid::nil()));
     let says = format!("position {two} in {place} is of the history {}, which is not the book's", Uuid::nil());
     shop.assert_wire(&left_behind, Some(&says)).await;
-    let invented = spoilt(&|letters| {
+    let invented = corrupted(&|letters| {
         let mut other = letters[end].clone();
         (other.prev, other.event.position) = (position(end), 9_999);
         letters.push(other);
@@ -145,7 +146,7 @@ async fn every_corruption_of_the_wire_is_named() {
     shop.assert_wire(&invented, Some("position 9999 is on Kafka and is not in the book")).await;
 }
 
-/// How many messages the topics hold, by partition.
+/// How many messages each partition holds.
 fn messages(kafka: &KafkaSettings) -> Vec<i64> {
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a consumer");
@@ -157,9 +158,9 @@ fn messages(kafka: &KafkaSettings) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_broker_has_forgotten_is_not_missed() {
+async fn messages_that_a_broker_has_forgotten_are_not_reported() {
     let shop = shop().await;
-    // As after a restart of `daybook up`: a new broker is given the end of the book, and not every partition has a part of it.
+    // As after a restart of `daybook up`: the relay publishes the end of the book to a new broker, and some partitions stay empty.
     let (_broker, kafka) = broker().await;
     let stop = CancellationToken::new();
     let relay = Relay::new(shop.book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: Some(6_000) });
@@ -175,9 +176,9 @@ async fn what_a_broker_has_forgotten_is_not_missed() {
     assert!(before.iter().zip(&after).any(|(before, after)| *before > 0 && *after == 0), "a partition is empty now");
     let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
     assert_eq!(failures(&verdict), []);
-    // On the broker before, everything is still there.
+    // The first broker still has every message.
     assert_eq!(failures(&shop.verify().await), []);
-    // On one that has lost everything, nothing is.
+    // An empty broker has none.
     let (_broker, empty) = broker().await;
     let verdict = verify::audit(&shop.book, &empty).await.expect("everything can be read");
     assert_failures("an empty broker", &verdict, &[(WIRE, "daybook.")]);

@@ -1,28 +1,28 @@
-//! The promise of a batch, as a property: whatever another process has written meanwhile, a step is committed only on exactly
-//! what it was decided on. A version says how many events a stream has, and not which; so the streams here hold names of
-//! their writers, and every step remembers those it has seen.
+//! The guarantee of a batch as a property: an operation is committed only on exactly the events that it was decided on, even while
+//! another process writes. A version counts the events of a stream, and does not identify them. So the streams here hold the names
+//! of the writers, and every operation keeps the names that it has read.
 
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{NewEvent, Unit};
+use crate::batch::{AppendUnit, NewEvent};
 
-/// Few streams and few commands, so that they are in each other's way.
+/// Few streams and few commands, so that they conflict.
 const STREAMS: usize = 3;
 
-/// What a command wants: to read some streams, and to write to some of those (none: it is refused).
+/// A command: the streams that it reads, and those of them that it writes to (none: it is refused).
 #[derive(Debug, Clone)]
-struct Wish {
+struct Request {
     command: u8,
     reads: Vec<usize>,
     writes: Vec<usize>,
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn request() -> impl Strategy<Value = Request> {
     let streams = || prop::collection::hash_set(0..STREAMS, 0..=STREAMS);
-    (0..12_u8, streams(), streams()).prop_map(|(command, reads, writes)| Wish {
+    (0..12_u8, streams(), streams()).prop_map(|(command, reads, writes)| Request {
         command,
         reads: reads.union(&writes).copied().collect(),
         writes: writes.into_iter().collect(),
@@ -33,10 +33,10 @@ fn name(stream: usize) -> Arc<str> {
     Arc::from(format!("stream-{stream}"))
 }
 
-/// Streams, as the names of those who wrote their events.
+/// Streams. Each is the list of the writers of its events.
 type Streams = HashMap<Arc<str>, Vec<String>>;
 
-/// Why nothing was written: the versions that the streams are at, and the commands that are known.
+/// Why nothing was written: the present versions of the streams, and the commands that are in the book.
 type Refused = (Vec<(Arc<str>, i32)>, Vec<Uuid>);
 
 /// A book in memory.
@@ -51,22 +51,22 @@ impl Book {
         i32::try_from(self.streams.get(stream).map_or(0, Vec::len)).expect("few")
     }
 
-    /// What `append_batch` does: everything is at the version that the plan rests on, and no command is known, or nothing is
-    /// written and both answers say so.
+    /// Does what `append_batch` does. It writes if every stream is at the version of the plan and no command is in the book. Otherwise
+    /// it writes nothing, and returns the versions and the known commands.
     fn round(&mut self, plan: &Plan, decided: &[Decided]) -> Result<(), Refused> {
         let actual: Vec<_> = plan.base.iter().map(|(stream, _)| (Arc::clone(stream), self.version(stream))).collect();
-        let ids = plan.accepted.iter().map(|&index| decided[index].step.command().0);
+        let ids = plan.accepted.iter().map(|&index| decided[index].operation.command().0);
         let duplicates: Vec<_> = ids.filter(|id| self.commands.contains(id)).collect();
         if actual != plan.base || !duplicates.is_empty() {
             return Err((actual, duplicates));
         }
         for &index in &plan.accepted {
-            let Decided { step, seen, writer } = &decided[index];
-            for (stream, _) in step.reads() {
-                let there = self.streams.get(stream).cloned().unwrap_or_default();
-                assert_eq!(&there, &seen[stream], "{writer} was decided on something else");
+            let Decided { operation, seen, writer } = &decided[index];
+            for (stream, _) in operation.reads() {
+                let actual = self.streams.get(stream).cloned().unwrap_or_default();
+                assert_eq!(&actual, &seen[stream], "{writer} was decided on something else");
             }
-            if let Step::Write(unit) = step {
+            if let Operation::Write(unit) = operation {
                 assert!(self.commands.insert(unit.command_id), "a command is written once");
                 for event in &unit.events {
                     self.streams.entry(Arc::clone(&event.stream_id)).or_default().push(writer.clone());
@@ -77,35 +77,35 @@ impl Book {
     }
 }
 
-/// A step, and what its decision has seen.
+/// An operation, and what its decision has read.
 struct Decided {
-    step: Step,
+    operation: Operation,
     seen: Streams,
     writer: String,
 }
 
-/// Decides wishes one after the other on a cached view, which moves on with each of them, as the sequencer does.
-fn decide(wishes: &[Wish], mut cached: Streams) -> Vec<Decided> {
-    let decide_one = |(nr, wish): (usize, &Wish)| {
-        let seen: Streams = wish
+/// Decides requests one after the other on cached streams, as the sequencer does. Each decision changes the cached streams.
+fn decide(requests: &[Request], mut cached: Streams) -> Vec<Decided> {
+    let decide_one = |(nr, request): (usize, &Request)| {
+        let seen: Streams = request
             .reads
             .iter()
             .map(|&stream| (name(stream), cached.get(&name(stream)).cloned().unwrap_or_default()))
             .collect();
         let reads = seen.iter().map(|(stream, names)| (Arc::clone(stream), i32::try_from(names.len()).expect("few")));
         let (reads, writer) = (reads.collect(), format!("own-{nr}"));
-        let command_id = Uuid::from_u128(u128::from(wish.command));
-        for &stream in &wish.writes {
+        let command_id = Uuid::from_u128(u128::from(request.command));
+        for &stream in &request.writes {
             cached.entry(name(stream)).or_default().push(writer.clone());
         }
-        let step = if wish.writes.is_empty() {
-            Step::Check { command_id, fingerprint: Vec::new(), reads }
+        let operation = if request.writes.is_empty() {
+            Operation::Check { command_id, fingerprint: Vec::new(), reads }
         } else {
-            let events = wish.writes.iter().map(|&stream| event(name(stream))).collect();
+            let events = request.writes.iter().map(|&stream| event(name(stream))).collect();
             let (correlation_id, causation_id) = (command_id, command_id);
             let actor = "test".to_owned();
             let fingerprint = Vec::new();
-            Step::Write(Unit {
+            Operation::Write(AppendUnit {
                 command_id,
                 fingerprint,
                 reads,
@@ -116,9 +116,9 @@ fn decide(wishes: &[Wish], mut cached: Streams) -> Vec<Decided> {
                 trace: None,
             })
         };
-        Decided { step, seen, writer }
+        Decided { operation, seen, writer }
     };
-    wishes.iter().enumerate().map(decide_one).collect()
+    requests.iter().enumerate().map(decide_one).collect()
 }
 
 fn event(stream_id: Arc<str>) -> NewEvent {
@@ -137,21 +137,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn a_step_is_committed_only_on_what_it_was_decided_on(
+    fn an_operation_is_committed_only_on_what_it_was_decided_on(
         before in prop::collection::vec(0..STREAMS, 0..4),
-        wishes in prop::collection::vec(wish(), 1..10),
+        requests in prop::collection::vec(request(), 1..10),
         meanwhile in prop::collection::vec((any::<prop::sample::Index>(), 0..STREAMS, 0..12_u8), 0..5),
     ) {
         let mut book = Book::default();
         for stream in before {
             book.streams.entry(name(stream)).or_default().push("before".to_owned());
         }
-        let decided = decide(&wishes, book.streams.clone());
-        let steps: Vec<Step> = decided.iter().map(|decided| decided.step.clone()).collect();
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; steps.len()];
+        let decided = decide(&requests, book.streams.clone());
+        let operations: Vec<Operation> = decided.iter().map(|decided| decided.operation.clone()).collect();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; operations.len()];
         let mut known = HashMap::new();
         for round in 0.. {
-            // Another process writes between any two rounds, at times the very commands that are on their way here.
+            // Another process writes between two rounds, sometimes the same commands as this batch.
             for (when, stream, command) in &meanwhile {
                 if when.index(4) == round {
                     book.streams.entry(name(*stream)).or_default().push(format!("other-{round}"));
@@ -162,7 +162,7 @@ proptest! {
                 break;
             }
             prop_assert!(round < 200, "it ends");
-            let plan = plan(&steps, &outcomes, &known);
+            let plan = plan(&operations, &outcomes, &known);
             for (index, conflict) in &plan.conflicts {
                 outcomes[*index] = Some(conflict.clone());
             }
@@ -175,8 +175,8 @@ proptest! {
                 }
                 Err((actual, duplicates)) => {
                     known.extend(actual);
-                    for (outcome, step) in outcomes.iter_mut().zip(&steps) {
-                        if outcome.is_none() && duplicates.contains(&step.command().0) {
+                    for (outcome, operation) in outcomes.iter_mut().zip(&operations) {
+                        if outcome.is_none() && duplicates.contains(&operation.command().0) {
                             *outcome =
                                 Some(Outcome::Duplicate { first_position: 1, events: 1, same_fingerprint: true });
                         }

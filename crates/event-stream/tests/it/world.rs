@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook_event_store::{Daybook, Filter, NewEvent, RecordedEvent, Step, StoreSettings, Unit};
+use daybook_event_store::{AppendUnit, Daybook, Filter, NewEvent, Operation, RecordedEvent, StoreSettings};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, envelope,
     envelope::EventMessage,
@@ -87,7 +87,8 @@ impl World {
 
     /// Appends one event to each of the streams, and returns the head of the book.
     pub(crate) async fn append<S: AsRef<str>>(&self, streams: impl IntoIterator<Item = S>) -> i64 {
-        let steps: Vec<Step> = streams.into_iter().map(|stream| Step::Write(self.unit(stream.as_ref()))).collect();
+        let steps: Vec<Operation> =
+            streams.into_iter().map(|stream| Operation::Write(self.unit(stream.as_ref()))).collect();
         let mut appender = self.book.appender().await.expect("the database answers");
         appender.append(&steps).await.expect("the book takes them");
         self.book.head().await.expect("the database answers").position
@@ -99,7 +100,7 @@ impl World {
         self.append((0..count).map(|nr| format!("{}-{}", kinds[nr % kinds.len()], nr % 37))).await
     }
 
-    fn unit(&self, stream: &str) -> Unit {
+    fn unit(&self, stream: &str) -> AppendUnit {
         let mut versions = self.versions.borrow_mut();
         let version = versions.entry(stream.to_owned()).or_insert(0);
         let stream_id: Arc<str> = stream.into();
@@ -114,7 +115,7 @@ impl World {
             key_id: (*version % 2 == 0).then(id),
             data: format!(r#"{{"n": {version}, "text":"\"_meta\":"}}"#),
         };
-        Unit {
+        AppendUnit {
             command_id: id(),
             fingerprint: vec![1],
             reads,

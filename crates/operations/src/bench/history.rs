@@ -12,7 +12,7 @@ use daybook_domain::{
     inventory::{ReservationCommitted, StockReceived, StockReserved},
     order::{FulfilmentStarted, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderShipped, Totals},
 };
-use daybook_event_store::{NewEvent, Step, Unit};
+use daybook_event_store::{AppendUnit, NewEvent, Operation};
 use uuid::Uuid;
 
 use super::stage::Stage;
@@ -171,7 +171,7 @@ fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
 }
 
 /// The events of one command.
-fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Result<Step> {
+fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Result<Operation> {
     let mut reads: Vec<(Arc<str>, i32)> = Vec::new();
     let mut events = Vec::with_capacity(facts.len());
     for (stream, event) in facts {
@@ -192,7 +192,7 @@ fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Re
         });
     }
     let command_id = new_id();
-    Ok(Step::Write(Unit {
+    Ok(Operation::Write(AppendUnit {
         command_id,
         fingerprint: vec![1],
         reads,

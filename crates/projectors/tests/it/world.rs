@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daybook_event_store::{Appender, Daybook, NewEvent, Step, StoreSettings, Unit};
+use daybook_event_store::{AppendUnit, Appender, Daybook, NewEvent, Operation, StoreSettings};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, Topology,
     broker::{self, Broker, FETCH_WAIT},
@@ -76,11 +76,11 @@ impl Writer {
     }
 
     async fn append(&mut self, events: Vec<(&str, &'static str, i16, String)>) {
-        let steps: Vec<Step> = events.into_iter().map(|event| Step::Write(self.unit(event))).collect();
+        let steps: Vec<Operation> = events.into_iter().map(|event| Operation::Write(self.unit(event))).collect();
         self.appender.append(&steps).await.expect("the book takes them");
     }
 
-    fn unit(&mut self, (stream, event_type, schema_version, data): (&str, &'static str, i16, String)) -> Unit {
+    fn unit(&mut self, (stream, event_type, schema_version, data): (&str, &'static str, i16, String)) -> AppendUnit {
         let version = self.versions.entry(stream.to_owned()).or_insert(0);
         let stream_id: Arc<str> = stream.into();
         let reads = vec![(Arc::clone(&stream_id), *version)];
@@ -95,7 +95,7 @@ impl Writer {
             data,
         };
         let command_id = new_id();
-        Unit {
+        AppendUnit {
             command_id,
             fingerprint: vec![1],
             reads,

@@ -1,5 +1,4 @@
-//! The book as what happened in a shop, told from the JSON of its events alone: the rules here are written a second time, without
-//! the domain's own code.
+//! The rules of the shop, checked on the JSON of the events alone. They are written here a second time, without the code of the domain.
 
 use std::collections::HashMap;
 
@@ -12,7 +11,7 @@ pub(super) fn checks(book: &Book) -> Vec<Check> {
     vec![oversell(book), money(book)]
 }
 
-/// How much of a SKU there is, and how much of it is claimed.
+/// The stock of a SKU: units on hand, and claims on them.
 #[derive(Default)]
 struct Stock {
     on_hand: i64,
@@ -38,7 +37,7 @@ impl Stock {
     }
 }
 
-/// At no position more is claimed than there is. Within one command claims that have expired give way first.
+/// Checks that at no position claims exceed the units on hand. Within one command, expired claims end first.
 fn oversell(book: &Book) -> Check {
     let mut check = Check::new("nothing is sold that is not there");
     let mut stocks: HashMap<&str, Stock> = HashMap::new();
@@ -55,7 +54,7 @@ fn minor(money: &Value) -> i64 {
     money["minor_units"].as_i64().unwrap_or(i64::MIN)
 }
 
-/// An order comes to the sum of its lines, each at the price that holds at that position.
+/// Checks that the total of an order is the sum of its lines, each at the price of that position.
 fn money(book: &Book) -> Check {
     let mut check = Check::new("orders come to their lines at the prices of that moment");
     let mut prices: HashMap<String, i64> = HashMap::new();

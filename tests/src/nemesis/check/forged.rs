@@ -1,4 +1,4 @@
-//! The judge is judged: a history that is true passes, and each kind of lie in it is found, by the check whose business it is.
+//! Tests of the checks: a true history passes, and the responsible check finds each kind of falsified history.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::nemesis::{
     history::{Answer, Attempt, Call, Read, Receipt, ReceivedEvent, ReceivedStream, Seen, Via},
 };
 
-/// A shop as it was, and what its clients say of it.
+/// A book, and the history of its clients.
 #[derive(Clone)]
 pub(super) struct Story {
     pub(super) book: Book,
@@ -31,7 +31,7 @@ fn id(number: u128) -> Uuid {
 const SKU: &str = "hot";
 
 impl Story {
-    /// A product, a price, two units, of which one is sold, one reserved, and a third asked for in vain.
+    /// A product, a price, and two units. One is sold, one is reserved, and a third one is refused.
     pub(super) fn true_one() -> Self {
         let mut story = Self { book: Book::default(), calls: Vec::new(), reads: Vec::new(), ticks: 0 };
         let product = json!({ "product_id": id(1), "name": "Hot", "publish": true, "variants": [{ "sku": SKU }] });
@@ -65,7 +65,7 @@ impl Story {
         self.answered(answer);
     }
 
-    /// One more attempt at the last call.
+    /// Adds an attempt to the last call.
     fn answered(&mut self, answer: Answer) {
         let (sent, at) = (self.ticks, time(self.book.head()));
         self.ticks += 2;
@@ -91,7 +91,7 @@ impl Story {
         self.ticks += 1;
     }
 
-    /// Decides a command as the engine would, and writes what comes of it.
+    /// Decides a command as the engine would, and writes its events.
     fn accepted(&mut self, name: &'static str, body: Value) {
         self.sent(name, body, Answer::Unknown(String::new()));
         let call = self.calls.last_mut().expect("it was sent");
@@ -122,7 +122,7 @@ impl Story {
         call.attempts[0].answer = Answer::Accepted(receipt(&events));
     }
 
-    /// What is found, by the name of the check.
+    /// The names of the checks that fail.
     fn found(&self) -> Vec<String> {
         let checks = all(&self.book, &self.calls, &self.reads);
         checks.into_iter().filter(|check| check.violations > 0).map(|check| check.name).collect()
@@ -134,12 +134,12 @@ impl Story {
     }
 
     fn call(&mut self, name: &str) -> &mut Call {
-        self.calls.iter_mut().find(|call| call.name == name).expect("there is such a call")
+        self.calls.iter_mut().find(|call| call.name == name).expect("the call exists")
     }
 
-    /// Writes events into the book that no decision has led to.
+    /// Writes events that no decision has made.
     fn smuggle(&mut self, key: Uuid, of: &str) {
-        let like = self.book.events.iter().rfind(|event| event.event_type == of).expect("there is one").clone();
+        let like = self.book.events.iter().rfind(|event| event.event_type == of).expect("the book has one").clone();
         let position = self.book.head() + 1;
         let version = self.book.events.iter().filter(|event| event.stream == like.stream).count() + 1;
         let version = i32::try_from(version).expect("it fits");
@@ -184,12 +184,12 @@ fn receipt(events: &[Event]) -> Receipt {
 }
 
 #[test]
-fn a_true_story_passes() {
+fn a_true_history_passes() {
     assert_eq!(Story::true_one().found(), Vec::<String>::new());
 }
 
 #[test]
-fn an_empty_story_proves_nothing() {
+fn an_empty_history_fails_every_check() {
     let story = Story { book: Book::default(), calls: Vec::new(), reads: Vec::new(), ticks: 0 };
     assert_eq!(story.found().len(), all(&story.book, &[], &[]).len(), "every check says that it has checked nothing");
 }
@@ -204,7 +204,7 @@ fn a_lost_acknowledged_command_is_found() {
 }
 
 #[test]
-fn a_receipt_that_says_something_else_is_found() {
+fn a_receipt_that_differs_from_the_book_is_found() {
     let mut story = Story::true_one();
     for attempt in &mut story.call("PlaceOrder").attempts {
         if let Answer::Accepted(receipt) = &mut attempt.answer {
@@ -230,7 +230,7 @@ fn a_command_left_open_and_written_twice_is_found() {
     story.smuggle(id(55), "inventory.StockReceived");
     story.smuggle(key, "inventory.StockReceived");
     story.assert_found("every command left open is in the book at most once");
-    story.assert_found("nobody has written what no client has sent");
+    story.assert_found("every command in the book was sent by a client");
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_refused_command_that_was_written_is_found_unless_an_earlier_attempt_was_giv
 }
 
 #[test]
-fn another_outcome_the_second_time_is_found() {
+fn another_outcome_of_a_repeated_command_is_found() {
     let mut story = Story::true_one();
     let call = story.calls.iter_mut().find(|call| call.attempts.len() == 2).expect("one is repeated");
     if let Answer::Accepted(receipt) = &mut call.attempts[1].answer {
@@ -260,7 +260,7 @@ fn another_outcome_the_second_time_is_found() {
 }
 
 #[test]
-fn an_oversell_is_found_twice() {
+fn an_oversell_is_found_by_two_checks() {
     let mut story = Story::true_one();
     let key = story.calls.last().expect("the last one is open").key;
     story.smuggle(key, "inventory.StockReserved");
@@ -274,13 +274,13 @@ fn a_wrong_total_and_a_wrong_price_are_found() {
         let mut story = Story::true_one();
         let order =
             story.book.events.iter_mut().find(|event| event.event_type == "order.OrderPlaced").expect("an order");
-        *order.data.pointer_mut(pointer).expect("it is there") = json!(value);
+        *order.data.pointer_mut(pointer).expect("the event has the field") = json!(value);
         story.assert_found("orders come to their lines");
     }
 }
 
 #[test]
-fn gaps_and_times_that_run_backwards_are_found() {
+fn gaps_and_decreasing_times_are_found() {
     let mut story = Story::true_one();
     story.book.events[3].position += 1;
     story.book.events[4].version += 1;
@@ -291,7 +291,7 @@ fn gaps_and_times_that_run_backwards_are_found() {
 }
 
 #[test]
-fn a_refusal_that_was_never_right_is_found() {
+fn a_refusal_that_was_right_at_no_position_is_found() {
     let mut story = Story::true_one();
     story.refused("ReserveStock", reservation(7), "1 of hot were asked for; 7 are available");
     story.assert_found("every refusal was right");
@@ -317,7 +317,7 @@ fn a_stale_read_is_found_and_a_fresh_one_is_not() {
 }
 
 #[test]
-fn a_refusal_may_be_of_the_moment_in_which_a_claim_has_run_out() {
+fn a_refusal_may_be_right_at_the_moment_in_which_a_claim_expires() {
     let mut story = Story::true_one();
     story.accepted("ReceiveStock", json!({ "sku": SKU, "quantity": 1 }));
     let (begin, run_out) = (time(story.book.head()), time(story.book.head() + 60));
@@ -334,10 +334,10 @@ fn a_refusal_may_be_of_the_moment_in_which_a_claim_has_run_out() {
 }
 
 #[test]
-fn what_a_mutation_tells_is_compared_as_well() {
+fn the_answer_of_a_mutation_is_compared_as_well() {
     let shown = |story: &mut Story, position| {
-        let told = |attempt: &Attempt| matches!(attempt.answer, Answer::Shown(_));
-        let call = story.calls.iter_mut().find(|call| call.attempts.iter().any(told)).expect("one was a mutation");
+        let is_shown = |attempt: &Attempt| matches!(attempt.answer, Answer::Shown(_));
+        let call = story.calls.iter_mut().find(|call| call.attempts.iter().any(is_shown)).expect("one was a mutation");
         call.attempts[0].answer = Answer::Shown(position);
         call.key
     };
@@ -351,12 +351,12 @@ fn what_a_mutation_tells_is_compared_as_well() {
 }
 
 #[test]
-fn a_token_that_has_run_out_and_opened_something_is_found() {
+fn an_expired_token_that_was_accepted_is_found() {
     let mut story = Story::true_one();
     story.call("PlaceOrder").attempts[0].expired = true;
     story.assert_found("a token that has run out");
     let mut story = Story::true_one();
     let expired = story.calls.iter_mut().flat_map(|call| &mut call.attempts).find(|attempt| attempt.expired);
-    expired.expect("one had run out").expired = false;
+    expired.expect("one token had expired").expired = false;
     story.assert_found("every refusal was right");
 }

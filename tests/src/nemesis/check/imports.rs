@@ -1,5 +1,5 @@
-//! Imported files beside the book: every good record is there once and as the file says, no bad one is, each of those is named among
-//! the rejected, and the orders of a file come to the sum of its lines.
+//! Compares imported files with the book. Every good record is in the book once, as in the file. No bad record is in the book, and each is
+//! among the rejected ones. The orders of a file have the total of its lines.
 
 mod sent;
 
@@ -29,7 +29,7 @@ pub fn checks(book: &Book, outcomes: &[Outcome]) -> Vec<Check> {
     ]
 }
 
-/// What the book has of records, by the types of events and what they are known by.
+/// The events of imported records, by event type and by the key of the record.
 struct Records<'b>(HashMap<(&'b str, &'b str), Vec<&'b Value>>);
 
 impl<'b> Records<'b> {
@@ -48,7 +48,7 @@ impl<'b> Records<'b> {
     }
 }
 
-/// The types of events that records become, and what tells which record it was.
+/// The event types of imported records, each with the field that holds the key of the record.
 const KNOWN_BY: [(&str, &str); 5] = [
     ("order.OrderImported", "external_ref"),
     ("catalog.ProductCreated", "name"),
@@ -68,7 +68,9 @@ fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
         for (reference, order) in orders {
             let found = there.all("order.OrderImported", reference);
             let right = matches!(found, [one] if is_order(one, order));
-            check.holds(right, || format!("order {reference} of {name} is there {} times: {found:?}", found.len()));
+            check.holds(right, || {
+                format!("order {reference} of {name} is in the book {} times: {found:?}", found.len())
+            });
         }
         for (sku, product) in products {
             let (claimed, priced) = (there.all("catalog.SkuClaimed", sku), there.all("catalog.PriceSet", sku));
@@ -88,13 +90,13 @@ fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     check
 }
 
-/// Whether the book has taken in what the file says.
+/// Whether an event of the book equals the record of the file.
 fn is_order(event: &Value, order: &Value) -> bool {
-    let told = |line: &Value| {
+    let compared = |line: &Value| {
         json!({ "sku": line["sku"], "quantity": line["quantity"], "line_total": line["line_total"]["minor_units"],
                 "discount": line["discount"]["minor_units"] })
     };
-    let lines: Value = event["lines"].as_array().into_iter().flatten().map(told).collect();
+    let lines: Value = event["lines"].as_array().into_iter().flatten().map(compared).collect();
     lines == order["lines"]
         && event["customer_id"] == order["customer_ref"]
         && event["currency"] == order["currency"]
@@ -106,7 +108,7 @@ fn bad(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     for File { name, forbidden, .. } in outcomes.iter().map(|outcome| &outcome.file) {
         for known_by in forbidden {
             let found = KNOWN_BY.into_iter().find(|(event_type, _)| !there.all(event_type, known_by).is_empty());
-            check.holds(found.is_none(), || format!("{known_by} of {name} is there: {found:?}"));
+            check.holds(found.is_none(), || format!("{known_by} of {name} is in the book: {found:?}"));
         }
     }
     check
@@ -154,12 +156,12 @@ mod tests {
     use super::{sent::IMPORTER, *};
     use crate::nemesis::{
         book::Command,
-        check::told,
+        check::checks_of,
         imports::file::{Rejection, What},
         random::Random,
     };
 
-    /// A file of each kind, and a book that has taken them in.
+    /// A file of each kind, and a book that has imported them.
     struct Story {
         book: Book,
         outcomes: Vec<Outcome>,
@@ -206,7 +208,7 @@ mod tests {
         }
 
         fn one(&mut self, event_type: &str) -> usize {
-            self.book.events.iter().position(|event| event.event_type == event_type).expect("there is one")
+            self.book.events.iter().position(|event| event.event_type == event_type).expect("the book has one")
         }
 
         fn found(&self) -> Vec<String> {
@@ -225,16 +227,16 @@ mod tests {
         json!({ "minor_units": cents, "currency": "EUR" })
     }
 
-    /// What the engine makes of an order.
+    /// The event that the engine writes for an imported order.
     fn imported(order: &Value) -> Value {
-        let lines: Vec<_> = order["lines"].as_array().expect("there are lines").clone();
+        let lines: Vec<_> = order["lines"].as_array().expect("the order has lines").clone();
         let sum = |name: &str| euros(&json!(lines.iter().filter_map(|line| line[name].as_i64()).sum::<i64>()));
-        let told = |line: &Value| {
+        let compared = |line: &Value| {
             json!({ "sku": line["sku"], "quantity": line["quantity"], "line_total": euros(&line["line_total"]),
                     "discount": euros(&line["discount"]) })
         };
         json!({ "external_ref": order["external_ref"], "customer_id": order["customer_ref"], "currency": "EUR",
-                "placed_at": order["placed_at"], "lines": lines.iter().map(told).collect::<Vec<_>>(),
+                "placed_at": order["placed_at"], "lines": lines.iter().map(compared).collect::<Vec<_>>(),
                 "totals": { "net": sum("line_total"), "discount": sum("discount") } })
     }
 
@@ -244,7 +246,7 @@ mod tests {
     const MONEY: &str = "come to the sum";
 
     #[test]
-    fn files_that_were_taken_in_pass_and_none_prove_nothing() {
+    fn imported_files_pass_and_no_files_fail_every_check() {
         let mut story = Story::true_one();
         story.assert_found(&[]);
         story.outcomes.clear();
@@ -264,11 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_says_something_else_is_found() {
-        for (pointer, wrong) in [("/lines/0/quantity", json!(77)), ("/customer_id", json!("somebody else"))] {
+    fn an_order_that_differs_from_its_file_is_found() {
+        for (pointer, wrong) in [("/lines/0/quantity", json!(77)), ("/customer_id", json!("another"))] {
             let mut story = Story::true_one();
             let order = story.one("order.OrderImported");
-            *story.book.events[order].data.pointer_mut(pointer).expect("it is there") = wrong;
+            *story.book.events[order].data.pointer_mut(pointer).expect("the event has the field") = wrong;
             story.assert_found(&[GOOD]);
         }
         let mut story = Story::true_one();
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_that_is_lost_doubled_or_of_something_else_is_found() {
+    fn a_delivery_that_is_lost_doubled_or_different_is_found() {
         let mut story = Story::true_one();
         let event = story.one("inventory.StockReceived");
         let lost = story.book.events.remove(event);
@@ -315,7 +317,7 @@ mod tests {
     #[test]
     fn a_bad_record_in_the_book_is_found() {
         let mut story = Story::true_one();
-        let bad = story.outcomes[1].file.forbidden.first().cloned().expect("there is one");
+        let bad = story.outcomes[1].file.forbidden.first().cloned().expect("the book has one");
         story.writes("order.OrderImported", json!({ "external_ref": bad }));
         story.assert_found(&[BAD]);
     }
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn a_bad_record_that_is_not_named_or_named_twice_or_for_another_reason_is_found() {
         let mut story = Story::true_one();
-        let named = story.outcomes[1].rejected.pop().expect("there is one");
+        let named = story.outcomes[1].rejected.pop().expect("the book has one");
         story.assert_found(&[REJECTED]);
         let another = Rejection { code: "bad_luck".to_owned(), ..named.clone() };
         story.outcomes[1].rejected.push(another);
@@ -334,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_no_line_of_a_file_was_sent_by_nobody() {
+    fn an_event_from_no_line_of_a_file_counts_as_sent_by_no_client() {
         let unsent = |story: &Story| {
-            let checks = told(&story.book, &calls(&story.book, &story.outcomes), &[]);
-            let check = checks.into_iter().find(|check| check.name.contains("no client has sent"));
-            check.expect("there is such a check").violations
+            let checks = checks_of(&story.book, &calls(&story.book, &story.outcomes), &[]);
+            let check = checks.into_iter().find(|check| check.name.contains("was sent by a client"));
+            check.expect("the check exists").violations
         };
         let mut story = Story::true_one();
         let whole = ["order.OrderImported", "catalog.PriceSet", "inventory.StockReceived"];

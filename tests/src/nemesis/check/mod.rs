@@ -1,6 +1,6 @@
-//! Whether the promise was kept: what the clients saw, beside what the book, Kafka and the views hold.
+//! The checks of the guarantees: what the clients saw is compared with the book, Kafka and the views.
 //!
-//! Every check counts what it has looked at; one that has looked at nothing has proved nothing, and is a violation itself.
+//! Every check counts the items that it has checked. A check of nothing proves nothing, so it is a violation.
 
 mod commerce;
 pub mod imports;
@@ -19,30 +19,30 @@ use super::{
     history::{Call, Read},
 };
 
-/// What a check has found.
+/// A check and its findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What must hold.
+    /// The guarantee.
     pub name: String,
-    /// How much was looked at.
+    /// The number of items that were checked.
     pub checked: u64,
-    /// How often it does not hold.
+    /// The number of violations.
     pub violations: u64,
-    /// Where it does not hold, in words: the first few places.
+    /// Descriptions of the first few violations.
     pub found: Vec<String>,
 }
 
-/// How many places are told in words.
-const TOLD: usize = 5;
+/// How many violations are described.
+const DESCRIBED: usize = 5;
 
 impl Check {
-    /// A check that has looked at nothing yet.
+    /// A check that has checked nothing yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// Counts something that was looked at, and tells what is wrong with it if it does not hold.
+    /// Counts an item, and a violation if the guarantee does not hold for it.
     pub fn holds(&mut self, holds: bool, wrong: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
@@ -50,15 +50,15 @@ impl Check {
         }
     }
 
-    /// Counts something wrong in what was looked at before.
+    /// Counts a violation in items that were counted before.
     pub fn violates(&mut self, wrong: impl FnOnce() -> String) {
         self.violations += 1;
-        if self.found.len() < TOLD {
+        if self.found.len() < DESCRIBED {
             self.found.push(wrong());
         }
     }
 
-    /// The end of the check: it must have looked at something.
+    /// Ends the check. A check of nothing becomes a violation.
     #[must_use]
     pub fn done(mut self) -> Self {
         if self.checked == 0 {
@@ -68,15 +68,15 @@ impl Check {
     }
 }
 
-/// Everything that can be told from the book and from what the clients saw.
+/// The checks that compare the book with what the clients saw.
 #[must_use]
 pub fn all(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
-    told(book, calls, reads).into_iter().map(Check::done).collect()
+    checks_of(book, calls, reads).into_iter().map(Check::done).collect()
 }
 
-/// The same of one history among many, which need not have anything for every check to look at.
+/// The same checks on one history among many. A check may have no items there, so they are not ended yet.
 #[must_use]
-pub fn told(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
+pub fn checks_of(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
     let mut checks = outcomes::checks(book, calls);
     checks.extend(streams::checks(book));
     checks.extend(commerce::checks(book));

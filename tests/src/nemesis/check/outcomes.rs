@@ -1,5 +1,5 @@
-//! Every answer beside the book: what was acknowledged is there once and as the receipt says, what was refused is not there, and
-//! what was left open is there at most once.
+//! Compares every answer with the book. An acknowledged command is in the book once, as its receipt says. A refused command is not in the
+//! book. A command without an outcome is in the book at most once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,9 +28,9 @@ fn acknowledged(book: &Book, calls: &[Call]) -> Check {
     for call in calls {
         let Some(position) = call.acknowledged() else { continue };
         let wrong = match (book.commands.get(&call.key), call.receipt()) {
-            (None, _) => Some("is not there".to_owned()),
+            (None, _) => Some("is not in the book".to_owned()),
             (Some(command), Some(receipt)) => difference(book, receipt, *command),
-            // A mutation tells the position only.
+            // A mutation returns the position only.
             (Some(command), None) => {
                 let end = book.of(*command).last().map(|event| event.position);
                 (end != Some(position)).then(|| format!("says position {position}, its events end elsewhere"))
@@ -41,7 +41,7 @@ fn acknowledged(book: &Book, calls: &[Call]) -> Check {
     check
 }
 
-/// In what a receipt and the book differ.
+/// The difference between a receipt and the book, if they differ.
 fn difference(book: &Book, receipt: &Receipt, command: Command) -> Option<String> {
     let written: Vec<_> = book
         .of(command)
@@ -66,18 +66,20 @@ fn difference(book: &Book, receipt: &Receipt, command: Command) -> Option<String
     (streams != said).then(|| "names other streams than its events".to_owned())
 }
 
-/// A refusal is final when nothing else was sent under the same key whose outcome is open. An attempt that was given up may still be
-/// under way when the next one is refused; it then counts as left open.
+/// A refusal is final unless another attempt with the same key has no outcome. An attempt that timed out may still be running when the
+/// next one is refused, so the command then counts as left open.
 fn refused(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("no refused command is in the book");
     for call in calls {
         let Some(refused) = call.refused().filter(|refused| !call.is_open_before(refused.answered)) else { continue };
         if refused.expired && call.acknowledged().is_some() {
-            // Somebody without a good token has asked once more for what was done before.
+            // The command was accepted before, and repeated with an invalid token.
             continue;
         }
         let wrong = book.commands.contains_key(&call.key);
-        check.holds(!wrong, || format!("{} {} was refused and is there: {:?}", call.name, call.key, refused.answer));
+        check.holds(!wrong, || {
+            format!("{} {} was refused and is in the book: {:?}", call.name, call.key, refused.answer)
+        });
     }
     check
 }
@@ -88,7 +90,7 @@ fn open(book: &Book, calls: &[Call]) -> Check {
     let open = calls.iter().filter(|call| call.acknowledged().is_none() && call.is_open_before(u64::MAX));
     for call in open {
         let times = written.get(&call.key).copied().unwrap_or(0);
-        check.holds(times <= 1, || format!("{} {} is there {times} times", call.name, call.key));
+        check.holds(times <= 1, || format!("{} {} is in the book {times} times", call.name, call.key));
     }
     check
 }
@@ -99,17 +101,17 @@ fn repeated(calls: &[Call]) -> Check {
         let Some(first) = call.attempts.iter().position(|attempt| attempt.answer.position().is_some()) else {
             continue;
         };
-        let told = &call.attempts[first].answer;
+        let accepted = &call.attempts[first].answer;
         for again in call.attempts[first + 1..].iter().filter(|again| !again.expired) {
-            let same = match (told, &again.answer) {
-                // It was not answered.
+            let same = match (accepted, &again.answer) {
+                // The attempt has no answer.
                 (_, Answer::Unknown(_)) => continue,
-                (Answer::Accepted(told), Answer::Accepted(again)) => {
+                (Answer::Accepted(accepted), Answer::Accepted(again)) => {
                     (again.position, &again.streams, &again.events, again.replayed)
-                        == (told.position, &told.streams, &told.events, true)
+                        == (accepted.position, &accepted.streams, &accepted.events, true)
                 }
-                (_, Answer::Accepted(again)) => told.position() == Some(again.position) && again.replayed,
-                (_, again) => told.position() == again.position(),
+                (_, Answer::Accepted(again)) => accepted.position() == Some(again.position) && again.replayed,
+                (_, again) => accepted.position() == again.position(),
             };
             check.holds(same, || format!("{} {} got another outcome the second time", call.name, call.key));
         }
@@ -117,7 +119,7 @@ fn repeated(calls: &[Call]) -> Check {
     check
 }
 
-/// The code of every refusal of a token that has run out, by the command-api and by the query-api.
+/// The codes with which command-api and query-api refuse an expired token.
 pub(super) const EXPIRED: [&str; 2] = ["token_expired", "UNAUTHENTICATED"];
 
 fn expired(calls: &[Call]) -> Check {
@@ -135,7 +137,7 @@ fn expired(calls: &[Call]) -> Check {
     check
 }
 
-/// How often each command has written: runs of events without a gap between them count once.
+/// How often each command has written. Its events without a gap between them count once.
 fn written(book: &Book) -> HashMap<Uuid, usize> {
     let mut written = HashMap::new();
     let mut before = None;
@@ -164,10 +166,10 @@ fn once(book: &Book) -> Check {
 }
 
 fn asked_for(book: &Book, calls: &[Call]) -> Check {
-    let mut check = Check::new("nobody has written what no client has sent");
+    let mut check = Check::new("every command in the book was sent by a client");
     let sent: HashMap<Uuid, ()> = calls.iter().map(|call| (call.key, ())).collect();
     for id in book.commands.keys() {
-        check.holds(sent.contains_key(id), || format!("nobody has sent {id}"));
+        check.holds(sent.contains_key(id), || format!("no client has sent {id}"));
     }
     check
 }

@@ -1,6 +1,6 @@
-//! Whether the outcomes are those of one command after the other, in the order of the book. Every command is decided once more, on
-//! the state that the commands before it have left, and must come to the same events. A refusal must be right, and an answered
-//! query true, at some position between its beginning and its end.
+//! Checks that the outcomes are those of a serial execution in the order of the book. Every command is decided again on the state after
+//! the commands before it, and must give the same events. A refusal must be right, and a query result true, at some position between
+//! request and answer.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use crate::nemesis::{
     load::HOT,
 };
 
-/// By how much the clocks of two processes of one machine may differ; in virtual machines they do.
+/// By how much the clocks of two processes of one machine may differ. In virtual machines they do differ.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::milliseconds(50);
 
 /// The shop at a position.
@@ -37,7 +37,7 @@ impl Source<State> for Shop {
 }
 
 impl Shop {
-    /// Decides, on all that has happened so far.
+    /// Decides a command on all events so far.
     fn decide(&mut self, call: &Call, now: DateTime<Utc>) -> Result<Decision, Refused> {
         let command = match Command::deserialize(call.name, &call.body) {
             Some(Ok(command)) => command,
@@ -70,7 +70,7 @@ impl Shop {
         Ok(())
     }
 
-    /// When claims on the stock run out that everybody fights for; on no other stock are there such claims.
+    /// When claims on the scarce stock expire. No other stock has claims that expire.
     fn expiries(&self) -> Vec<DateTime<Utc>> {
         match self.find(&StreamName::of("stock", format_args!("{HOT}@main"))) {
             Some((State::Inventory(inventory::State::Stock(stock)), _)) => {
@@ -80,7 +80,7 @@ impl Shop {
         }
     }
 
-    /// Whether somebody who looked now would have seen this.
+    /// Whether a query at this position would show this.
     fn shows(&self, seen: &Seen) -> bool {
         match seen {
             Seen::Stock { sku, levels } => {
@@ -105,17 +105,17 @@ impl Shop {
     }
 }
 
-/// What a command would come to after all that is in the book: streams, types and data.
+/// The events of a command if it were decided after the whole book: streams, types and data.
 #[cfg(test)]
 pub(super) fn decided_now(book: &Book, call: &Call, now: DateTime<Utc>) -> Vec<(String, String, Value)> {
     let mut shop = Shop::default();
     book.events.iter().for_each(|event| shop.take_in(event).expect("the past can be read"));
     let decision = shop.decide(call, now).ok().expect("it is accepted");
-    let tell = |(stream, event): &(StreamName, DomainEvent)| {
+    let compared = |(stream, event): &(StreamName, DomainEvent)| {
         let data = serde_json::to_value(event).expect("it is JSON");
         (stream.to_string(), event.type_name().to_owned(), data)
     };
-    decision.events.iter().map(tell).collect()
+    decision.events.iter().map(compared).collect()
 }
 
 fn in_graphql(phase: &impl serde::Serialize) -> String {
@@ -127,13 +127,13 @@ enum Refused {
     Malformed,
 }
 
-/// What must have been true at some position.
+/// A statement that must have been true at some position.
 enum Claim<'h> {
     Refusal(&'h Call, &'h Attempt),
     Shown(&'h Read),
 }
 
-/// A claim, and the positions between which it was made.
+/// A statement, and the positions between which it was made.
 struct Window<'h> {
     low: i64,
     high: i64,
@@ -171,23 +171,23 @@ struct Replay<'h> {
     refused: Check,
     shown: Check,
     shop: Shop,
-    /// Claims whose beginning is still to come, by their beginning.
+    /// Statements whose first position is not reached yet, by that position.
     windows: BTreeMap<i64, Vec<Window<'h>>>,
-    /// Claims that have begun, and were not true so far.
+    /// Statements that may be true from now on, and were not true so far.
     open: Vec<Window<'h>>,
 }
 
 impl Replay<'_> {
     fn decide_again(&mut self, call: &Call, events: &[Event]) {
         let Some(first) = events.first() else { return };
-        // An import takes effect in the past; everything else at the time of its decision.
+        // An import takes effect in the past. Every other command takes effect at its decision.
         let now = if call.name == "ImportOrder" { first.recorded_at } else { first.effective_at };
         let again: Option<Vec<(String, Value)>> = self.shop.decide(call, now).ok().map(|decision| {
-            let tell = |(stream, event): &(StreamName, DomainEvent)| {
+            let compared = |(stream, event): &(StreamName, DomainEvent)| {
                 let data = serde_json::to_value(event).ok();
                 (stream.to_string(), data.unwrap_or(Value::Null))
             };
-            decision.events.iter().map(tell).collect()
+            decision.events.iter().map(compared).collect()
         });
         let written: Vec<_> = events.iter().map(|event| (event.stream.clone(), event.data.clone())).collect();
         self.accepted.holds(again.as_ref() == Some(&written), || {
@@ -195,7 +195,7 @@ impl Replay<'_> {
         });
     }
 
-    /// Looks whether claims are true at this position, and gives up those that it is too late for.
+    /// Tests statements at this position, and reports those whose last position has passed.
     fn look(&mut self, position: i64, between_commands: bool) {
         let (open, shop) = (std::mem::take(&mut self.open), &mut self.shop);
         let later = self.windows.split_off(&(position + 1));
@@ -216,7 +216,7 @@ impl Replay<'_> {
             } else if in_time {
                 self.open.push(window);
             } else {
-                check.holds(false, || window.told());
+                check.holds(false, || window.described());
             }
         }
     }
@@ -227,13 +227,13 @@ impl Replay<'_> {
                 Claim::Refusal(..) => &mut self.refused,
                 Claim::Shown(_) => &mut self.shown,
             };
-            check.holds(false, || window.told());
+            check.holds(false, || window.described());
         }
         vec![self.accepted, self.refused, self.shown]
     }
 }
 
-/// Whether a refusal is right at this position, at any moment between question and answer: claims run out meanwhile.
+/// Whether a refusal is right at this position, at any moment between request and answer. Claims expire meanwhile.
 fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
     let Answer::Refused { code, detail } = &attempt.answer else { return true };
     let (begin, end) = (attempt.at - CLOCKS_DIFFER, attempt.until + CLOCKS_DIFFER);
@@ -246,7 +246,7 @@ fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
 }
 
 impl Window<'_> {
-    fn told(&self) -> String {
+    fn described(&self) -> String {
         let Self { low, high, claim } = self;
         match claim {
             Claim::Refusal(call, attempt) => {
@@ -257,11 +257,11 @@ impl Window<'_> {
     }
 }
 
-/// The claims of all clients, by the position at which they begin.
+/// The statements of all clients, by their first position.
 fn windows<'h>(book: &Book, calls: &'h [Call], reads: &'h [Read]) -> BTreeMap<i64, Vec<Window<'h>>> {
     let bounds = Bounds::new(book, calls);
     let refusals = calls.iter().filter_map(|call| {
-        // What has no valid token is refused by no rule.
+        // A refusal of an invalid token is no refusal by a rule.
         let attempt = call.refused().filter(|attempt| !attempt.expired)?;
         let (low, high) = (bounds.known_before(attempt.sent), bounds.possible_before(attempt.answered));
         Some(Window { low, high, claim: Claim::Refusal(call, attempt) })
@@ -278,11 +278,11 @@ fn windows<'h>(book: &Book, calls: &'h [Call], reads: &'h [Read]) -> BTreeMap<i6
     windows
 }
 
-/// What a tick says of positions.
+/// The relation between ticks and positions.
 struct Bounds {
-    /// Answers by tick, each with the highest position that was acknowledged until then.
+    /// Answers by tick, each with the highest position that was acknowledged up to then.
     known: BTreeMap<u64, i64>,
-    /// First attempts by tick, each with the lowest position that was given to anything sent from then on.
+    /// First attempts by tick, each with the lowest position of all commands that were sent from then on.
     possible: BTreeMap<u64, i64>,
     head: i64,
 }
@@ -296,7 +296,7 @@ impl Bounds {
                     known.insert(attempt.answered, position);
                 }
             }
-            // Of what no client has sent itself nobody knows when it was sent.
+            // The time at which an import has sent a command is unknown.
             if let Some(command) = book.commands.get(&call.key).filter(|_| !call.attempts.is_empty()) {
                 possible.insert(call.sent(), command.first);
             }

@@ -1,4 +1,4 @@
-//! The book as a list of events: positions and versions without a gap, times that do not run backwards.
+//! Checks the book as a list of events: positions and versions without gaps, and recorded times that never decrease.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Kafka beside the book: every event once and in order in its partition, each naming the one before it. Where topics were filled
-//! again, what comes a second time is passed over, as every consumer does.
+//! Compares Kafka with the book. Every event is once and in order in its partition, and names the event before it. Where topics were
+//! filled again, repeated messages are skipped, as consumers do.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,7 +20,7 @@ use crate::nemesis::book::Book;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A message, as far as it is checked.
+/// The checked parts of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Its topic and partition.
@@ -29,15 +29,15 @@ pub struct Message {
     pub key: String,
     /// The position.
     pub sequence: i64,
-    /// The position of the one before it.
+    /// The position of the event before it.
     pub previous: i64,
-    /// The identity of the event.
+    /// The id of the event.
     pub id: String,
-    /// What happened, without `_meta`.
+    /// The data of the event, without `_meta`.
     pub data: Value,
 }
 
-/// Reads all that the broker still holds, partition by partition.
+/// Reads all messages that the broker still holds, partition by partition.
 ///
 /// # Errors
 /// When the broker fails.
@@ -64,9 +64,9 @@ pub fn read(brokers: &str, topics: &[String], partitions: i32) -> anyhow::Result
         let message = match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => message,
             Some(Err(fatal @ KafkaError::MessageConsumptionFatal(_))) => return Err(fatal.into()),
-            // The client connects again by itself where a connection is lost.
+            // The client reconnects by itself after a lost connection.
             _ => {
-                ensure!(heard.elapsed() < TIMEOUT, "the broker fell silent");
+                ensure!(heard.elapsed() < TIMEOUT, "the broker does not answer");
                 continue;
             }
         };
@@ -100,16 +100,16 @@ fn taken(message: &BorrowedMessage<'_>, place: (String, i32)) -> anyhow::Result<
     })
 }
 
-/// What a partition has shown so far.
+/// The state of a partition after the messages so far.
 struct Log {
-    /// Nothing is missing after this position.
+    /// No event after this position is missing.
     start: i64,
     last: i64,
 }
 
-/// Compares messages, in the order in which each partition has them, with the book. `keeps_all` is whether the broker never forgets
-/// what it was given: then every partition begins with its first event, even one that was lost and filled again. `head` is where the
-/// book ended when the messages had been read: commands that their clients have given up may come through after `book` was read.
+/// Compares the messages of each partition, in order, with the book. With `keeps_all` the broker never loses a message. Then every
+/// partition begins with its first event, even after it was lost and filled again. `head` is the end of the book after the messages were
+/// read: commands without an outcome may be committed after `book` was read.
 #[must_use]
 pub fn checks(book: &Book, messages: &[Message], keeps_all: bool, head: i64) -> Vec<Check> {
     let mut same = Check::new("every message on Kafka is an event of the book");
@@ -134,7 +134,7 @@ pub fn checks(book: &Book, messages: &[Message], keeps_all: bool, head: i64) -> 
             Log { start: *previous, last: *previous }
         });
         if *sequence <= log.last {
-            // Filled again: it was there before.
+            // The partition was filled again, and had this message before.
             chain.holds(previous < sequence, || format!("{place:?}: {sequence} names {previous} before it"));
             continue;
         }
@@ -146,7 +146,7 @@ pub fn checks(book: &Book, messages: &[Message], keeps_all: bool, head: i64) -> 
     vec![same.done(), chain.done(), complete(book, &logs, &places, &there).done()]
 }
 
-/// After the first message that a partition still has, none is missing.
+/// Checks that no event is missing after the first message that a partition still has.
 fn complete(
     book: &Book,
     logs: &BTreeMap<&(String, i32), Log>,
@@ -154,7 +154,7 @@ fn complete(
     there: &HashSet<i64>,
 ) -> Check {
     let mut check = Check::new("every event of the book is on Kafka once");
-    // A stream that is nowhere could be anywhere: then it must be after the start of all.
+    // The partition of a stream without messages is unknown. Then its events must be after the start of all partitions.
     let latest = logs.values().map(|log| log.start).max().unwrap_or(0);
     for event in &book.events {
         let place = places.get(event.stream.as_str());
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::nemesis::{book::Event, check::forged::Story};
 
-    /// The book as Kafka has it, in one partition.
+    /// The messages of the book in one partition.
     fn published(book: &Book) -> Vec<Message> {
         let message = |event: &Event| Message {
             place: ("topic".to_owned(), 0),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_out_of_order_or_foreign_on_kafka_is_found() {
+    fn lost_doubled_disordered_and_foreign_messages_are_found() {
         let book = Story::true_one().book;
         let violations = |messages: &[Message], keeps_all| -> u64 {
             checks(&book, messages, keeps_all, book.head() + 1).iter().map(|check| check.violations).sum()
@@ -201,10 +201,10 @@ mod tests {
         assert_eq!(found(&whole[2..]), 0, "a broker that has forgotten the beginning");
         assert_eq!(violations(&whole[2..], true), 1, "one that does not forget");
         let end_first: Vec<_> = whole[2..].iter().chain(&whole).cloned().collect();
-        assert_eq!(violations(&end_first, true), 1, "what was on its way went into a topic that was made anew");
+        assert_eq!(violations(&end_first, true), 1, "a message in flight came first in a topic that was created again");
         let mut lost = whole.clone();
         lost.remove(3);
-        assert_eq!(found(&lost), 2, "it is missing, and the chain is broken");
+        assert_eq!(found(&lost), 2, "the event is missing, and the chain is broken");
         assert_eq!(found(&whole[..whole.len() - 1]), 1, "the last one is missing");
         let mut swapped = whole.clone();
         swapped.swap(2, 3);
@@ -216,11 +216,11 @@ mod tests {
             let after = Message { sequence: book.head() + by, previous: book.head(), ..whole[0].clone() };
             found(&whole.iter().cloned().chain([after]).collect::<Vec<_>>())
         };
-        assert_eq!(beyond(1), 0, "it was written after the book was read");
-        assert_eq!(beyond(2), 1, "nobody has written it");
+        assert_eq!(beyond(1), 0, "the event was written after the book was read");
+        assert_eq!(beyond(2), 1, "the event is after the end of the book");
         let mut elsewhere = whole;
         elsewhere[6].place.1 = 1;
         assert!(found(&elsewhere) > 0, "a stream is in one partition");
-        assert!(found(&[]) > 0, "nothing is no proof");
+        assert!(found(&[]) > 0, "no messages are a violation");
     }
 }

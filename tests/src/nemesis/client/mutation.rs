@@ -1,11 +1,11 @@
-//! Commands as mutations: the same intent and the same key, sent by way of the query-api.
+//! Commands as mutations: the same command with the same key, sent over the query-api.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::nemesis::history::{Answer, Seen};
 
-/// The mutations, by the commands that they become: the field, and its input.
+/// The mutations by their commands: the field, and its input type.
 const MUTATIONS: [(&str, &str, &str); 12] = [
     ("SetPrice", "priceSet", "PriceSetInput"),
     ("ReceiveStock", "stockReceive", "StockReceiveInput"),
@@ -21,10 +21,10 @@ const MUTATIONS: [(&str, &str, &str); 12] = [
     ("CancelOrder", "orderCancel", "OrderReasonedMoveInput"),
 ];
 
-/// Failures that leave open what became of the command. Anything else is an answer, and the checker knows whether a right one.
+/// Failures that leave the outcome of the command open. Any other error is a refusal, which the checks test.
 const PASSING: [&str; 5] = ["UNAVAILABLE", "CONSISTENCY_TIMEOUT", "RATE_LIMITED", "INTERNAL", "TIMEOUT"];
 
-/// What the changed object shows, by the field of the payload.
+/// The selection of the changed object, by command.
 fn shown(command: &str) -> &'static str {
     match command {
         "PlaceOrder" | "ConfirmOrder" | "CancelOrder" => "order { id phase }",
@@ -33,7 +33,7 @@ fn shown(command: &str) -> &'static str {
     }
 }
 
-/// The request for a command; none when there is no such mutation.
+/// The request for a command, or none if it has no mutation.
 pub(super) fn request(command: &str, key: Uuid, body: &Value) -> Option<Value> {
     let (_, field, input) = MUTATIONS.into_iter().find(|(name, _, _)| *name == command)?;
     let shown = shown(command);
@@ -45,7 +45,7 @@ pub(super) fn request(command: &str, key: Uuid, body: &Value) -> Option<Value> {
     Some(json!({ "query": query, "variables": { "input": variable } }))
 }
 
-/// The fields of commands as inputs name them.
+/// The fields of a command, in the names of the input.
 fn in_camel_case(body: &Value) -> Value {
     match body {
         Value::Object(fields) => {
@@ -66,7 +66,7 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-/// What an answer to a mutation says of the command.
+/// The outcome of the command by the answer to its mutation.
 pub(super) fn understood(status: u16, body: &Value) -> Answer {
     let done = &body["data"]["done"];
     if let Some(position) = done["consistencyToken"].as_i64() {
@@ -76,7 +76,7 @@ pub(super) fn understood(status: u16, body: &Value) -> Answer {
     if let Some(wrong) = done["userErrors"].get(0) {
         return Answer::Refused { code: text(wrong, "code"), detail: text(wrong, "message") };
     }
-    // A request that is turned away at the door is a problem, and no GraphQL.
+    // A request that is refused before GraphQL runs gets a problem document.
     let error = &body["errors"][0];
     let (code, detail) = match body["code"].as_str() {
         Some(code) => (code.to_owned(), text(body, "detail")),
@@ -88,7 +88,7 @@ pub(super) fn understood(status: u16, body: &Value) -> Answer {
     Answer::Refused { code, detail }
 }
 
-/// What the changed object has shown, which is no older than the token beside it.
+/// The state of the changed object. It is at least as recent as the token beside it.
 pub(super) fn seen(command: &str, body: &Value, answer: &Value) -> Option<Seen> {
     let done = &answer["data"]["done"];
     if let (Some(id), Some(phase)) = (done["order"]["id"].as_str(), done["order"]["phase"].as_str()) {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_becomes_the_mutation_that_becomes_it() {
+    fn a_command_is_translated_to_its_mutation() {
         let body = json!({ "cart_id": "c", "lines": [{ "sku": "s", "line_total": { "minor_units": 1 } }] });
         let request = request("AddLines", Uuid::nil(), &body).expect("there is one");
         let wanted = json!({ "cartId": "c", "lines": [{ "sku": "s", "lineTotal": { "minorUnits": 1 } }],
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_refused_and_open_are_told_apart() {
+    fn accepted_refused_and_open_outcomes_are_distinguished() {
         let done = |done: Value| json!({ "data": { "done": done } });
         let accepted = done(json!({ "consistencyToken": 7, "userErrors": [] }));
         assert_eq!(understood(200, &accepted), Answer::Shown(7));

@@ -1,4 +1,4 @@
-//! Commands of the binary beside a cluster: `migrate`, `verify`, `views`, `import`.
+//! Commands of the binary that run beside a cluster: `migrate`, `verify`, `views`, `import`.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use super::{Cluster, Parts, SECRET, member::IMPORT, server::through};
 use crate::nemesis::{broker, process::Process};
 
-/// How to run commands of the binary beside a cluster, in processes of their own.
+/// The settings of commands that run beside a cluster, in processes of their own.
 pub struct Begin {
     binary: PathBuf,
     directory: PathBuf,
@@ -16,7 +16,7 @@ pub struct Begin {
 }
 
 impl Begin {
-    /// The same, with another value of a variable that it knows.
+    /// The same settings with another value of a variable.
     fn with(mut self, name: &str, value: &str) -> Self {
         for (known, of) in &mut self.surroundings {
             if *known == name {
@@ -26,13 +26,13 @@ impl Begin {
         self
     }
 
-    /// Where the files are that commands name.
+    /// The working directory of the commands.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Starts one, with its log in a file.
+    /// Starts a command with its log in a file.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -41,14 +41,14 @@ impl Begin {
         Process::start_with(&self.binary, &args, &self.directory.join(log), &self.surroundings)
     }
 
-    /// Runs one to its end; returns its exit code and what it printed.
+    /// Runs a command to its end. Returns its exit code and its output.
     ///
     /// # Errors
     /// When it cannot be run.
     pub async fn run(self, args: &[&str]) -> anyhow::Result<(i32, String)> {
         let mut command = Command::new(self.binary);
         command.args(args).envs(self.surroundings).current_dir(self.directory).stdin(Stdio::null());
-        // The network of the cluster lives on this thread.
+        // The proxies of the cluster run on this thread, so it must not block.
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         let code = output.status.code().unwrap_or(-1);
         let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
@@ -57,7 +57,7 @@ impl Begin {
 }
 
 impl Cluster {
-    /// Runs another command of the binary beside the cluster; returns its exit code and what it printed.
+    /// Runs a command of the binary beside the cluster. Returns its exit code and its output.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -65,7 +65,7 @@ impl Cluster {
         self.commands().run(args).await
     }
 
-    /// How to run commands of the binary beside the cluster.
+    /// The settings of commands beside this cluster.
     #[must_use]
     pub fn commands(&self) -> Begin {
         let Parts { binary, directory, prefix, .. } = self.parts.clone();
@@ -79,7 +79,7 @@ impl Cluster {
         Begin { binary, directory, surroundings }
     }
 
-    /// How to run imports beside the cluster, which reach PostgreSQL over a network that can be disturbed.
+    /// The settings of imports beside this cluster. They reach PostgreSQL over a network that can be disturbed.
     ///
     /// # Errors
     /// When PostgreSQL has no address.

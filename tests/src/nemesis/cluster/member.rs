@@ -2,14 +2,14 @@
 
 use crate::nemesis::{process::Process, proxy::Proxy};
 
-/// The processes: the name of each, which begins with its role.
+/// The names of the processes. Each begins with its role.
 pub const ROLES: [&str; 7] =
     ["command-api-0", "command-api-1", "relay-0", "relay-1", "projectors-0", "projectors-1", "query-api-0"];
 
-/// The name of an import, which is no role, on its connections to PostgreSQL.
+/// The name of imports on their connections to PostgreSQL. An import is no role.
 pub const IMPORT: &str = "import";
 
-/// Everybody whose connections to PostgreSQL can be disturbed.
+/// The clients of PostgreSQL whose connections can be disturbed.
 pub const WITH_POSTGRES: [&str; 8] = [ROLES[0], ROLES[1], ROLES[2], ROLES[3], ROLES[4], ROLES[5], ROLES[6], IMPORT];
 
 /// A process of the engine, with the network around it.
@@ -18,17 +18,17 @@ pub(super) struct Member {
     pub(super) process: Option<Process>,
     /// Whether its port is known already.
     pub(super) ready: bool,
-    /// Between it and PostgreSQL.
+    /// The proxy between the process and PostgreSQL.
     pub(super) postgres: Proxy,
-    /// Between it and the broker.
+    /// The proxy between the process and the broker.
     pub(super) broker: Proxy,
-    /// Between it and the command-api that it sends mutations to.
+    /// The proxy between the process and the command-api for its mutations.
     pub(super) commands: Proxy,
-    /// Between clients and it.
+    /// The proxy between clients and the process.
     pub(super) front: Proxy,
 }
 
-/// What a process is connected to.
+/// A link of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
     /// PostgreSQL.
@@ -37,6 +37,6 @@ pub enum Link {
     Broker,
     /// Its clients.
     Clients,
-    /// The command-api that it sends mutations to.
+    /// The command-api for its mutations.
     Commands,
 }

@@ -1,4 +1,4 @@
-//! What is done to the broker itself.
+//! Faults of the broker itself.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use rdkafka::{
 
 use super::{Cluster, wait};
 
-/// Kills it, and brings it back after a while, where it was; with what it had, if it keeps anything.
+/// Kills the broker, and restarts it after a while at the same address, with its data if it keeps any.
 pub(super) async fn killed(cluster: &mut Cluster, pause: Duration) -> anyhow::Result<(Instant, String)> {
     let begin = Instant::now();
     cluster.kill_broker()?;
@@ -19,7 +19,7 @@ pub(super) async fn killed(cluster: &mut Cluster, pause: Duration) -> anyhow::Re
     Ok((begin, format!("started again after {pause:?}")))
 }
 
-/// Deletes the topics of the run from a broker that can.
+/// Deletes the topics of the run, on a broker that supports it.
 ///
 /// # Errors
 /// When it refuses.

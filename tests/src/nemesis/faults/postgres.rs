@@ -1,4 +1,4 @@
-//! What is done to PostgreSQL, beside killing it: it may not write, or finds no room.
+//! Faults of PostgreSQL beside a kill: it may not write, or its disk is full.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ pub(super) async fn read_only(cluster: &mut Cluster, time: Duration) -> anyhow::
     Ok((Instant::now(), format!("for {time:?}")))
 }
 
-/// Fills the disk under the tables, where there is one of our own; otherwise those who write are told so.
+/// Fills the disk under the tables. Without a disk of their own, a trigger raises the same error at every write.
 pub(super) async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
     let sql = cluster.sql_patiently().await?;
-    let told = match cluster.disk() {
+    let refused = match cluster.disk() {
         Ok(disk) => {
             database::prepare_ballast(&sql).await?;
             disk.fill()?;
@@ -28,9 +28,9 @@ pub(super) async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::
         }
         Err(reason) => Some(reason.clone()),
     };
-    if let Some(reason) = told {
-        let (ended, what) = told_full(cluster, time).await?;
-        return Ok((ended, format!("{what}, by a trigger, since there is no disk to fill: {reason}")));
+    if let Some(reason) = refused {
+        let (ended, what) = raise_disk_full(cluster, time).await?;
+        return Ok((ended, format!("{what}, by a trigger, since the tables have no disk of their own: {reason}")));
     }
     let full = database::is_full(&sql).await;
     wait(cluster, time).await?;
@@ -43,10 +43,10 @@ pub(super) async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::
     Ok((ended, format!("for {time:?}")))
 }
 
-/// The tables whose writers are told that the disk is full.
+/// The tables whose writes fail as on a full disk.
 const FILLED: [&str; 3] = ["events", "relay_partitions", "consumer_checkpoints"];
 
-async fn told_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
+async fn raise_disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
     let mut sql = cluster.sql_patiently().await?;
     sql.batch_execute(
         "CREATE OR REPLACE FUNCTION nemesis_disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -69,14 +69,14 @@ async fn told_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Ins
     Ok((Instant::now(), format!("for {time:?}")))
 }
 
-/// No file may be longer than this while PostgreSQL cannot write its log: nearly all of a segment of it is beyond.
+/// The limit of file sizes while PostgreSQL cannot write its log. Nearly all of a log segment is beyond it.
 const LONGEST_FILE: u64 = 1 << 20;
-/// How long it may take until PostgreSQL has noticed.
+/// How long PostgreSQL may take to notice.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lets PostgreSQL's writes fail until it has fallen over that.
+/// Lets the writes of PostgreSQL fail until it ends.
 pub(super) async fn log_full(cluster: &mut Cluster) -> anyhow::Result<(Instant, String)> {
-    // It runs, and has nothing to recover from.
+    // PostgreSQL runs, and its log needs no recovery.
     cluster.sql_patiently().await?.batch_execute("CHECKPOINT").await?;
     let (data, log) = (cluster.postgres_directory().join("cluster"), cluster.postgres_directory().join("server.log"));
     let before = std::fs::metadata(&log)?.len();
@@ -91,7 +91,7 @@ pub(super) async fn log_full(cluster: &mut Cluster) -> anyhow::Result<(Instant, 
         ensure!(begin.elapsed() < PATIENCE, "PostgreSQL writes its log though it must not");
         wait(cluster, Duration::from_millis(20)).await?;
     };
-    // Where it could not recover under the limit, its keeper has started it anew or is about to, without one.
+    // If it could not recover under the limit, its keeper has restarted it, or will, without the limit.
     database::limit_files(&data, None).ok();
     Ok((Instant::now(), why))
 }

@@ -1,4 +1,4 @@
-//! Files to import, made by chance that can be repeated: what each of their lines is, and what must come of it.
+//! Files to import, generated from a seed: their lines, and the expected result of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 
 use crate::nemesis::{load::ITEMS, random::Random};
 
-/// How many lines a file has, about.
+/// The approximate number of lines of a file.
 const PRODUCTS: u64 = 60;
 const ORDERS: u64 = 240;
 const DELIVERIES: u64 = 120;
-/// How many lines of a hundred are bad, and how many stand there twice.
+/// The percentages of bad lines, and of duplicate lines.
 const BAD: u64 = 8;
 const TWICE: u64 = 4;
 
-/// What a file is of.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// Products, with prices: CSV.
     Products,
     /// Orders from another system: NDJSON.
     Orders,
-    /// Goods that came in: CSV.
+    /// Deliveries of goods: CSV.
     Stock,
 }
 
 impl What {
-    /// The word for it on the command line.
+    /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl What {
 /// A line that must be rejected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejection {
-    /// What it is known by: the reference of an order or of a delivery, the name of a product, or, where it cannot be read, its text.
+    /// The key of the record: the reference of an order or delivery, or the name of a product. An unreadable line has its text.
     pub record: String,
     /// The code of the reason.
     pub code: String,
@@ -52,19 +52,19 @@ pub struct Rejection {
 pub struct File {
     /// Its name.
     pub name: String,
-    /// What stands in it.
+    /// Its text.
     pub text: String,
-    /// How many records it has, those that stand there twice counted twice.
+    /// The number of its records. Duplicates count twice.
     pub records: u64,
-    /// What its good orders say, each an `ImportOrder`, by their references.
+    /// Its good orders, each an `ImportOrder`, by their references.
     pub orders: BTreeMap<String, Value>,
-    /// What its good products say, by their SKUs.
+    /// Its good products, by their SKUs.
     pub products: BTreeMap<String, Product>,
-    /// What its good deliveries say, by their references.
+    /// Its good deliveries, by their references.
     pub deliveries: BTreeMap<String, Delivery>,
-    /// The bad ones.
+    /// Its bad records.
     pub bad: Vec<Rejection>,
-    /// References, SKUs and names which nothing in the book may have.
+    /// References, SKUs and names that must not occur in the book.
     pub forbidden: BTreeSet<String>,
 }
 
@@ -84,14 +84,14 @@ pub struct Product {
 pub struct Delivery {
     /// The SKU.
     pub sku: String,
-    /// How many came in.
+    /// The quantity.
     pub quantity: u64,
-    /// How many lines say the same: each is a delivery of its own.
+    /// How many lines are equal. Each is a delivery of its own.
     pub times: u64,
 }
 
 impl File {
-    /// The file of a number.
+    /// Generates the file with a number.
     #[must_use]
     pub fn generated(what: What, number: u64, random: &mut Random) -> Self {
         match what {
@@ -101,7 +101,7 @@ impl File {
         }
     }
 
-    /// How many good records there are; orders and products that stand there twice are counted once.
+    /// The number of good records. Duplicate orders and products count once.
     #[must_use]
     pub fn good(&self) -> u64 {
         let deliveries: u64 = self.deliveries.values().map(|delivery| delivery.times).sum();
@@ -129,7 +129,7 @@ fn products(number: u64, random: &mut Random) -> File {
         let [department, category] = &categories;
         let rest = format!("{name},Acme,{department},{category},2 kg");
         if random.percent(BAD) {
-            // What is no number, a price in nothing, a currency that does not exist, and no SKU at all.
+            // A price that is no number, a missing currency, an unknown currency, and a missing SKU.
             let line = match random.between(0, 4) {
                 0 => format!("{sku},{rest},cheap,EUR"),
                 1 => format!("{sku},{rest},{price},"),
@@ -176,14 +176,14 @@ fn order(reference: &str, random: &mut Random) -> Value {
                     "line_total": random.between(0, 10_000), "discount": random.between(0, 500) })
         })
         .collect();
-    // Long ago, and not by anybody's clock: a seed writes the same file tomorrow.
+    // The times are long past and follow from no clock, so a seed gives the same file on every day.
     let age = TimeDelta::seconds(i64::try_from(random.between(0, 30 * 86_400)).unwrap_or(0));
     let placed_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(19_000) + age;
     json!({ "external_ref": reference, "customer_ref": format!("customer-{}", random.between(0, 50)),
             "placed_at": placed_at, "currency": "EUR", "lines": lines })
 }
 
-/// An order that nobody can take in: its line, what it is known by, and the code of the reason.
+/// An order that cannot be imported: its line, its key, and the code of the reason.
 fn spoiled(mut order: Value, reference: &str, random: &mut Random) -> (String, String, &'static str) {
     let code = match random.between(0, 6) {
         0 => {
@@ -196,7 +196,7 @@ fn spoiled(mut order: Value, reference: &str, random: &mut Random) -> (String, S
             "invalid_record"
         }
         2 => {
-            order["lines"][0]["sku"] = json!("nobody-has-it");
+            order["lines"][0]["sku"] = json!("unknown-sku");
             "unknown_sku"
         }
         3 => {
@@ -226,7 +226,7 @@ fn stock(number: u64, random: &mut Random) -> File {
                 0 => (format!("{sku},a few,main,{reference}"), "invalid_record"),
                 1 => (format!("{sku},0,main,{reference}"), "invalid_record"),
                 2 => (format!(",{quantity},main,{reference}"), "invalid_record"),
-                _ => (format!("nobody-has-it,{quantity},main,{reference}"), "unknown_sku"),
+                _ => (format!("unknown-sku,{quantity},main,{reference}"), "unknown_sku"),
             };
             file.line(&line);
             file.forbidden.insert(reference.clone());
@@ -258,7 +258,7 @@ mod tests {
             let head = u64::from(what != What::Orders);
             assert_eq!(one.records + head, lines);
             let all_once = one.orders.len() + one.products.len() + one.deliveries.len() + one.bad.len();
-            assert!((all_once as u64) < one.records, "something stands there twice");
+            assert!((all_once as u64) < one.records, "the file has duplicates");
         }
     }
 }

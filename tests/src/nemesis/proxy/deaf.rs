@@ -1,21 +1,21 @@
-//! Sockets that hear nothing: the kernel drops whatever comes in before TCP sees it, acknowledgements as well, and still sends. That
-//! is a network that is silent in one direction, as the other end sees it.
+//! Deaf sockets: the kernel drops all incoming packets before TCP sees them, acknowledgements too. It still sends. To the other end, the
+//! network is silent in one direction.
 
 use std::{io, os::fd::AsFd};
 
-/// Whether this system can do it.
+/// Whether this system supports it.
 pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
 
-/// Makes a socket deaf; a listening one is not heard to answer either.
+/// Makes a socket deaf. A listening socket then answers no connection.
 #[cfg(target_os = "linux")]
 pub(super) fn make(socket: &impl AsFd) -> io::Result<()> {
     use socket2::{SockFilter, SockRef};
-    /// A filter of packets that ends, and keeps no byte of any.
+    /// A packet filter that keeps no byte of any packet.
     const RETURN: u16 = 0x06;
     SockRef::from(socket).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
 }
 
-/// Lets it hear again.
+/// Makes a socket receive again.
 #[cfg(target_os = "linux")]
 pub(super) fn heal(socket: &impl AsFd) -> io::Result<()> {
     socket2::SockRef::from(socket).detach_filter()

@@ -1,18 +1,18 @@
-//! What makes a proxy in front of a Kafka broker possible: a broker tells its clients where brokers are, and they would go there
-//! past the proxy. So its answers are passed on with the proxy's port in the place of the broker's own.
+//! The part of a proxy that parses Kafka. A broker sends its clients the addresses of brokers, and they would connect there without the
+//! proxy. So the proxy replaces the broker's port in its answers by its own.
 //!
-//! In every version of the protocol a broker's address is its host as a text, and right after it the port in four bytes; both
-//! brokers here are at [`HOST`]. What clients write must not hold these thirteen bytes, and what the engine writes does not.
+//! In every version of the protocol, an address is the host as a text, followed by the port in four bytes. Both brokers here have the host
+//! [`HOST`]. Messages must not contain these thirteen bytes, and those of the engine do not.
 
 use tokio::io::{self, AsyncRead, AsyncReadExt};
 
-/// The host that brokers of the nemesis name.
+/// The host in the addresses of the brokers of the nemesis.
 pub const HOST: &str = "127.0.0.1";
 
-/// The longest answer: more than a consumer asks for at once. Anything longer is no answer of a broker.
+/// The longest answer, more than a consumer requests at a time. Longer data is no answer of a broker.
 const LONGEST: usize = 256 << 20;
 
-/// The next answer of a broker, with its length before it; none at the end of the connection.
+/// The next answer of a broker with its length prefix, or none at the end of the connection.
 pub(super) async fn answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match from.read_exact(&mut length).await {
@@ -30,7 +30,7 @@ pub(super) async fn answer(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     Ok(Some(answer))
 }
 
-/// Names another port wherever the broker has named its own.
+/// Replaces the port of the broker by another one.
 pub(super) fn redirect(answer: &mut [u8], from: u16, to: u16) {
     let named = [HOST.as_bytes(), &u32::from(from).to_be_bytes()].concat();
     let mut begin = 0;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_of_the_broker_becomes_the_proxy_s_and_no_other() {
+    fn every_address_of_the_broker_is_replaced_and_no_other() {
         let address = |port: u16| [&[9], HOST.as_bytes(), &u32::from(port).to_be_bytes()].concat();
         let before = [address(9092), b"1111".to_vec(), address(9093), address(9092)].concat();
         let mut answer = before.clone();

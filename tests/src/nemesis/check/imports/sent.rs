@@ -1,4 +1,4 @@
-//! What was sent by imports: the commands of the book, beside the lines of the files that they came from.
+//! The commands that imports have sent: the commands of the book, matched with the lines of the files.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::nemesis::{
     },
 };
 
-/// Who imports, in the book.
+/// The actor of imports in the book.
 pub(super) const IMPORTER: &str = "admin:import";
 
-/// The commands of the book that came from files, as calls of somebody who never asked what became of them: so they are decided again
-/// like all others, and what came from no line of a file is what no client has sent.
+/// The commands of the book that came from files, as calls without answers. So they are decided again like all others. A command that
+/// came from no line of a file counts as sent by no client.
 #[must_use]
 pub fn calls(book: &Book, outcomes: &[Outcome]) -> Vec<Call> {
     let sources = Sources::of(outcomes);
@@ -29,7 +29,7 @@ pub fn calls(book: &Book, outcomes: &[Outcome]) -> Vec<Call> {
     sent.collect()
 }
 
-/// What stands in all files.
+/// The records of all files.
 struct Sources<'o> {
     orders: HashMap<&'o str, &'o Value>,
     products: HashMap<&'o str, &'o Product>,
@@ -49,7 +49,7 @@ impl<'o> Sources<'o> {
         }
     }
 
-    /// The command that these events came from, if it came from a line of a file. Ids are those that the import has chosen.
+    /// The command of these events, if it came from a line of a file. Its ids are those that the import has chosen.
     fn command(&self, events: &[Event]) -> Option<(&'static str, Value)> {
         let first = events.first().filter(|event| event.actor == IMPORTER)?;
         let of = |event_type: &str| events.iter().find(|event| event.event_type == event_type);
