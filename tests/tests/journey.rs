@@ -14,6 +14,8 @@ use uuid::Uuid;
 const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
 const CART: &str = "018f0000-0000-7000-8000-000000000002";
 const ORDER: &str = "018f0000-0000-7000-8000-000000000003";
+const ANN: &str = "018f0000-0000-7000-8000-0000000000aa";
+const BOB: &str = "018f0000-0000-7000-8000-0000000000bb";
 
 async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
     let answer = shop.command(name, &body).await;
@@ -31,7 +33,7 @@ async fn stock_up(shop: &Shop, units: u32) {
 }
 
 async fn place_order(shop: &Shop) -> Value {
-    accepted(shop, "OpenCart", json!({ "cart_id": CART, "currency": "EUR", "customer_id": "ann" })).await;
+    accepted(shop, "OpenCart", json!({ "cart_id": CART, "currency": "EUR", "customer_id": ANN })).await;
     accepted(shop, "AddLine", json!({ "cart_id": CART, "sku": "oat", "quantity": 2 })).await;
     accepted(shop, "PlaceOrder", json!({ "cart_id": CART, "order_id": ORDER })).await
 }
@@ -174,7 +176,7 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     let position = place_order(&shop).await["position"].to_string();
     let (_, before) = shop.cli(&["events", "--after", "0"]);
     let admin = shop.ready("admin_token").to_owned();
-    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "bob"]);
+    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", BOB]);
     let other = other.trim().to_owned();
 
     let line = |quantity: Value| json!({ "cart_id": CART, "sku": "oat", "quantity": quantity });

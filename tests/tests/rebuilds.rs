@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How many views there are.
-const VIEWS: usize = 8;
+const VIEWS: usize = 7;
 
 async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
     let answer = shop.command(name, &body).await;
@@ -86,7 +86,7 @@ async fn kill_rebuilds(shop: &Shop) {
     killed_when(shop, "SELECT true").await;
     let database = database(shop).await;
     let number = async |sql: &str| database.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0);
-    for views in [1, 4, 8] {
+    for views in [1, 4, VIEWS] {
         let last = number("SELECT max(oid::bigint) FROM pg_namespace").await;
         let made = format!("nspname ~ '_v[0-9]+$' AND oid::bigint > {last}");
         killed_when(shop, &format!("SELECT count(*) >= {views} FROM pg_namespace WHERE {made}")).await;
