@@ -39,7 +39,7 @@ async fn the_tour_of_the_readme_works_as_it_is_written() {
         r#""available":3"#,
         r#"{"phase":"PLACED","net":{"formatted":"3.98 EUR"}"#,
         r#"{"type":"daybook.order.OrderPlaced","subject":"order-018f0000-0000-7000-8000-000000000003","net":{"minor_units":398,"currency":"EUR"}}"#,
-        "order.OrderPlaced",
+        " order.OrderPlaced ",
     ] {
         assert!(said.contains(seen), "{seen} is not in:\n{said}\n{complained}");
     }

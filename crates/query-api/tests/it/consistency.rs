@@ -28,7 +28,7 @@ async fn a_query_waits_until_the_position_is_shown() {
     assert_eq!(shop.storefront(Who::Guest, QUERY).await.data(), json!({"product": null}));
     let before = shop.wire.executed();
     let release = async {
-        // A query that waits asks the database again and again how far the views are.
+        // A waiting query asks the database repeatedly how far the views are.
         while shop.wire.executed() < before + 6 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +13,7 @@ use daybook_event_stream::{
     },
     envelope::{Delivery, EnvelopeError},
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::HISTORY;
 
@@ -44,7 +45,7 @@ impl Log {
 #[derive(Clone)]
 pub(super) struct Logs {
     logs: Arc<Mutex<BTreeMap<Partition, Log>>>,
-    grown: watch::Sender<()>,
+    grown: Arc<Notify>,
 }
 
 impl Logs {
@@ -52,7 +53,7 @@ impl Logs {
     #[must_use]
     pub(super) fn new(partitions: impl IntoIterator<Item = Partition>) -> Self {
         let logs = partitions.into_iter().map(|partition| (partition, Log::default())).collect();
-        Self { logs: Arc::new(Mutex::new(logs)), grown: watch::Sender::new(()) }
+        Self { logs: Arc::new(Mutex::new(logs)), grown: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Partition, Log>> {
@@ -78,13 +79,13 @@ impl Logs {
             }
             log.messages.push(message);
         });
-        self.grown.send_replace(());
+        self.grown.notify_waiters();
     }
 
     /// Adds a message that the relay has not published: it says nothing of how far the partition was published.
     pub(super) fn forge(&self, partition: &Partition, delivery: Delivery) {
         self.change(partition, |log| log.messages.push(Ok(delivery)));
-        self.grown.send_replace(());
+        self.grown.notify_waiters();
     }
 
     /// Expires the oldest messages.
@@ -132,14 +133,13 @@ impl Logs {
             Cursor { partition: partition.clone(), offset: log.start, made }
         };
         let cursors = logs.iter().map(cursor).collect();
-        Reader { logs: self.clone(), grown: self.grown.subscribe(), cursors, next: 0 }
+        Reader { logs: self.clone(), cursors, next: 0 }
     }
 }
 
 /// A client that reads partitions.
 pub(super) struct Reader {
     logs: Logs,
-    grown: watch::Receiver<()>,
     cursors: Vec<Cursor>,
     /// The partition that is looked at next.
     next: usize,
@@ -155,16 +155,16 @@ impl Reader {
     /// The next message of any of the partitions.
     pub(super) async fn next(&mut self) -> (Partition, ReceivedMessage) {
         loop {
-            self.grown.borrow_and_update();
+            let grown = Arc::clone(&self.logs.grown);
+            let mut grown = pin!(grown.notified());
+            grown.as_mut().enable();
             for _ in 0..self.cursors.len() {
                 self.next = (self.next + 1) % self.cursors.len();
                 if let Some(message) = self.cursors[self.next].take(&self.logs) {
                     return (self.cursors[self.next].partition.clone(), message);
                 }
             }
-            if self.grown.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            grown.await;
         }
     }
 }

@@ -80,8 +80,10 @@ impl Inbox {
             (state.messages, state.bytes) = (messages, bytes);
             drop(state);
             self.0.filled.notify_one();
-        } else if let Ok(received) = &message.content {
-            state.queues[queue].miss(received.event.position);
+        } else {
+            // One that is no event counts as well: where only such messages follow, no gap shows what was lost before them.
+            let position = message.content.as_ref().map_or(0, |received| received.event.position);
+            state.queues[queue].miss(position);
         }
         fits
     }
@@ -196,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_no_event_leaves_nothing_to_miss() {
+    fn a_message_that_is_no_event_and_does_not_fit_makes_the_subscriber_ask_what_was_published() {
         let inbox = inbox(1, 1 << 20);
         assert!(inbox.offer(0, &message(1, "{}")));
         assert!(!inbox.offer(0, &ReceivedMessage { offset: 2, content: Err(EnvelopeError::Value) }));
         inbox.take(9);
-        assert_eq!(inbox.take_missed(), []);
+        assert_eq!(inbox.take_missed(), [(0, 0)]);
     }
 
     #[test]

@@ -15,10 +15,11 @@ mod run;
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub(super) use self::inbox::Inbox;
 pub use self::{inbox::InboxLimits, run::ConsumerGroup};
@@ -35,16 +36,18 @@ pub struct Feed(Arc<Shared>);
 struct Shared {
     limits: InboxLimits,
     state: Mutex<State>,
-    /// The number of the assignment, for those who wait for another one.
-    assignment: watch::Sender<u64>,
-    /// The last assignment in which a subscriber has found that nothing comes, and the partition.
-    stalled: watch::Sender<Option<(u64, Partition)>>,
+    /// The assignment has changed.
+    assigned: Notify,
+    /// A subscriber has found that nothing comes.
+    stalled: Notify,
 }
 
 #[derive(Default)]
 struct State {
     /// Counts the assignments; to have no partitions is one of its own.
     assignment: u64,
+    /// The last assignment in which a subscriber has found that nothing comes, and the partition.
+    stalled: Option<(u64, Partition)>,
     /// The partitions that this process has, by topic.
     topics: BTreeMap<String, BTreeMap<i32, Source>>,
     subscribers: BTreeMap<u64, Subscriber>,
@@ -192,7 +195,8 @@ impl Feed {
 
     fn announce(&self, mut state: MutexGuard<'_, State>) {
         state.assignment += 1;
-        self.0.assignment.send_replace(state.assignment);
+        drop(state);
+        self.0.assigned.notify_waiters();
     }
 
     /// Hands a message over to all subscribers of its partition. Returns into how many inboxes it does not fit.
@@ -238,15 +242,12 @@ impl Feed {
 
     /// Waits until a subscriber finds that nothing comes in the present assignment. Returns the partition.
     pub async fn stalled(&self) -> Partition {
-        let mut stalled = self.0.stalled.subscribe();
-        let of_now = |stalled: &Option<(u64, Partition)>| {
-            stalled.as_ref().is_some_and(|(assignment, _)| *assignment == *self.0.assignment.borrow())
+        let stalled = || {
+            let state = self.lock();
+            let of_now = state.stalled.as_ref().filter(|(assignment, _)| *assignment == state.assignment);
+            of_now.map(|(_, partition)| partition.clone())
         };
-        match stalled.wait_for(of_now).await.map(|stalled| stalled.clone()) {
-            Ok(Some((_, partition))) => partition,
-            // The sender lives in this feed.
-            _ => std::future::pending().await,
-        }
+        until(&self.0.stalled, stalled).await
     }
 }
 
@@ -290,16 +291,13 @@ impl Subscription {
 
     /// Waits until the assignment is another one than at the last [`attach`](Self::attach).
     pub(super) async fn changed(&self) {
-        let mut assignment = self.feed.0.assignment.subscribe();
-        if assignment.wait_for(|assignment| *assignment != self.seen).await.is_err() {
-            // The sender lives in this feed.
-            std::future::pending::<()>().await;
-        }
+        until(&self.feed.0.assigned, || (self.feed.lock().assignment != self.seen).then_some(())).await;
     }
 
     /// Says that nothing comes from a partition though there is more in it.
     pub(super) fn nothing_comes(&self, partition: Partition) {
-        self.feed.0.stalled.send_replace(Some((self.seen, partition)));
+        self.feed.lock().stalled = Some((self.seen, partition));
+        self.feed.0.stalled.notify_waiters();
     }
 }
 
@@ -309,5 +307,18 @@ impl Drop for Subscription {
         state.subscribers.remove(&self.id);
         let sources = state.topics.values_mut().flat_map(BTreeMap::values_mut);
         sources.for_each(|source| source.readers.retain(|reader| reader.subscriber != self.id));
+    }
+}
+
+/// Waits until there is an answer; asks again after each notice.
+async fn until<T>(notice: &Notify, answer: impl Fn() -> Option<T>) -> T {
+    loop {
+        let mut notified = pin!(notice.notified());
+        // Before the question, so that no notice between them is lost.
+        notified.as_mut().enable();
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        notified.await;
     }
 }
