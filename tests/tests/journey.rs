@@ -14,8 +14,6 @@ use uuid::Uuid;
 const PRODUCT: &str = "018f0000-0000-7000-8000-000000000001";
 const CART: &str = "018f0000-0000-7000-8000-000000000002";
 const ORDER: &str = "018f0000-0000-7000-8000-000000000003";
-const ANN: &str = "018f0000-0000-7000-8000-0000000000aa";
-const BOB: &str = "018f0000-0000-7000-8000-0000000000bb";
 
 async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
     let answer = shop.command(name, &body).await;
@@ -33,7 +31,12 @@ async fn stock_up(shop: &Shop, units: u32) {
 }
 
 async fn place_order(shop: &Shop) -> Value {
-    accepted(shop, "OpenCart", json!({ "cart_id": CART, "currency": "EUR", "customer_id": ANN })).await;
+    accepted(
+        shop,
+        "OpenCart",
+        json!({ "cart_id": CART, "currency": "EUR", "customer_id": "01940000-0000-7000-8005-000000000001" }),
+    )
+    .await;
     accepted(shop, "AddLine", json!({ "cart_id": CART, "sku": "oat", "quantity": 2 })).await;
     accepted(shop, "PlaceOrder", json!({ "cart_id": CART, "order_id": ORDER })).await
 }
@@ -176,7 +179,7 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     let position = place_order(&shop).await["position"].to_string();
     let (_, before) = shop.cli(&["events", "--after", "0"]);
     let admin = shop.ready("admin_token").to_owned();
-    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", BOB]);
+    let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "01940000-0000-7000-8005-000000000002"]);
     let other = other.trim().to_owned();
 
     let line = |quantity: Value| json!({ "cart_id": CART, "sku": "oat", "quantity": quantity });

@@ -41,7 +41,7 @@ async fn every_corruption_of_the_book_is_named() {
     let unreadable = "UPDATE events SET type = 'SlugTeleported' WHERE type = 'catalog.SlugClaimed'";
     let cause = format!("position {slug}: there is no event type `SlugTeleported`");
     let cannot = format!("the event at position {slug} cannot be taken in");
-    let differs = format!("position {slug} has type SlugClaimed on Kafka, the book says SlugTeleported");
+    let differs = format!("position {slug} has type catalog.SlugClaimed on Kafka, the book says SlugTeleported");
     let (product, category) = (view("product"), view("category"));
     let expected =
         [("every event can be read", &*cause), (&*product, &*cannot), (&*category, &*cannot), (WIRE, &*differs)];

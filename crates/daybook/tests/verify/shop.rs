@@ -80,7 +80,10 @@ async fn take_orders(book: &Daybook) {
         ("ReceiveStock", json!({ "sku": "oat", "quantity": 5 })),
     ];
     for (cart, order) in [(10, 11), (20, 21)] {
-        commands.push(("OpenCart", json!({ "cart_id": id(cart), "currency": "EUR", "customer_id": id(99) })));
+        commands.push((
+            "OpenCart",
+            json!({ "cart_id": id(cart), "currency": "EUR", "customer_id": "01940000-0000-7000-8005-000000000001" }),
+        ));
         commands.push(("AddLine", json!({ "cart_id": id(cart), "sku": "oat", "quantity": 2 })));
         commands.push(("PlaceOrder", json!({ "cart_id": id(cart), "order_id": id(order) })));
     }

@@ -20,6 +20,7 @@ async fn a_reaction_that_failed_is_tried_again_when_its_pause_is_over() {
     let (lost, work) = Bus::on(daybook_bus::Tokio, world.book.clone(), Clock::system(), &BusSettings::default());
     drop(work);
     let failing = world.reactors_on(&lost);
+    world.with_product().await;
     world.caught_up().await;
     world.given("OpenCart", open(1)).await;
     until("it is known", async || world.waiting().await == 1).await;
@@ -38,6 +39,7 @@ async fn a_reaction_that_failed_is_tried_again_when_its_pause_is_over() {
 async fn a_reaction_of_a_killed_worker_is_sent_by_another_with_the_same_id() {
     let world = world().await;
     let first = world.reactors();
+    world.with_product().await;
     world.caught_up().await;
     world.given("OpenCart", open(1)).await;
     until("it is known", async || world.waiting().await == 1).await;

@@ -150,7 +150,8 @@ impl World {
         client.query_one("SELECT count(*) FROM reactions", &[]).await.expect("it answers").get(0)
     }
 
-    /// Waits until every reactor has processed the book.
+    /// Waits until every reactor has processed the book. An empty book says nothing of whether they have begun: it has to have an
+    /// event, such as a product's.
     pub(crate) async fn caught_up(&self) {
         let head = self.book.head().await.expect("the book answers").position;
         for reactor in ALL {
