@@ -49,7 +49,7 @@ async fn every_corruption_of_the_book_is_named() {
 
     let less =
         "UPDATE events SET data = (data::jsonb || '{\"quantity\": 1}')::json WHERE type = 'inventory.StockReceived'";
-    let below = format!("stock-oat@main has -1 left after StockReserved at position {reserved}");
+    let below = format!("stock-oat@main has -1 left after inventory.StockReserved at position {reserved}");
     let shows = "stock: sku oat, location main shows on_hand 5, the book says 1";
     let expected = [("no stock is below zero", &*below), (&*view("stock"), shows), (WIRE, "position ")];
     shop.assert_named("public.events", less, &expected).await;

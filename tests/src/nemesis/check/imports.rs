@@ -5,6 +5,7 @@ mod sent;
 
 use std::collections::{BTreeMap, HashMap};
 
+use daybook_domain::ids::CustomerId;
 use serde_json::{Value, json};
 
 pub use self::sent::calls;
@@ -90,6 +91,12 @@ fn good(there: &Records<'_>, outcomes: &[Outcome]) -> Check {
     check
 }
 
+/// The id of the customer of an order, which derives from the reference in the file.
+fn customer_id(order: &Value) -> Value {
+    let reference = order["customer_ref"].as_str().and_then(|text| text.parse().ok());
+    json!(reference.map(|reference| CustomerId::imported(&reference)))
+}
+
 /// Whether an event of the book equals the record of the file.
 fn is_order(event: &Value, order: &Value) -> bool {
     let compared = |line: &Value| {
@@ -98,7 +105,8 @@ fn is_order(event: &Value, order: &Value) -> bool {
     };
     let lines: Value = event["lines"].as_array().into_iter().flatten().map(compared).collect();
     lines == order["lines"]
-        && event["customer_id"] == order["customer_ref"]
+        && event["customer_ref"] == order["customer_ref"]
+        && event["customer_id"] == customer_id(order)
         && event["currency"] == order["currency"]
         && event["placed_at"] == order["placed_at"]
 }
@@ -235,7 +243,8 @@ mod tests {
             json!({ "sku": line["sku"], "quantity": line["quantity"], "line_total": euros(&line["line_total"]),
                     "discount": euros(&line["discount"]) })
         };
-        json!({ "external_ref": order["external_ref"], "customer_id": order["customer_ref"], "currency": "EUR",
+        json!({ "external_ref": order["external_ref"], "customer_ref": order["customer_ref"],
+                "customer_id": customer_id(order), "currency": "EUR",
                 "placed_at": order["placed_at"], "lines": lines.iter().map(compared).collect::<Vec<_>>(),
                 "totals": { "net": sum("line_total"), "discount": sum("discount") } })
     }
