@@ -6,24 +6,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use futures::{SinkExt, StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinSet, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
-};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
-use crate::Shop;
+use crate::{
+    Shop,
+    socket::{self, PATIENCE, Socket},
+};
 
 /// How many sockets are opened at the same time.
 const OPENING: usize = 64;
-/// How long to wait for an event that must come.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
 /// The number of sockets, and the load meanwhile.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -113,20 +108,10 @@ async fn open_all(shop: &Shop, plan: &Plan, head: i64) -> anyhow::Result<Vec<(So
 
 /// A socket to the back-office. If a position is given, it subscribes to the events after that.
 async fn open(shop: &Shop, after: Option<i64>) -> anyhow::Result<Socket> {
-    let url = shop.ready("url").replace("http://", "ws://") + "/admin/graphql";
-    let mut request = url.into_client_request()?;
-    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
-    let config = WebSocketConfig::default().read_buffer_size(1 << 10).write_buffer_size(0);
-    let (mut socket, _) = connect_async_with_config(request, Some(config), true).await?;
-    let authorization = format!("Bearer {}", shop.ready("admin_token"));
-    let init = json!({ "type": "connection_init", "payload": { "authorization": authorization } });
-    socket.send(Message::text(init.to_string())).await?;
-    let answer = timeout(PATIENCE, socket.next()).await?.context("the socket was closed")??;
-    ensure!(answer.to_text()?.contains("connection_ack"), "{answer:?}");
+    let mut socket = socket::open(shop).await?;
     if let Some(after) = after {
         let query = format!("subscription {{ eventAppended(after: {after}) {{ position }} }}");
-        let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": query } });
-        socket.send(Message::text(subscribe.to_string())).await?;
+        socket::subscribe(&mut socket, &query).await?;
     }
     Ok(socket)
 }

@@ -5,6 +5,7 @@
 pub mod idle_sockets;
 pub mod nemesis;
 pub mod simulation;
+pub mod socket;
 
 use std::{
     fs::{self, File},

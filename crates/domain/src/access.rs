@@ -1,4 +1,5 @@
 //! Who may send which command. The data stands beside each command, in the declaration of its slice; this file checks it.
+//! The whole matrix is a snapshot of `spec/access.rs`. The phases from which a role may move an order are in `order/moves.rs`.
 
 use daybook_kernel::{Fold, Streams as Window};
 

@@ -56,3 +56,30 @@ pub struct QuerySettings {
 pub fn router(settings: &QuerySettings) -> Router {
     http::router(settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{cart, catalog, inventory, order, sales};
+
+    #[test]
+    fn the_views_that_queries_read_are_those_of_the_projectors_with_their_tables() {
+        let read = [
+            catalog::PRODUCT,
+            catalog::CATEGORY,
+            inventory::STOCK,
+            cart::CART,
+            order::ORDER,
+            sales::SALES_BY_DAY,
+            sales::TOP_PRODUCTS,
+        ];
+        let read: BTreeMap<&str, BTreeSet<&str>> =
+            read.into_iter().map(|view| (view.name, view.tables.iter().copied().collect())).collect();
+        let made: BTreeMap<&str, BTreeSet<&str>> = daybook_projectors::views::ALL
+            .iter()
+            .map(|view| (view.name, view.tables.iter().map(|table| table.name).collect()))
+            .collect();
+        assert_eq!(read, made);
+    }
+}

@@ -11,6 +11,7 @@ use super::{
 use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId};
 
 /// Moves every line of one cart into another, as at login: quantities of the same SKU add up, and no line is lost.
+/// A line that both carts have keeps the price of the cart that takes the lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergeCarts {

@@ -12,5 +12,6 @@ pub const MAX_ATTRIBUTES: usize = 100;
 pub const MAX_PRICE: i64 = 100_000_000_000;
 /// How deep categories may nest.
 pub const MAX_CATEGORY_DEPTH: usize = 32;
-/// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a).
+/// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a). [`PriceList::lowest`](super::PriceList::lowest)
+/// computes it.
 pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);

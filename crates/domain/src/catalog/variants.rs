@@ -1,4 +1,4 @@
-//! Variants: each claims its SKU.
+//! Variants: each claims its SKU, which belongs to one variant for ever.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ refusals! {
     }
 }
 
-/// Checks that no variant has claimed a SKU. The SKU's stream is going to be written.
+/// Checks that a SKU belongs to no variant yet. A stream that is not loaded counts as unclaimed; the commit checks that.
 pub(super) fn check_unclaimed(sku: &Sku, streams: &Streams<'_>) -> Result<(), Rejection> {
     match streams.assume_absent::<SkuRecord>(sku)?.and_then(SkuRecord::product_id) {
         Some(product_id) => Err(SkuTaken { sku: sku.clone(), product_id }.into()),

@@ -27,7 +27,7 @@ pub struct CommitReservation {
 }
 
 refusals! {
-    /// The time of the reservation is over: the goods are free again.
+    /// The reservation has expired: the goods are free again.
     "reservation_expired" ReservationExpired: Rule at "reservation_id" = "reservation {reservation_id} has expired", {
         /// The reservation.
         reservation_id: ReservationId,
@@ -43,7 +43,7 @@ impl Decide for CommitReservation {
         let reservation_id = self.reservation_id;
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
         let reservation = find_not_of_order(streams.get::<Stock>(&id)?, &id, reservation_id)?;
-        if reservation.expires_at.is_some_and(|at| at <= context.now) {
+        if reservation.has_expired(context.now) {
             return Err(ReservationExpired { reservation_id }.into());
         }
         Ok(Decision::of::<Stock>(&id, committed(&id, reservation_id, reservation)))

@@ -46,12 +46,10 @@ impl Decide for ExpireReservation {
         let reservation_id = self.reservation_id;
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
         let reservation = find(streams.get::<Stock>(&id)?, &id, reservation_id)?;
-        match reservation.expires_at {
-            Some(at) if at <= context.now => {
-                Ok(Decision::of::<Stock>(&id, released(&id, reservation_id, reservation, ReleaseCause::Expired)))
-            }
-            expires_at => Err(ReservationNotExpired { reservation_id, expires_at }.into()),
+        if !reservation.has_expired(context.now) {
+            return Err(ReservationNotExpired { reservation_id, expires_at: reservation.expires_at }.into());
         }
+        Ok(Decision::of::<Stock>(&id, released(&id, reservation_id, reservation, ReleaseCause::Expired)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every limit of the inventory.
+//! Every limit of the inventory. The command that makes a reservation says when it expires; a reservation of an order never does.
 
 use crate::Quantity;
 

@@ -31,6 +31,14 @@ pub struct Reservation {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+impl Reservation {
+    /// Whether it has expired at `now`. From the instant at which it expires, it does not hold any more.
+    #[must_use]
+    pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
 /// How much of a SKU a location holds, and who has a claim on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stock {
@@ -42,7 +50,7 @@ pub struct Stock {
     pub backorders: bool,
     /// The open claims.
     pub reservations: BTreeMap<ReservationId, Reservation>,
-    /// The claims that end by themselves, the next one first.
+    /// The reservations that expire, the next one first.
     pub(super) expiries: BTreeSet<(DateTime<Utc>, ReservationId)>,
 }
 
@@ -50,11 +58,11 @@ impl Stock {
     /// How many units can be claimed at `now`; see [`availability`].
     #[must_use]
     pub fn available(&self, now: DateTime<Utc>) -> i64 {
-        let lapsed = self.expired(now).map(|(_, reservation)| reservation.quantity.signed()).sum();
-        availability(self.on_hand, self.reserved, lapsed)
+        let expired = self.expired(now).map(|(_, reservation)| reservation.quantity.signed()).sum();
+        availability(self.on_hand, self.reserved, expired)
     }
 
-    /// The claims whose time was over at `now`, the oldest first.
+    /// The reservations that have [expired](Reservation::has_expired) at `now`, the oldest first.
     pub fn expired(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&ReservationId, &Reservation)> {
         self.expiries
             .iter()

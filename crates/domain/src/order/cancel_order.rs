@@ -81,5 +81,6 @@ mod tests {
         assert_eq!(code(book.when_as(customer("ann"), "CancelOrder", cancel())), "illegal_move");
         book.given("CancelOrder", cancel());
         assert_eq!(phase(&book), Phase::Cancelled);
+        assert_eq!(book.stock("a"), (5, 0), "nothing is reserved");
     }
 }

@@ -127,6 +127,7 @@ impl PlaceOrder {
                 reservation_id,
                 owner: self.order_id.reservation_owner(),
                 quantity: line.quantity,
+                // It ends with the order.
                 expires_at: None,
             };
             match reserve(streams.get::<Stock>(&stock)?, &stock, request, context.now) {

@@ -6,3 +6,8 @@ mod types;
 
 pub(crate) use mutations::CartMutation;
 pub(crate) use queries::CartQuery;
+
+use crate::reader::View;
+
+/// The carts.
+pub(crate) const CART: View = View { name: "cart", tables: &["carts"] };

@@ -3,10 +3,10 @@
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
-use super::types::Cart;
+use super::{CART, types::Cart};
 use crate::{
     graphql::{error::coded, viewer::viewer},
-    reader::{Statement, View, reader},
+    reader::{Statement, reader},
 };
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl CartQuery {
 
 /// A cart by its id, if the viewer may see it.
 pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Cart>> {
-    const BY_ID: Statement = Statement::new(&[View::Cart], "SELECT to_json(c) FROM read.carts c WHERE cart_id = $1");
+    const BY_ID: Statement = Statement::new(&[CART], "SELECT to_json(c) FROM read.carts c WHERE cart_id = $1");
     let cart: Option<Cart> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match cart {
         Some(cart) if !viewer(context)?.may_see(cart.customer_id) => {

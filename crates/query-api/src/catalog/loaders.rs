@@ -6,10 +6,13 @@ use async_graphql::{Error, dataloader};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::types::{BySku, Category, CategoryOf, Price, Product, ProductOfSku, Variant, VariantsOf};
+use super::{
+    CATEGORY, PRODUCT,
+    types::{BySku, Category, CategoryOf, Price, Product, ProductOfSku, Variant, VariantsOf},
+};
 use crate::{
     loaders::{Loader, grouped},
-    reader::{Statement, View},
+    reader::Statement,
 };
 
 impl dataloader::Loader<VariantsOf> for Loader {
@@ -18,7 +21,7 @@ impl dataloader::Loader<VariantsOf> for Loader {
 
     async fn load(&self, keys: &[VariantsOf]) -> Result<HashMap<VariantsOf, Vec<Variant>>, Error> {
         const OF_PRODUCTS: Statement = Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             "SELECT to_json(v) FROM read.product_variants v WHERE product_id = ANY ($1) ORDER BY product_id, ordinal",
         );
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
@@ -33,7 +36,7 @@ impl dataloader::Loader<CategoryOf> for Loader {
 
     async fn load(&self, keys: &[CategoryOf]) -> Result<HashMap<CategoryOf, Category>, Error> {
         const BY_IDS: Statement =
-            Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)");
+            Statement::new(&[CATEGORY], "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)");
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let rows: Vec<Category> = self.reader.rows(&BY_IDS, &[&ids]).await?;
         Ok(rows.into_iter().map(|row| (CategoryOf(row.category_id), row)).collect())
@@ -46,7 +49,7 @@ impl dataloader::Loader<BySku> for Loader {
 
     async fn load(&self, keys: &[BySku]) -> Result<HashMap<BySku, Vec<Price>>, Error> {
         const OF_SKUS: Statement = Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) ORDER BY sku, channel, currency",
         );
         let skus: Vec<&str> = keys.iter().map(|key| &*key.0).collect();
@@ -61,7 +64,7 @@ impl dataloader::Loader<ProductOfSku> for Loader {
 
     async fn load(&self, keys: &[ProductOfSku]) -> Result<HashMap<ProductOfSku, Product>, Error> {
         const BY_SKUS: Statement = Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             "SELECT json_build_object('sku', v.sku, 'product', to_json(p))
              FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)",
         );

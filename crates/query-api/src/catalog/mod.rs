@@ -9,3 +9,10 @@ mod types;
 pub(crate) use mutations::CatalogMutation;
 pub(crate) use queries::CatalogQuery;
 pub(crate) use types::{BySku, Product, ProductOfSku};
+
+use crate::reader::View;
+
+/// The products with their variants and current prices.
+pub(crate) const PRODUCT: View = View { name: "product", tables: &["products", "product_variants", "sku_prices"] };
+/// The categories.
+pub(crate) const CATEGORY: View = View { name: "category", tables: &["categories"] };

@@ -3,13 +3,16 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use serde::{Serialize, Serializer};
 
-use super::types::{Category, Product, Variant};
+use super::{
+    CATEGORY, PRODUCT,
+    types::{Category, Product, Variant},
+};
 use crate::{
     graphql::{
         input::{AttributeInput, MoneyInput, by_name},
         mutation::{Intent, MutationResult, inputs, parse, payloads},
     },
-    reader::{Statement, View, reader},
+    reader::{Statement, reader},
 };
 
 /// A variant of the new product.
@@ -126,20 +129,19 @@ payloads! {
 }
 
 async fn product(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Product>> {
-    const BY_ID: Statement =
-        Statement::new(&[View::Product], "SELECT to_json(p) FROM read.products p WHERE product_id = $1");
+    const BY_ID: Statement = Statement::new(&[PRODUCT], "SELECT to_json(p) FROM read.products p WHERE product_id = $1");
     reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 
 async fn variant(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Variant>> {
     const BY_SKU: Statement =
-        Statement::new(&[View::Product], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
+        Statement::new(&[PRODUCT], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
     reader(context)?.row(&BY_SKU, &[&sku]).await
 }
 
 async fn category(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Category>> {
     const BY_ID: Statement =
-        Statement::new(&[View::Category], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
+        Statement::new(&[CATEGORY], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
     reader(context)?.row(&BY_ID, &[&parse(id)?]).await
 }
 

@@ -1,14 +1,17 @@
 //! The statements of the catalog's queries. In all of them `$1` says whether the viewer is staff: staff also see products that are not
 //! published.
 
-use super::types::{ProductFilter, ProductSort};
-use crate::reader::{Statement, View};
+use super::{
+    CATEGORY, PRODUCT,
+    types::{ProductFilter, ProductSort},
+};
+use crate::reader::Statement;
 
 /// A product by a key, which is `$2`.
 macro_rules! product {
     ($condition:literal) => {
         Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             concat!("SELECT to_json(p) FROM read.products p WHERE ($1 OR p.status = 'published') AND ", $condition),
         )
     };
@@ -46,7 +49,7 @@ macro_rules! page {
     };
     ($products:literal, $condition:literal, $after:literal, $order:literal) => {
         Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             concat!(
                 "SELECT to_json(p) FROM ",
                 $products,
@@ -98,7 +101,7 @@ pub(super) fn page(sort: ProductSort, filter: &ProductFilter) -> &'static Statem
 macro_rules! matching {
     ($what:literal, $rest:literal) => {
         Statement::new(
-            &[View::Product],
+            &[PRODUCT],
             concat!(
                 "SELECT ",
                 $what,
@@ -123,7 +126,5 @@ pub(super) const BRANDS_OF_MATCHING: Statement = matching!(
 );
 
 /// All categories, by name.
-pub(super) const CATEGORIES: Statement = Statement::new(
-    &[View::Category],
-    "SELECT to_json(c) FROM read.categories c ORDER BY name, category_id LIMIT 10000",
-);
+pub(super) const CATEGORIES: Statement =
+    Statement::new(&[CATEGORY], "SELECT to_json(c) FROM read.categories c ORDER BY name, category_id LIMIT 10000");

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use async_graphql::{Error, dataloader};
 
 use super::{
+    STOCK,
     queries::levels,
     types::{AvailableOf, Reservation, ReservationsAt},
 };
 use crate::{
     loaders::{Loader, grouped},
-    reader::{Statement, View},
+    reader::Statement,
 };
 
 impl dataloader::Loader<AvailableOf> for Loader {
@@ -30,7 +31,7 @@ impl dataloader::Loader<ReservationsAt> for Loader {
 
     async fn load(&self, keys: &[ReservationsAt]) -> Result<HashMap<ReservationsAt, Vec<Reservation>>, Error> {
         const AT_LOCATIONS: Statement = Statement::new(
-            &[View::Stock],
+            &[STOCK],
             "SELECT to_json(r) FROM read.reservations r
              WHERE (sku, location) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY reservation_id",
         );

@@ -10,3 +10,8 @@ pub(crate) use mutations::InventoryMutation;
 pub(crate) use queries::InventoryQuery;
 pub(crate) use subscriptions::StockSubscription;
 pub(crate) use types::AvailableOf;
+
+use crate::reader::View;
+
+/// The stock levels with the reservations.
+pub(crate) const STOCK: View = View { name: "stock", tables: &["stock", "reservations"] };

@@ -5,10 +5,13 @@ use chrono::{DateTime, Utc};
 use daybook_domain::{ids::Sku, inventory::availability};
 use serde::Deserialize;
 
-use super::types::{Stock, StockLevel};
+use super::{
+    STOCK,
+    types::{Stock, StockLevel},
+};
 use crate::{
     graphql::{environment::Now, error::coded, viewer::staff_only},
-    reader::{Reader, Statement, View, reader},
+    reader::{Reader, Statement, reader},
 };
 
 #[derive(Default)]
@@ -27,7 +30,7 @@ impl InventoryQuery {
 macro_rules! stocks {
     ($object:literal) => {
         Statement::new(
-            &[View::Stock],
+            &[STOCK],
             concat!(
                 "SELECT json_build_object('sku', s.sku, 'on_hand', s.on_hand, 'reserved', s.reserved,
                         'lapsed', coalesce(l.lapsed, 0)",

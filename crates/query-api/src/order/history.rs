@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::reader::{Reader, Statement, View, failed};
+use super::ORDER;
+use crate::reader::{Reader, Statement, failed};
 
 /// An earlier state of an order.
 #[derive(Clone, Copy, OneofObject)]
@@ -50,7 +51,7 @@ pub(super) async fn timeline(
     version: i32,
 ) -> async_graphql::Result<Vec<TimelineEntry>> {
     const UP_TO: Statement = Statement::new(
-        &[View::Order],
+        &[ORDER],
         "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version",
     );
     reader.rows(&UP_TO, &[&order_id, &version]).await

@@ -13,6 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    ORDER,
     history::{AsOf, folded},
     types::{Order, OrderPhase},
 };
@@ -22,7 +23,7 @@ use crate::{
         error::coded,
         viewer::{staff_only, viewer},
     },
-    reader::{Statement, View, plain, reader},
+    reader::{Statement, plain, reader},
 };
 
 /// Orders, the newest first. Their cursor is the time of placement, and the id.
@@ -183,7 +184,7 @@ fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &
 macro_rules! page {
     ($orders:literal, $condition:literal) => {
         Statement::new(
-            &[View::Order],
+            &[ORDER],
             concat!(
                 "SELECT to_json(o) FROM ",
                 $orders,
@@ -248,7 +249,7 @@ async fn select(
 
 /// An order by its id, if the viewer may see it.
 pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
-    const BY_ID: Statement = Statement::new(&[View::Order], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
+    const BY_ID: Statement = Statement::new(&[ORDER], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
     let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match order {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {

@@ -5,10 +5,10 @@ use daybook_event_store::Filter;
 use futures::{Stream, StreamExt};
 use uuid::Uuid;
 
-use super::{queries::by_id, types::Order};
+use super::{ORDER, queries::by_id, types::Order};
 use crate::{
     graphql::error::coded,
-    reader::{Statement, View, failed, follow::follow, reader},
+    reader::{Statement, failed, follow::follow, reader},
 };
 
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl OrderSubscription {
         id: ID,
     ) -> async_graphql::Result<impl Stream<Item = async_graphql::Result<Order>>> {
         const AT_VERSION: Statement =
-            Statement::new(&[View::Order], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1 AND version = $2");
+            Statement::new(&[ORDER], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1 AND version = $2");
         let id: Uuid = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
         let found = by_id(context, id).await?;
         found.ok_or_else(|| coded("NOT_FOUND", "there is no such order"))?;

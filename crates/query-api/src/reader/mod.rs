@@ -150,7 +150,7 @@ impl Reader {
             "SELECT to_json(name) FROM read.view_status
              WHERE position < $1 AND ($2::text[] IS NULL OR name = ANY ($2)) LIMIT 1",
         );
-        let views: Option<Vec<&str>> = views.map(|views| views.iter().map(|view| view.name()).collect());
+        let views: Option<Vec<&str>> = views.map(|views| views.iter().map(|view| view.name).collect());
         let begin = Instant::now();
         let mut pauses = PAUSES.into_iter();
         loop {

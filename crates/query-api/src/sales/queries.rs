@@ -3,13 +3,17 @@
 use async_graphql::{Context, Object};
 use chrono::NaiveDate;
 
-use super::types::{ProductSales, Sales};
+use super::{
+    SALES_BY_DAY, TOP_PRODUCTS,
+    types::{ProductSales, Sales},
+};
 use crate::{
+    catalog::PRODUCT,
     graphql::{
         connection::{MAX_PAGE, page_size, rows},
         viewer::staff_only,
     },
-    reader::{Statement, View, reader},
+    reader::{Statement, reader},
 };
 
 #[derive(Default)]
@@ -25,7 +29,7 @@ impl SalesQuery {
         to: NaiveDate,
     ) -> async_graphql::Result<Vec<Sales>> {
         const BY_DAY: Statement = Statement::new(
-            &[View::SalesByDay, View::TopProducts],
+            &[SALES_BY_DAY, TOP_PRODUCTS],
             "SELECT json_build_object('date', s.day, 'currency', s.currency, 'orders', s.orders, 'units', s.units,
                     'gross', s.gross, 'discount', s.discount, 'net', s.net,
                     'customers', (SELECT count(DISTINCT o.customer_id) FROM read.sales_orders o
@@ -46,7 +50,7 @@ impl SalesQuery {
         to: NaiveDate,
     ) -> async_graphql::Result<Vec<Sales>> {
         const TOTALS: Statement = Statement::new(
-            &[View::SalesByDay, View::TopProducts],
+            &[SALES_BY_DAY, TOP_PRODUCTS],
             "SELECT json_build_object('currency', s.currency, 'orders', sum(s.orders), 'units', sum(s.units),
                     'gross', sum(s.gross), 'discount', sum(s.discount), 'net', sum(s.net),
                     'customers', (SELECT count(DISTINCT o.customer_id) FROM read.sales_orders o
@@ -69,7 +73,7 @@ impl SalesQuery {
         #[graphql(default = 10)] first: i32,
     ) -> async_graphql::Result<Vec<ProductSales>> {
         const BY_NET: Statement = Statement::new(
-            &[View::TopProducts, View::Product],
+            &[TOP_PRODUCTS, PRODUCT],
             "SELECT json_build_object('sku', t.sku, 'currency', t.currency, 'orders', t.orders, 'units', t.units,
                     'gross', t.gross, 'net', t.net, 'name', p.name)
              FROM (SELECT sku, currency, sum(orders) AS orders, sum(units) AS units, sum(gross) AS gross, sum(net) AS net
