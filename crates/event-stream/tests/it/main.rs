@@ -1,4 +1,4 @@
-//! The wire on a real PostgreSQL and the real Kafka protocol: on librdkafka's own cluster, or on the cluster of `KAFKA_BROKERS`
+//! The wire on a real PostgreSQL and the real Kafka protocol. The broker is librdkafka's own cluster, or that of `KAFKA_BROKERS`
 //! (`.ci/kafka run -- cargo test -p daybook-event-stream`).
 #![allow(missing_docs, reason = "tests")]
 

@@ -2,8 +2,8 @@
 //! The book grows, a relay publishes it at least once, and faults are injected.
 //!
 //! Two parts are the real code. [`Feed`](daybook_event_stream::Feed) decides which consumer gets which message.
-//! [`Subscriber`](daybook_event_stream::consumer::Subscriber) and its worker compare a message with the checkpoint, fill gaps from the book,
-//! park streams, begin again after a failure and detect a stall. Not real are SQL, librdkafka, and the relay.
+//! [`Subscriber`](daybook_event_stream::consumer::Subscriber) and its worker compare a message with the checkpoint and fill gaps from the
+//! book. They park streams, begin again after a failure and detect a stall. Not real are SQL, librdkafka, and the relay.
 
 mod environment;
 mod group;

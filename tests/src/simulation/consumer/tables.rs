@@ -195,8 +195,7 @@ impl View {
         book.iter().filter(own).collect()
     }
 
-    /// Violations of this rule: the events of a partition up to its checkpoint, and no others, are in the view or parked, once and in
-    /// order.
+    /// Violations of this rule: the view and the parked events hold the events up to the checkpoint of a partition, once and in order.
     fn violations<'p>(
         &self,
         book: &[RecordedEvent],
