@@ -151,7 +151,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Polls one of the ready tasks, or advances the time to the next timer. Returns whether there was a task or a timer.
+    /// Polls one of the ready tasks, or advances the time to the next timer. Returns false when neither exists.
     fn step(&self) -> Result<bool, RunError> {
         let chosen = {
             let (mut state, mut ready) = (lock(&self.state), lock(&self.ready));

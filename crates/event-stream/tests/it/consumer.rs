@@ -196,7 +196,7 @@ async fn a_long_gap_is_filled_in_transactions_of_bounded_size() {
     let events = world.events().await;
     world.publish_by_hand(&events, &(1..=BOOK - PUBLISHED).collect::<Vec<_>>()).await;
     let ledger = Ledger::default();
-    // The gate lets one transaction pass at a time, so the consumer is in the middle of the gap on every machine.
+    // The gate lets one transaction pass at a time, so the test can stop the consumer inside the gap.
     let first = ledger.gate.lock().await;
     let consumer = world.consume(&ledger);
     let passing = async {

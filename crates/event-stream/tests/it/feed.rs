@@ -109,7 +109,7 @@ impl<'w> Process<'w> {
         self.world.partitions().map(end).collect()
     }
 
-    /// By topic and partition: the offset that was committed to the broker. 0 where there is none.
+    /// By topic and partition: the offset that was committed to the broker, or 0.
     fn reported(&self) -> BTreeMap<(String, i32), i64> {
         let mut config = self.world.client();
         config.set("group.id", format!("{}.notes", self.world.kafka.topology.prefix));

@@ -187,13 +187,13 @@ impl World {
         self.database.connect().await.query_one(sql, &[]).await.expect("the database answers").get(0)
     }
 
-    /// The value, if there is a row.
+    /// The value of the row, if the statement returns one.
     pub(crate) async fn ask_if_any<T: FromSqlOwned>(&self, sql: &str) -> Option<T> {
         let row = self.database.connect().await.query_opt(sql, &[]).await.expect("the database answers");
         row.map(|row| row.get(0))
     }
 
-    /// Waits until every reactor has processed the book as it is now.
+    /// Waits until every reactor has processed the present book.
     pub(crate) async fn caught_up(&self) {
         let head = self.book.head().await.expect("the book answers").position;
         for reactor in ALL {

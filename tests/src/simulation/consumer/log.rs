@@ -116,7 +116,7 @@ impl Logs {
         self.change(partition, |log| *log = Log { incarnation: log.incarnation + 1, ..Log::default() });
     }
 
-    /// The position of the last event that was produced to a partition. 0 where there was none.
+    /// The position of the last event that was produced to a partition. 0 before the first.
     pub(super) fn end(&self, partition: &Partition) -> i64 {
         self.change(partition, |log| log.end)
     }
