@@ -300,7 +300,7 @@ async fn fragments_that_double_at_every_level_or_are_cyclic_are_refused_at_once(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_very_deep_or_very_long_text_is_answered_in_time() {
+async fn a_very_deep_or_very_long_text_is_refused_in_time() {
     let shop = Shop::open().await;
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(20_000), close.repeat(20_000));
     for (what, query) in [
