@@ -177,9 +177,9 @@ async fn schema(book: &Daybook) -> anyhow::Result<Vec<i64>> {
     Ok(versions)
 }
 
-/// What follows the book.
+/// A view or a consumer, which follows the book.
 trait Following {
-    /// What it is, in words.
+    /// The kind, in words.
     const KIND: &str;
 
     /// Its name, its position, and how many positions it is behind.
@@ -202,7 +202,7 @@ impl Following for ConsumerProgress {
     }
 }
 
-/// What is behind the book: each with its position and the time since when it has not moved.
+/// The views or consumers that are behind the book, each with its position and the time since when it has not moved.
 #[derive(Debug, Default)]
 struct Progress(BTreeMap<String, (i64, Instant)>);
 
@@ -236,12 +236,12 @@ mod tests {
         let mut at = |seconds: u64, position, lag| {
             progress.update(&[stock(position, lag)], begin + Duration::from_secs(seconds))
         };
-        assert_eq!(at(0, 5, 3), None, "it may just have fallen behind");
+        assert_eq!(at(0, 5, 3), None, "the view may just have fallen behind");
         assert_eq!(at(25, 5, 9), None);
-        let stalled = at(31, 5, 9).expect("it is behind and has not moved");
+        let stalled = at(31, 5, 9).expect("the view is behind and has not moved");
         assert!(stalled.contains("the view stock has stood at position 5 for 31 s"), "{stalled}");
-        assert_eq!(at(32, 6, 8), None, "it moves");
-        assert_eq!(at(60, 14, 0), None, "it is up to date");
+        assert_eq!(at(32, 6, 8), None, "the view moves");
+        assert_eq!(at(60, 14, 0), None, "the view is up to date");
         assert_eq!(
             at(1_000, 14, 1),
             None,

@@ -224,7 +224,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
             let (kafka, stop) = (settings.kafka.clone(), stop.clone());
             let (clock, settings) = (Clock::system(), ReactorSettings::default());
             let reactors = Reactors { book: book.clone(), bus: bus.clone(), clock, settings };
-            // Before commands are taken: a cart that is opened at once has a timer, too.
+            // The reactors begin before commands are accepted, so that every cart gets a timer.
             reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?;
             tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
         }

@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let ready_file = args.data.join(READY_FILE);
     let _lock = data_directory::lock(&args.data)?;
     if ready_file.exists() {
-        // A process that was killed has left it.
+        // A killed process has left this file.
         fs::remove_file(&ready_file)?;
     }
     anyhow::ensure!(
@@ -128,7 +128,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         failed = running.failed() => Err(failed),
     };
     eprintln!("daybook stops …");
-    // A failure on the way out does not keep the rest from being stopped.
+    // A failure does not keep the other parts from being stopped.
     let unready = fs::remove_file(&ready_file).with_context(|| format!("{} cannot be removed", ready_file.display()));
     let stopped = running.stop().await;
     servers.stop().await?;

@@ -17,8 +17,8 @@ async fn every_corruption_of_the_book_is_named() {
     let follows = format!("position {} follows {}", slug + 1, slug - 1);
     let lost = format!("position {slug} is on Kafka and is not in the book");
     let of = format!("command {} has 5 events from position 2, of which the book has 4", Uuid::from_u64_pair(9, 2));
-    let gone = [(positions, &*follows), (commands, &*of), (WIRE, &*lost)];
-    shop.assert_named("public.events", "DELETE FROM events WHERE type = 'catalog.SlugClaimed'", &gone).await;
+    let expected = [(positions, &*follows), (commands, &*of), (WIRE, &*lost)];
+    shop.assert_named("public.events", "DELETE FROM events WHERE type = 'catalog.SlugClaimed'", &expected).await;
 
     let (ahead, behind) = (format!("the head says {}", head + 3), format!("the head says {}", head - 1));
     let up_to = format!("the commands have events up to position {head}");

@@ -1,9 +1,9 @@
-//! Who may see what.
+//! Access: what guests, customers and staff may see.
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, customer_id, id, skus};
+use crate::shop::{Caller, Shop, customer_id, id, skus};
 
 #[tokio::test]
 async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
@@ -17,11 +17,11 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
     let cart = format!(r#"{{ it: cart(id: "{open}") {{ customerId }} }}"#);
     let order = format!(r#"{{ it: order(id: "{order}") {{ customerId }} }}"#);
     for query in [cart, order] {
-        for who in [Who::Customer("ann"), Who::Support, Who::Admin] {
-            assert_eq!(shop.storefront(who, &query).await.data()["it"]["customerId"], json!(customer_id("ann")));
+        for caller in [Caller::Customer("ann"), Caller::Support, Caller::Admin] {
+            assert_eq!(shop.storefront(caller, &query).await.data()["it"]["customerId"], json!(customer_id("ann")));
         }
-        for who in [Who::Guest, Who::Customer("bob")] {
-            let answer = shop.storefront(who, &query).await;
+        for caller in [Caller::Guest, Caller::Customer("bob")] {
+            let answer = shop.storefront(caller, &query).await;
             assert_eq!(answer.code(), "FORBIDDEN");
             assert!(!answer.text.contains(&customer_id("ann").to_string()), "{}", answer.text);
         }
@@ -40,44 +40,44 @@ async fn a_customer_sees_their_own_orders_and_a_guest_has_none() {
     }
     shop.shown(position).await;
     let me = "{ me { id orders { edges { node { id customerId } } } } }";
-    let ann = shop.storefront(Who::Customer("ann"), me).await.data();
+    let ann = shop.storefront(Caller::Customer("ann"), me).await.data();
     assert_eq!(ann["me"]["id"], json!(customer_id("ann")));
     assert_eq!(ann["me"]["orders"]["edges"], json!([{"node": {"id": id("a"), "customerId": customer_id("ann")}}]));
-    assert_eq!(shop.storefront(Who::Guest, me).await.data()["me"], Value::Null);
+    assert_eq!(shop.storefront(Caller::Guest, me).await.data()["me"], Value::Null);
 }
 
 #[tokio::test]
 async fn the_back_office_is_for_staff() {
     let shop = Shop::open().await;
     let query = "{ views { name } }";
-    for (who, status, code) in [
-        (Who::Guest, StatusCode::UNAUTHORIZED, "token_missing"),
-        (Who::Expired, StatusCode::UNAUTHORIZED, "token_expired"),
-        (Who::Customer("ann"), StatusCode::FORBIDDEN, "forbidden"),
+    for (caller, status, code) in [
+        (Caller::Guest, StatusCode::UNAUTHORIZED, "token_missing"),
+        (Caller::Expired, StatusCode::UNAUTHORIZED, "token_expired"),
+        (Caller::Customer("ann"), StatusCode::FORBIDDEN, "forbidden"),
     ] {
-        let answer = shop.office(who, query).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{who:?}");
+        let answer = shop.office(caller, query).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{caller:?}");
     }
-    let views = shop.office(Who::Support, query).await.data()["views"].as_array().map(Vec::len);
+    let views = shop.office(Caller::Support, query).await.data()["views"].as_array().map(Vec::len);
     assert_eq!(views, Some(daybook_projectors::views::ALL.len()));
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_is_no_guest() {
+async fn an_expired_token_is_refused_and_does_not_become_a_guest() {
     let shop = Shop::open().await;
-    let answer = shop.storefront(Who::Expired, "{ __typename }").await;
+    let answer = shop.storefront(Caller::Expired, "{ __typename }").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_expired"));
 }
 
 #[tokio::test]
-async fn what_is_not_published_is_seen_by_staff_only() {
+async fn an_unpublished_product_is_seen_by_staff_only() {
     let shop = Shop::open().await;
     let draft = json!({"product_id": id("draft"), "name": "Draft", "variants": [{"sku": "D-1"}]});
     shop.shown(shop.command("CreateProduct", draft).await).await;
     let query = r#"{ product(sku: "D-1") { name } products { edges { node { name } } } }"#;
-    let guest = shop.storefront(Who::Guest, query).await.data();
+    let guest = shop.storefront(Caller::Guest, query).await.data();
     assert_eq!(guest, json!({"product": null, "products": {"edges": []}}));
-    assert_eq!(shop.storefront(Who::Support, query).await.data()["product"]["name"], "Draft");
+    assert_eq!(shop.storefront(Caller::Support, query).await.data()["product"]["name"], "Draft");
 }
 
 #[tokio::test]
@@ -89,10 +89,10 @@ async fn the_history_and_the_notes_of_an_order_are_for_staff() {
     shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await;
     shop.shown(shop.command("AddNote", json!({"order_id": id("o"), "note": "rude"})).await).await;
     let query = format!(r#"{{ order(id: "{}") {{ timeline {{ type data }} }} }}"#, id("o"));
-    let refused = shop.storefront(Who::Customer("ann"), &query).await;
+    let refused = shop.storefront(Caller::Customer("ann"), &query).await;
     assert_eq!(refused.code(), "FORBIDDEN");
     assert!(!refused.text.contains("rude"));
-    let seen = shop.office(Who::Support, &query).await;
+    let seen = shop.office(Caller::Support, &query).await;
     seen.data();
     assert!(seen.text.contains("rude"));
 }
@@ -106,22 +106,22 @@ async fn an_imported_order_without_a_customer_is_for_staff() {
                       "currency": "USD", "lines": [line]});
     shop.shown(shop.command("ImportOrder", past).await).await;
     let found = r#"{ orders(filter: {externalRef: "x-1"}) { edges { node { id } } } }"#;
-    let found = shop.office(Who::Support, found).await.data();
-    let id = found["orders"]["edges"][0]["node"]["id"].as_str().expect("it is there");
+    let found = shop.office(Caller::Support, found).await.data();
+    let id = found["orders"]["edges"][0]["node"]["id"].as_str().expect("the order is found");
     for query in [
         format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#),
         format!(r#"{{ order(id: "{id}", asOf: {{version: 1}}) {{ externalRef }} }}"#),
         format!(r#"subscription {{ orderUpdated(id: "{id}") {{ externalRef }} }}"#),
     ] {
-        for who in [Who::Guest, Who::Customer("ann")] {
-            let request = shop.request(Method::POST, "/graphql", who).header(header::ACCEPT, "text/event-stream");
+        for caller in [Caller::Guest, Caller::Customer("ann")] {
+            let request = shop.request(Method::POST, "/graphql", caller).header(header::ACCEPT, "text/event-stream");
             let request = request.header(header::CONTENT_TYPE, "application/json");
             let body = json!({"query": query}).to_string();
-            let answer = shop.send(request.body(body.into()).expect("it is a request")).await;
+            let answer = shop.send(request.body(body.into()).expect("the request is valid")).await;
             assert!(answer.text.contains("FORBIDDEN"), "{query} {}", answer.text);
             assert!(!answer.text.contains("x-1"), "{}", answer.text);
         }
     }
     let query = format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#);
-    assert_eq!(shop.storefront(Who::Support, &query).await.data()["order"]["externalRef"], "x-1");
+    assert_eq!(shop.storefront(Caller::Support, &query).await.data()["order"]["externalRef"], "x-1");
 }
