@@ -207,7 +207,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     if roles.contains(&Role::CommandApi) || roles.contains(&Role::Reactors) {
         let bus = parts.bus();
         if roles.contains(&Role::Reactors) {
-            // Before commands are taken: a cart that is opened at once has a timer, too.
+            // The reactors begin before commands are accepted, so that every cart gets a timer.
             parts.reactors(&bus).await?;
         }
         if roles.contains(&Role::CommandApi) {

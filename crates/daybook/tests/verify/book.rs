@@ -34,8 +34,8 @@ async fn assert_a_lost_event_is_named(shop: &Shop) {
     let follows = format!("position {} follows {}", slug + 1, slug - 1);
     let lost = format!("position {slug} is on Kafka and is not in the book");
     let of = format!("command {} has 5 events from position 2, of which the book has 4", Uuid::from_u64_pair(9, 2));
-    let gone = [(POSITIONS, &*follows), (COMMANDS, &*of), (WIRE, &*lost)];
-    shop.assert_named("public.events", "DELETE FROM events WHERE type = 'catalog.SlugClaimed'", &gone).await;
+    let expected = [(POSITIONS, &*follows), (COMMANDS, &*of), (WIRE, &*lost)];
+    shop.assert_named("public.events", "DELETE FROM events WHERE type = 'catalog.SlugClaimed'", &expected).await;
 }
 
 async fn assert_a_wrong_head_is_named(shop: &Shop) {
