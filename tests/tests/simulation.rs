@@ -1,4 +1,4 @@
-//! Deterministic simulation: thousands of seeds, each with its own order of events. docs/reliability.md lists the defects that it found.
+//! Deterministic simulation: thousands of seeds, each with its own order of events. docs/simulation.md lists the defects that it found.
 
 use daybook_tests::simulation::{
     bus, consumer,

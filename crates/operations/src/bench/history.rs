@@ -180,14 +180,14 @@ fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Re
             reads.push((stream.shared(), *version));
         }
         *version += 1;
-        let Encoded { event_type, schema_version, data } = encode(&event)?;
+        let Encoded { event_type, schema_version, key_id, data } = encode(&event)?;
         events.push(NewEvent {
             stream_id: stream.shared(),
             event_type: event_type.into(),
             schema_version,
             event_id: new_id(),
             effective_at: None,
-            key_id: None,
+            key_id,
             data,
         });
     }
