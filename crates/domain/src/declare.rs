@@ -273,16 +273,6 @@ macro_rules! refusal_set {
     };
 }
 
-/// `Some` of what is given, or `None`.
-macro_rules! optional {
-    () => {
-        None
-    };
-    ($given:expr) => {
-        Some($given)
-    };
-}
-
 /// Lists the slices, and generates the enums of the whole domain.
 macro_rules! slices {
     ($($(#[$doc:meta])* $Slice:ident $module:ident;)*) => {
@@ -291,6 +281,12 @@ macro_rules! slices {
         #[serde(rename_all = "snake_case")]
         pub enum Slice {
             $($(#[$doc])* $Slice,)*
+        }
+
+        /// The ids of every slice, and those that belong to none.
+        pub mod ids {
+            pub use ::daybook_kernel::ids::*;
+            $(pub use crate::$module::ids::*;)*
         }
 
         impl Slice {
@@ -519,4 +515,5 @@ macro_rules! slices {
     };
 }
 
-pub(crate) use {optional, refusal_set, slice, slices};
+pub(crate) use daybook_kernel::optional;
+pub(crate) use {refusal_set, slice, slices};

@@ -23,6 +23,6 @@ pub use batch::{AppendUnit, NewEvent, Operation, Outcome};
 pub use contract::{KnownCommand, Session, Store, Writing, Written};
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};
-pub use record::RecordedEvent;
+pub use record::{RecordedEvent, verbatim};
 pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

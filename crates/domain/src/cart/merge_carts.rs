@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cart, CartMerged, CartMergedInto, CartNotYours, MergedLine, OpenedCart,
-    open::{add_up, check_line_count, open_cart},
+    lines::{add_up, check_line_count},
+    require_open::require_open,
 };
 use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId};
 
@@ -41,8 +42,8 @@ impl Decide for MergeCarts {
         if from == into {
             return Err(MergeIntoItself { cart_id: from }.into());
         }
-        let source = open_cart(from, context, streams)?;
-        let target = open_cart(into, context, streams)?;
+        let source = require_open(from, context, streams)?;
+        let target = require_open(into, context, streams)?;
         // Staff may touch both; still a customer's lines do not become another customer's.
         if source.customer_id.is_some() && source.customer_id != target.customer_id {
             return Err(CartNotYours { cart_id: from }.into());

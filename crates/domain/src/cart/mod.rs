@@ -4,27 +4,32 @@
 //! quoted at checkout. A guest's cart belongs to everybody who knows its id; a customer's cart belongs to the customer.
 
 mod abandon_cart;
+mod add_line;
 mod add_lines;
 mod change_quantity;
 mod event;
 mod expire_cart;
+pub(crate) mod ids;
+mod lines;
 mod merge_carts;
-mod open;
 mod open_cart;
 pub mod policy;
 mod remove_line;
+mod require_open;
 mod state;
 
 pub use abandon_cart::AbandonCart;
-pub use add_lines::{AddLine, AddLines, NewLine, NoLines, NoPrice, NotOnSale};
+pub use add_line::AddLine;
+pub use add_lines::{AddLines, NoLines};
 pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
 pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
+pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
 pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
-pub(crate) use open::open_cart;
-pub use open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours, LineNotFound, QuantityTooLarge, TooManyLines};
 pub use open_cart::{CartExists, OpenCart};
 pub use remove_line::RemoveLine;
+pub(crate) use require_open::require_open;
+pub use require_open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours};
 pub use state::{Cart, CartLine, OpenedCart};
 
 use crate::ids::CartId;

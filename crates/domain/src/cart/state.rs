@@ -43,9 +43,7 @@ impl OpenedCart {
     /// When the cart expires, if it is not changed before.
     #[must_use]
     pub fn expires_at(&self) -> DateTime<Utc> {
-        let lifetime =
-            if self.customer_id.is_some() { policy::CUSTOMER_CART_LIFETIME } else { policy::GUEST_CART_LIFETIME };
-        self.touched_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        policy::expires_at(self.customer_id, self.touched_at)
     }
 
     /// The line of a SKU.

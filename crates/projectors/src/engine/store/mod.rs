@@ -25,7 +25,7 @@ use deadpool_postgres::Transaction;
 
 use self::{building::BulkLoad, tables::Tables};
 pub use self::{
-    column::{Column, Element, IsOption, NotOption, Unwritable, write_json, write_jsonb},
+    column::{ByValue, Column, Element, IsOption, NotOption, Plain, Unwritable, write_json, write_jsonb},
     row::{Row, Sum},
     spec::{ColumnSpec, GeneratedColumn, TableSpec},
     verbatim::Verbatim,

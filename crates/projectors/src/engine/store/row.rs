@@ -73,7 +73,7 @@ pub trait Sum: Row {
 #[macro_export]
 macro_rules! row {
     (@column $field:ident $type:ty) => {
-        $crate::engine::store::ColumnSpec::of::<$type>(stringify!($field))
+        $crate::engine::store::ColumnSpec::of::<$type, _>(stringify!($field))
     };
     (@column $field:ident $type:ty, $json:ident) => {{
         #[allow(unused_imports, reason = "only types that are not options take the constant from the trait")]

@@ -1,13 +1,10 @@
-//! What every change of a cart asks first: is the cart open, and how much may it hold.
+//! What every change of a cart asks first: whether the cart is open.
 
 use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 
-use super::{Cart, OpenedCart, policy::MAX_LINES};
-use crate::{
-    Context, Quantity, Rejection, Streams,
-    ids::{CartId, Sku},
-};
+use super::{Cart, OpenedCart};
+use crate::{Context, Rejection, Streams, ids::CartId};
 
 refusals! {
     /// There is no such cart.
@@ -34,32 +31,6 @@ refusals! {
         /// When it expired.
         expired_at: DateTime<Utc>,
     }
-    /// A cart has a bounded number of lines.
-    "too_many_lines" TooManyLines: Rule at "lines" = "a cart has at most {limit} lines; it would have {lines}", {
-        /// The limit.
-        limit: usize,
-        /// How many there would be.
-        lines: usize,
-    }
-    /// A line has a bounded quantity.
-    "quantity_too_large" QuantityTooLarge: Rule at "quantity" = "there would be {quantity} of SKU {sku}; the limit is {limit}", {
-        /// The SKU.
-        sku: Sku,
-        /// How many there would be.
-        quantity: i64,
-        /// The limit.
-        limit: u32,
-        /// The index of the line in the command, where it has lines.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        line: Option<usize>,
-    }
-    /// The cart has no line of that SKU.
-    "line_not_found" LineNotFound: Rule at "sku" = "cart {cart_id} has no line of SKU {sku}", {
-        /// The cart.
-        cart_id: CartId,
-        /// The SKU.
-        sku: Sku,
-    }
 }
 
 impl CartClosed {
@@ -69,7 +40,7 @@ impl CartClosed {
 }
 
 /// The cart, if it can be changed now.
-pub(crate) fn open_cart<'a>(
+pub(crate) fn require_open<'a>(
     cart_id: CartId,
     context: &Context,
     streams: &Streams<'a>,
@@ -85,21 +56,4 @@ pub(crate) fn open_cart<'a>(
         }
         Cart::Open(cart) => Ok(cart),
     }
-}
-
-/// Checks that a cart does not hold too many lines.
-pub(super) fn check_line_count(lines: usize) -> Result<(), TooManyLines> {
-    if lines > MAX_LINES { Err(TooManyLines { limit: MAX_LINES, lines }) } else { Ok(()) }
-}
-
-/// The sum of two quantities of one SKU, which one line has to hold.
-pub(super) fn add_up(
-    sku: &Sku,
-    before: Option<Quantity>,
-    more: Quantity,
-    line: Option<usize>,
-) -> Result<Quantity, QuantityTooLarge> {
-    let Some(before) = before else { return Ok(more) };
-    let sum = before.signed() + more.signed();
-    before.plus(more).map_err(|_| QuantityTooLarge { sku: sku.clone(), quantity: sum, limit: Quantity::MAX, line })
 }
