@@ -105,11 +105,21 @@ pub trait ConsumerEnvironment: Sync {
         start: Start,
     ) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
 
-    /// Takes partitions over that the consumer has begun with.
+    /// Takes assigned partitions over that the consumer has begun with.
     ///
     /// # Errors
     /// [`ConsumerError::Fenced`] where the consumer was removed meanwhile; otherwise the store failed.
     fn take(&self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
+
+    /// Takes partitions over that are not assigned to this process, each only if its checkpoint is still the given one. So of several
+    /// processes that find the same partition, one takes it over. Returns those that were taken over, with their checkpoints.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn adopt(
+        &self,
+        partitions: &[AssignedPartition],
+    ) -> impl Future<Output = Result<Vec<AssignedPartition>, ConsumerError>> + Send;
 
     /// How far the book goes, and which history it is: another one since it was restored from a back-up.
     ///

@@ -45,6 +45,10 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         checkpoints::take(self.book, self.name, partitions).await
     }
 
+    async fn adopt(&self, partitions: &[AssignedPartition]) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        checkpoints::adopt(self.book, self.name, partitions).await
+    }
+
     async fn head(&self) -> Result<Head, ConsumerError> {
         Ok(self.book.head().await?)
     }
@@ -72,9 +76,9 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
         let mut client = self.book.pool().get().await?;
         let transaction = client.transaction().await?;
-        let begun = parked::begin(&transaction, self.name).await?;
-        stay_within(&begun.head, history, steps)?;
-        begun.apply(self.effect, events, poisoned).await?;
+        let processing = parked::begin(&transaction, self.name).await?;
+        stay_within(&processing.head, history, steps)?;
+        processing.apply(self.effect, events, poisoned).await?;
         let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
         transaction.commit().await?;
         self.effect.committed();

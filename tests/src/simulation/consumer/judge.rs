@@ -73,6 +73,8 @@ pub(super) fn judge(tables: &mut Tables, topology: &Topology, end: &End, told: T
         ends,
         held_up,
         stalled,
+        tables.adoptions.taken_again(),
+        tables.adoptions.refused(),
         commits,
         counted("what cannot be processed is parked, and what comes after it in its stream", tables.parkings),
         counted("a process that has lost a partition cannot commit", tables.fenced),

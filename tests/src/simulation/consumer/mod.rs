@@ -5,6 +5,7 @@
 //! [`Subscriber`](daybook_event_stream::consumer::Subscriber) with its worker: what to do with a message given a checkpoint, filling gaps
 //! from the book, parking, what to do after a failure, noticing that nothing comes. Not real are SQL, librdkafka, and the relay.
 
+mod adopters;
 mod environment;
 mod group;
 mod judge;
@@ -33,6 +34,7 @@ use daybook_event_stream::{
 use uuid::Uuid;
 
 use self::{
+    adopters::Adopter,
     environment::Environment,
     judge::End,
     log::Logs,
@@ -351,6 +353,7 @@ impl World {
                     topology: Arc::clone(&self.topology),
                     random: Mutex::new(random.fork()),
                     slow: *slow,
+                    adopter: Adopter::new(&mut random, &self.plan),
                 },
                 batch: self.plan.batch,
                 random: random.fork(),

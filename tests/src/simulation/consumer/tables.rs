@@ -14,7 +14,7 @@ use daybook_event_stream::{
 };
 use uuid::Uuid;
 
-use super::HISTORY;
+use super::{HISTORY, adopters::Adoptions};
 
 /// A step of a checkpoint, on its way to the database.
 pub(super) type OwnedStep = (Partition, Checkpoint, (i64, i64));
@@ -44,6 +44,8 @@ pub(super) struct Tables {
     pub(super) measured: u64,
     /// How often what is not in the book was refused.
     pub(super) refused: u64,
+    /// The adoptions of partitions.
+    pub(super) adoptions: Adoptions,
 }
 
 /// What one consumer has.
