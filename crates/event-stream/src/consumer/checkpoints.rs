@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::{
     ConsumerError, Start,
-    contract::{AssignedPartition, Checkpoint, Partition, Published, Step},
+    contract::{AssignedPartition, Checkpoint, CheckpointMove, Partition, Published},
 };
 
 /// Gives a consumer its first checkpoints, all at once: one for each partition of the topics in which it has none. They are at the
@@ -147,7 +147,7 @@ fn assigned(row: &Row) -> Result<AssignedPartition, ConsumerError> {
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,
-    steps: &[Step<'_>],
+    moves: &[CheckpointMove<'_>],
 ) -> Result<Vec<Checkpoint>, ConsumerError> {
     let statement = transaction
         .prepare_cached(
@@ -158,21 +158,21 @@ pub(super) async fn advance(
                AND c.log_offset = s.from_offset AND c.position = s.from_position",
         )
         .await?;
-    let (topics, numbers): (Vec<&str>, Vec<i32>) = steps.iter().map(|(p, ..)| (p.topic.as_str(), p.nr)).unzip();
-    let (offsets, positions): (Vec<i64>, Vec<i64>) = steps.iter().map(|(.., to)| *to).unzip();
-    let generations: Vec<i64> = steps.iter().map(|(_, from, _)| from.generation).collect();
+    let (topics, numbers): (Vec<&str>, Vec<i32>) = moves.iter().map(|(p, ..)| (p.topic.as_str(), p.nr)).unzip();
+    let (offsets, positions): (Vec<i64>, Vec<i64>) = moves.iter().map(|(.., to)| *to).unzip();
+    let generations: Vec<i64> = moves.iter().map(|(_, from, _)| from.generation).collect();
     let (from_offsets, from_positions): (Vec<i64>, Vec<i64>) =
-        steps.iter().map(|(_, from, _)| (from.offset, from.position)).unzip();
+        moves.iter().map(|(_, from, _)| (from.offset, from.position)).unzip();
     let moved = transaction
         .execute(
             &statement,
             &[&consumer, &topics, &numbers, &offsets, &positions, &generations, &from_offsets, &from_positions],
         )
         .await?;
-    if usize::try_from(moved) != Ok(steps.len()) {
+    if usize::try_from(moved) != Ok(moves.len()) {
         return Err(ConsumerError::Fenced);
     }
-    Ok(steps
+    Ok(moves
         .iter()
         .map(|(_, from, (offset, position))| Checkpoint { offset: *offset, position: *position, ..*from })
         .collect())

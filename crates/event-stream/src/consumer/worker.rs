@@ -307,9 +307,9 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
 
     /// Effect, parked events and checkpoints: one transaction. Returns the checkpoints that have moved.
     async fn transact(&self, batch: &Batch, poisoned: &Poisoned) -> Result<Vec<(usize, Checkpoint)>, ConsumerError> {
-        let steps = self.partitions.iter().zip(&batch.reached).enumerate();
-        let steps = steps.filter(|(_, (assigned, reached))| !assigned.checkpoint.is_at(**reached));
-        let (moved, steps): (Vec<usize>, Vec<_>) = steps
+        let moves = self.partitions.iter().zip(&batch.reached).enumerate();
+        let moves = moves.filter(|(_, (assigned, reached))| !assigned.checkpoint.is_at(**reached));
+        let (moved, moves): (Vec<usize>, Vec<_>) = moves
             .map(|(queue, (AssignedPartition { partition, checkpoint }, reached))| {
                 (queue, (partition, *checkpoint, *reached))
             })
@@ -317,7 +317,7 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let checkpoints = self.environment.transact(self.history, &batch.events, poisoned, &steps).await?;
+        let checkpoints = self.environment.transact(self.history, &batch.events, poisoned, &moves).await?;
         Ok(moved.into_iter().zip(checkpoints).collect())
     }
 

@@ -12,7 +12,7 @@ use daybook_event_stream::{
     SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published},
         parked::Poisoned,
     },
 };
@@ -94,12 +94,12 @@ impl ConsumerEnvironment for Environment {
         history: Uuid,
         events: &[SharedEvent],
         poisoned: &Poisoned,
-        steps: &[Step<'_>],
+        steps: &[CheckpointMove<'_>],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
         self.hang().await;
         let (consumer, topology) = (self.consumer, Arc::clone(&self.topology));
         let (events, poisoned) = (events.to_vec(), poisoned.clone());
-        let own = |(partition, from, to): &Step<'_>| ((*partition).clone(), *from, *to);
+        let own = |(partition, from, to): &CheckpointMove<'_>| ((*partition).clone(), *from, *to);
         let steps: Vec<OwnedStep> = steps.iter().map(own).collect();
         let said = format!("{:?} to {steps:?}", events.iter().map(|event| event.position).collect::<Vec<_>>());
         self.place().tell(|| format!("{consumer} processes {said}"));

@@ -8,7 +8,7 @@ use daybook_event_stream::{
     EffectError, SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, Partition, Published, Step, stay_within},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, Partition, Published, stay_within},
         parked::{Poisoned, divide},
     },
 };
@@ -124,7 +124,8 @@ impl Tables {
     /// # Errors
     /// As the contract says.
     pub(super) fn look(&mut self, history: Uuid, steps: &[OwnedStep]) -> Result<(), ConsumerError> {
-        let steps: Vec<Step<'_>> = steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
+        let steps: Vec<CheckpointMove<'_>> =
+            steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
         let stays = stay_within(&self.head(), history, &steps);
         self.refused += u64::from(stays.is_err());
         stays
