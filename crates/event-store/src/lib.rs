@@ -24,5 +24,5 @@ pub use contract::{KnownCommand, Session, Store, Writing, Written};
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head};
 pub use record::{RecordedEvent, verbatim};
-pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain};
+pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

@@ -5,7 +5,7 @@
 //!   `every event belongs to one acknowledged command`: the book as a list of events;
 //! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as commerce;
 //! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`,
-//!   `no view stands still` (behind the book, for ten seconds): the read models;
+//!   `no view stands still` (behind the book for 30 seconds): the read models;
 //! - `Kafka equals the book`: the wire.
 //!
 //! The checks can run beside a running engine.

@@ -12,7 +12,7 @@ use daybook_event_stream::{
     SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published},
         parked::Poisoned,
     },
 };
@@ -41,6 +41,8 @@ pub(super) struct Environment {
     pub(super) random: Mutex<Random>,
     /// The longest time of its transactions in microseconds, beside the network.
     pub(super) slow: u64,
+    /// What it adopts, and what makes others adopt its partitions.
+    pub(super) adopter: super::adopters::Adopter,
 }
 
 impl Environment {
@@ -55,12 +57,14 @@ impl Environment {
 
 impl ConsumerEnvironment for Environment {
     async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.assigned(partitions);
         let (consumer, all, partitions) = (self.consumer, self.partitions.clone(), partitions.to_vec());
         let begin = move |tables: &mut Tables, _| tables.begin(consumer, &all, &partitions, start);
         Ok(self.server.ask("begin", begin).await?)
     }
 
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.takes_again(partitions);
         let (consumer, partitions) = (self.consumer, partitions.to_vec());
         Ok(self.server.ask("take partitions over", move |tables, _| tables.take(consumer, &partitions)).await?)
     }
@@ -79,6 +83,7 @@ impl ConsumerEnvironment for Environment {
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
+        self.linger().await;
         let after = usize::try_from(after).unwrap_or(0);
         let read = move |tables: &mut Tables, _| tables.book.iter().skip(after).take(limit).cloned().collect();
         Ok(self.server.ask("read the book", read).await?)
@@ -89,11 +94,12 @@ impl ConsumerEnvironment for Environment {
         history: Uuid,
         events: &[SharedEvent],
         poisoned: &Poisoned,
-        steps: &[Step<'_>],
+        steps: &[CheckpointMove<'_>],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.hang().await;
         let (consumer, topology) = (self.consumer, Arc::clone(&self.topology));
         let (events, poisoned) = (events.to_vec(), poisoned.clone());
-        let own = |(partition, from, to): &Step<'_>| ((*partition).clone(), *from, *to);
+        let own = |(partition, from, to): &CheckpointMove<'_>| ((*partition).clone(), *from, *to);
         let steps: Vec<OwnedStep> = steps.iter().map(own).collect();
         let positions: Vec<_> = events.iter().map(|event| event.position).collect();
         self.process().log(|| format!("{consumer} processes {positions:?} to {steps:?}"));
@@ -108,6 +114,10 @@ impl ConsumerEnvironment for Environment {
             tables.transact(consumer, &topology, &events, &poisoned, &steps)
         };
         self.server.ask("process", transact).await?
+    }
+
+    async fn adopt(&self, partitions: &[AssignedPartition]) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        self.adopt_unmoved(partitions).await
     }
 
     async fn blame(

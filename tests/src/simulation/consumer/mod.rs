@@ -5,6 +5,7 @@
 //! [`Subscriber`](daybook_event_stream::consumer::Subscriber) and its worker compare a message with the checkpoint and fill gaps from the
 //! book. They park streams, begin again after a failure and detect a stall. Not real are SQL, librdkafka, and the relay.
 
+mod adopters;
 mod environment;
 mod group;
 mod judge;
@@ -33,6 +34,7 @@ use daybook_event_stream::{
 use uuid::Uuid;
 
 use self::{
+    adopters::Adopter,
     environment::Environment,
     judge::Outcome,
     log::Logs,
@@ -351,6 +353,7 @@ impl World {
                     topology: Arc::clone(&self.topology),
                     random: Mutex::new(random.fork()),
                     slow: *slow,
+                    adopter: Adopter::new(&mut random, &self.plan),
                 },
                 batch: self.plan.batch,
                 random: random.fork(),

@@ -1,5 +1,7 @@
 //! The settings and faults of a seed of the consumers.
 
+use std::time::Duration;
+
 use daybook_event_stream::{Start, consumer::feed::InboxLimits};
 
 use super::super::network::FaultRates;
@@ -24,6 +26,10 @@ pub(super) struct Plan {
     pub(super) locked: Option<&'static str>,
     /// Whether the last consumer does not run in the first process, because that process has another program.
     pub(super) absent: bool,
+    /// How many of a hundred consumers hang once in a transaction, for so long that others adopt their partitions.
+    pub(super) hang_percent: u64,
+    /// How long a consumer takes to read a page of the book.
+    pub(super) slow_read: Duration,
     pub(super) batch: usize,
     pub(super) inbox: InboxLimits,
     pub(super) events: u64,
@@ -53,6 +59,8 @@ impl Plan {
             partitions: some(random, 5),
             members,
             absent: members > 1 && random.percent(25),
+            hang_percent: if random.percent(75) { 0 } else { random.between(20, 100) },
+            slow_read: Duration::from_millis(if random.percent(90) { 0 } else { random.between(500, 2_000) }),
             locked: locked.map(|consumer| consumer.name),
             batch: if random.percent(50) { some(random, 7) } else { 1_000 },
             inbox: if random.percent(50) {

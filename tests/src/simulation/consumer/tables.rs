@@ -8,13 +8,13 @@ use daybook_event_stream::{
     EffectError, SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, Partition, Published, Step, stay_within},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, Partition, Published, stay_within},
         parked::{Poisoned, divide},
     },
 };
 use uuid::Uuid;
 
-use super::HISTORY;
+use super::{HISTORY, adopters::Adoptions};
 
 /// A step of a checkpoint, on its way to the database.
 pub(super) type OwnedStep = (Partition, Checkpoint, (i64, i64));
@@ -44,6 +44,8 @@ pub(super) struct Tables {
     pub(super) head_reads: u64,
     /// How often a step beyond the end of the book was refused.
     pub(super) refused: u64,
+    /// The adoptions of partitions.
+    pub(super) adoptions: Adoptions,
 }
 
 /// The data of one consumer.
@@ -122,7 +124,8 @@ impl Tables {
     /// # Errors
     /// As the contract says.
     pub(super) fn check_bounds(&mut self, history: Uuid, steps: &[OwnedStep]) -> Result<(), ConsumerError> {
-        let steps: Vec<Step<'_>> = steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
+        let steps: Vec<CheckpointMove<'_>> =
+            steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
         let checked = stay_within(&self.head(), history, &steps);
         self.refused += u64::from(checked.is_err());
         checked
