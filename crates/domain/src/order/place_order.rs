@@ -279,11 +279,14 @@ mod tests {
         }
         let skus: Vec<_> = (0..51).map(|nr| format!("s{nr}")).collect();
         let lines: Vec<_> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
-        book.with_cart(1, &lines).with_cart(2, &lines[..45]);
+        book.with_cart(1, &lines).with_cart(2, &lines[..45]).with_cart(3, &lines[..48]);
         let locations: Vec<_> = (0..19).map(|nr| format!("l{nr}")).chain(["main".to_owned()]).collect();
         let from_everywhere =
             |number: u128| json!({ "cart_id": cart(number), "order_id": order(number), "locations": locations });
-        assert_eq!(code(book.when("PlaceOrder", from_everywhere(1))), "too_many_streams");
+        for number in [1, 3] {
+            assert_eq!(code(book.when("PlaceOrder", from_everywhere(number))), "too_many_streams");
+            assert_eq!(book.loaded.get(), 1, "only the cart is loaded");
+        }
         book.given("PlaceOrder", from_everywhere(2));
     }
 
