@@ -183,6 +183,7 @@ fn read(tables: &Tables) -> Book {
         recorded_at: event.recorded_at,
         effective_at: event.effective_at,
         correlation_id: event.correlation_id,
+        causation_id: event.causation_id,
         actor: event.actor.clone(),
         data: serde_json::from_str(&event.data).unwrap_or_default(),
     };

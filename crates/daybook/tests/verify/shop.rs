@@ -26,6 +26,7 @@ const TABLES: &[&str] = &[
     "public.parked_events",
     "public.views",
     "public.relay",
+    "public.reactions",
     "stock_v1.stock",
     "order_v1.order_timeline",
     "category_v1.categories",

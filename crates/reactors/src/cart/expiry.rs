@@ -48,9 +48,23 @@ fn react(event: &Event, at: DateTime<Utc>, reactions: &mut Reactions) {
 }
 
 fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
+    let Refusal::Cart(refusal) = refusal else { return None };
     match refusal {
-        Refusal::Cart(cart::Refusal::CartNotExpired(CartNotExpired { expires_at, .. })) => Some(*expires_at),
-        _ => None,
+        cart::Refusal::CartNotExpired(CartNotExpired { expires_at, .. }) => Some(*expires_at),
+        cart::Refusal::CartExists(_)
+        | cart::Refusal::CartNotFound(_)
+        | cart::Refusal::CartNotYours(_)
+        | cart::Refusal::CartClosed(_)
+        | cart::Refusal::CartExpiredAt(_)
+        | cart::Refusal::NotOnSale(_)
+        | cart::Refusal::NoPrice(_)
+        | cart::Refusal::NoLines(_)
+        | cart::Refusal::TooManyLines(_)
+        | cart::Refusal::QuantityTooLarge(_)
+        | cart::Refusal::LineNotFound(_)
+        | cart::Refusal::QuantityUnchanged(_)
+        | cart::Refusal::MergeIntoItself(_)
+        | cart::Refusal::CartsDiffer(_) => None,
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod expiry;
 mod failures;
+mod slow;
 mod world;

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission};
 use daybook_domain::{Actor, Command};
-use daybook_event_store::{Daybook, Filter, StoreSettings};
+use daybook_event_store::{Daybook, Filter, Store, StoreSettings};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, Topic},
@@ -106,7 +106,17 @@ fn clock(now: &Arc<AtomicI64>) -> Clock {
 impl World {
     /// A process that runs these reactors, on a bus.
     pub(crate) async fn process(&self, bus: &Bus, reactors: &'static [&'static Reactor]) -> Running {
-        let settings = ReactorSettings { poll: Duration::from_millis(50), ..ReactorSettings::default() };
+        self.process_with(bus, reactors, ReactorSettings::default()).await
+    }
+
+    /// The same with settings, beside the pause between two looks.
+    pub(crate) async fn process_with(
+        &self,
+        bus: &Bus,
+        reactors: &'static [&'static Reactor],
+        settings: ReactorSettings,
+    ) -> Running {
+        let settings = ReactorSettings { poll: Duration::from_millis(50), ..settings };
         let running = Reactors { book: self.book.clone(), bus: bus.clone(), clock: clock(&self.now), settings };
         running.begin(&self.kafka.topology, reactors).await.expect("the reactors begin");
         let (stop, kafka) = (CancellationToken::new(), self.kafka.clone());
@@ -141,6 +151,13 @@ impl World {
         Bus::on(daybook_bus::Tokio, self.book.clone(), clock(&self.now), &BusSettings::default())
     }
 
+    /// A bus on a book, in a process of its own.
+    pub(crate) fn bus_on(&self, book: impl Store) -> Bus {
+        let (bus, work) = Bus::on(daybook_bus::Tokio, book, clock(&self.now), &BusSettings::default());
+        tokio::spawn(work);
+        bus
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.now.load(Ordering::SeqCst), 0).expect("a time")
     }
@@ -151,10 +168,7 @@ impl World {
     }
 
     pub(crate) async fn send(&self, name: &str, body: Value) -> Result<Receipt, CommandError> {
-        let command = Command::deserialize(name, body).expect("the command exists").expect("the body is well formed");
-        self.bus
-            .execute_patiently(Submission::new(command, daybook_bus::clock::new_id(), Actor::Admin("ada".into())))
-            .await
+        send_to(&self.bus, name, body).await
     }
 
     pub(crate) async fn given(&self, name: &str, body: Value) {
@@ -213,6 +227,12 @@ impl World {
         })
         .await;
     }
+}
+
+/// Sends a command to a bus.
+pub(crate) async fn send_to(bus: &Bus, name: &str, body: Value) -> Result<Receipt, CommandError> {
+    let command = Command::deserialize(name, body).expect("the command exists").expect("the body is well formed");
+    bus.execute_patiently(Submission::new(command, daybook_bus::clock::new_id(), Actor::Admin("ada".into()))).await
 }
 
 /// Waits until a condition holds. `what` names it.
