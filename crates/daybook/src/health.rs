@@ -176,7 +176,9 @@ impl Health {
 fn overdue(name: &str, upcoming: &[Upcoming]) -> String {
     let planned = upcoming.iter().find(|reactor| reactor.reactor == name).and_then(|reactor| reactor.planned);
     let since = planned.map(|planned| planned.to_rfc3339()).unwrap_or_default();
-    format!("the reactor {name} has not sent a reaction that was planned for {since}; `daybook reactors list` shows failures")
+    format!(
+        "the reactor {name} has not sent a reaction that was planned for {since}; `daybook reactors list` shows failures"
+    )
 }
 
 /// A check with a time limit.
@@ -251,10 +253,11 @@ impl fmt::Display for Stalled<'_> {
 impl Progress {
     /// Updates the positions, and returns the first one that is behind and has not moved for too long.
     fn update<'f>(&mut self, followers: impl IntoIterator<Item = Follower<'f>>, now: Instant) -> Option<Stalled<'_>> {
-        let behind = followers.into_iter().filter(|follower| follower.is_behind).map(|Follower { name, position, .. }| {
-            let seen = self.0.get(name).filter(|(last, _)| *last == position);
-            (name.to_owned(), (position, seen.map_or(now, |(_, since)| *since)))
-        });
+        let behind =
+            followers.into_iter().filter(|follower| follower.is_behind).map(|Follower { name, position, .. }| {
+                let seen = self.0.get(name).filter(|(last, _)| *last == position);
+                (name.to_owned(), (position, seen.map_or(now, |(_, since)| *since)))
+            });
         self.0 = behind.collect();
         let mut all = self.0.iter().map(|(name, (position, since))| {
             let still = now.duration_since(*since);
@@ -276,7 +279,8 @@ mod tests {
     fn a_view_is_stalled_when_it_is_behind_and_does_not_move() {
         let (mut progress, begin) = (Progress::default(), Instant::now());
         let mut at = |seconds: u64, position, lag| {
-            let stalled = progress.update([Follower::from(&stock(position, lag))], begin + Duration::from_secs(seconds));
+            let stalled =
+                progress.update([Follower::from(&stock(position, lag))], begin + Duration::from_secs(seconds));
             stalled.map(|stalled| stalled.to_string())
         };
         assert_eq!(at(0, 5, 3), None, "it may just have fallen behind");
@@ -317,6 +321,9 @@ mod tests {
     fn the_message_names_the_reactor_and_the_time() {
         let (reactor, planned) = ("cart_expiry".to_owned(), Some(DateTime::UNIX_EPOCH));
         let said = overdue("cart_expiry", &[Upcoming { reactor, next: None, planned }]);
-        assert!(said.starts_with("the reactor cart_expiry has not sent a reaction that was planned for 1970-01-01"), "{said}");
+        assert!(
+            said.starts_with("the reactor cart_expiry has not sent a reaction that was planned for 1970-01-01"),
+            "{said}"
+        );
     }
 }

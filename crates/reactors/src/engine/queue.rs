@@ -251,8 +251,9 @@ pub async fn upcoming(book: &Daybook, reactors: &[&str]) -> Result<Vec<Upcoming>
         )
         .await?;
     let rows = client.query(&statement, &[&reactors]).await?;
-    let upcoming =
-        rows.iter().map(|row| Ok(Upcoming { reactor: row.try_get(0)?, next: row.try_get(1)?, planned: row.try_get(2)? }));
+    let upcoming = rows
+        .iter()
+        .map(|row| Ok(Upcoming { reactor: row.try_get(0)?, next: row.try_get(1)?, planned: row.try_get(2)? }));
     Ok(upcoming.collect::<Result<_, tokio_postgres::Error>>()?)
 }
 

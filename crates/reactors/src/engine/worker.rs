@@ -158,7 +158,10 @@ impl Worker {
                         (Some(outcome), label)
                     }
                     Err(_) => {
-                        tracing::warn!(reactor = reactor.name, "a reaction has no answer; it is sent again after its lease");
+                        tracing::warn!(
+                            reactor = reactor.name,
+                            "a reaction has no answer; it is sent again after its lease"
+                        );
                         (None, "unanswered")
                     }
                 }

@@ -161,7 +161,8 @@ fn once(book: &Book) -> Check {
             Writer::Command(id) => book.commands.get(&id),
             Writer::Reaction(..) => by_place.get(&first),
         };
-        let known = command.map_or(0, |command| book.of(*command).iter().filter(|event| event.writer() == writer).count());
+        let known =
+            command.map_or(0, |command| book.of(*command).iter().filter(|event| event.writer() == writer).count());
         let all = command.map_or(0, |command| command.events);
         check.holds(times == 1 && known == all && all > 0, || {
             format!("{writer:?} has written {times} times, {known} of {all}")

@@ -71,14 +71,14 @@ fn answered<'b>(written: &Event, events: &HashMap<Uuid, &'b Event>) -> Option<(R
 }
 
 fn answers(book: &Book) -> Check {
-    let mut check = Check::new("every command of a reactor answers one event that it is for, and no other command answers that");
+    let mut check =
+        Check::new("every command of a reactor answers one event that it is for, and no other command answers that");
     let (events, mut seen) = (by_id(book), HashSet::new());
     for (id, command) in book.in_order() {
         let written = book.of(command);
         let Some(first) = written.first().filter(|event| event.reactor().is_some()) else { continue };
-        let right = answered(first, &events).is_some_and(|(_, event)| {
-            event.position < first.position && event.correlation_id == first.correlation_id
-        });
+        let right = answered(first, &events)
+            .is_some_and(|(_, event)| event.position < first.position && event.correlation_id == first.correlation_id);
         let alone = seen.insert(first.writer());
         check.holds(right && alone, || {
             format!("{id} of {}, at position {}, answers {}", first.actor, first.position, first.causation_id)
@@ -139,7 +139,8 @@ fn is_right(end: &Event, reserved: &Event, expires_at: DateTime<Utc>) -> bool {
 }
 
 fn waiting(book: &Book, timers: &BTreeSet<Timer>) -> Check {
-    let mut check = Check::new("every open cart and every reservation that expires later has a timer, and nothing else has");
+    let mut check =
+        Check::new("every open cart and every reservation that expires later has a timer, and nothing else has");
     let ends = ends(book);
     let mut expected: BTreeSet<Timer> = BTreeSet::new();
     for event in &book.events {

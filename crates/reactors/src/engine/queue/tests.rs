@@ -176,7 +176,8 @@ async fn a_claim_reads_no_reactions_of_other_reactors() {
 fn removed(plan: &Value) -> f64 {
     match plan {
         Value::Object(node) => {
-            node.get("Rows Removed by Filter").and_then(Value::as_f64).unwrap_or(0.0) + node.values().map(removed).sum::<f64>()
+            node.get("Rows Removed by Filter").and_then(Value::as_f64).unwrap_or(0.0)
+                + node.values().map(removed).sum::<f64>()
         }
         Value::Array(nodes) => nodes.iter().map(removed).sum(),
         _ => 0.0,
