@@ -95,7 +95,7 @@ impl Story {
     pub(super) fn accepted(&mut self, name: &'static str, body: Value) {
         self.sent(name, body, Answer::Unknown(String::new()));
         let call = self.calls.last().expect("it was sent").clone();
-        let events = self.writes(&call, format!("admin:{ACTOR}"), (call.key, call.key));
+        let events = self.writes(&call, &format!("admin:{ACTOR}"), (call.key, call.key));
         let call = self.calls.last_mut().expect("it was sent");
         call.attempts[0].answer = Answer::Accepted(receipt(&events));
     }
@@ -105,11 +105,11 @@ impl Story {
         let event = self.book.events.iter().find(|event| event.position == to).expect("the book has it");
         let chain = (event.correlation_id, event.event_id);
         let key = id(5_000 + u128::try_from(to).expect("it is positive"));
-        self.writes(&Call { key, name, body, attempts: Vec::new() }, format!("system:{reactor}"), chain);
+        self.writes(&Call { key, name, body, attempts: Vec::new() }, &format!("system:{reactor}"), chain);
     }
 
     /// Decides a command as the engine would, and writes its events with these correlation and causation ids.
-    fn writes(&mut self, call: &Call, actor: String, (correlation_id, causation_id): (Uuid, Uuid)) -> Vec<Event> {
+    fn writes(&mut self, call: &Call, actor: &str, (correlation_id, causation_id): (Uuid, Uuid)) -> Vec<Event> {
         let first = self.book.head() + 1;
         let decided = super::serial::decided_now(&self.book, call, time(first));
         let events: Vec<_> = (first..)
@@ -127,7 +127,7 @@ impl Story {
                     effective_at: time(first),
                     correlation_id,
                     causation_id,
-                    actor: actor.clone(),
+                    actor: actor.to_owned(),
                     data,
                 };
                 self.book.events.push(written.clone());
