@@ -46,12 +46,29 @@ const NAMES: &[(&str, &str)] = &[
     ("VariantAdded", "catalog.VariantAdded"),
 ];
 
-/// The name that an event type has today. A name that is not in the table stays as it is.
-pub(crate) fn current_name(event_type: &str) -> &str {
+/// The name that an event type has today. A name that is not in the table stays as it is. Every surface shows this name.
+#[must_use]
+pub fn current_name(event_type: &str) -> &str {
     match NAMES.binary_search_by_key(&event_type, |(before, _)| before) {
         Ok(found) => NAMES[found].1,
         Err(_) => event_type,
     }
+}
+
+/// The names by which the book may hold events of these types. A filter by type looks for all of them, whichever it was given.
+#[must_use]
+pub fn stored_names(event_types: &[String]) -> Vec<String> {
+    let mut names = Vec::new();
+    for event_type in event_types {
+        let current = current_name(event_type);
+        let before = NAMES.iter().filter(|(_, name)| *name == current).map(|(before, _)| *before);
+        for name in before.chain([current]).map(str::to_owned) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
 }
 
 #[cfg(test)]
@@ -108,5 +125,13 @@ mod tests {
         for bare in later {
             assert!(matches!(decode(bare, 1, b"{}"), Err(DecodeError::UnknownType(name)) if name == bare));
         }
+    }
+
+    #[test]
+    fn a_filter_finds_a_type_by_either_name() {
+        let names = |types: &[&str]| super::stored_names(&types.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(names(&["order.OrderPlaced"]), ["OrderPlaced", "order.OrderPlaced"]);
+        assert_eq!(names(&["OrderPlaced", "order.OrderPlaced"]), ["OrderPlaced", "order.OrderPlaced"]);
+        assert_eq!(names(&["cart.CartExpired", "Unknown"]), ["cart.CartExpired", "Unknown"]);
     }
 }

@@ -131,7 +131,7 @@ impl Entry {
             version: record.version,
             position: record.position,
             event_id: record.event_id,
-            r#type: record.event_type.clone(),
+            r#type: daybook_codec::current_name(&record.event_type).to_owned(),
             schema_version: record.schema_version,
             recorded_at: record.recorded_at,
             effective_at: record.effective_at,
