@@ -1,6 +1,6 @@
 //! The language that every slice speaks.
 //!
-//! What belongs here: [money](Money), [quantities](Quantity), bounded [texts](text) and [ids], the [actor](Actor) who acts,
+//! What belongs here: [money](Money), [quantities](Quantity), bounded [texts](mod@text) and [ids], the [actor](Actor) who acts,
 //! [stream names](StreamName), what it takes to [fold](Fold) a stream, and the window through which a decision
 //! [reads](Streams). What does not: any slice of the business, IO, clocks, randomness. Time and ids arrive from outside;
 //! `clippy.toml` bans the ambient ones.
