@@ -20,10 +20,11 @@ mod state;
 
 pub use abandon_cart::AbandonCart;
 pub use add_line::AddLine;
-pub use add_lines::{AddLines, NoLines};
+pub use add_lines::{AddLines, NoLines, TooManyNewLines};
 pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
 pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
+pub(crate) use lines::check_line_count;
 pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
 pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
 pub use open_cart::{CartExists, OpenCart};
@@ -59,7 +60,7 @@ crate::declare::slice! {
         "cart.CartCheckedOut" 1 => CartCheckedOut,
     }
     refusals {
-        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyLines,
+        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyNewLines, TooManyLines,
         QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, CartsDiffer,
     }
 }

@@ -30,8 +30,8 @@ pub use event::*;
 pub use existing::{IllegalMove, OrderNotFound, OrderNotYours};
 pub use hold_order::HoldOrder;
 pub use import_order::{
-    AlreadyImported, AmountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture, PlacedTooEarly,
-    QuantityNotPositive,
+    AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture,
+    PlacedTooEarly, QuantityNotPositive,
 };
 pub use moves::Phase;
 pub use place_order::{CartEmpty, LocationCount, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged};
@@ -77,7 +77,7 @@ crate::declare::slice! {
     }
     refusals {
         OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, TotalChanged, IllegalMove,
-        AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, PlacedInTheFuture, PlacedTooEarly,
+        AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture, PlacedTooEarly,
     }
 }
 
