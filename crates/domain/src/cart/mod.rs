@@ -14,6 +14,7 @@ mod open_cart;
 pub mod policy;
 mod remove_line;
 mod state;
+mod status;
 
 pub use abandon_cart::AbandonCart;
 pub use add_lines::{AddLine, AddLines, NewLine, NoLines, NoPrice, NotOnSale};
@@ -26,6 +27,7 @@ pub use open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours, LineNotFou
 pub use open_cart::{CartExists, OpenCart};
 pub use remove_line::RemoveLine;
 pub use state::{Cart, CartLine, OpenedCart};
+pub use status::CartStatus;
 
 use crate::ids::CartId;
 

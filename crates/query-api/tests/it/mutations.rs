@@ -218,7 +218,7 @@ async fn a_customer_opens_their_own_cart_and_two_carts_become_one() {
     let merged = mutate(&shop, ann, &merge).await;
     assert_eq!((&merged["cart"]["id"], &merged["cart"]["lines"]), (&opened["cart"]["id"], &json!([{"sku": "S-000"}])));
     let abandon = format!("cartAbandon(input: {{cartId: {}}}) {{ cart {{ status }} }}", opened["cart"]["id"]);
-    assert_eq!(mutate(&shop, ann, &abandon).await["cart"]["status"], "abandoned");
+    assert_eq!(mutate(&shop, ann, &abandon).await["cart"]["status"], "ABANDONED");
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_mutation_waits_for_the_views_that_its_payload_reads_and_for_no_others
     };
     let shown =
         shop.post("/admin/graphql", Who::Admin, &cart("cart { status lines { product { name } } }")).await.data();
-    assert_eq!(shown["open"]["cart"]["status"], "open", "the cart's view and the products' are up to date");
+    assert_eq!(shown["open"]["cart"]["status"], "OPEN", "the cart's view and the products' are up to date");
     assert!(shown["reserve"]["consistencyToken"].is_i64(), "of which nothing is shown, nothing is waited for");
 
     let reads_stock = "stockAdjust(input: {sku: \"S-000\", delta: -1, reason: \"broken\"}) \
@@ -307,6 +307,6 @@ async fn a_mutation_that_fails_takes_nothing_away_from_the_others() {
         three: cartOpen(input: { currency: "EUR" }) { cart { status } } }"#;
     let answer = shop.storefront(Who::Guest, mutation).await;
     assert_eq!(answer.code(), "BAD_INPUT");
-    let open = json!({ "cart": { "status": "open" } });
+    let open = json!({ "cart": { "status": "OPEN" } });
     assert_eq!(answer.json()["data"], json!({ "one": open, "two": null, "three": open }));
 }

@@ -77,6 +77,10 @@ async fn a_diff_tells_what_changed_between_two_versions() {
     let turned: Vec<_> = held.as_array().into_iter().flatten().map(|one| (&one["path"], &one["after"])).collect();
     let undone: Vec<_> = back.as_array().into_iter().flatten().map(|one| (&one["path"], &one["before"])).collect();
     assert_eq!(turned, undone);
+    let began = diff(0, 1).await;
+    let paths: Vec<_> = began.as_array().into_iter().flatten().filter_map(|one| one["path"].as_str()).collect();
+    assert!(paths.contains(&"/phase") && paths.contains(&"/totals/net/minor_units"), "{began}");
+    assert!(began.as_array().into_iter().flatten().all(|one| one["before"].is_null()), "{began}");
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    live::{PATIENCE, Socket, connect, next, receive, send, subscribe},
-    shop::{Shop, Special, Who, skus},
+    live::{Socket, connect, next, receive, send, subscribe},
+    shop::{PATIENCE, Shop, Special, Who, skus},
 };
 
 #[tokio::test(flavor = "multi_thread")]
