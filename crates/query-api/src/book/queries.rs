@@ -1,9 +1,11 @@
 //! Queries of the book.
 
 use async_graphql::{Context, Object};
-use daybook_event_store::Filter;
 
-use super::types::{Event, View};
+use super::{
+    names::filter,
+    types::{Event, View},
+};
 use crate::{
     graphql::{
         connection::{page_size, rows_up_to},
@@ -35,8 +37,7 @@ impl BookQuery {
         plain_filter(types.as_deref(), stream.as_deref())?;
         let first = usize::from(page_size(first, MAX_EVENTS)?);
         let book = &reader(context)?.book;
-        let events =
-            book.read_after(after.0, first, &Filter { types, stream }).await.map_err(|error| failed(&error))?;
+        let events = book.read_after(after.0, first, &filter(types, stream)).await.map_err(|error| failed(&error))?;
         Ok(events.into_iter().map(Event::from).collect())
     }
 

@@ -1,10 +1,9 @@
 //! Subscriptions to the book.
 
 use async_graphql::{Context, Subscription};
-use daybook_event_store::Filter;
 use futures::{Stream, StreamExt};
 
-use super::{queries::plain_filter, types::Event};
+use super::{names::filter, queries::plain_filter, types::Event};
 use crate::{
     graphql::{error::coded, scalars::Long, viewer::staff_only},
     reader::{Reader, failed, follow::follow, reader},
@@ -25,7 +24,7 @@ impl BookSubscription {
         staff_only(context)?;
         plain_filter(types.as_deref(), None)?;
         let Long(after) = after;
-        let filter = Filter { types, stream: None };
+        let filter = filter(types, None);
         let Reader { book, tail, .. } = reader(context)?.clone();
         let head = book.head().await.map_err(|error| failed(&error))?.position;
         if after > head {

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     QuerySettings,
+    book::names::{filter, named_as_today},
     graphql::{
         stream_limits::{StreamPermit, StreamPermits},
         viewer::Viewer,
@@ -100,7 +101,7 @@ async fn events(
     }
     let Query(parameters) = parameters.map_err(|error| bad_request(&error.body_text()))?;
     let Parameters { after, types, stream, limit } = Parameters::of(parameters)?;
-    let filter = Filter { types, stream };
+    let filter = filter(types, stream);
     if text(&headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream")) {
         let (name, after) = match headers.get(LAST_EVENT_ID) {
             None => ("after", Some(after)),
@@ -113,7 +114,8 @@ async fn events(
     }
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
     let events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
-    let lines: Vec<_> = events.iter().filter_map(|event| serde_json::to_string(event).ok()).collect();
+    let lines: Vec<_> =
+        events.into_iter().filter_map(|event| serde_json::to_string(&named_as_today(event)).ok()).collect();
     let body = lines.into_iter().map(|line| line + "\n").collect::<String>();
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
@@ -141,7 +143,7 @@ fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) 
     let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
         // The stream keeps its permit until it ends.
         _ = &permit;
-        let event = event?;
+        let event = named_as_today(event?);
         let data = serde_json::to_string(&event).unwrap_or_default();
         Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use async_graphql::{Context, Error};
 use daybook_event_store::Daybook;
+use deadpool_postgres::ClientWrapper;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::{
+    Row,
+    error::SqlState,
+    types::{Json, ToSql, WrongType},
+};
 
 pub(crate) use self::statement::{Statement, View};
 use self::{
@@ -134,8 +139,14 @@ impl Reader {
         parameters: Parameters<'_>,
     ) -> Result<Vec<T>, Error> {
         let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
-        let statement = client.prepare_cached(statement.sql()).await.map_err(|error| failed(&error))?;
-        let rows = client.query(&statement, parameters).await.map_err(|error| failed(&error))?;
+        let rows = match query(&client, statement.sql(), parameters).await {
+            Err(error) if is_stale(&error) => {
+                client.statement_cache.remove(statement.sql(), &[]);
+                query(&client, statement.sql(), parameters).await
+            }
+            answer => answer,
+        };
+        let rows = rows.map_err(|error| failed(&error))?;
         let rows = rows.iter().map(|row| row.try_get(0).map(|Json(row)| row));
         rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
     }
@@ -148,6 +159,23 @@ impl Reader {
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(statement, parameters).await?.into_iter().next())
     }
+}
+
+async fn query(
+    client: &ClientWrapper,
+    sql: &str,
+    parameters: Parameters<'_>,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, parameters).await
+}
+
+/// Whether a statement may have failed because it was prepared before a rebuilt view was put in place, whose columns have other types.
+fn is_stale(error: &tokio_postgres::Error) -> bool {
+    let of_a_parameter = || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<WrongType>);
+    error.code().map_or_else(of_a_parameter, |state| {
+        *state == SqlState::FEATURE_NOT_SUPPORTED || state.code().starts_with("42")
+    })
 }
 
 /// The error of a failed query. Internal errors are logged and not shown to the caller. A value that the database refuses came from the

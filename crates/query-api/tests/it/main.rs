@@ -19,4 +19,5 @@ mod shape;
 mod shop;
 mod sockets;
 mod stock;
+mod upgrades;
 mod user_errors;
