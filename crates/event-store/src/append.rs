@@ -13,9 +13,9 @@ use crate::{
     Daybook, StoreError,
     batch::{AppendUnit, Operation, Outcome},
     chain,
-    contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
     resolve::plan,
+    session::{KnownCommand, Session, Writing, Written},
     sql::JsonRef,
 };
 

@@ -1,7 +1,7 @@
 //! Carts: what a visitor or a customer means to buy.
 //!
 //! A cart holds SKUs and quantities. The price that a line was added at is kept to show that it has changed; what is paid is
-//! quoted at checkout. A guest's cart belongs to everybody who knows its id; a customer's cart belongs to the customer.
+//! quoted at checkout. A guest's cart belongs to the bearer of its id; a customer's cart belongs to the customer.
 
 mod abandon_cart;
 mod add_lines;
@@ -11,6 +11,7 @@ mod expire_cart;
 mod merge_carts;
 mod open;
 mod open_cart;
+mod ownership;
 pub mod policy;
 mod remove_line;
 mod state;
@@ -22,8 +23,9 @@ pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
 pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
 pub(crate) use open::open_cart;
-pub use open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours, LineNotFound, QuantityTooLarge, TooManyLines};
+pub use open::{CartClosed, CartExpiredAt, CartNotFound, LineNotFound, QuantityTooLarge, TooManyLines};
 pub use open_cart::{CartExists, OpenCart};
+pub use ownership::{CartNotYours, owner};
 pub use remove_line::RemoveLine;
 pub use state::{Cart, CartLine, OpenedCart};
 

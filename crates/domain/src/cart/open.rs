@@ -15,11 +15,6 @@ refusals! {
         /// The cart.
         cart_id: CartId,
     }
-    /// The cart belongs to another customer.
-    "cart_not_yours" CartNotYours: Forbidden at "cart_id" = "cart {cart_id} belongs to another customer", {
-        /// The cart.
-        cart_id: CartId,
-    }
     /// The cart was checked out, merged or abandoned.
     "cart_closed" CartClosed: Rule at "cart_id" = "cart {cart_id} is closed: it was {how}", {
         /// The cart.
@@ -78,7 +73,7 @@ pub(crate) fn open_cart<'a>(
         Cart::Absent => Err(CartNotFound { cart_id }.into()),
         Cart::CheckedOut { .. } => Err(CartClosed::of(cart_id, "checked out").into()),
         Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
-        Cart::Abandoned => Err(CartClosed::of(cart_id, "abandoned").into()),
+        Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
         Cart::Expired { expired_at, .. } => Err(CartExpiredAt { cart_id, expired_at: *expired_at }.into()),
         Cart::Open(cart) if cart.expires_at() <= context.now => {
             Err(CartExpiredAt { cart_id, expired_at: cart.expires_at() }.into())

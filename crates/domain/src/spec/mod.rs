@@ -1,9 +1,10 @@
 //! Given, when, then: the book in memory on which the tests of every use case run, and what holds across slices.
 
 mod access;
+mod examples;
 mod moves;
+mod names;
 mod properties;
-mod wire;
 
 use std::{cell::RefCell, collections::HashMap, collections::HashSet};
 

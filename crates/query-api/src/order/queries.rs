@@ -253,7 +253,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match order {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {
-            Err(coded("FORBIDDEN", "the order belongs to another customer"))
+            Err(coded("FORBIDDEN", "the order belongs to another customer, or to staff only"))
         }
         order => Ok(order),
     }
