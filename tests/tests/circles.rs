@@ -102,7 +102,10 @@ fn scope(tokens: &TokenStream, module: &Module, code: &Code) -> Scope {
                     let import = tokens[at + 1..].split(is_mark(';')).next().unwrap_or_default();
                     scope.import(import, &Start::Module(module, code));
                 }
-                ("struct" | "enum" | "union" | "fn" | "trait" | "type" | "const" | "static", Some(TokenTree::Ident(name))) => {
+                (
+                    "struct" | "enum" | "union" | "fn" | "trait" | "type" | "const" | "static",
+                    Some(TokenTree::Ident(name)),
+                ) => {
                     scope.items.insert(name.to_string());
                 }
                 ("macro_rules", _) => scope.items.extend(tokens.get(at + 2).map(ToString::to_string)),
@@ -343,7 +346,10 @@ fn code<const N: usize>(modules: [(&str, &str); N]) -> Code {
 fn a_name_is_followed_to_the_file_that_defines_it() {
     let code = code([
         ("", "pub use a::{X, b::Y as Z}; pub use other::K; pub use c::d; mod a; mod c;"),
-        ("a", "mod b; pub use b::*; pub use self::x::X; use crate::c::W; #[cfg(test)] use crate::c::T; pub struct Own;"),
+        (
+            "a",
+            "mod b; pub use b::*; pub use self::x::X; use crate::c::W; #[cfg(test)] use crate::c::T; pub struct Own;",
+        ),
         ("a::b", "pub struct V; pub enum Y {} macro_rules! m { () => { crate::never!() } } pub(crate) use {m};"),
         ("a::x", "declared! { X }"),
         ("c", "pub mod d; pub struct W; pub struct T;"),
@@ -359,7 +365,19 @@ fn a_name_is_followed_to_the_file_that_defines_it() {
     });
     assert_eq!(
         found.collect::<Vec<_>>(),
-        ["X a::x", "Z a::b", "K -", "d::g c::d", "a::Own a", "a::V a::b", "a::W c", "a::T a", "a::m a::b", "a::Unknown a", "c::d c::d"]
+        [
+            "X a::x",
+            "Z a::b",
+            "K -",
+            "d::g c::d",
+            "a::Own a",
+            "a::V a::b",
+            "a::W c",
+            "a::T a",
+            "a::m a::b",
+            "a::Unknown a",
+            "c::d c::d"
+        ]
     );
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -149,39 +149,51 @@ async fn every_read_model_of_a_month_of_real_orders_is_right_to_the_cent() {
     let expected: Value =
         serde_json::from_slice(&std::fs::read(data.join("expected.json")).expect("the file is readable"))
             .expect("the file is JSON");
-    let path = |name: &str| data.join(name).to_str().expect("the path is text").to_owned();
     let directory = directory();
     let shop = Shop::up(directory.path()).await;
     let subscriber = Subscriber::start(&shop);
+    import(&shop, &data, directory.path(), &expected);
 
-    let products = summary(&shop, "products", &path("products.csv.gz"));
+    let (_, relay) = shop.cli(&["relay", "status", "--json"]);
+    let head = serde_json::from_str::<Value>(&relay).expect("JSON")["head"].as_u64().expect("a position");
+    assert_sales(&shop, head, &expected["accepted"]).await;
+    let events = usize::try_from(head).expect("it fits");
+    assert_eq!(subscriber.has(events), events, "every event of the book came over Kafka, once and in order");
+    let (code, verdict) = shop.cli(&["verify", "--json"]);
+    assert_eq!(code, 0, "{verdict}");
+    assert!(shop.stop().success());
+}
+
+/// Imports the products and the orders, and the orders once more. Asserts what each import says.
+fn import(shop: &Shop, data: &Path, directory: &Path, expected: &Value) {
+    let path = |name: &str| data.join(name).to_str().expect("the path is text").to_owned();
+    let products = summary(shop, "products", &path("products.csv.gz"));
     assert_eq!((&products["read"], &products["rejected"]), (&json!(92_331), &json!(0)));
-    let orders = summary(&shop, "orders", &path("orders.ndjson.gz"));
+    let orders = summary(shop, "orders", &path("orders.ndjson.gz"));
     assert_eq!(orders["read"], expected["file"]["orders"]);
     assert_eq!(orders["imported"], expected["accepted"]["orders"]);
     assert_eq!(orders["rejected"], expected["rejected"]["orders"]);
-    let rejected = orders["rejected_file"].as_str().expect("the summary names the file").to_owned();
-    let rejected =
-        std::fs::read_to_string(directory.path().join(rejected)).expect("the file of rejected records exists");
+    let rejected = orders["rejected_file"].as_str().expect("the summary names the file");
+    let rejected = std::fs::read_to_string(directory.join(rejected)).expect("the file of rejected records exists");
     let reasons: Vec<Value> = rejected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(json!(reasons.len()), expected["rejected"]["orders"]);
     assert!(reasons.iter().all(|order| {
         let code = order["code"].as_str().expect("a code");
         order["lines"].is_array() && ["quantity_not_positive", "unknown_sku"].contains(&code)
     }));
-    let again = summary(&shop, "orders", &path("orders.ndjson.gz"));
+    let again = summary(shop, "orders", &path("orders.ndjson.gz"));
     assert_eq!(again["imported"], 0);
     assert_eq!(again["already_there"], expected["accepted"]["orders"]);
+}
 
-    let (_, relay) = shop.cli(&["relay", "status", "--json"]);
-    let head = serde_json::from_str::<Value>(&relay).expect("JSON")["head"].as_u64().expect("a position");
+/// Asserts the totals, the days and the best products of the accepted orders.
+async fn assert_sales(shop: &Shop, head: u64, accepted: &Value) {
     let query = r#"{
         salesTotals(from: "2016-12-01", to: "2017-03-01") {
             orders units customers skus net { minorUnits currency } discount { minorUnits } }
         salesByDay(from: "2016-12-01", to: "2017-03-01") { date orders net { minorUnits } }
         topProducts(from: "2016-12-01", to: "2017-03-01", first: 10) { sku net { minorUnits } } }"#;
-    let answer = admin(&shop, query, &head.to_string()).await;
-    let accepted = &expected["accepted"];
+    let answer = admin(shop, query, &head.to_string()).await;
     assert_eq!(
         answer["salesTotals"],
         json!([{
@@ -209,10 +221,4 @@ async fn every_read_model_of_a_month_of_real_orders_is_right_to_the_cent() {
     let best = accepted["top_skus_by_cents"].as_object().expect("SKUs");
     assert_eq!(top.len(), best.len());
     assert!(top.iter().all(|(sku, cents)| best[*sku] == **cents), "{top:?}");
-
-    let events = usize::try_from(head).expect("it fits");
-    assert_eq!(subscriber.has(events), events, "every event of the book came over Kafka, once and in order");
-    let (code, verdict) = shop.cli(&["verify", "--json"]);
-    assert_eq!(code, 0, "{verdict}");
-    assert!(shop.stop().success());
 }

@@ -178,10 +178,20 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     stock_up(&shop, 5).await;
     let position = place_order(&shop).await["position"].to_string();
     let (_, before) = shop.cli(&["events", "--after", "0"]);
-    let admin = shop.ready("admin_token").to_owned();
     let (_, other) = shop.cli(&["token", "--role", "customer", "--customer", "01940000-0000-7000-8005-000000000002"]);
-    let other = other.trim().to_owned();
+    let other = other.trim();
 
+    assert_bad_commands_are_refused(&shop).await;
+    assert_actors_without_the_right_are_refused(&shop, other).await;
+    assert_bad_requests_are_refused(&shop).await;
+    assert_bad_queries_are_refused(&shop, other, &position).await;
+
+    let (_, after) = shop.cli(&["events", "--after", "0"]);
+    assert_eq!(before, after, "nothing was written");
+}
+
+/// Commands whose body has the wrong form, and commands that a rule refuses.
+async fn assert_bad_commands_are_refused(shop: &Shop) {
     let line = |quantity: Value| json!({ "cart_id": CART, "sku": "oat", "quantity": quantity });
     let price =
         |minor: i64, currency: &str| json!({ "sku": "oat", "price": { "minor_units": minor, "currency": currency } });
@@ -207,16 +217,22 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     }
     let pointed = shop.command("AddLine", &line(json!(-1))).await;
     assert_eq!(pointed.body["pointer"], "/quantity");
+}
 
+/// Commands of another customer, of a customer for staff, and without a token.
+async fn assert_actors_without_the_right_are_refused(shop: &Shop, other: &str) {
     let foreign =
-        shop.command_as(&other, "CancelOrder", Uuid::nil(), &json!({ "order_id": ORDER, "reason": "x" })).await;
+        shop.command_as(other, "CancelOrder", Uuid::nil(), &json!({ "order_id": ORDER, "reason": "x" })).await;
     assert_eq!((foreign.status, &foreign.body["code"]), (403, &json!("order_not_yours")));
-    let role = shop.command_as(&other, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 1 })).await;
+    let role = shop.command_as(other, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 1 })).await;
     assert_eq!((role.status, &role.body["code"]), (403, &json!("forbidden")));
     let anonymous = shop.send("POST", "/commands/ReceiveStock", &[], "{}").await;
     assert_eq!((anonymous.status, &anonymous.body["code"]), (401, &json!("token_missing")));
+}
 
-    let authorization = format!("Bearer {admin}");
+/// Requests that are no JSON, that have no route, and that are too large.
+async fn assert_bad_requests_are_refused(shop: &Shop) {
+    let authorization = format!("Bearer {}", shop.ready("admin_token"));
     let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
     let malformed = shop.send("POST", "/commands/AddLine", &headers, "{\"cart_id\":").await;
     assert_eq!((malformed.status, &malformed.body["code"]), (400, &json!("malformed_json")));
@@ -224,26 +240,20 @@ async fn bad_input_gets_a_typed_answer_and_writes_nothing() {
     assert_eq!((nowhere.status, &nowhere.body["code"]), (404, &json!("not_found")));
     let huge = shop.send("POST", "/commands/AddLine", &headers, vec![b' '; 10 << 20]).await;
     assert_eq!((huge.status, &huge.body["code"]), (413, &json!("body_too_large")));
+}
 
+/// A query of another customer's order, a query that is too deep, and a mutation by GET.
+async fn assert_bad_queries_are_refused(shop: &Shop, other: &str, position: &str) {
     let order = format!(r#"{{ order(id: "{ORDER}") {{ phase }} }}"#);
     let authorization = format!("Bearer {other}");
     let headers =
-        [("authorization", &*authorization), ("content-type", "application/json"), ("x-min-position", &*position)];
+        [("authorization", &*authorization), ("content-type", "application/json"), ("x-min-position", position)];
     let foreign = shop.send("POST", "/graphql", &headers, json!({ "query": order }).to_string()).await;
     assert_eq!(foreign.body["errors"][0]["extensions"]["code"], "FORBIDDEN", "{}", foreign.body);
     let deep = format!("{{ products {}", "{ edges { node ".repeat(20) + &"}".repeat(41));
     let deep = shop.graphql("/graphql", None, &deep, &json!({})).await;
     assert!(deep.body["errors"].is_array() && deep.body["data"].is_null(), "{}", deep.body);
-    let by_get = shop
-        .send(
-            "GET",
-            "/graphql?query=mutation%7BcartAbandon(input%3A%7BcartId%3A%22x%22%7D)%7BuserErrors%7Bcode%7D%7D%7D",
-            &[],
-            "",
-        )
-        .await;
+    let mutation = "/graphql?query=mutation%7BcartAbandon(input%3A%7BcartId%3A%22x%22%7D)%7BuserErrors%7Bcode%7D%7D%7D";
+    let by_get = shop.send("GET", mutation, &[], "").await;
     assert_eq!(by_get.status, 405, "no mutation by GET");
-
-    let (_, after) = shop.cli(&["events", "--after", "0"]);
-    assert_eq!(before, after, "nothing was written");
 }

@@ -2,12 +2,15 @@
 //! least its position. A killed rebuild leaves nothing that disturbs the next one.
 
 use std::{
+    collections::BTreeSet,
+    os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use daybook_tests::{Shop, binary, directory, sell};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -61,9 +64,40 @@ async fn trade(shop: &Shop, traded: &AtomicU64, enough: &AtomicBool) {
     }
 }
 
-/// Starts `views rebuild`, and kills it when a query of the database returns true, unless it ends before.
-async fn killed_when(shop: &Shop, reached: &str) {
+/// A reader of some views. While it reads, no rebuild of these views can end, because a swap gives way to readers.
+struct Reader(tokio_postgres::Client);
+
+impl Reader {
+    /// Reads all views but the first `free` ones.
+    async fn start(shop: &Shop, free: usize) -> Self {
+        let database = database(shop).await;
+        database.batch_execute("BEGIN").await.expect("an answer");
+        // The tables of a view have the same names in all of its versions. Queries read them by the schema `read`.
+        let tables = "SELECT DISTINCT v.name, t.tablename::text FROM views v
+                      JOIN pg_tables t ON t.schemaname ~ ('^' || v.name || '_v[0-9]+$')
+                      JOIN pg_views r ON r.schemaname = 'read' AND r.viewname = t.tablename ORDER BY 1, 2";
+        let rows = database.query(tables, &[]).await.expect("an answer");
+        let tables: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let views: BTreeSet<&str> = tables.iter().map(|(view, _)| view.as_str()).collect();
+        assert_eq!(views.len(), VIEWS, "{tables:?}");
+        let held: BTreeSet<&str> = views.into_iter().skip(free).collect();
+        for (_, table) in tables.iter().filter(|(view, _)| held.contains(view.as_str())) {
+            let read = format!("LOCK TABLE read.{table} IN ACCESS SHARE MODE");
+            database.batch_execute(&read).await.expect("an answer");
+        }
+        Self(database)
+    }
+
+    async fn stop(self) {
+        self.0.batch_execute("COMMIT").await.expect("an answer");
+    }
+}
+
+/// Starts `views rebuild`, and kills it when a query of the database returns true. All views but the first `free` ones are read
+/// meanwhile, so the rebuild cannot end before.
+async fn killed_when(shop: &Shop, reached: &str, free: usize) {
     let database = database(shop).await;
+    let reader = Reader::start(shop, free).await;
     let mut rebuild = Command::new(binary())
         .args(["views", "rebuild", "--all", "--at-once", "--data"])
         .arg(shop.data())
@@ -73,27 +107,32 @@ async fn killed_when(shop: &Shop, reached: &str) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary can be run");
-    while rebuild.try_wait().expect("the child has a status").is_none() {
-        if database.query_one(reached, &[]).await.expect("an answer").get(0) {
-            rebuild.kill().expect("a child can be killed");
+    let reaching = async {
+        while !database.query_one(reached, &[]).await.expect("an answer").get::<_, bool>(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, reaching).await.unwrap_or_else(|_| panic!("the rebuild does not reach: {reached}"));
+    rebuild.kill().expect("a child can be killed");
+    let ended = rebuild.wait().expect("a killed child ends");
+    assert_eq!(ended.signal(), Some(Signal::SIGKILL as i32), "the rebuild was killed before its end: {reached}");
+    reader.stop().await;
 }
 
 /// Kills rebuilds at several points: at once, after they have made tables for some views, and after they have swapped some.
 async fn kill_rebuilds(shop: &Shop) {
-    killed_when(shop, "SELECT true").await;
+    killed_when(shop, "SELECT true", 0).await;
     let database = database(shop).await;
     let number = async |sql: &str| database.query_one(sql, &[]).await.expect("an answer").get::<_, i64>(0);
     for views in [1, 4, VIEWS] {
         let last = number("SELECT max(oid::bigint) FROM pg_namespace").await;
         let made = format!("nspname ~ '_v[0-9]+$' AND oid::bigint > {last}");
-        killed_when(shop, &format!("SELECT count(*) >= {views} FROM pg_namespace WHERE {made}")).await;
+        killed_when(shop, &format!("SELECT count(*) >= {views} FROM pg_namespace WHERE {made}"), 0).await;
     }
     for views in [1, 4] {
+        let free = usize::try_from(views).expect("it fits");
         let swapped = number("SELECT sum(version)::bigint FROM views").await + views;
-        killed_when(shop, &format!("SELECT sum(version) >= {swapped} FROM views")).await;
+        killed_when(shop, &format!("SELECT sum(version) >= {swapped} FROM views"), free).await;
     }
 }
 

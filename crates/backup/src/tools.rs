@@ -9,7 +9,7 @@ use std::{
 
 use daybook_embedded::postgres::{
     PostgresError,
-    binaries::{Binaries, Search},
+    binaries::{Binaries, NotFound, Search},
 };
 use indicatif::ProgressBar;
 use tokio::{
@@ -31,12 +31,12 @@ pub(crate) struct Tools {
 impl Tools {
     /// The programs of the version of a server or a back-up.
     pub(crate) fn of_version(major: u32) -> Result<Self, BackupError> {
-        match Search::here().find(Some((major, Path::new("the server")))) {
+        match Search::here().find(Some(major)) {
             Ok(binaries) => Ok(Self { binaries }),
-            Err(PostgresError::OtherVersion { found, .. }) => {
+            Err(NotFound { found, .. }) if !found.is_empty() => {
                 Err(BackupError::OtherVersion { server: major, found: found.join(", ") })
             }
-            Err(error) => Err(error.into()),
+            Err(missing) => Err(PostgresError::from(missing).into()),
         }
     }
 

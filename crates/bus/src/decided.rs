@@ -29,14 +29,14 @@ pub(super) fn write(
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
         let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
-        let Encoded { event_type, schema_version, data } = encoded;
+        let Encoded { event_type, schema_version, key_id, data } = encoded;
         Ok(NewEvent {
             stream_id: stream.shared(),
             event_type: event_type.into(),
             schema_version,
             event_id: new_id(),
             effective_at: Some(at),
-            key_id: None,
+            key_id,
             data,
         })
     });

@@ -24,8 +24,7 @@ use std::sync::{
 use chrono::{DateTime, Utc};
 use daybook_domain::{Actor, Command, Refusal, Storefront, StreamName};
 use daybook_event_store::{Store, StoreError};
-use serde::{Serialize, Serializer, ser::Error as _};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
@@ -119,12 +118,8 @@ pub struct WrittenEvent {
     /// Its id.
     pub event_id: Uuid,
     /// Its data, a JSON object.
-    #[serde(serialize_with = "verbatim")]
+    #[serde(serialize_with = "daybook_event_store::verbatim")]
     pub data: String,
-}
-
-fn verbatim<S: Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serde_json::from_str::<&RawValue>(data).map_err(S::Error::custom)?.serialize(serializer)
 }
 
 /// A stream that a command wrote to.

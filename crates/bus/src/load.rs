@@ -12,10 +12,13 @@ use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, Sto
 
 use super::{Job, Runtime, UnreadableStream, cache::Entry};
 
-/// A command that cannot be decided before these streams are loaded.
+/// A command that cannot be decided before streams are loaded.
 pub(super) struct Waiting {
     pub(super) job: Job,
-    pub(super) streams: Vec<StreamName>,
+    /// The streams that its decision lacked. It fails if one of them cannot be read.
+    pub(super) missing: Vec<StreamName>,
+    /// The streams that it is known to read, and may never ask for.
+    pub(super) others: Vec<StreamName>,
 }
 
 /// The result of a load.
@@ -38,7 +41,8 @@ pub(super) async fn load<B: Store, R: Runtime>(
     waiting: Vec<Waiting>,
     snapshot_after: usize,
 ) -> Loaded {
-    let streams: BTreeSet<_> = waiting.iter().flat_map(|waiting| &waiting.streams).collect();
+    let streams: BTreeSet<_> =
+        waiting.iter().flat_map(|waiting| waiting.missing.iter().chain(&waiting.others)).collect();
     let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
     let streams = fold_all(&runtime, &book, &names, snapshot_after).await.map_err(Arc::new);
     Loaded { waiting, streams }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_domain::{Decide, Reads, Rejection, Source, State, StreamName, Streams, authorise};
+use daybook_domain::{Decide, Reads, Rejection, State, StreamName, Streams, authorise};
 use daybook_event_store::{Appender, Filter, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
@@ -138,8 +138,11 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             Ok(decision) => decided::write(&job, &streams, &decision, now).map(|write| (write, Some(decision), None)),
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
-                let streams = self.unloaded(&job, streams.missing());
-                self.wanted.push(Waiting { job, streams });
+                let missing = streams.missing();
+                let mut reads = Reads::default();
+                command.reads(&mut reads);
+                let others = reads.unloaded(&missing, &self.cache);
+                self.wanted.push(Waiting { job, missing, others });
                 return;
             }
         };
@@ -163,14 +166,6 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         self.next.operations.push(operation);
     }
 
-    /// The streams to load for a command: those that its decision lacked, and the others that the command declares.
-    fn unloaded(&self, job: &Job, mut missing: Vec<StreamName>) -> Vec<StreamName> {
-        let mut reads = Reads::default();
-        job.submission.command.reads(&mut reads);
-        missing.extend(reads.into_names().filter(|stream| self.cache.find(stream).is_none()));
-        missing
-    }
-
     fn start_load(&mut self) {
         if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
             let waiting = mem::take(&mut self.wanted);
@@ -191,8 +186,8 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                     self.cache.insert(stream, entry);
                 }
                 let mut jobs = Vec::with_capacity(waiting.len());
-                for Waiting { job, streams } in waiting {
-                    match streams.iter().find_map(|stream| unreadable.get(stream)) {
+                for Waiting { job, missing, .. } in waiting {
+                    match missing.iter().find_map(|stream| unreadable.get(stream)) {
                         Some(error) => job.answer(Err(error.clone().into())),
                         None => jobs.push(job),
                     }
@@ -303,8 +298,8 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         for (stream, _) in &actual {
             self.cache.forget(stream);
         }
-        let streams = actual.into_iter().map(|(stream, _)| stream.into()).collect();
-        self.wanted.push(Waiting { job, streams });
+        let missing = actual.into_iter().map(|(stream, _)| stream.into()).collect();
+        self.wanted.push(Waiting { job, missing, others: Vec::new() });
     }
 
     /// Undoes the decisions of the next batch, which is not sent yet.

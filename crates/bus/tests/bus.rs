@@ -296,22 +296,28 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
     let cart = Uuid::from_u128(9);
     send(&bus, "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await.expect("a cart");
     send(&bus, "AddLine", json!({ "cart_id": cart, "sku": "oat", "quantity": 1 })).await.expect("a line");
+    let product = json!({ "product_id": Uuid::from_u128(2), "name": "Milk", "variants": [{ "sku": "milk" }] });
+    send(&bus, "CreateProduct", product).await.expect("a product");
     let order = Uuid::from_u128(10);
     world.write_unreadable("stock-milk@main").await;
+    world.write_unreadable("stock-rye@main").await;
     world.write_unreadable(&format!("order-{order}")).await;
     let events = world.events().await;
 
-    let milk = json!({ "sku": "milk", "reservation_id": cart, "owner": "buyer", "quantity": 1 });
+    let reserve = |sku: &str| json!({ "sku": sku, "reservation_id": cart, "owner": "buyer", "quantity": 1 });
     let place = json!({ "cart_id": cart, "order_id": order });
     // All commands come at once, so their streams are loaded together.
     let bus = world.bus();
-    let (oat, milk, place, other) = tokio::join!(
+    let (oat, milk, rye, place, other) = tokio::join!(
         send(&bus, "ReserveStock", reservation(1)),
-        send(&bus, "ReserveStock", milk),
+        send(&bus, "ReserveStock", reserve("milk")),
+        send(&bus, "ReserveStock", reserve("rye")),
         send(&bus, "PlaceOrder", place),
         send(&bus, "ReceiveStock", json!({ "sku": "oat", "location": "attic", "quantity": 1 })),
     );
     oat.expect("its stream can be read");
+    // No product has this SKU, so the decision never asks for its stock.
+    assert!(matches!(&rye, Err(CommandError::Refused { refusal, .. }) if refusal.code() == "unknown_sku"), "{rye:?}");
     other.expect("its stream can be read");
     for (outcome, needed) in [(milk, "stock-milk@main".to_owned()), (place, format!("order-{order}"))] {
         let error = outcome.expect_err("its stream cannot be read");

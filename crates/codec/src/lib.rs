@@ -2,20 +2,22 @@
 //!
 //! The stored form is the public form: business fields at the top level of one JSON object. Type and schema version are beside it.
 //! An event of an earlier version is [upcast](upcast::UPCASTERS), version by version, before it is read. So a fold knows one version of
-//! each event only. A field with personal data is sealed ([`Personal`](daybook_domain::Personal)). The codec does not open it, and keeps
-//! its bytes.
+//! each event only. A field with personal data is sealed ([`Personal`](daybook_domain::Personal)). The codec does not open it. It keeps its
+//! bytes, and gives its key to the row of the event ([`Encoded::key_id`]).
 //!
 //! What does not belong here: the meaning of an event (the domain), and where bytes are kept (the event store, Kafka).
 
 pub mod upcast;
 
+mod legacy;
+mod sealed;
 mod snapshot;
 
-use std::borrow::Cow;
-
-use daybook_domain::{Event, Slice};
+use daybook_domain::Event;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
+pub use legacy::{current_name, stored_names};
 pub use snapshot::{SnapshotError, decode_state, encode_state};
 
 /// Why stored bytes are not an event of this domain. The book is newer than the program, or it is damaged.
@@ -51,6 +53,8 @@ pub struct Encoded {
     pub event_type: &'static str,
     /// The version of its schema.
     pub schema_version: i16,
+    /// The key of the first sealed box in it.
+    pub key_id: Option<Uuid>,
     /// The data: one JSON object.
     pub data: String,
 }
@@ -61,7 +65,8 @@ pub struct Encoded {
 /// None for the types of this domain, since their keys are texts. The signature is that of serde.
 pub fn encode(event: &Event) -> Result<Encoded, serde_json::Error> {
     let (event_type, schema_version) = (event.type_name(), event.schema_version());
-    Ok(Encoded { event_type, schema_version, data: serde_json::to_string(event)? })
+    let (data, key_id) = sealed::write(event)?;
+    Ok(Encoded { event_type, schema_version, key_id, data })
 }
 
 /// Decodes a stored event of any known version.
@@ -69,31 +74,20 @@ pub fn encode(event: &Event) -> Result<Encoded, serde_json::Error> {
 /// # Errors
 /// [`DecodeError`] if this program does not know the type or the version, or if the JSON has another form.
 pub fn decode(event_type: &str, schema_version: i16, data: &[u8]) -> Result<Event, DecodeError> {
-    let name = current_name(event_type);
+    let name = legacy::current_name(event_type);
     let unknown = || DecodeError::UnknownType(event_type.to_owned());
     let form = |source| DecodeError::Form { event_type: event_type.to_owned(), source };
-    let current = Event::current_version(&name).ok_or_else(unknown)?;
+    let current = Event::current_version(name).ok_or_else(unknown)?;
     let event = if schema_version == current {
         let mut json = serde_json::Deserializer::from_slice(data);
-        let event = Event::deserialize(&name, &mut json);
+        let event = Event::deserialize(name, &mut json);
         event.map(|event| event.and_then(|event| json.end().map(|()| event)))
     } else if (1..current).contains(&schema_version) {
         let stored: Map<String, Value> = serde_json::from_slice(data).map_err(form)?;
-        Event::deserialize(&name, Value::Object(upcast::upcast(&name, schema_version, current, stored)))
+        Event::deserialize(name, Value::Object(upcast::upcast(name, schema_version, current, stored)))
     } else {
         let event_type = event_type.to_owned();
         return Err(DecodeError::UnknownVersion { event_type, schema_version, current });
     };
     event.ok_or_else(unknown)?.map_err(form)
-}
-
-/// The current name of an event type. Books from before types carried the name of their slice hold names such as `OrderPlaced`. Such a
-/// name means the one type that ends with it.
-fn current_name(event_type: &str) -> Cow<'_, str> {
-    if event_type.contains('.') {
-        return event_type.into();
-    }
-    let mut named = Slice::ALL.iter().map(|slice| format!("{slice}.{event_type}"));
-    let known = named.find(|name| Event::current_version(name).is_some());
-    known.map_or(event_type.into(), Cow::Owned)
 }

@@ -37,24 +37,30 @@ pub(crate) fn upcast(event_type: &str, from: i16, to: i16, data: Map<String, Val
 /// that reference.
 fn customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
     if let Some(customer) = data.get_mut("customer_id")
-        && let Some(id) = customer.as_str().and_then(id_of)
+        && let Some(id) = customer.as_str().and_then(|text| id_of(text).or_else(|| imported_id(text)))
     {
         *customer = id.to_string().into();
     }
     data
 }
 
-/// Like [`customer_by_id`]. The text is kept as the reference of the customer.
+/// Version 1 named a customer by the reference of the import. The text is kept as that. The id is derived from it in every case, as
+/// `ImportOrder` does, because another system may use UUIDs as references.
 fn imported_customer_by_id(mut data: Map<String, Value>) -> Map<String, Value> {
-    if let Some(reference) = data.get("customer_id").filter(|customer| customer.is_string()).cloned() {
-        data.insert("customer_ref".to_owned(), reference);
+    let Some(reference) = data.get("customer_id").and_then(Value::as_str).map(str::to_owned) else { return data };
+    if let Some(id) = imported_id(&reference) {
+        data.insert("customer_id".to_owned(), id.to_string().into());
     }
-    customer_by_id(data)
+    data.insert("customer_ref".to_owned(), reference.into());
+    data
 }
 
 fn id_of(text: &str) -> Option<CustomerId> {
-    let id = text.parse::<Uuid>().ok().map(CustomerId);
-    id.or_else(|| CustomerRef::new(text).ok().map(|reference| CustomerId::imported(&reference)))
+    text.parse::<Uuid>().ok().map(CustomerId)
+}
+
+fn imported_id(text: &str) -> Option<CustomerId> {
+    CustomerRef::new(text).ok().map(|reference| CustomerId::imported(&reference))
 }
 
 #[cfg(test)]
@@ -108,6 +114,19 @@ mod tests {
                 panic!("the event is decoded")
             };
             assert_eq!(opened.customer_id, expected);
+        }
+    }
+
+    #[test]
+    fn an_imported_customer_has_the_id_of_an_import_whatever_the_reference_looks_like() {
+        for reference in ["018f0000-0000-7000-8000-00000000000a", "018F000000007000800000000000000A", "900"] {
+            let stored = IMPORTED.replace(r#""customer_id":"900""#, &format!(r#""customer_id":"{reference}""#));
+            let imported = decode("order.OrderImported", 1, stored.as_bytes());
+            let Ok(Event::Order(OrderEvent::OrderImported(imported))) = imported else {
+                panic!("the event is decoded")
+            };
+            assert_eq!(imported.customer_id, customer(reference));
+            assert_eq!(imported.customer_ref, CustomerRef::new(reference).ok());
         }
     }
 

@@ -3,12 +3,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use chrono::{DateTime, Utc};
+use daybook_bus::Clock;
 use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::{
     KafkaSettings,
@@ -17,6 +20,10 @@ use daybook_event_stream::{
 use daybook_projectors::{
     registry::{self, ViewStatus},
     views,
+};
+use daybook_reactors::{
+    OVERDUE_AFTER,
+    engine::queue::{self, Upcoming},
 };
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -27,7 +34,7 @@ use crate::role::Role;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long the result of the broker's check is reused, so that many requests cause one check.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long a view or a reactor behind the book may stand still. It is longer than a rebalance takes.
+/// How long a view or a reactor that is behind may stay at one position. It is longer than a rebalance takes.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// The tables of applied migrations.
 const MIGRATIONS: [&str; 4] =
@@ -59,6 +66,7 @@ pub(crate) struct Health {
     broker: Mutex<Option<(Instant, Check)>>,
     views: Mutex<Progress>,
     reactors: Mutex<Progress>,
+    reactions: Mutex<Progress>,
 }
 
 impl Health {
@@ -68,8 +76,9 @@ impl Health {
     /// When the database is out of reach.
     pub(crate) async fn begin(roles: BTreeSet<Role>, book: Daybook, kafka: KafkaSettings) -> anyhow::Result<Self> {
         let schema = schema(&book).await?;
-        let (broker, views, reactors) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { roles, book, kafka, schema, broker, views, reactors })
+        let (broker, views) = (Mutex::default(), Mutex::default());
+        let (reactors, reactions) = (Mutex::default(), Mutex::default());
+        Ok(Self { roles, book, kafka, schema, broker, views, reactors, reactions })
     }
 
     /// The routes `/livez` and `/readyz`.
@@ -132,9 +141,9 @@ impl Health {
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {
         let status = registry::status(&self.book, &views::ALL).await?;
-        let stalled = self.views.lock().await.update(&status, Instant::now());
-        if let Some(stalled) = stalled {
-            return Ok((false, stalled));
+        let followers = status.iter().map(Follower::from);
+        if let Some(stalled) = self.views.lock().await.update(followers, Instant::now()) {
+            return Ok((false, format!("the view {stalled}")));
         }
         let missing = views::ALL.iter().find(|view| status.iter().all(|status| status.name != view.name));
         if let Some(view) = missing {
@@ -148,12 +157,28 @@ impl Health {
         let consumers = daybook_reactors::ALL.map(daybook_reactors::Reactor::consumer);
         let progress: Vec<_> = progress::list(&self.book).await?;
         let progress: Vec<_> = progress.into_iter().filter(|one| consumers.contains(&one.consumer)).collect();
-        if let Some(stalled) = self.reactors.lock().await.update(&progress, Instant::now()) {
-            return Ok((false, stalled));
+        let followers = progress.iter().map(Follower::from);
+        if let Some(stalled) = self.reactors.lock().await.update(followers, Instant::now()) {
+            return Ok((false, format!("the consumer {stalled}")));
+        }
+        let upcoming = queue::upcoming(&self.book, &daybook_reactors::ALL.map(|reactor| reactor.name)).await?;
+        let now = Clock::system().now();
+        let followers = upcoming.iter().filter_map(|reactor| Follower::sending(reactor, now));
+        if let Some(Stalled { name, .. }) = self.reactions.lock().await.update(followers, Instant::now()) {
+            return Ok((false, overdue(name, &upcoming)));
         }
         let lag = progress.iter().map(|reactor| reactor.lag).max().unwrap_or(0);
         Ok((true, format!("at most {lag} positions behind")))
     }
+}
+
+/// What is wrong with a reactor that does not send its reactions.
+fn overdue(name: &str, upcoming: &[Upcoming]) -> String {
+    let planned = upcoming.iter().find(|reactor| reactor.reactor == name).and_then(|reactor| reactor.planned);
+    let since = planned.map(|planned| planned.to_rfc3339()).unwrap_or_default();
+    format!(
+        "the reactor {name} has not sent a reaction that was planned for {since}; `daybook reactors list` shows failures"
+    )
 }
 
 /// A check with a time limit.
@@ -177,48 +202,68 @@ async fn schema(book: &Daybook) -> anyhow::Result<Vec<i64>> {
     Ok(versions)
 }
 
-/// What follows the book.
-trait Following {
-    /// What it is, in words.
-    const KIND: &str;
-
-    /// Its name, its position, and how many positions it is behind.
-    fn standing(&self) -> (&str, i64, i64);
+/// A view, or a reactor as a consumer or as a sender of reactions.
+struct Follower<'a> {
+    name: &'a str,
+    /// How far it is, by a number that grows.
+    position: i64,
+    is_behind: bool,
 }
 
-impl Following for ViewStatus {
-    const KIND: &str = "view";
-
-    fn standing(&self) -> (&str, i64, i64) {
-        (&self.name, self.position, self.lag)
+impl<'a> From<&'a ViewStatus> for Follower<'a> {
+    fn from(view: &'a ViewStatus) -> Self {
+        Self { name: &view.name, position: view.position, is_behind: view.lag > 0 }
     }
 }
 
-impl Following for ConsumerProgress {
-    const KIND: &str = "consumer";
-
-    fn standing(&self) -> (&str, i64, i64) {
-        (&self.consumer, self.position, self.lag)
+impl<'a> From<&'a ConsumerProgress> for Follower<'a> {
+    fn from(consumer: &'a ConsumerProgress) -> Self {
+        Self { name: &consumer.consumer, position: consumer.position, is_behind: consumer.lag > 0 }
     }
 }
 
-/// What is behind the book: each with its position and the time since when it has not moved.
+impl<'a> Follower<'a> {
+    /// A reactor by the first reaction that it has not sent, if it has one. It is behind when that was planned for too long ago.
+    fn sending(reactor: &'a Upcoming, now: DateTime<Utc>) -> Option<Self> {
+        let planned = reactor.planned?;
+        let is_behind = (now - planned).to_std().is_ok_and(|due| due > OVERDUE_AFTER);
+        Some(Self { name: &reactor.reactor, position: planned.timestamp_micros(), is_behind })
+    }
+}
+
+/// What is behind: each with its position and the time since when it has not moved.
 #[derive(Debug, Default)]
 struct Progress(BTreeMap<String, (i64, Instant)>);
 
+/// Something that is behind and has not moved for too long.
+#[derive(Debug, PartialEq, Eq)]
+struct Stalled<'a> {
+    name: &'a str,
+    position: i64,
+    still: Duration,
+}
+
+impl fmt::Display for Stalled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, position, still } = self;
+        write!(f, "{name} has stood at position {position} for {} s and is behind the book", still.as_secs())
+    }
+}
+
 impl Progress {
-    /// Updates the positions, and names one that is behind and has not moved for too long.
-    fn update<F: Following>(&mut self, status: &[F], now: Instant) -> Option<String> {
-        let behind = status.iter().map(Following::standing).filter(|(.., lag)| *lag > 0).map(|(name, position, _)| {
-            let seen = self.0.get(name).filter(|(last, _)| *last == position);
-            (name.to_owned(), (position, seen.map_or(now, |(_, since)| *since)))
-        });
+    /// Updates the positions, and returns the first one that is behind and has not moved for too long.
+    fn update<'f>(&mut self, followers: impl IntoIterator<Item = Follower<'f>>, now: Instant) -> Option<Stalled<'_>> {
+        let behind =
+            followers.into_iter().filter(|follower| follower.is_behind).map(|Follower { name, position, .. }| {
+                let seen = self.0.get(name).filter(|(last, _)| *last == position);
+                (name.to_owned(), (position, seen.map_or(now, |(_, since)| *since)))
+            });
         self.0 = behind.collect();
-        let mut stalled = self.0.iter().filter(|(_, (_, since))| now.duration_since(*since) > STALLED_AFTER);
-        stalled.next().map(|(name, (position, since))| {
-            let (kind, seconds) = (F::KIND, now.duration_since(*since).as_secs());
-            format!("the {kind} {name} has stood at position {position} for {seconds} s and is behind the book")
-        })
+        let mut all = self.0.iter().map(|(name, (position, since))| {
+            let still = now.duration_since(*since);
+            Stalled { name, position: *position, still }
+        });
+        all.find(|stalled| stalled.still > STALLED_AFTER)
     }
 }
 
@@ -234,19 +279,51 @@ mod tests {
     fn a_view_is_stalled_when_it_is_behind_and_does_not_move() {
         let (mut progress, begin) = (Progress::default(), Instant::now());
         let mut at = |seconds: u64, position, lag| {
-            progress.update(&[stock(position, lag)], begin + Duration::from_secs(seconds))
+            let stalled =
+                progress.update([Follower::from(&stock(position, lag))], begin + Duration::from_secs(seconds));
+            stalled.map(|stalled| stalled.to_string())
         };
-        assert_eq!(at(0, 5, 3), None, "it may just have fallen behind");
+        assert_eq!(at(0, 5, 3), None, "the view may just have fallen behind");
         assert_eq!(at(25, 5, 9), None);
-        let stalled = at(31, 5, 9).expect("it is behind and has not moved");
-        assert!(stalled.contains("the view stock has stood at position 5 for 31 s"), "{stalled}");
-        assert_eq!(at(32, 6, 8), None, "it moves");
-        assert_eq!(at(60, 14, 0), None, "it is up to date");
+        let stalled = at(31, 5, 9).expect("the view is behind and has not moved");
+        assert!(stalled.contains("stock has stood at position 5 for 31 s"), "{stalled}");
+        assert_eq!(at(32, 6, 8), None, "the view moves");
+        assert_eq!(at(60, 14, 0), None, "the view is up to date");
         assert_eq!(
             at(1_000, 14, 1),
             None,
             "a view that was up to date may keep its position until there are new events"
         );
         assert!(at(1_031, 14, 1).is_some());
+    }
+
+    #[test]
+    fn a_reactor_is_stalled_when_it_does_not_send_what_was_planned_long_ago() {
+        let (mut progress, begin, planned) = (Progress::default(), Instant::now(), DateTime::UNIX_EPOCH);
+        // The time of the engine, and what was planned, in seconds.
+        let mut at = |seconds: u64, first: Option<u64>| {
+            let later = |seconds| planned + Duration::from_secs(seconds);
+            let (reactor, next) = ("cart_expiry".to_owned(), None);
+            let upcoming = Upcoming { reactor, next, planned: first.map(later) };
+            let follower = Follower::sending(&upcoming, later(seconds));
+            progress.update(follower, begin + Duration::from_secs(seconds)).map(|stalled| stalled.name.to_owned())
+        };
+        assert_eq!(at(1, None), None, "it has none");
+        assert_eq!(at(100, Some(0)), None, "it may wait for a lease, or after a failure");
+        assert_eq!(at(121, Some(0)), None, "the engine may have just started");
+        assert_eq!(at(152, Some(0)), Some("cart_expiry".to_owned()));
+        assert_eq!(at(153, Some(1)), None, "the first one was sent");
+        assert_eq!(at(153, Some(500)), None, "it sends in time");
+        assert_eq!(at(500, Some(900)), None, "the next one is planned for later");
+    }
+
+    #[test]
+    fn the_message_names_the_reactor_and_the_time() {
+        let (reactor, planned) = ("cart_expiry".to_owned(), Some(DateTime::UNIX_EPOCH));
+        let said = overdue("cart_expiry", &[Upcoming { reactor, next: None, planned }]);
+        assert!(
+            said.starts_with("the reactor cart_expiry has not sent a reaction that was planned for 1970-01-01"),
+            "{said}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, 
 
 use anyhow::Context;
 use axum::{
-    Json,
+    Json, Router,
     http::{StatusCode, Uri},
     routing::get,
 };
@@ -192,70 +192,124 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         .await
         .with_context(|| format!("{} cannot be listened on", settings.listen))?;
     let address = listener.local_addr()?;
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
     let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
     let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
     let metrics = get(move || std::future::ready(metrics.render()));
-    let mut router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
-    if settings.roles.contains(&Role::Projectors) {
-        // Views are built before anything is served, so that every query finds its view.
-        for view in daybook_projectors::views::ALL {
-            daybook_projectors::rebuild::build_if_missing(&book, &settings.kafka.topology, view).await?;
+    let router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
+    let roles = settings.roles.clone();
+    let mut parts = Parts { settings, book, router, stop: CancellationToken::new(), tasks: JoinSet::new() };
+    if roles.contains(&Role::Projectors) {
+        parts.projectors().await?;
+    }
+    if roles.contains(&Role::Relay) {
+        parts.relay();
+    }
+    if roles.contains(&Role::CommandApi) || roles.contains(&Role::Reactors) {
+        let bus = parts.bus();
+        if roles.contains(&Role::Reactors) {
+            // The reactors begin before commands are accepted, so that every cart gets a timer.
+            parts.reactors(&bus).await?;
         }
-        let (book, kafka, stop) = (book.clone(), settings.kafka.clone(), stop.clone());
-        tasks.spawn(async move {
+        if roles.contains(&Role::CommandApi) {
+            parts.command_api(bus);
+        }
+    }
+    if roles.contains(&Role::QueryApi) {
+        parts.query_api(address);
+    }
+    Ok(parts.served(listener, address))
+}
+
+/// The parts that have been started.
+struct Parts {
+    settings: Settings,
+    book: Daybook,
+    /// The routes of the parts.
+    router: Router,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Parts {
+    /// Builds the views that are missing, and starts the projectors. Nothing is served before, so every query finds its view.
+    async fn projectors(&mut self) -> anyhow::Result<()> {
+        let (book, kafka, stop) = (self.book.clone(), self.settings.kafka.clone(), self.stop.clone());
+        for view in daybook_projectors::views::ALL {
+            daybook_projectors::rebuild::build_if_missing(&book, &kafka.topology, view).await?;
+        }
+        self.tasks.spawn(async move {
             Ok(daybook_projectors::runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await?)
         });
+        Ok(())
     }
-    if settings.roles.contains(&Role::Relay) {
-        let relay_settings = RelaySettings { kafka: settings.kafka.clone(), refill_bytes: settings.refill_bytes };
-        let (relay, stop) = (Relay::new(book.clone(), relay_settings), stop.clone());
-        tasks.spawn(async move {
+
+    fn relay(&mut self) {
+        let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
+        let (relay, stop) = (Relay::new(self.book.clone(), settings), self.stop.clone());
+        self.tasks.spawn(async move {
             relay.run(stop).await;
             Ok(())
         });
     }
-    if settings.roles.contains(&Role::CommandApi) || settings.roles.contains(&Role::Reactors) {
-        let bus_settings = BusSettings { storefront: settings.storefront, ..BusSettings::default() };
-        let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &bus_settings);
-        tasks.spawn(async move { Ok(stopped.await?) });
-        if settings.roles.contains(&Role::Reactors) {
-            let (kafka, stop) = (settings.kafka.clone(), stop.clone());
-            let (clock, settings) = (Clock::system(), ReactorSettings::default());
-            let reactors = Reactors { book: book.clone(), bus: bus.clone(), clock, settings };
-            // Before commands are taken: a cart that is opened at once has a timer, too.
-            reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?;
-            tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
-        }
-        if settings.roles.contains(&Role::CommandApi) {
-            let api = CommandApi::new(bus, settings.keys.clone());
-            router = router.merge(api.limited(&settings.limits.rates).router());
-        }
+
+    /// Starts the bus, which the command-api and the reactors of a process share.
+    fn bus(&mut self) -> Bus {
+        let settings = BusSettings { storefront: self.settings.storefront.clone(), ..BusSettings::default() };
+        let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
+        self.tasks.spawn(async move { Ok(stopped.await?) });
+        bus
     }
-    if settings.roles.contains(&Role::QueryApi) {
-        let clock = Clock::system();
-        router = router.merge(daybook_query_api::router(&daybook_query_api::QuerySettings {
-            book: book.clone(),
+
+    /// Writes the first checkpoints of the reactors, and starts them.
+    async fn reactors(&mut self, bus: &Bus) -> anyhow::Result<()> {
+        let (kafka, stop) = (self.settings.kafka.clone(), self.stop.clone());
+        let (clock, settings) = (Clock::system(), ReactorSettings::default());
+        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
+        reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?;
+        self.tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
+        Ok(())
+    }
+
+    fn command_api(&mut self, bus: Bus) {
+        let api = CommandApi::new(bus, self.settings.keys.clone());
+        self.merge(api.limited(&self.settings.limits.rates).router());
+    }
+
+    /// The query-api forwards mutations to this process, unless the settings name another.
+    fn query_api(&mut self, address: SocketAddr) {
+        let (settings, clock) = (&self.settings, Clock::system());
+        let command_url = settings.command_url.clone();
+        let router = daybook_query_api::router(&daybook_query_api::QuerySettings {
+            book: self.book.clone(),
             keys: settings.keys.clone(),
-            command_url: settings.command_url.unwrap_or_else(|| format!("http://{address}")),
+            command_url: command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
             patience: settings.limits.patience,
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),
             sockets: daybook_query_api::SocketLimits::default(),
             now: Arc::new(move || clock.now()),
-        }));
+        });
+        self.merge(router);
     }
-    let router = router.fallback(not_found).method_not_allowed_fallback(async || Problem::method_not_allowed(ALLOWED));
-    let mut limits = settings.limits.connections;
-    limits.connections = server::raise_file_limit(limits.connections);
-    let shutdown = stop.clone();
-    tasks.spawn(async move {
-        server::serve(listener, router, limits, shutdown).await;
-        Ok(())
-    });
-    Ok(Running { address, book, stop, tasks })
+
+    fn merge(&mut self, router: Router) {
+        self.router = std::mem::take(&mut self.router).merge(router);
+    }
+
+    /// Serves the routes of the parts.
+    fn served(mut self, listener: TcpListener, address: SocketAddr) -> Running {
+        let not_allowed = async || Problem::method_not_allowed(ALLOWED);
+        let router = self.router.fallback(not_found).method_not_allowed_fallback(not_allowed);
+        let mut limits = self.settings.limits.connections;
+        limits.connections = server::raise_file_limit(limits.connections);
+        let shutdown = self.stop.clone();
+        self.tasks.spawn(async move {
+            server::serve(listener, router, limits, shutdown).await;
+            Ok(())
+        });
+        Running { address, book: self.book, stop: self.stop, tasks: self.tasks }
+    }
 }
 
 /// The answer for a path without a route.

@@ -29,11 +29,12 @@ const COUNTERS: [(&str, &str); 14] = [
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     ("daybook_connected_addresses", "Addresses with at least one connection."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
     ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
     ("daybook_consumer_parked_events", "Events that a consumer has parked."),
+    ("daybook_reactions_due_seconds", "For how long the first unsent reaction of a reactor has been due."),
 ];
 /// Histograms, with their descriptions.
 const HISTOGRAMS: [(&str, &str); 1] = [("daybook_commit_batch_commands", "Commands of one commit.")];

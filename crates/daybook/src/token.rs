@@ -34,7 +34,7 @@ pub struct Args {
 /// Prints a token.
 ///
 /// # Errors
-/// When there is no secret, or no customer for the role customer.
+/// When the secret is missing, or the role customer has no customer.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secret = match args.secret {
         Some(secret) => secret,

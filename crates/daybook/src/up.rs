@@ -27,7 +27,7 @@ use daybook_event_stream::{
 };
 use daybook_operations::Topics;
 use indicatif::ProgressBar;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     config::{self, limits},
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let ready_file = args.data.join(READY_FILE);
     let _lock = data_directory::lock(&args.data)?;
     if ready_file.exists() {
-        // A process that was killed has left it.
+        // A killed process has left this file.
         fs::remove_file(&ready_file)?;
     }
     anyhow::ensure!(
@@ -128,7 +128,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         failed = running.failed() => Err(failed),
     };
     eprintln!("daybook stops …");
-    // A failure on the way out does not keep the rest from being stopped.
+    // A failure does not keep the other parts from being stopped.
     let unready = fs::remove_file(&ready_file).with_context(|| format!("{} cannot be removed", ready_file.display()));
     let stopped = running.stop().await;
     servers.stop().await?;
@@ -185,11 +185,11 @@ impl Servers {
     }
 
     /// Makes the base back-up that the archive needs, if it needs one, while the shop runs.
-    fn first_base(&self, args: &Args) -> Option<AbortOnDrop> {
+    fn first_base(&self, args: &Args) -> Option<AbortOnDropHandle<()>> {
         let to = args.archive.clone()?;
         self.archive.as_ref().filter(|archive| archive.needs_base())?;
         let source = self.source(args);
-        Some(AbortOnDrop(tokio::spawn(async move {
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let made = async { Ok::<_, anyhow::Error>(backup::take(&source?, &to, &ProgressBar::hidden()).await?) };
             match made.await {
                 Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
@@ -217,15 +217,6 @@ impl Servers {
             archive.stop().await;
         }
         Ok(())
-    }
-}
-
-/// A task that is aborted when its handle is dropped.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -24,7 +24,7 @@ fn daybook(database: &TestDatabase, args: &[&str]) -> Output {
         .env_remove("KAFKA_BROKERS")
         .output()
         .expect("the binary runs");
-    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    let text = |bytes| String::from_utf8(bytes).expect("the output is text");
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
@@ -41,8 +41,8 @@ async fn send(book: &Daybook, commands: &[(&str, Value)]) {
 
 async fn book(database: &TestDatabase) -> Daybook {
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
-    let book = Daybook::open(&settings).expect("the URL is one");
-    daybook_operations::migrate(&book).await.expect("the tables can be made");
+    let book = Daybook::open(&settings).expect("the URL is valid");
+    daybook_operations::migrate(&book).await.expect("the tables can be created");
     book
 }
 
@@ -114,13 +114,13 @@ async fn wrong_arguments_are_a_usage_error() {
 
 #[test]
 fn an_error_is_printed_with_its_cause_once() {
-    let place = tempfile::tempdir().expect("a directory");
-    let missing = place.path().join("missing");
+    let directory = tempfile::tempdir().expect("a directory");
+    let missing = directory.path().join("missing");
     let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
         .args(["restore", "--from"])
         .arg(&missing)
         .arg("--data")
-        .arg(place.path().join("data"))
+        .arg(directory.path().join("data"))
         .output()
         .expect("the binary runs");
     let cause = "No such file or directory (os error 2)";
@@ -168,7 +168,7 @@ fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of
             .env("DAYBOOK_SECRET", "0123456789abcdef0123456789abcdef")
             .output()
             .expect("the binary runs");
-        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        let text = |bytes| String::from_utf8(bytes).expect("the output is text");
         Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     };
     let file_text = "[kafka]\npartitions = 12\ntopic_prefix = \"theirs\"\n";
@@ -223,7 +223,7 @@ async fn reactors_are_listed_with_what_waits_and_their_parked_events_can_be_retr
     let cart_expiry = || {
         let listed: Value = serde_json::from_str(&run(&["list", "--json"]).stdout).expect("one JSON document");
         let of = listed.as_array().expect("a list").iter().find(|reactor| reactor["name"] == "cart_expiry");
-        of.expect("it is listed").clone()
+        of.expect("the reactor is listed").clone()
     };
     assert_eq!((&cart_expiry()["parked"], &cart_expiry()["waiting"]), (&json!(1), &json!(0)));
     for parked in [run(&["parked", "--json"]).stdout, daybook(&database, &["views", "parked", "--json"]).stdout] {
@@ -232,9 +232,9 @@ async fn reactors_are_listed_with_what_waits_and_their_parked_events_can_be_retr
     }
     let retried = run(&["retry", "cart_expiry", &format!("cart-{cart}")]);
     assert_eq!(retried.code, Some(0), "{}", retried.stderr);
-    let standing = cart_expiry();
-    let counts = ["parked", "waiting", "due", "failing"].map(|what| standing[what].as_i64());
-    assert_eq!(counts, [0, 1, 0, 0].map(Some), "the timer of the cart is set: {standing}");
+    let status = cart_expiry();
+    let counts = ["parked", "waiting", "due", "failing"].map(|what| status[what].as_i64());
+    assert_eq!(counts, [0, 1, 0, 0].map(Some), "the timer of the cart is set: {status}");
     assert_eq!(run(&["retry", "nonsense", "cart-1"]).code, Some(2));
 
     let table = daybook(&database, &["config", "--reactors"]).stdout;

@@ -61,14 +61,14 @@ impl Served {
         (status, checks.iter().map(named).collect())
     }
 
-    async fn becomes(&self, wanted: (u16, Vec<(String, bool)>)) {
+    async fn becomes(&self, expected: (u16, Vec<(String, bool)>)) {
         let begun = Instant::now();
         loop {
             let found = self.readiness().await;
-            if found == wanted {
+            if found == expected {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{found:?} is not {wanted:?}");
+            assert!(begun.elapsed() < PATIENCE, "{found:?} is not {expected:?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -76,8 +76,8 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.process.kill().expect("it runs");
-        self.process.wait().expect("it ends");
+        self.process.kill().expect("the process runs");
+        self.process.wait().expect("the process ends");
     }
 }
 
@@ -93,9 +93,8 @@ async fn a_process_is_ready_when_the_needs_of_its_roles_are_met() {
     let brokers = broker.bootstrap_servers().to_owned();
     let stream = Served::start("relay,projectors,reactors", database.url(), &brokers);
     let commands = Served::start("command-api", database.url(), &brokers);
-    let all_is_well =
-        checks(&[("database", true), ("schema", true), ("broker", true), ("views", true), ("reactors", true)]);
-    stream.becomes((200, all_is_well)).await;
+    let all_ok = checks(&[("database", true), ("schema", true), ("broker", true), ("views", true), ("reactors", true)]);
+    stream.becomes((200, all_ok)).await;
     commands.becomes((200, checks(&[("database", true), ("schema", true)]))).await;
 
     let (status, metrics) = commands.get("/metrics").await;

@@ -3,9 +3,9 @@
 //! A command is a value. [`decide`](Decide::decide) is a pure function of that value, a [`Context`] and the [`Streams`] that it
 //! reads. Its result is a list of events or a typed [`Refusal`]. Folding events into state never fails.
 //!
-//! Each slice is a folder: its declaration in `mod.rs` (streams, commands with who may send them, events, refusals), its events,
-//! its states, its limits and lifetimes in `policy.rs`, and one file per use case with the command, the decision, its refusals
-//! and its tests. What does not belong here: IO, async, clocks, randomness, SQL, HTTP. Time and ids arrive in the command or its
+//! Each slice is a folder: its declaration in `mod.rs` (streams, commands with who may send them, events, refusals), its ids, its
+//! events, its states, its limits and lifetimes in `policy.rs`, and one file per use case with the command, the decision, its
+//! refusals and its tests. What does not belong here: IO, async, clocks, randomness, SQL, HTTP. Time and ids arrive in the command or its
 //! context; `clippy.toml` bans the ambient ones.
 
 mod declare;
@@ -24,8 +24,8 @@ pub mod refusal;
 mod spec;
 
 pub use daybook_kernel::{
-    Actor, Context, Currency, Fold, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads, RefusalContract, RefusalKind, Role,
-    Source, StreamName, ids, money, text,
+    Actor, Context, Currency, Fold, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads, RefusalContract, RefusalKind,
+    Role, Scalar, Source, StreamName, money, text,
 };
 
 pub use access::{Access, Storefront, authorise};

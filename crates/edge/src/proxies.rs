@@ -43,13 +43,13 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> IpAddr {
-        text.parse().expect("it is an address")
+        text.parse().expect("the address is valid")
     }
 
     #[test]
     fn only_trusted_proxies_name_an_address() {
         let mut proxies = TrustedProxies::default();
-        proxies.0.push("10.0.0.0/8".parse().expect("it is a network"));
+        proxies.0.push("10.0.0.0/8".parse().expect("the network is valid"));
         for (peer, forwarded_for, client) in [
             ("192.0.2.1", vec![], Some("192.0.2.1")),
             ("192.0.2.1", vec!["198.51.100.1"], Some("192.0.2.1")),

@@ -229,11 +229,11 @@ mod tests {
     use super::*;
 
     fn limit(text: &str) -> Limit {
-        text.parse().expect("it is a limit")
+        text.parse().expect("the limit is valid")
     }
 
     fn from(address: &str) -> Option<ClientAddress> {
-        Some(ClientAddress(address.parse().expect("it is an address")))
+        Some(ClientAddress(address.parse().expect("the address is valid")))
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let rates = Rates::with_clock(&limits, &clock);
         let guest = |address: &str| rates.check(Some(&Actor::Guest), from(address));
         assert_eq!((0..30).filter(|_| guest("192.0.2.1").is_ok()).count(), 20);
-        let refused = guest("192.0.2.1").expect_err("it is empty");
+        let refused = guest("192.0.2.1").expect_err("the bucket is empty");
         assert_eq!((refused.retry_after, refused.retry_after_seconds()), (Duration::from_millis(100), 1));
         assert_eq!(
             rates.check(None, from("192.0.2.1")),
@@ -263,7 +263,11 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert_eq!((0..30).filter(|_| guest("::ffff:192.0.2.1").is_ok()).count(), 10);
         assert_eq!(guest("192.0.2.2"), Ok(()), "each address has its own bucket");
-        assert_eq!((0..30).filter(|nr| guest(&format!("2001:db8::{nr}")).is_ok()).count(), 20, "a network is one");
+        assert_eq!(
+            (0..30).filter(|nr| guest(&format!("2001:db8::{nr}")).is_ok()).count(),
+            20,
+            "an IPv6 network counts as one address"
+        );
         assert_eq!(rates.check(Some(&Actor::Guest), None), Ok(()));
 
         let admin = Actor::Admin("ada".into());
@@ -290,7 +294,7 @@ mod tests {
             let address = Some(ClientAddress(IpAddr::from(address.to_be_bytes())));
             assert_eq!(rates.check(None, address), Ok(()));
         }
-        let Buckets { addresses, .. } = Arc::into_inner(rates.0).expect("there is no other clone");
+        let Buckets { addresses, .. } = Arc::into_inner(rates.0).expect("no other clone exists");
         let buckets = addresses.expect("addresses are counted").0.into_state_store();
         assert_eq!(buckets.0.lock().expect("no thread panicked").len(), MAX_BUCKETS);
     }

@@ -132,7 +132,7 @@ mod tests {
         let customer = CustomerId(uuid::Uuid::from_u128(1));
         for actor in [Actor::Guest, Actor::Customer(customer), Actor::Support("sam".into()), Actor::Admin("ada".into())]
         {
-            let token = keys().sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("it can be signed");
+            let token = keys().sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
             assert_eq!(keys().check_header(Some(&format!("Bearer {token}"))), Ok(actor));
         }
     }
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn expired_foreign_and_missing_tokens_are_distinct() {
         let actor = Actor::Admin("ada".into());
-        let old = keys().sign(&actor, DateTime::UNIX_EPOCH, TimeDelta::hours(1)).expect("it can be signed");
-        let other = Keys::new(&[8; 32]).expect("long enough");
-        let foreign = other.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("it can be signed");
+        let old = keys().sign(&actor, DateTime::UNIX_EPOCH, TimeDelta::hours(1)).expect("the token can be signed");
+        let other = Keys::new(&[8; 32]).expect("the secret is long enough");
+        let foreign = other.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
         assert_eq!(keys().check(&old), Err(TokenError::Expired));
         assert_eq!(keys().check(&foreign), Err(TokenError::Invalid));
         assert_eq!(keys().check_header(None), Err(TokenError::Missing));

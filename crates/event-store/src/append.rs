@@ -14,6 +14,7 @@ use crate::{
     batch::{AppendUnit, Operation, Outcome},
     chain,
     driver::Driver,
+    is_data_error,
     resolve::plan,
     session::{KnownCommand, Session, Writing, Written},
     sql::JsonRef,
@@ -240,12 +241,6 @@ impl<S: Session> Appender<S> {
         }
         Ok(())
     }
-}
-
-/// Whether PostgreSQL reports a value that it cannot store (class 22, "data exception"). The transaction was rolled back then, and a
-/// retry would fail again.
-fn is_data_error(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| code.code().starts_with("22"))
 }
 
 /// What the store has to look up and to write in a round.

@@ -1,7 +1,8 @@
 //! An event as the book holds it.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -69,7 +70,10 @@ impl RecordedEvent {
     }
 }
 
-fn verbatim<S: serde::Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let raw: &serde_json::value::RawValue = serde_json::from_str(data).map_err(serde::ser::Error::custom)?;
-    raw.serialize(serializer)
+/// Serialises a JSON text as the value that it is, byte for byte.
+///
+/// # Errors
+/// The serialiser's, and when the text is no JSON, which the book does not hold.
+pub fn verbatim<S: Serializer>(data: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::from_str::<&RawValue>(data).map_err(S::Error::custom)?.serialize(serializer)
 }

@@ -87,6 +87,13 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// Whether PostgreSQL reports a data exception (class 22): a value that it cannot store, compute or read. Another attempt with the same
+/// value would fail, too.
+#[must_use]
+pub fn is_data_error(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code().starts_with("22"))
+}
+
 /// The text of an error with its causes, each once. Most errors of the workspace contain their cause already.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {

@@ -1,6 +1,6 @@
 //! The wire: events of the book on Kafka, and what consumes them.
 //!
-//! What belongs here: the envelope, the topics, the [relay](relay::Relay) that publishes, the [runner](consumer::Consumer)
+//! What belongs here: the envelope, the topics, the [relay](relay::Relay) that publishes, the [consumers](consumer::Consumer)
 //! that projectors and reactors share, a [broker] inside the process. What does not: what an event means; which slices there are is
 //! handed in as a [`Topology`].
 

@@ -1,4 +1,4 @@
-//! The embedded broker, over its own address with ordinary clients: what is produced is consumed, and how much it keeps.
+//! The embedded broker, over its own address with ordinary clients: producing, consuming, and retention.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ fn client(broker: &Broker) -> ClientConfig {
 }
 
 #[tokio::test]
-async fn topics_have_the_partitions_they_were_given() {
+async fn topics_have_the_requested_number_of_partitions() {
     let broker = broker(&[("cart", 3), ("order", 6)]).await;
     let consumer: BaseConsumer = client(&broker).create().expect("a consumer");
     for (topic, partitions) in [("cart", 3), ("order", 6)] {
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("its metadata");
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the metadata of the topic");
         assert_eq!(metadata.topics()[0].partitions().len(), partitions, "{topic}");
     }
 }
@@ -56,7 +56,7 @@ async fn a_group_consumes_what_an_idempotent_producer_sent() {
 }
 
 #[tokio::test]
-async fn only_the_tail_of_a_partition_is_kept_and_the_constant_says_how_much() {
+async fn a_partition_keeps_as_many_bytes_as_the_constant_says() {
     let broker = broker(&[("order", 1)]).await;
     let producer: FutureProducer =
         client(&broker).set("linger.ms", "0").set("batch.num.messages", "1").create().expect("a producer");
@@ -78,7 +78,7 @@ async fn only_the_tail_of_a_partition_is_kept_and_the_constant_says_how_much() {
 async fn the_port_is_closed_when_the_broker_is_dropped() {
     let broker = broker(&[]).await;
     let address = broker.bootstrap_servers().to_owned();
-    tokio::net::TcpStream::connect(&address).await.expect("it is open");
+    tokio::net::TcpStream::connect(&address).await.expect("the port is open");
     drop(broker);
     assert!(tokio::net::TcpStream::connect(&address).await.is_err());
 }

@@ -1,5 +1,5 @@
-//! Bad input on the wire: whatever stands in Kafka, reading it says what it is, and does not panic. `PROPTEST_CASES` says how many
-//! messages are tried, `PROPTEST_RNG_SEED` which.
+//! Bad input on the wire: any message in Kafka is decoded or refused by name, without a panic. `PROPTEST_CASES` is the number of
+//! messages, and `PROPTEST_RNG_SEED` is their seed.
 
 use daybook_event_store::RecordedEvent;
 use daybook_event_stream::envelope::{EnvelopeError, EventMessage, decode, encode};
@@ -7,22 +7,22 @@ use proptest::{prelude::*, sample::Index, test_runner::Config};
 use rdkafka::message::{Header, Headers, OwnedHeaders, OwnedMessage, Timestamp};
 use uuid::Uuid;
 
-/// How many messages are tried when nobody says.
+/// The default number of messages.
 const CASES: u32 = 2_000;
 
-/// The history that the messages are of.
+/// The history of the messages.
 const HISTORY: Uuid = Uuid::from_u128(7);
 
 fn config() -> Config {
-    let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    Config { cases: given.unwrap_or(CASES), failure_persistence: None, ..Config::default() }
+    let requested = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    Config { cases: requested.unwrap_or(CASES), failure_persistence: None, ..Config::default() }
 }
 
 fn message(value: Option<Vec<u8>>, headers: Option<OwnedHeaders>) -> OwnedMessage {
     OwnedMessage::new(value, None, "t".into(), Timestamp::NotAvailable, 0, 0, headers)
 }
 
-/// JSON objects, some of which look like an envelope inside.
+/// JSON objects, some with members that look like an envelope.
 fn data() -> impl Strategy<Value = String> {
     let text = prop_oneof![".{0,20}", Just("\",\"_meta\":{".to_owned()), Just("\0\u{202e}\u{fffe}".to_owned())];
     let members = prop::collection::btree_map(prop_oneof![text.clone(), Just("_meta".to_owned())], text, 0..4);
@@ -38,7 +38,7 @@ fn event() -> impl Strategy<Value = (RecordedEvent, i64)> {
     let ids = (any::<u128>(), any::<u128>(), any::<u128>(), prop::option::of(any::<u128>()));
     let numbers = (1_i64..i64::MAX, any::<Index>(), any::<i32>(), any::<i16>());
     (times, names, ids, numbers, data()).prop_map(|(times, names, ids, numbers, data)| {
-        let time = |micros| chrono::DateTime::from_timestamp_micros(micros).expect("it is within the calendar");
+        let time = |micros| chrono::DateTime::from_timestamp_micros(micros).expect("the time is within the calendar");
         let (event_type, stream_id, actor, trace) = names;
         let (position, before, version, schema_version) = numbers;
         let event = RecordedEvent {
@@ -57,13 +57,13 @@ fn event() -> impl Strategy<Value = (RecordedEvent, i64)> {
             key_id: ids.3.map(Uuid::from_u128),
             data,
         };
-        let before = before.index(usize::try_from(position).expect("it is positive"));
-        (event, i64::try_from(before).expect("it is below a position"))
+        let before = before.index(usize::try_from(position).expect("a position is positive"));
+        (event, i64::try_from(before).expect("the index is below a position"))
     })
 }
 
-/// Headers with one of them spoiled, doubled or gone.
-fn spoiled(headers: &OwnedHeaders, at: Index, with: Option<&[u8]>, kept: bool) -> OwnedHeaders {
+/// Headers of which one is damaged, doubled or missing.
+fn damaged(headers: &OwnedHeaders, at: Index, with: Option<&[u8]>, kept: bool) -> OwnedHeaders {
     let nth = at.index(headers.count());
     let mut all = OwnedHeaders::new();
     for (nr, header) in headers.iter().enumerate() {
@@ -81,15 +81,15 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_goes_out_comes_back(written in event()) {
+    fn a_decoded_message_equals_the_encoded_event(written in event()) {
         let (event, prev_sequence) = written;
-        let (headers, value) = encode(&event, "order", prev_sequence, HISTORY).expect("it is an object");
+        let (headers, value) = encode(&event, "order", prev_sequence, HISTORY).expect("the event is an object");
         let read = decode(&message(Some(value.into_bytes()), Some(headers)));
         prop_assert_eq!(read, Ok(EventMessage { event, prev_sequence, history: HISTORY }));
     }
 
     #[test]
-    fn what_is_spoiled_on_its_way_is_refused_by_name_or_is_another_event(
+    fn a_damaged_message_is_refused_by_name_or_is_another_event(
         written in event(),
         header in (any::<Index>(), prop::option::of(prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
@@ -99,9 +99,9 @@ proptest! {
         value in prop::option::of((any::<Index>(), prop::collection::vec(any::<u8>(), 0..6), any::<bool>())),
     ) {
         let (event, prev_sequence) = written;
-        let (headers, text) = encode(&event, "order", prev_sequence, HISTORY).expect("it is an object");
+        let (headers, text) = encode(&event, "order", prev_sequence, HISTORY).expect("the event is an object");
         let (at, with, kept) = header;
-        let headers = spoiled(&headers, at, with.as_deref(), kept);
+        let headers = damaged(&headers, at, with.as_deref(), kept);
         let mut bytes = text.into_bytes();
         if let Some((at, other, cut)) = value {
             let at = at.index(bytes.len() + 1);
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_event_is_refused(
+    fn a_message_that_is_no_event_is_refused(
         headers in prop::option::of(prop::collection::vec(("(ce_(sequence|id|subject|time|dataschema|history)|.{0,8})", any::<Vec<u8>>()), 0..6)),
         value in prop::option::of(prop_oneof![
             any::<Vec<u8>>(),

@@ -1,6 +1,6 @@
 //! The language that every slice speaks.
 //!
-//! What belongs here: [money](Money), [quantities](Quantity), bounded [texts](text) and [ids], the [actor](Actor) who acts,
+//! What belongs here: [money](Money), [quantities](Quantity), bounded [texts](mod@text) and [ids], the [actor](Actor) who acts,
 //! [stream names](StreamName), what it takes to [fold](Fold) a stream, and the window through which a decision
 //! [reads](Streams). What does not: any slice of the business, IO, clocks, randomness. Time and ids arrive from outside;
 //! `clippy.toml` bans the ambient ones.
@@ -13,6 +13,7 @@ pub mod money;
 pub mod personal;
 pub mod quantity;
 pub mod refusal;
+pub mod scalar;
 pub mod stream_name;
 pub mod streams;
 pub mod text;
@@ -24,5 +25,6 @@ pub use money::{Currency, Money};
 pub use personal::Personal;
 pub use quantity::Quantity;
 pub use refusal::{RefusalContract, RefusalKind};
+pub use scalar::Scalar;
 pub use stream_name::StreamName;
 pub use streams::{MAX_STREAMS, Reads, Source, Streams, Unread};

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Scalar;
+
 /// The active ISO 4217 codes, by the number of decimals of their minor unit
 /// (source: ISO 4217:2015 list one; funds and precious-metal codes left out).
 const WITH_0_DECIMALS: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
@@ -101,6 +103,14 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
+impl Scalar for Currency {
+    type Value = str;
+
+    fn value(&self) -> &str {
+        self.code()
+    }
+}
+
 impl JsonSchema for Currency {
     fn schema_name() -> Cow<'static, str> {
         "Currency".into()
@@ -183,22 +193,6 @@ impl Money {
     pub fn times(self, count: u32) -> Result<Self, MoneyError> {
         let product = self.minor_units.checked_mul(i64::from(count));
         product.map(|minor| Self::new(minor, self.currency)).ok_or(MoneyError::AmountOverflow)
-    }
-
-    /// The largest amount that an order may come to, in minor units: a hundred of the dearest things. Hundreds of thousands of such
-    /// orders a day still add up in 64 bits.
-    const COUNTABLE: i64 = 10_000_000_000_000;
-
-    /// The amount, if it is small enough for many of its kind to be added up.
-    ///
-    /// # Errors
-    /// [`MoneyError::AmountOverflow`].
-    pub fn countable(self) -> Result<Self, MoneyError> {
-        if self.minor_units.unsigned_abs() <= Self::COUNTABLE.unsigned_abs() {
-            Ok(self)
-        } else {
-            Err(MoneyError::AmountOverflow)
-        }
     }
 
     /// The sum of many amounts; zero in `currency` when there are none.

@@ -78,7 +78,7 @@ macro_rules! refusals {
         impl $crate::refusal::RefusalSpec for $name {
             const CODE: &'static str = $code;
             const KIND: $crate::RefusalKind = $crate::RefusalKind::$kind;
-            const FIELD: Option<&'static str> = $crate::first!($($field)?);
+            const FIELD: Option<&'static str> = $crate::optional!($($field)?);
             const DESCRIPTION: &'static str = concat!($($doc, "\n"),+);
         }
     )*};
@@ -87,11 +87,11 @@ macro_rules! refusals {
 /// `Some` of what is given, or `None`.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! first {
+macro_rules! optional {
     () => {
         None
     };
-    ($given:literal) => {
+    ($given:expr) => {
         Some($given)
     };
 }

@@ -26,13 +26,17 @@ pub enum Unread {
 }
 
 /// The streams that a command is known to read before it is decided. A decision that misses one gets all of them loaded at once.
+///
+/// At most [`MAX_STREAMS`] are collected, and one more that shows that there are too many.
 #[derive(Debug, Default)]
 pub struct Reads(BTreeSet<StreamName>);
 
 impl Reads {
     /// Adds the stream of `id`.
     pub fn add<S: Fold>(&mut self, id: &S::Id) {
-        self.0.insert(S::stream(id));
+        if !self.are_too_many() {
+            self.0.insert(S::stream(id));
+        }
     }
 
     /// Adds the streams of many ids.
@@ -40,12 +44,31 @@ impl Reads {
     where
         S::Id: 'i,
     {
-        self.0.extend(ids.into_iter().map(S::stream));
+        for id in ids {
+            if self.are_too_many() {
+                break;
+            }
+            self.0.insert(S::stream(id));
+        }
     }
 
-    /// The names of the streams.
-    pub fn into_names(self) -> impl Iterator<Item = StreamName> {
-        self.0.into_iter()
+    /// The streams to load along with those that a decision missed: the others that are not loaded. None where all of them together
+    /// are more than [`MAX_STREAMS`], since a decision that needs so many refuses its command.
+    #[must_use]
+    pub fn unloaded<S>(self, missing: &[StreamName], source: &dyn Source<S>) -> Vec<StreamName> {
+        if self.are_too_many() {
+            return Vec::new();
+        }
+        let mut streams = self.0;
+        streams.retain(|stream| source.find(stream).is_none());
+        for stream in missing {
+            streams.remove(stream);
+        }
+        if streams.len() + missing.len() > MAX_STREAMS { Vec::new() } else { streams.into_iter().collect() }
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.len() > MAX_STREAMS
     }
 }
 
@@ -78,13 +101,9 @@ impl<'a, S> Streams<'a, S> {
             self.record(stream, version)?;
             return Ok(state);
         }
-        let mut missing = self.missing.borrow_mut();
-        missing.insert(stream);
-        if self.reads.borrow().len() + missing.len() > MAX_STREAMS {
-            Err(Unread::TooMany)
-        } else {
-            Err(Unread::NotLoaded)
-        }
+        self.missing.borrow_mut().insert(stream);
+        self.check_count()?;
+        Err(Unread::NotLoaded)
     }
 
     /// The states of many streams. All that are not loaded are named together, so that a command over 200 lines costs one
@@ -148,8 +167,95 @@ impl<'a, S> Streams<'a, S> {
     }
 
     fn record(&self, stream: StreamName, version: i32) -> Result<(), Unread> {
-        let mut reads = self.reads.borrow_mut();
-        reads.insert(stream, version);
-        if reads.len() > MAX_STREAMS { Err(Unread::TooMany) } else { Ok(()) }
+        self.reads.borrow_mut().insert(stream, version);
+        self.check_count()
+    }
+
+    /// Checks that what was read and what is missing are not too many together.
+    fn check_count(&self) -> Result<(), Unread> {
+        let streams = self.reads.borrow().len() + self.missing.borrow().len();
+        if streams > MAX_STREAMS { Err(Unread::TooMany) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    /// A state of which only the names of the streams matter.
+    #[derive(Debug, Default, Clone, Serialize, Deserialize)]
+    struct Nothing;
+
+    impl Fold for Nothing {
+        type Id = usize;
+        type Event = ();
+
+        fn stream(id: &usize) -> StreamName {
+            StreamName::of("nothing", id)
+        }
+
+        fn evolve(&mut self, _event: &(), _at: DateTime<Utc>) {}
+    }
+
+    /// Streams of which some are loaded.
+    struct Loaded(Vec<StreamName>, Nothing);
+
+    impl Source<Nothing> for Loaded {
+        fn find(&self, stream: &StreamName) -> Option<(&Nothing, i32)> {
+            self.0.contains(stream).then_some((&self.1, 0))
+        }
+    }
+
+    fn loaded(ids: &[usize]) -> Loaded {
+        Loaded(names(ids), Nothing)
+    }
+
+    fn names(ids: &[usize]) -> Vec<StreamName> {
+        ids.iter().map(Nothing::stream).collect()
+    }
+
+    fn reads(count: usize) -> Reads {
+        let mut reads = Reads::default();
+        reads.add_all::<Nothing>(&(0..count).collect::<Vec<_>>());
+        reads
+    }
+
+    #[test]
+    fn what_is_known_to_be_read_is_loaded_along_with_what_is_missing() {
+        assert_eq!(reads(4).unloaded(&names(&[0, 9]), &loaded(&[2])), names(&[1, 3]));
+        assert_eq!(reads(MAX_STREAMS).unloaded(&names(&[0]), &loaded(&[])).len(), MAX_STREAMS - 1);
+    }
+
+    #[test]
+    fn where_there_are_too_many_nothing_is_loaded_along() {
+        assert_eq!(reads(MAX_STREAMS + 1).unloaded(&names(&[0]), &loaded(&[])), []);
+        assert_eq!(reads(MAX_STREAMS).unloaded(&names(&[MAX_STREAMS]), &loaded(&[])), [], "one too many is missing");
+    }
+
+    #[test]
+    fn a_command_that_names_too_many_streams_costs_no_more_than_the_limit() {
+        let asked = Cell::new(0);
+        let ids: Vec<usize> = (0..20 * MAX_STREAMS).collect();
+        let mut reads = Reads::default();
+        reads.add_all::<Nothing>(ids.iter().inspect(|_| asked.set(asked.get() + 1)));
+        reads.add::<Nothing>(&usize::MAX);
+        assert!(asked.get() <= MAX_STREAMS + 2, "{} ids were asked for", asked.get());
+        assert_eq!(reads.0.len(), MAX_STREAMS + 1);
+    }
+
+    #[test]
+    fn a_decision_sees_a_bounded_number_of_streams_loaded_or_not() {
+        let source = loaded(&[0]);
+        let streams = Streams::over(&source);
+        assert!(streams.get::<Nothing>(&0).is_ok());
+        let missing: Vec<usize> = (1..MAX_STREAMS).collect();
+        assert_eq!(streams.get_all::<Nothing>(&missing).err(), Some(Unread::NotLoaded));
+        assert!(streams.get::<Nothing>(&0).is_ok(), "a stream counts once");
+        assert_eq!(streams.assume_absent::<Nothing>(&MAX_STREAMS).err(), Some(Unread::TooMany));
     }
 }

@@ -70,7 +70,8 @@ pub fn check(text: &str, min: usize, max: usize, alphabet: Alphabet) -> Result<(
 }
 
 /// Reads what is written as a string, from where it stands: a `String` or `Cow` would be a copy that is thrown away.
-pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+#[doc(hidden)]
+pub fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
@@ -93,21 +94,32 @@ where
 }
 
 /// Declares a text type: a string that has been checked once, at the edge, and is cheap to clone.
+///
+/// ```
+/// daybook_kernel::text!(
+///     /// The code that is printed on a gift card.
+///     GiftCode, 4..=16, Token
+/// );
+///
+/// assert!("A-4711".parse::<GiftCode>().is_ok());
+/// assert!("A 4711".parse::<GiftCode>().is_err());
+/// ```
+#[macro_export]
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $min:literal ..= $max:literal, $alphabet:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize)]
         #[serde(transparent)]
-        pub struct $name(std::sync::Arc<str>);
+        pub struct $name(::std::sync::Arc<str>);
 
         impl $name {
             /// Accepts a text within the bounds of this type.
             ///
             /// # Errors
-            /// [`TextError`](crate::text::TextError) names the bound that was broken.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, crate::text::TextError> {
+            /// `TextError` names the bound that was broken.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, $crate::text::TextError> {
                 let text = text.as_ref();
-                crate::text::check(text, $min, $max, crate::text::Alphabet::$alphabet)?;
+                $crate::text::check(text, $min, $max, $crate::text::Alphabet::$alphabet)?;
                 Ok(Self(text.into()))
             }
 
@@ -118,50 +130,57 @@ macro_rules! text {
             }
         }
 
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        impl $crate::Scalar for $name {
+            type Value = str;
+
+            fn value(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Debug::fmt(&self.0, f)
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Debug::fmt(&self.0, f)
             }
         }
 
-        impl std::str::FromStr for $name {
-            type Err = crate::text::TextError;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::text::TextError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::new(text)
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                crate::text::parsed(deserializer)
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::text::parsed(deserializer)
             }
         }
 
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
+        impl ::schemars::JsonSchema for $name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
 
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!({
                     "type": "string",
                     "minLength": $min,
                     "maxLength": $max,
-                    "pattern": crate::text::Alphabet::$alphabet.pattern(),
-                    "x-alphabet": format!("{:?}", crate::text::Alphabet::$alphabet).to_lowercase(),
+                    "pattern": $crate::text::Alphabet::$alphabet.pattern(),
+                    "x-alphabet": format!("{:?}", $crate::text::Alphabet::$alphabet).to_lowercase(),
                 })
             }
         }
     };
 }
-pub(crate) use text;
 
 text!(
     /// What people call a thing: a product, a category, an option. One line.

@@ -51,12 +51,15 @@ enum Format {
 /// When the book cannot be read.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
-    let types = (!args.types.is_empty()).then_some(args.types);
+    let types = (!args.types.is_empty()).then(|| daybook_codec::stored_names(&args.types));
     let filter = Filter { types, stream: args.stream };
     let mut follower = book.follow();
     let mut after = args.after;
     loop {
-        let events = book.read_after(after, PAGE, &filter).await?;
+        let mut events = book.read_after(after, PAGE, &filter).await?;
+        for event in &mut events {
+            event.event_type = daybook_codec::current_name(&event.event_type).to_owned();
+        }
         if print(&events, args.format).is_err() {
             // The reader of the pipe has closed it, as `head` does.
             return Ok(ExitCode::SUCCESS);

@@ -1,18 +1,18 @@
 //! Read models: a pure fold per view, one thin set-based store, one runner, and rebuilding.
 //!
-//! A [view](engine::view::ViewSpec) says which tables it has and how events change their rows; the [store](engine::store::Store) loads the rows
+//! A [view](view::ViewSpec) says which tables it has and how events change their rows; the [store](store::Store) loads the rows
 //! that a batch touches, has them folded in memory, and writes them back, a constant number of statements a batch. What belongs
 //! here: tables that are read, and the folds that fill them. What does not: side effects (a projection may be replayed, a
 //! reaction must not), and reading (query-api).
 
-pub mod engine;
+mod engine;
 pub mod views;
 
 use daybook_domain::Slice;
 use daybook_event_store::{Daybook, StoreError};
 use daybook_event_stream::{SliceTopic, Topology, consumer::ConsumerError};
 
-// The files of this crate name the engine's modules where they are.
+// The engine as other crates see it: its modules have no other public path.
 pub use engine::{audit, projection, rebuild, recorded, registry, runner, store, view};
 
 mod files {

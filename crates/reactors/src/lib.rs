@@ -12,7 +12,7 @@ mod inventory;
 use daybook_event_store::{Daybook, StoreError};
 
 pub use engine::{
-    ReactorSettings,
+    OVERDUE_AFTER, ReactorSettings,
     reactor::{Reaction, Reactions, Reactor, Trigger},
     runner::{Reactors, retry_parked},
 };

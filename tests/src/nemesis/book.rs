@@ -28,10 +28,41 @@ pub struct Event {
     pub effective_at: DateTime<Utc>,
     /// The correlation id: the command that began its causal chain.
     pub correlation_id: Uuid,
+    /// The causation id: the command itself, or the event that a reactor has answered with the command.
+    pub causation_id: Uuid,
     /// The actor that sent the command.
     pub actor: String,
     /// Its data.
     pub data: Value,
+}
+
+/// The command that has written an event, as far as the event says. No other command writes as the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Writer<'e> {
+    /// The command with this id.
+    Command(Uuid),
+    /// The command of a reactor, by the event that it answers.
+    Reaction(&'e str, Uuid),
+}
+
+/// The actors of reactors begin so.
+const SYSTEM: &str = "system:";
+
+impl Event {
+    /// The command that has written it.
+    #[must_use]
+    pub fn writer(&self) -> Writer<'_> {
+        match self.reactor() {
+            Some(reactor) => Writer::Reaction(reactor, self.causation_id),
+            None => Writer::Command(self.correlation_id),
+        }
+    }
+
+    /// The reactor that has sent its command, if one has.
+    #[must_use]
+    pub fn reactor(&self) -> Option<&str> {
+        self.actor.strip_prefix(SYSTEM)
+    }
 }
 
 /// A command of the book.
@@ -62,7 +93,7 @@ impl Book {
         let rows = sql
             .query(
                 "SELECT position, stream_id, version, type, schema_version, event_id, recorded_at, effective_at,
-                        correlation_id, actor, data FROM events ORDER BY position",
+                        correlation_id, causation_id, actor, data FROM events ORDER BY position",
                 &[],
             )
             .await?;
@@ -77,8 +108,9 @@ impl Book {
                 recorded_at: row.try_get(6)?,
                 effective_at: row.try_get(7)?,
                 correlation_id: row.try_get(8)?,
-                actor: row.try_get(9)?,
-                data: row.try_get(10)?,
+                causation_id: row.try_get(9)?,
+                actor: row.try_get(10)?,
+                data: row.try_get(11)?,
             });
         }
         for row in sql.query("SELECT command_id, first_position, events FROM commands", &[]).await? {

@@ -30,7 +30,7 @@ use super::{
 
 pub use self::{
     commands::Begin,
-    member::{IMPORT, Link, ROLES, WITH_POSTGRES},
+    member::{IMPORT, Link, ROLES, WITH_BROKER, WITH_POSTGRES},
 };
 
 /// How long a process may take to be ready. Only a process that hangs takes longer, even on a busy machine.

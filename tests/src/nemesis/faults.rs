@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::{
     broker::Kind,
-    cluster::{Cluster, Link, ROLES, WITH_POSTGRES},
+    cluster::{Cluster, Link, ROLES, WITH_BROKER, WITH_POSTGRES},
     load::Shop,
     proxy::{self, Network, Way},
     random::Random,
@@ -28,6 +28,8 @@ pub enum Fault {
     KillRelayStandby,
     /// `kill -9` of one of the projectors.
     KillProjectors,
+    /// `kill -9` of one of the reactors.
+    KillReactors,
     /// `kill -9` of the query-api.
     KillQueryApi,
     /// `kill -9` of every process of PostgreSQL.
@@ -50,6 +52,8 @@ pub enum Fault {
     PauseAndFenceRelay,
     /// One of the projectors is suspended for longer than its session at the broker, and continues later.
     PauseProjectors,
+    /// The same, of one of the reactors.
+    PauseReactors,
     /// Connections between one role and PostgreSQL are cut.
     CutPostgres,
     /// All traffic between roles and PostgreSQL is delayed.
@@ -91,11 +95,13 @@ impl Fault {
             Self::KillRelayLeader,
             Self::KillRelayStandby,
             Self::KillProjectors,
+            Self::KillReactors,
             Self::KillQueryApi,
             Self::KillPostgres,
             Self::PauseRelay,
             Self::PauseAndFenceRelay,
             Self::PauseProjectors,
+            Self::PauseReactors,
             Self::CutPostgres,
             Self::SlowPostgres,
             Self::SilentPostgres,
@@ -133,6 +139,7 @@ impl Fault {
             Self::KillRelayLeader => "kill -9 relay (leader)",
             Self::KillRelayStandby => "kill -9 relay (standby)",
             Self::KillProjectors => "kill -9 projectors",
+            Self::KillReactors => "kill -9 reactors",
             Self::KillQueryApi => "kill -9 query-api",
             Self::KillPostgres => "kill -9 PostgreSQL",
             Self::LoseBroker => "kill -9 broker, topics lost",
@@ -144,6 +151,7 @@ impl Fault {
             Self::PauseRelay => "SIGSTOP relay (leader)",
             Self::PauseAndFenceRelay => "SIGSTOP relay (leader), superseded",
             Self::PauseProjectors => "SIGSTOP projectors",
+            Self::PauseReactors => "SIGSTOP reactors",
             Self::CutPostgres => "connections to PostgreSQL cut",
             Self::SlowPostgres => "connections to PostgreSQL slow",
             Self::SilentPostgres => "connections to PostgreSQL silent",
@@ -177,6 +185,7 @@ impl Fault {
         match self {
             Self::KillCommandApi => killed(cluster, random, &["command-api-0", "command-api-1"], pause).await,
             Self::KillProjectors => killed(cluster, random, &["projectors-0", "projectors-1"], pause).await,
+            Self::KillReactors => killed(cluster, random, &["reactors-0", "reactors-1"], pause).await,
             Self::KillQueryApi => killed(cluster, random, &["query-api-0"], pause).await,
             Self::KillRelayLeader => {
                 let leader = leader(cluster).await?;
@@ -197,11 +206,8 @@ impl Fault {
             }
             Self::PauseRelay => paused(cluster, leader(cluster).await?, asleep(long), false).await,
             Self::PauseAndFenceRelay => paused(cluster, leader(cluster).await?, asleep(long), true).await,
-            Self::PauseProjectors => {
-                let name = random.pick(&["projectors-0", "projectors-1"]).copied().context("one of two")?;
-                // This is longer than the session of a consumer at the broker, which is six seconds.
-                paused(cluster, name, asleep(long).max(Duration::from_secs(8)), false).await
-            }
+            Self::PauseProjectors => outlasted(cluster, random, &["projectors-0", "projectors-1"], long).await,
+            Self::PauseReactors => outlasted(cluster, random, &["reactors-0", "reactors-1"], long).await,
             Self::ReadOnly => postgres::read_only(cluster, pause).await,
             Self::DiskFull => postgres::disk_full(cluster, pause).await,
             Self::LogFull => postgres::log_full(cluster).await,
@@ -230,7 +236,7 @@ impl Fault {
     ) -> anyhow::Result<(Instant, String)> {
         let (among, link): (&[_], _) = match self {
             Self::HalfOpenPostgres => (&WITH_POSTGRES, Link::Postgres),
-            Self::HalfOpenBroker => (&ROLES[2..6], Link::Broker),
+            Self::HalfOpenBroker => (&WITH_BROKER, Link::Broker),
             Self::HalfOpenClients => (&["command-api-0", "command-api-1", "query-api-0"], Link::Clients),
             _ => (&["query-api-0"], Link::Commands),
         };
@@ -248,7 +254,7 @@ impl Fault {
     ) -> anyhow::Result<(Instant, String)> {
         let apis = ["command-api-0", "command-api-1", "query-api-0"];
         let mut one = |among: &[&'static str]| random.pick(among).copied().context("one of them");
-        let streaming = &ROLES[2..6];
+        let streaming: &[&'static str] = &WITH_BROKER;
         let cut = Network::Cut;
         match self {
             Self::LoneBroker => disturbed(cluster, streaming, Link::Broker, cut, pause).await,
@@ -329,6 +335,17 @@ async fn paused(
     wait(cluster, asleep).await?;
     cluster.signal(name, Signal::SIGCONT)?;
     Ok((Instant::now(), format!("{name}, for {asleep:?}")))
+}
+
+/// Suspends one of two processes for longer than its session at the broker, which is six seconds. So the other one takes its partitions.
+async fn outlasted(
+    cluster: &mut Cluster,
+    random: &mut Random,
+    among: &[&'static str],
+    long: bool,
+) -> anyhow::Result<(Instant, String)> {
+    let name = random.pick(among).copied().context("one of two")?;
+    paused(cluster, name, asleep(long).max(Duration::from_secs(8)), false).await
 }
 
 async fn disturbed(

@@ -42,7 +42,8 @@ pub enum Trader {
 struct Known {
     carts: Vec<Uuid>,
     orders: Vec<Uuid>,
-    reservations: Vec<Uuid>,
+    /// Reservations, each with its SKU.
+    reservations: Vec<(String, Uuid)>,
     /// Changed orders, each with the position of its change.
     changed_orders: Vec<(Uuid, i64)>,
     /// The last position at which the scarce stock changed.
@@ -61,13 +62,14 @@ pub struct Shop {
 
 /// The actions of buyers and staff, each with its percentage.
 const DEEDS: &[(u64, Deed)] = &[
-    (8, Deed::SetPrice),
+    (5, Deed::SetPrice),
     (14, Deed::Reserve),
+    (6, Deed::ReserveBriefly),
     (7, Deed::Release),
     (3, Deed::Commit),
     (4, Deed::Restock),
     (12, Deed::OpenCart),
-    (18, Deed::AddLine),
+    (15, Deed::AddLine),
     (4, Deed::ChangeQuantity),
     (4, Deed::MergeCarts),
     (12, Deed::PlaceOrder),
@@ -81,6 +83,7 @@ const DEEDS: &[(u64, Deed)] = &[
 enum Deed {
     SetPrice,
     Reserve,
+    ReserveBriefly,
     Release,
     Commit,
     Restock,
@@ -111,7 +114,7 @@ impl Shop {
         let shop = Self { client, known: Arc::default(), stop: Arc::default(), skew: Arc::default() };
         // All clients rely on these commands, so this client makes no random choices.
         let patient = shop.client.clone().plain();
-        let items = (0..ITEMS).map(|nr| (format!("item-{nr}"), 1_000_000));
+        let items = (0..ITEMS).map(|nr| (item(nr), 1_000_000));
         for (sku, stock) in items.chain([(HOT.to_owned(), 5), (PROBE.to_owned(), 1)]) {
             let product = json!({ "product_id": random.id(), "name": sku, "slug": sku, "publish": true,
                                   "variants": [{ "sku": sku }] });
@@ -204,7 +207,7 @@ impl Shop {
             Deed::SetPrice | Deed::CreateProduct | Deed::ImportOrder => {
                 self.mind_the_catalog(deed, random).await;
             }
-            Deed::Reserve | Deed::Release | Deed::Commit | Deed::Restock => {
+            Deed::Reserve | Deed::ReserveBriefly | Deed::Release | Deed::Commit | Deed::Restock => {
                 self.fight_for_stock(deed, random).await;
             }
             Deed::OpenCart | Deed::AddLine | Deed::ChangeQuantity | Deed::MergeCarts => {
@@ -246,11 +249,21 @@ impl Shop {
     }
 
     async fn fight_for_stock(&self, deed: Deed, random: &mut Random) {
-        let reservation = random.pick(&self.known().reservations).copied().unwrap_or_default();
+        let known = random.pick(&self.known().reservations).cloned();
+        let (sku, reservation) = known.unwrap_or_else(|| (HOT.to_owned(), Uuid::nil()));
         let id = random.id();
+        let mut reserved = HOT.to_owned();
         let (name, body) = match deed {
-            Deed::Release => ("ReleaseStock", json!({ "sku": HOT, "reservation_id": reservation })),
-            Deed::Commit => ("CommitReservation", json!({ "sku": HOT, "reservation_id": reservation })),
+            Deed::Release => ("ReleaseStock", json!({ "sku": sku, "reservation_id": reservation })),
+            Deed::Commit => ("CommitReservation", json!({ "sku": sku, "reservation_id": reservation })),
+            // There is plenty of it, so no other claim displaces this one. A reactor ends it, unless a client does before.
+            Deed::ReserveBriefly => {
+                reserved = item(random.between(0, ITEMS));
+                let until = self.client.clock() + TimeDelta::milliseconds(random.between(500, 4_000).cast_signed());
+                let body = json!({ "sku": reserved, "reservation_id": id, "owner": format!("buyer:{id}"),
+                                   "quantity": random.between(1, 3), "expires_at": until });
+                ("ReserveStock", body)
+            }
             Deed::Restock => ("ReceiveStock", json!({ "sku": HOT, "quantity": random.between(1, 4) })),
             _ => {
                 let mut body = json!({ "sku": HOT, "reservation_id": id, "owner": format!("buyer:{id}"),
@@ -266,7 +279,7 @@ impl Shop {
             let mut known = self.known();
             known.hot = known.hot.max(position);
             if name == "ReserveStock" {
-                remember(&mut known.reservations, id);
+                remember(&mut known.reservations, (reserved, id));
             }
         }
     }
@@ -322,6 +335,12 @@ impl Shop {
 fn any_sku(random: &mut Random) -> String {
     match random.between(0, 10) {
         0 => HOT.to_owned(),
-        _ => format!("item-{}", random.between(0, ITEMS)),
+        _ => item(random.between(0, ITEMS)),
     }
+}
+
+/// The SKU of which plenty exists, by its number.
+#[must_use]
+pub fn item(number: u64) -> String {
+    format!("item-{number}")
 }

@@ -2,7 +2,8 @@
 //! are cut, and disks are filled. Afterwards checks test every guarantee.
 //!
 //! [`cluster`] runs the processes, and [`proxy`] the network between them. [`rebuilds`] is an operator who rebuilds views, [`imports`] one
-//! who imports files. [`load`] runs the clients, which record their [`history`]. [`faults`] injects the faults. [`check`] holds the checks.
+//! who imports files. [`load`] runs the clients, which record their [`history`]. [`faults`] injects the faults. [`check`] holds the checks,
+//! which begin when the reactors have come to [`rest`].
 //!
 //! The seed decides which faults are injected, and in which order. The machine decides how the processes interleave. So the same seed
 //! makes the same attempt, and not the same execution.
@@ -23,6 +24,7 @@ pub mod proxy;
 pub mod random;
 pub mod rebuilds;
 pub mod report;
+pub mod rest;
 
 use std::{
     path::PathBuf,
@@ -47,6 +49,7 @@ use self::{
     random::Random,
     rebuilds::Rebuilds,
     report::{Commands, Injected, Report},
+    rest::Rest,
 };
 
 /// The actor in tokens and in the book.
@@ -123,15 +126,19 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
     while let Some(ended) = clients.join_next().await {
         ended.context("a client panicked")?;
     }
-    // The views must show the last event before they are compared.
+    let ended = client::now();
+    // What expires ends before the views are compared, and the views must show the last event.
+    rest::reached(&mut cluster).await?;
     let whole = recover(&mut cluster, &shop, &mut random).await?;
     healed.holds(whole, || "the cluster did not recover after the last fault".to_owned());
+    let Rest { book, timers, unrest } = rest::reached(&mut cluster).await?;
+    healed.holds(unrest.is_none(), || format!("the reactors did not come to rest: {}", unrest.unwrap_or_default()));
     let (calls, reads) = history.taken();
-    let book = Book::read(&cluster.sql().await?).await?;
     let mut checks = vec![healed.done(), rebuilds.done()];
     let Imported { outcomes, checks: of_imports, counts: imports } = imported;
     let sent: Vec<Call> = calls.iter().cloned().chain(check::imports::calls(&book, &outcomes)).collect();
     checks.extend(check::all(&book, &sent, &reads));
+    checks.extend(check::reactions::checks(&book, &timers, ended));
     checks.extend(of_imports);
     checks.extend(check::imports::checks(&book, &outcomes));
     checks.extend(wire(&cluster, &book).await?);

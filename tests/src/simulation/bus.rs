@@ -1,4 +1,4 @@
-//! One run of the command bus: two of them on one book, several clients, everything that can go wrong, and the judge.
+//! One run of the command bus: two buses on one book, several clients, faults, and the judge.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,10 +6,10 @@ use daybook_bus::{Bus, BusSettings, Clock, Runtime};
 use futures::future::join_all;
 
 use super::{
-    network::{Network, Weather},
-    scheduler::{Group, Place, Scheduler, Started},
-    seeds::{Told, Verdict},
-    shop::{Buses, Shop},
+    network::{FaultRates, Network},
+    scheduler::{Process, ProcessId, Scheduler, TaskHandle},
+    seeds::{Run, Verdict},
+    shop::{Buses, NO_BUS, Shop},
     store::{MemoryBook, Tables},
 };
 use crate::nemesis::{
@@ -19,25 +19,26 @@ use crate::nemesis::{
     random::Random,
 };
 
-const DATABASE: Group = Group(0);
-const CLIENTS: Group = Group(1);
-/// Each life of a bus is a group of its own, from this one on.
+const DATABASE: ProcessId = ProcessId(0);
+const CLIENTS: ProcessId = ProcessId(1);
+/// The processes of buses have ids above this one. A restarted bus is a new process.
 const BUSES: u32 = 10;
-/// How many buses there are.
+/// The number of buses that run at a time.
 const PROCESSES: usize = 2;
 
-/// What a seed has in store.
+/// The settings and faults of a seed.
 struct Plan {
-    weather: Weather,
+    fault_rates: FaultRates,
     settings: BusSettings,
     clients: u64,
-    deeds: u64,
+    /// How many commands each client sends.
+    commands: u64,
     /// How many times a bus is killed.
     kills: u64,
 }
 
 impl Plan {
-    fn of(random: &mut Random) -> Self {
+    fn draw(random: &mut Random) -> Self {
         let several = |random: &mut Random| usize::try_from(random.between(1, 9)).unwrap_or(1);
         let settings = BusSettings {
             queue: if random.percent(20) { several(random) } else { 100 },
@@ -47,118 +48,119 @@ impl Plan {
             snapshot_after: if random.percent(50) { several(random) } else { 100 },
             ..BusSettings::default()
         };
-        let weather = if random.percent(15) { Weather::default() } else { Weather::any(random) };
+        let fault_rates = if random.percent(15) { FaultRates::default() } else { FaultRates::draw(random) };
         let kills = if random.percent(50) { 0 } else { random.between(1, 5) };
-        Self { weather, settings, clients: random.between(2, 7), deeds: random.between(2, 7), kills }
+        Self { fault_rates, settings, clients: random.between(2, 7), commands: random.between(2, 7), kills }
     }
 }
 
-/// The two processes.
+/// The processes with a bus.
 struct Processes {
     book: MemoryBook,
     settings: BusSettings,
     buses: Buses,
-    lives: Vec<(Place, Started<()>)>,
-    last: u32,
+    running: Vec<(Process, TaskHandle<()>)>,
+    last_id: u32,
 }
 
 impl Processes {
-    fn start(book: MemoryBook, place: &Place, settings: BusSettings) -> Self {
+    fn start(book: MemoryBook, process: &Process, settings: BusSettings) -> Self {
         let buses: Buses = Arc::default();
-        let mut all = Self { book, settings, buses, lives: Vec::new(), last: BUSES };
+        let mut all = Self { book, settings, buses, running: Vec::new(), last_id: BUSES };
         for nr in 0..PROCESSES {
-            let (bus, life) = all.begin(place);
-            all.buses.lock().expect("nobody panics with it").insert(nr, Some(bus));
-            all.lives.push(life);
+            let (bus, running) = all.start_one(process);
+            all.buses.lock().expect("no task has panicked with the lock").insert(nr, Some(bus));
+            all.running.push(running);
         }
         all
     }
 
-    /// A process that has nothing in memory.
-    fn begin(&mut self, place: &Place) -> (Bus, (Place, Started<()>)) {
-        self.last += 1;
-        let place = place.elsewhere(Group(self.last));
+    /// Starts a process with an empty memory.
+    fn start_one(&mut self, process: &Process) -> (Bus, (Process, TaskHandle<()>)) {
+        self.last_id += 1;
+        let process = process.other(ProcessId(self.last_id));
         let clock = {
-            let place = place.clone();
-            Clock::from_fn(move || place.now())
+            let process = process.clone();
+            Clock::from_fn(move || process.now())
         };
-        let (bus, work) = Bus::on(place.clone(), self.book.from(place.clone()), clock, &self.settings);
-        let life = place.spawn(work);
-        (bus, (place, life))
+        let (bus, work) = Bus::on(process.clone(), self.book.from(process.clone()), clock, &self.settings);
+        let task = process.spawn(work);
+        (bus, (process, task))
     }
 
     fn kill(&mut self, nr: usize) {
-        let (place, _) = &self.lives[nr];
-        place.tell(|| "is killed".to_owned());
-        self.buses.lock().expect("nobody panics with it")[nr] = None;
-        place.scheduler().kill(place.group());
-        self.book.network().killed();
+        let (process, _) = &self.running[nr];
+        process.log(|| "is killed".to_owned());
+        self.buses.lock().expect("no task has panicked with the lock")[nr] = None;
+        process.scheduler().kill(process.id());
+        self.book.network().count_kill();
     }
 
-    fn restart(&mut self, nr: usize, place: &Place) {
-        let (bus, life) = self.begin(place);
-        self.buses.lock().expect("nobody panics with it")[nr] = Some(bus);
-        self.lives[nr] = life;
+    fn restart(&mut self, nr: usize, process: &Process) {
+        let (bus, running) = self.start_one(process);
+        self.buses.lock().expect("no task has panicked with the lock")[nr] = Some(bus);
+        self.running[nr] = running;
     }
 
-    /// Tells them to stop, and waits until they have. True when each of them did so by itself.
+    /// Drops the buses, and waits until their processes have ended. Returns whether each has ended by itself.
     async fn stop(self) -> bool {
-        self.buses.lock().expect("nobody panics with it").clear();
-        join_all(self.lives.into_iter().map(|(_, life)| life)).await.iter().all(Option::is_some)
+        self.buses.lock().expect("no task has panicked with the lock").clear();
+        join_all(self.running.into_iter().map(|(_, task)| task)).await.iter().all(Option::is_some)
     }
 }
 
 /// Runs one seed.
 #[must_use]
-pub fn run(seed: u64, tells: bool) -> Verdict {
+pub fn run(seed: u64, keeps_log: bool) -> Verdict {
     let mut random = Random::new(seed);
-    let plan = Plan::of(&mut random);
-    let scheduler = Scheduler::new(random.next(), tells);
-    let place = scheduler.place(CLIENTS);
+    let plan = Plan::draw(&mut random);
+    let scheduler = Scheduler::new(random.next(), keeps_log);
+    let clients = scheduler.process(CLIENTS);
     let network = Arc::new(Network::new(DATABASE, random.fork()));
-    let book = MemoryBook::new(Arc::clone(&network), place.clone());
-    let processes = Processes::start(book.clone(), &place, plan.settings.clone());
-    let shop = Shop::new(place.clone(), Arc::clone(&processes.buses));
-    let story = story(place, shop.clone(), processes, plan, random);
-    let ended = scheduler.run(CLIENTS, story).and_then(|stopped| {
+    let book = MemoryBook::new(Arc::clone(&network), clients.clone());
+    let processes = Processes::start(book.clone(), &clients, plan.settings.clone());
+    let shop = Shop::new(clients.clone(), Arc::clone(&processes.buses));
+    let main = drive(clients, shop.clone(), processes, plan, random);
+    let ended = scheduler.run(CLIENTS, main).and_then(|stopped| {
         scheduler.drain()?;
         Ok(stopped)
     });
-    let harm = network.harm();
-    let told = Told { steps: scheduler.steps(), trace: scheduler.trace(), harm, story: scheduler.story() };
+    let faults = network.faults();
+    let run = Run { steps: scheduler.steps(), digest: scheduler.digest(), faults, log: scheduler.take_log() };
     match ended {
-        Err(stuck) => Verdict::broken(stuck.to_string(), told),
-        Ok(false) => Verdict::broken("a bus did not stop by itself".to_owned(), told),
-        Ok(true) => judge(&book.tables(), &shop.history().taken().0, told),
+        Err(error) => Verdict::endless(error.to_string(), run),
+        Ok(false) => Verdict::endless("a bus did not stop by itself".to_owned(), run),
+        Ok(true) => judge(&book.tables(), &shop.history().taken().0, run),
     }
 }
 
-async fn story(place: Place, shop: Shop, mut processes: Processes, plan: Plan, mut random: Random) -> bool {
+/// Runs the clients, and kills and restarts buses meanwhile. Returns whether every bus has stopped by itself at the end.
+async fn drive(process: Process, shop: Shop, mut processes: Processes, plan: Plan, mut random: Random) -> bool {
     shop.open(&mut random).await;
     let network = Arc::clone(processes.book.network());
-    network.set(plan.weather);
+    network.set_fault_rates(plan.fault_rates);
     let clients: Vec<_> =
-        (0..plan.clients).map(|_| place.spawn(shop.clone().trade(random.fork(), plan.deeds))).collect();
+        (0..plan.clients).map(|_| process.spawn(shop.clone().trade(random.fork(), plan.commands))).collect();
     for _ in 0..plan.kills {
-        place.sleep(Duration::from_micros(random.between(0, 8_000))).await;
+        process.sleep(Duration::from_micros(random.between(0, 8_000))).await;
         let nr = usize::from(random.percent(50));
         processes.kill(nr);
-        // Its successor may be there at once, while what it has asked for is still being done.
-        place.sleep(Duration::from_micros(random.between(0, 3_000))).await;
-        processes.restart(nr, &place);
+        // The new process may start while the database still executes requests of the killed one.
+        process.sleep(Duration::from_micros(random.between(0, 3_000))).await;
+        processes.restart(nr, &process);
     }
     join_all(clients).await;
     drop(shop);
-    network.set(Weather::default());
+    network.set_fault_rates(FaultRates::default());
     processes.stop().await
 }
 
-fn judge(tables: &Tables, calls: &[Call], told: Told) -> Verdict {
+fn judge(tables: &Tables, calls: &[Call], run: Run) -> Verdict {
     let book = read(tables);
     let mut checks = check::checks_of(&book, calls, &[]);
-    checks.push(surely_not(&book, calls));
+    checks.push(turned_away(&book, calls));
     let attempts = calls.iter().flat_map(|call| &call.attempts);
-    let mut verdict = Verdict { told, checks, ..Verdict::default() };
+    let mut verdict = Verdict { run, checks, ..Verdict::default() };
     for attempt in attempts {
         match attempt.answer {
             Answer::Accepted(_) | Answer::Shown(_) => verdict.accepted += 1,
@@ -169,7 +171,7 @@ fn judge(tables: &Tables, calls: &[Call], told: Told) -> Verdict {
     verdict
 }
 
-/// The book as the judge reads it.
+/// The book in the form that the judge reads.
 fn read(tables: &Tables) -> Book {
     let event = |event: &daybook_event_store::RecordedEvent| Event {
         position: event.position,
@@ -181,6 +183,7 @@ fn read(tables: &Tables) -> Book {
         recorded_at: event.recorded_at,
         effective_at: event.effective_at,
         correlation_id: event.correlation_id,
+        causation_id: event.causation_id,
         actor: event.actor.clone(),
         data: serde_json::from_str(&event.data).unwrap_or_default(),
     };
@@ -191,19 +194,19 @@ fn read(tables: &Tables) -> Book {
     Book { events: tables.events().iter().map(event).collect(), commands: commands.collect() }
 }
 
-/// Some answers say that nothing was written, and that it may be tried again.
-fn surely_not(book: &Book, calls: &[Call]) -> check::Check {
-    const NOT: [&str; 4] = [
+/// Checks the commands that were turned away at each attempt: the answer says that nothing was written.
+fn turned_away(book: &Book, calls: &[Call]) -> check::Check {
+    const NOT_WRITTEN: [&str; 4] = [
         "others kept changing what this command rests on",
         "too many commands are waiting",
         "the command bus has stopped",
-        "nobody is there",
+        NO_BUS,
     ];
-    let mut check = check::Check::new("nothing is there of a command that was turned away each time");
-    let not = |answer: &Answer| matches!(answer, Answer::Unknown(why) if NOT.contains(&why.as_str()));
-    for call in calls.iter().filter(|call| call.attempts.iter().all(|attempt| not(&attempt.answer))) {
-        let there = book.commands.contains_key(&call.key);
-        check.holds(!there, || format!("{} {} was turned away and is there", call.name, call.key));
+    let mut check = check::Check::new("a command that was turned away at each attempt is not in the book");
+    let not_written = |answer: &Answer| matches!(answer, Answer::Unknown(why) if NOT_WRITTEN.contains(&why.as_str()));
+    for call in calls.iter().filter(|call| call.attempts.iter().all(|attempt| not_written(&attempt.answer))) {
+        let recorded = book.commands.contains_key(&call.key);
+        check.holds(!recorded, || format!("{} {} was turned away and is in the book", call.name, call.key));
     }
     check
 }

@@ -1,10 +1,12 @@
-//! Deterministic simulation: the real code of the bus and of the consumers, on a scheduler and a store whose every whim a seed
-//! decides. A seed is a whole story, with crashes, lost answers and repetitions, and it is always the same story.
+//! Deterministic simulation: the real code of the bus and of the consumers, on a scheduler and a store whose every step a seed decides.
+//! A seed gives one run, with crashes, lost responses and repetitions. The same seed always gives the same run.
 //!
-//! [`scheduler`] is the machine, [`network`] its misfortunes, [`server`] a database in memory and [`store`] the book in it; [`shop`]
-//! are the clients. [`bus`] is one run of the command bus, whose judge is the [nemesis](crate::nemesis)'s own; [`consumer`] is one of
-//! the consumers of the stream. [`seeds`] runs many. What belongs here is what interleavings can break. What does not: SQL, HTTP,
-//! Kafka's protocol, real processes; the nemesis has those.
+//! [`scheduler`] runs the tasks, [`network`] injects faults, [`server`] is a database in memory, and [`store`] is the book in it.
+//! [`shop`] holds the clients. [`bus`] is one run of the command bus, and its judge is that of the [nemesis](crate::nemesis).
+//! [`consumer`] is one run of the consumers of the stream. [`seeds`] runs many seeds.
+//!
+//! What belongs here: what interleavings can break. What does not: SQL, HTTP, Kafka's protocol and real processes, which the nemesis
+//! tests.
 
 pub mod bus;
 pub mod consumer;

@@ -1,70 +1,70 @@
-//! The network between processes and the database: what becomes of each request, by a seed.
+//! The network between processes and the database. A seed decides the faults and the delays of each request.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::scheduler::Group;
+use super::scheduler::ProcessId;
 use crate::nemesis::random::Random;
 
-/// How often what goes wrong, of a thousand requests.
+/// How many of a thousand requests have each kind of fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Weather {
-    /// There is no connection to be had.
+pub struct FaultRates {
+    /// The connection is refused.
     pub refused: u64,
     /// The request does not arrive.
     pub lost: u64,
-    /// It does what it says, and the answer does not arrive.
+    /// The request is executed, and its response does not arrive.
     pub unanswered: u64,
-    /// Whoever asked is cut off, while the request is still on its way or being worked on.
+    /// The connection is cut while the request is on its way or is executed.
     pub cut: u64,
-    /// It takes long, there or back.
+    /// The request or its response is delayed.
     pub slow: u64,
 }
 
-impl Weather {
-    /// Some kinds of trouble, each often, seldom or never: a storm of one kind finds other things than a drizzle of all.
+impl FaultRates {
+    /// Draws the rate of each kind of fault: high, low or zero. Many faults of one kind find other defects than a few of every kind.
     #[must_use]
-    pub fn any(random: &mut Random) -> Self {
-        let mut often = || match random.between(0, 4) {
+    pub fn draw(random: &mut Random) -> Self {
+        let mut rate = || match random.between(0, 4) {
             0 => 100,
             1 => 20,
             _ => 0,
         };
-        Self { refused: often(), lost: often(), unanswered: often(), cut: often(), slow: often() * 3 }
+        Self { refused: rate(), lost: rate(), unanswered: rate(), cut: rate(), slow: rate() * 3 }
     }
 }
 
-/// What becomes of a request.
+/// How one request and its response are delivered.
 #[derive(Debug, Clone, Copy)]
-pub struct Way {
-    /// How long it is on its way there.
-    pub there: Duration,
-    /// Whether it arrives.
-    pub arrives: bool,
-    /// How long the answer is on its way back.
-    pub back: Duration,
-    /// Whether the answer arrives.
-    pub answers: bool,
-    /// After what time whoever asked is cut off, if at all.
-    pub cut: Option<Duration>,
+pub struct Delivery {
+    /// The delay of the request.
+    pub request_delay: Duration,
+    /// Whether the request arrives.
+    pub request_arrives: bool,
+    /// The delay of the response.
+    pub response_delay: Duration,
+    /// Whether the response arrives.
+    pub response_arrives: bool,
+    /// The time after which the connection is cut, if it is.
+    pub cut_after: Option<Duration>,
 }
 
-/// The network, and how many of its requests had what fate.
+/// The network, with the faults so far.
 pub struct Network {
-    group: Group,
-    state: Mutex<(Random, Weather, Harm)>,
+    database: ProcessId,
+    state: Mutex<(Random, FaultRates, FaultCounts)>,
 }
 
-/// How often what went wrong.
+/// The number of faults of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Harm {
-    /// No connection.
+pub struct FaultCounts {
+    /// Connections refused.
     pub refused: u64,
-    /// Requests that did not arrive.
+    /// Requests lost.
     pub lost: u64,
-    /// Answers that did not arrive.
+    /// Responses lost.
     pub unanswered: u64,
     /// Connections cut.
     pub cut: u64,
@@ -72,7 +72,7 @@ pub struct Harm {
     pub killed: u64,
 }
 
-impl std::ops::AddAssign for Harm {
+impl std::ops::AddAssign for FaultCounts {
     fn add_assign(&mut self, other: Self) {
         self.refused += other.refused;
         self.lost += other.lost;
@@ -82,62 +82,63 @@ impl std::ops::AddAssign for Harm {
     }
 }
 
-/// The longest that a request takes when nothing is wrong, in microseconds, and when something is.
-const USUAL: u64 = 400;
-const SLOW: u64 = 40_000;
+/// The longest delay without a fault, in microseconds.
+const USUAL_DELAY: u64 = 400;
+/// The longest delay of a slow request, in microseconds.
+const SLOW_DELAY: u64 = 40_000;
 
 impl Network {
-    /// A calm network to a database that runs in this group.
+    /// A network without faults, to the database of this process.
     #[must_use]
-    pub fn new(group: Group, random: Random) -> Self {
-        Self { group, state: Mutex::new((random, Weather::default(), Harm::default())) }
+    pub fn new(database: ProcessId, random: Random) -> Self {
+        Self { database, state: Mutex::new((random, FaultRates::default(), FaultCounts::default())) }
     }
 
-    /// The group of the database.
+    /// The process of the database.
     #[must_use]
-    pub const fn group(&self) -> Group {
-        self.group
+    pub const fn database(&self) -> ProcessId {
+        self.database
     }
 
-    /// Changes the weather.
-    pub fn set(&self, weather: Weather) {
-        self.lock().1 = weather;
+    /// Changes the rates of faults.
+    pub fn set_fault_rates(&self, rates: FaultRates) {
+        self.lock().1 = rates;
     }
 
-    /// A process was killed.
-    pub fn killed(&self) {
+    /// Counts a process that was killed.
+    pub fn count_kill(&self) {
         self.lock().2.killed += 1;
     }
 
-    /// What has gone wrong so far.
+    /// The faults so far.
     #[must_use]
-    pub fn harm(&self) -> Harm {
+    pub fn faults(&self) -> FaultCounts {
         self.lock().2
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Random, Weather, Harm)> {
+    fn lock(&self) -> MutexGuard<'_, (Random, FaultRates, FaultCounts)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of the next request; none when there is no connection.
-    pub fn way(&self) -> Option<Way> {
-        let (random, weather, harm) = &mut *self.lock();
-        let mut happens = |chance, count: &mut u64| {
-            let happens = random.between(0, 1_000) < chance;
+    /// Draws the delivery of the next request. None when the connection is refused.
+    pub fn draw_delivery(&self) -> Option<Delivery> {
+        let (random, rates, faults) = &mut *self.lock();
+        let mut happens = |rate, count: &mut u64| {
+            let happens = random.between(0, 1_000) < rate;
             *count += u64::from(happens);
             happens
         };
-        if happens(weather.refused, &mut harm.refused) {
+        if happens(rates.refused, &mut faults.refused) {
             return None;
         }
-        let arrives = !happens(weather.lost, &mut harm.lost);
-        let answers = !happens(weather.unanswered, &mut harm.unanswered);
-        let cut = happens(weather.cut, &mut harm.cut);
-        let longest = |slow| if slow { SLOW } else { USUAL };
-        let (slow_there, slow_back) = (happens(weather.slow, &mut 0), happens(weather.slow, &mut 0));
-        let there = Duration::from_micros(random.between(0, longest(slow_there)));
-        let back = Duration::from_micros(random.between(0, longest(slow_back)));
-        let cut = cut.then(|| Duration::from_micros(random.between(0, 2 * USUAL)));
-        Some(Way { there, arrives, back, answers, cut })
+        let request_arrives = !happens(rates.lost, &mut faults.lost);
+        let response_arrives = !happens(rates.unanswered, &mut faults.unanswered);
+        let cut = happens(rates.cut, &mut faults.cut);
+        let longest = |slow| if slow { SLOW_DELAY } else { USUAL_DELAY };
+        let (slow_request, slow_response) = (happens(rates.slow, &mut 0), happens(rates.slow, &mut 0));
+        let request_delay = Duration::from_micros(random.between(0, longest(slow_request)));
+        let response_delay = Duration::from_micros(random.between(0, longest(slow_response)));
+        let cut_after = cut.then(|| Duration::from_micros(random.between(0, 2 * USUAL_DELAY)));
+        Some(Delivery { request_delay, request_arrives, response_delay, response_arrives, cut_after })
     }
 }

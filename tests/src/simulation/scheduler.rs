@@ -1,7 +1,7 @@
-//! The scheduler: one thread, a clock of its own, and a seed that decides which of the tasks that could go on does.
+//! The scheduler: one thread, virtual time, and a seed that decides which of the ready tasks is polled next.
 //!
-//! Time passes only when nobody can go on (and by a microsecond a step, so that no two things happen at the same time). Tasks
-//! belong to a [`Group`], which is what a process is: killing it drops its tasks where they stand, between any two steps.
+//! Time advances to the next timer when no task is ready. Each step takes a microsecond, so no two steps have the same time. Every task
+//! belongs to a simulated [`Process`]. Killing the process drops its tasks, between any two steps.
 
 use std::{
     any::Any,
@@ -24,35 +24,35 @@ use tokio::sync::oneshot;
 
 use crate::nemesis::random::Random;
 
-/// A process: tasks that live and die together.
+/// The id of a simulated process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Group(pub u32);
+pub struct ProcessId(pub u32);
 
-/// After so many steps a run is taken to go on for ever.
-const MOST_STEPS: u64 = 500_000;
+/// The number of steps after which a run counts as endless.
+const MAX_STEPS: u64 = 500_000;
 
-/// Why a run came to no end.
+/// Why a run did not end.
 #[derive(Debug, thiserror::Error)]
-pub enum Stuck {
-    /// Everybody waits for somebody else.
-    #[error("everybody waits, and nothing will happen any more")]
+pub enum RunError {
+    /// Every task waits, and no timer is set.
+    #[error("deadlock: every task waits, and no timer is set")]
     Deadlock,
-    /// It goes on and on.
-    #[error("there was no end after {MOST_STEPS} steps")]
+    /// The run has taken too many steps.
+    #[error("the run did not end within {MAX_STEPS} steps")]
     Endless,
     /// A task panicked.
     #[error("a task panicked: {0}")]
     Panic(String),
 }
 
-/// Where a task is run: a group of a scheduler.
+/// A simulated process: tasks that are killed together.
 #[derive(Clone)]
-pub struct Place {
+pub struct Process {
     scheduler: Arc<Scheduler>,
-    group: Group,
+    id: ProcessId,
 }
 
-/// Tasks, timers and chance.
+/// Tasks, timers and random numbers.
 pub struct Scheduler {
     ready: Arc<Mutex<Vec<u64>>>,
     state: Mutex<State>,
@@ -67,28 +67,28 @@ struct State {
     timers: BTreeMap<(u64, u64), Waker>,
     last_id: u64,
     /// A digest of all choices.
-    trace: u64,
-    /// What was told, if anybody wants to know.
-    story: Option<Vec<String>>,
+    digest: u64,
+    /// The log lines, if the run keeps a log.
+    log: Option<Vec<String>>,
 }
 
 struct Task {
-    group: Group,
-    /// Gone while it is being polled.
+    process: ProcessId,
+    /// None while the task is polled.
     work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    alarm: Arc<Alarm>,
+    waker: Arc<TaskWaker>,
 }
 
-/// Makes a task ready, once until it is polled.
-struct Alarm {
+/// Makes a task ready, at most once until it is polled.
+struct TaskWaker {
     task: u64,
-    is_set: AtomicBool,
+    is_woken: AtomicBool,
     ready: Arc<Mutex<Vec<u64>>>,
 }
 
-impl Wake for Alarm {
+impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        if !self.is_set.swap(true, Ordering::Relaxed) {
+        if !self.is_woken.swap(true, Ordering::Relaxed) {
             lock(&self.ready).push(self.task);
         }
     }
@@ -99,9 +99,9 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scheduler {
-    /// A scheduler that has nothing to do. With `tells` it keeps what it is [told](Place::tell).
+    /// A scheduler without tasks. With `keeps_log` it keeps the lines of [`Process::log`].
     #[must_use]
-    pub fn new(seed: u64, tells: bool) -> Arc<Self> {
+    pub fn new(seed: u64, keeps_log: bool) -> Arc<Self> {
         let state = State {
             random: Random::new(seed),
             now: 0,
@@ -109,50 +109,50 @@ impl Scheduler {
             tasks: BTreeMap::new(),
             timers: BTreeMap::new(),
             last_id: 0,
-            trace: 0,
-            story: tells.then(Vec::new),
+            digest: 0,
+            log: keeps_log.then(Vec::new),
         };
         Arc::new(Self { ready: Arc::default(), state: Mutex::new(state) })
     }
 
-    /// A place to run tasks in.
+    /// The process with an id.
     #[must_use]
-    pub fn place(self: &Arc<Self>, group: Group) -> Place {
-        Place { scheduler: Arc::clone(self), group }
+    pub fn process(self: &Arc<Self>, id: ProcessId) -> Process {
+        Process { scheduler: Arc::clone(self), id }
     }
 
-    /// Runs everything until `main` has ended.
+    /// Runs all tasks until `main` has ended.
     ///
     /// # Errors
-    /// [`Stuck`], when it does not end.
+    /// [`RunError`] when `main` does not end.
     pub fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        group: Group,
+        process: ProcessId,
         main: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Stuck> {
-        let mut main = self.place(group).spawn(main);
+    ) -> Result<T, RunError> {
+        let mut main = self.process(process).spawn(main);
         let mut context = Context::from_waker(Waker::noop());
         loop {
             if let Poll::Ready(ended) = main.poll_unpin(&mut context) {
-                return ended.ok_or(Stuck::Deadlock);
+                return ended.ok_or(RunError::Deadlock);
             }
             if !self.step()? {
-                return Err(Stuck::Deadlock);
+                return Err(RunError::Deadlock);
             }
         }
     }
 
-    /// Runs everything until nothing is going to happen any more.
+    /// Runs all tasks until no task is ready and no timer is set.
     ///
     /// # Errors
-    /// [`Stuck`], when it goes on for ever.
-    pub fn drain(&self) -> Result<(), Stuck> {
+    /// [`RunError`] when the tasks do not end.
+    pub fn drain(&self) -> Result<(), RunError> {
         while self.step()? {}
         Ok(())
     }
 
-    /// Polls one of the tasks that can go on, or lets time pass; says whether there was anything to do.
-    fn step(&self) -> Result<bool, Stuck> {
+    /// Polls one of the ready tasks, or advances the time to the next timer. Returns false when neither exists.
+    fn step(&self) -> Result<bool, RunError> {
         let chosen = {
             let (mut state, mut ready) = (lock(&self.state), lock(&self.ready));
             if ready.is_empty() {
@@ -166,88 +166,88 @@ impl Scheduler {
             let id = ready.swap_remove(usize::try_from(nr).unwrap_or(0));
             state.now += 1;
             state.steps += 1;
-            state.trace = (state.trace ^ id ^ (state.now << 20)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
-            if state.steps > MOST_STEPS {
-                return Err(Stuck::Endless);
+            state.digest = (state.digest ^ id ^ (state.now << 20)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+            if state.steps > MAX_STEPS {
+                return Err(RunError::Endless);
             }
-            // Whoever was killed meanwhile is not there any more.
-            state.tasks.get_mut(&id).and_then(|task| Some((id, task.work.take()?, Arc::clone(&task.alarm))))
+            // A killed task is no longer in the map.
+            state.tasks.get_mut(&id).and_then(|task| Some((id, task.work.take()?, Arc::clone(&task.waker))))
         };
-        let Some((id, mut work, alarm)) = chosen else { return Ok(true) };
-        alarm.is_set.store(false, Ordering::Relaxed);
-        let waker = Waker::from(alarm);
+        let Some((id, mut work, waker)) = chosen else { return Ok(true) };
+        waker.is_woken.store(false, Ordering::Relaxed);
+        let waker = Waker::from(waker);
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(&waker))));
         let mut state = lock(&self.state);
-        let over = match polled {
+        let ended = match polled {
             Ok(Poll::Pending) => match state.tasks.get_mut(&id) {
                 Some(task) => {
                     task.work = Some(work);
                     return Ok(true);
                 }
-                // It has killed its own process.
+                // The task has killed its own process.
                 None => Ok(true),
             },
             Ok(Poll::Ready(())) => Ok(true),
-            Err(panic) => Err(Stuck::Panic(message(&*panic))),
+            Err(panic) => Err(RunError::Panic(message(&*panic))),
         };
         state.tasks.remove(&id);
         drop(state);
-        // What it held may wake others.
+        // Dropping the task may wake other tasks.
         drop(work);
-        over
+        ended
     }
 
-    /// Drops all tasks of a group where they stand.
-    pub fn kill(&self, group: Group) {
+    /// Kills a process: drops all its tasks.
+    pub fn kill(&self, process: ProcessId) {
         let mut state = lock(&self.state);
-        let (dead, alive) = std::mem::take(&mut state.tasks).into_iter().partition(|(_, task)| task.group == group);
+        let (dead, alive) = std::mem::take(&mut state.tasks).into_iter().partition(|(_, task)| task.process == process);
         state.tasks = alive;
         drop(state);
         let dead: BTreeMap<u64, Task> = dead;
         drop(dead);
     }
 
-    /// How many steps there were.
+    /// The number of steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         lock(&self.state).steps
     }
 
-    /// A digest of all choices so far: two runs of the same seed have the same.
+    /// A digest of all choices so far. Two runs of the same seed have the same digest.
     #[must_use]
-    pub fn trace(&self) -> u64 {
-        lock(&self.state).trace
+    pub fn digest(&self) -> u64 {
+        lock(&self.state).digest
     }
 
-    /// What was told.
+    /// Takes the log lines.
     #[must_use]
-    pub fn story(&self) -> Vec<String> {
-        lock(&self.state).story.take().unwrap_or_default()
+    pub fn take_log(&self) -> Vec<String> {
+        lock(&self.state).log.take().unwrap_or_default()
     }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {}", self.group.0)
+        write!(f, "process {}", self.id.0)
     }
 }
 
-impl Place {
-    /// Which process it is.
+impl Process {
+    /// The id of the process.
     #[must_use]
-    pub const fn group(&self) -> Group {
-        self.group
+    pub const fn id(&self) -> ProcessId {
+        self.id
     }
 
-    /// The same scheduler, another process.
+    /// Another process of the same scheduler.
     #[must_use]
-    pub fn elsewhere(&self, group: Group) -> Self {
-        self.scheduler.place(group)
+    pub fn other(&self, id: ProcessId) -> Self {
+        self.scheduler.process(id)
     }
 
     /// The scheduler.
@@ -256,23 +256,23 @@ impl Place {
         &self.scheduler
     }
 
-    /// What time it is.
+    /// The virtual time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let micros = lock(&self.scheduler.state).now;
         DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::microseconds(i64::try_from(micros).unwrap_or(0))
     }
 
-    /// Tells what happens, for whoever looks at one seed.
-    pub fn tell(&self, what: impl FnOnce() -> String) {
+    /// Writes a line to the log, if the run keeps one.
+    pub fn log(&self, what: impl FnOnce() -> String) {
         let mut state = lock(&self.scheduler.state);
-        let (now, group) = (state.now, self.group.0);
-        if let Some(story) = &mut state.story {
-            story.push(format!("{now:>9} µs  process {group}  {}", what()));
+        let (now, id) = (state.now, self.id.0);
+        if let Some(log) = &mut state.log {
+            log.push(format!("{now:>9} µs  process {id}  {}", what()));
         }
     }
 
-    /// What something comes to, unless the time is over before.
+    /// The output of a future, or none when the time is over first.
     pub async fn within<T>(&self, time: Duration, work: impl Future<Output = T> + Send) -> Option<T> {
         let work = std::pin::pin!(work);
         let timer = std::pin::pin!(self.sleep(time));
@@ -287,23 +287,23 @@ impl Place {
         state.last_id += 1;
         let task = state.last_id;
         let ready = Arc::clone(&self.scheduler.ready);
-        let alarm = Arc::new(Alarm { task, is_set: AtomicBool::new(false), ready });
-        state.tasks.insert(task, Task { group: self.group, work: Some(work), alarm: Arc::clone(&alarm) });
+        let waker = Arc::new(TaskWaker { task, is_woken: AtomicBool::new(false), ready });
+        state.tasks.insert(task, Task { process: self.id, work: Some(work), waker: Arc::clone(&waker) });
         drop(state);
-        alarm.wake();
+        waker.wake();
     }
 }
 
-/// A task that was started: gone when it was killed.
-pub type Started<T> = Map<oneshot::Receiver<T>, fn(Result<T, oneshot::error::RecvError>) -> Option<T>>;
+/// The handle of a task. It resolves to none when the task was killed.
+pub type TaskHandle<T> = Map<oneshot::Receiver<T>, fn(Result<T, oneshot::error::RecvError>) -> Option<T>>;
 
-impl Runtime for Place {
-    type Task<T: Send + 'static> = Started<T>;
+impl Runtime for Process {
+    type Task<T: Send + 'static> = TaskHandle<T>;
 
-    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Started<T> {
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> TaskHandle<T> {
         let (sender, receiver) = oneshot::channel();
         self.add(Box::pin(async move {
-            // Nobody may want to know.
+            // The handle may be dropped.
             sender.send(work.await).ok();
         }));
         receiver.map(Result::ok)
@@ -314,11 +314,11 @@ impl Runtime for Place {
     }
 }
 
-/// A wait.
+/// A timer.
 struct Sleep {
     scheduler: Arc<Scheduler>,
     time: Duration,
-    /// When it ends, once it has begun.
+    /// The end of the timer, once it is set.
     key: Option<(u64, u64)>,
 }
 

@@ -1,45 +1,45 @@
-//! Many seeds, one after the other; the first one that breaks a promise is told with all that happened in it.
+//! Runs many seeds, one after the other. The first seed that breaks a promise is run again, and its whole log is printed.
 
 use std::{env, time::Instant};
 
-use super::network::Harm;
+use super::network::FaultCounts;
 use crate::nemesis::check::Check;
 
-/// What is known of a run beside its checks.
+/// A run, beside its checks.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
-    /// How many steps tasks made.
+pub struct Run {
+    /// The number of steps.
     pub steps: u64,
     /// A digest of all choices.
-    pub trace: u64,
-    /// What went wrong on purpose.
-    pub harm: Harm,
-    /// What happened, where that was asked for.
-    pub story: Vec<String>,
+    pub digest: u64,
+    /// The injected faults.
+    pub faults: FaultCounts,
+    /// The log, if it was requested.
+    pub log: Vec<String>,
 }
 
-/// What came of a seed, or of many.
+/// The result of a seed, or the sum of many.
 #[derive(Debug, Clone, Default)]
 pub struct Verdict {
-    /// How it went.
-    pub told: Told,
-    /// What was checked.
+    /// The run.
+    pub run: Run,
+    /// The checks.
     pub checks: Vec<Check>,
     /// How many attempts were accepted.
     pub accepted: u64,
-    /// How many were refused by a rule.
+    /// How many attempts were refused by a rule.
     pub refused: u64,
-    /// How many have no answer, or none that tells.
+    /// How many attempts have an unknown outcome.
     pub open: u64,
 }
 
 impl Verdict {
-    /// A run that came to no end.
+    /// The verdict of a run that did not end.
     #[must_use]
-    pub fn broken(why: String, told: Told) -> Self {
-        let mut check = Check::new("every run comes to an end");
+    pub fn endless(why: String, run: Run) -> Self {
+        let mut check = Check::new("every run ends");
         check.holds(false, || why);
-        Self { told, checks: vec![check], ..Self::default() }
+        Self { run, checks: vec![check], ..Self::default() }
     }
 
     /// Whether every promise was kept.
@@ -49,8 +49,8 @@ impl Verdict {
     }
 
     fn add(&mut self, other: Self) {
-        self.told.steps += other.told.steps;
-        self.told.harm += other.told.harm;
+        self.run.steps += other.run.steps;
+        self.run.faults += other.run.faults;
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.open += other.open;
@@ -63,50 +63,50 @@ impl Verdict {
     }
 }
 
-/// Which seeds are wanted: `DAYBOOK_SEED` names one, `DAYBOOK_SEEDS` says how many.
-fn wanted(usually: u64) -> (u64, u64) {
+/// The seeds to run: `DAYBOOK_SEED` names one, and `DAYBOOK_SEEDS` is the number of seeds.
+fn seeds(default_count: u64) -> (u64, u64) {
     let number = |name: &str| {
         let text = env::var(name).ok()?;
         Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
     };
     match number("DAYBOOK_SEED") {
         Some(seed) => (seed, seed + 1),
-        None => (0, number("DAYBOOK_SEEDS").unwrap_or(usually)),
+        None => (0, number("DAYBOOK_SEEDS").unwrap_or(default_count)),
     }
 }
 
-/// Runs seeds, `usually` so many, and returns what they come to together.
+/// Runs seeds, by default `default_count` of them, and returns the sum of their verdicts.
 ///
 /// # Panics
-/// With the story of the first seed that breaks a promise, and the command that runs it again.
+/// With the log of the first seed that breaks a promise, and the command that runs it again.
 #[must_use]
-pub fn all_hold(test: &str, usually: u64, run: impl Fn(u64, bool) -> Verdict) -> Verdict {
-    let (first, end) = wanted(usually);
-    let begun = Instant::now();
+pub fn run_seeds(test: &str, default_count: u64, run: impl Fn(u64, bool) -> Verdict) -> Verdict {
+    let (first, end) = seeds(default_count);
+    let started = Instant::now();
     let mut all = Verdict::default();
     for seed in first..end {
         let verdict = run(seed, false);
         if !verdict.holds() {
-            panic!("{}", tell(test, seed, first, &run(seed, true)));
+            panic!("{}", report(test, seed, first, &run(seed, true)));
         }
         all.add(verdict);
     }
-    let (seconds, Verdict { accepted, refused, open, .. }) = (begun.elapsed().as_secs_f64(), &all);
-    println!("{test}: {} seeds in {seconds:.1} s, {} steps", end - first, all.told.steps);
-    println!("attempts: {accepted} accepted, {refused} refused, {open} left open; {:?}", all.told.harm);
+    let (seconds, Verdict { accepted, refused, open, .. }) = (started.elapsed().as_secs_f64(), &all);
+    println!("{test}: {} seeds in {seconds:.1} s, {} steps", end - first, all.run.steps);
+    println!("attempts: {accepted} accepted, {refused} refused, {open} left open; {:?}", all.run.faults);
     for check in &all.checks {
         println!("{:>9}  {}", check.checked, check.name);
     }
     all
 }
 
-fn tell(test: &str, seed: u64, first: u64, verdict: &Verdict) -> String {
+fn report(test: &str, seed: u64, first: u64, verdict: &Verdict) -> String {
     let found = verdict.checks.iter().flat_map(|check| check.found.iter().map(|found| (&check.name, found)));
-    let found: Vec<_> = found.map(|(name, found)| format!("  not so: {name}\n    {found}")).collect();
+    let found: Vec<_> = found.map(|(name, found)| format!("  failed: {name}\n    {found}")).collect();
     format!(
-        "{}\n\nseed {seed} breaks a promise (after {} seeds that keep them):\n{}\n\nrun it again with:\n  \
+        "{}\n\nseed {seed} breaks a promise (after {} seeds that keep every promise):\n{}\n\nrun it again with:\n  \
          DAYBOOK_SEED={seed} cargo test -p daybook-tests --test simulation {test} -- --exact\n",
-        verdict.told.story.join("\n"),
+        verdict.run.log.join("\n"),
         seed - first,
         found.join("\n"),
     )

@@ -1,7 +1,6 @@
-//! A database: tables in memory, and the network to it, which fails by a seed.
+//! A database: tables in memory, and the network to it, whose faults a seed decides.
 //!
-//! Whoever asks sends a request to a process of its own. So what was asked for may happen after the one who asked has given up, was
-//! cut off or is dead.
+//! The database is a process of its own. So a request may be executed after its client has timed out, was cut off or was killed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,89 +9,89 @@ use daybook_bus::Runtime;
 use daybook_event_store::StoreError;
 use tokio::sync::oneshot;
 
-use super::{network::Network, scheduler::Place};
+use super::{network::Network, scheduler::Process};
 
 /// A database of `T`, as one process sees it.
 pub struct Server<T> {
     tables: Arc<Mutex<T>>,
     network: Arc<Network>,
-    /// Where whoever asks is.
-    place: Place,
+    /// The client.
+    process: Process,
 }
 
 impl<T> Clone for Server<T> {
     fn clone(&self) -> Self {
-        Self { tables: Arc::clone(&self.tables), network: Arc::clone(&self.network), place: self.place.clone() }
+        Self { tables: Arc::clone(&self.tables), network: Arc::clone(&self.network), process: self.process.clone() }
     }
 }
 
 impl<T: Default + Send + 'static> Server<T> {
-    /// An empty one, seen from `place`.
+    /// An empty database, as `process` sees it.
     #[must_use]
-    pub fn new(network: Arc<Network>, place: Place) -> Self {
-        Self { tables: Arc::default(), network, place }
+    pub fn new(network: Arc<Network>, process: Process) -> Self {
+        Self { tables: Arc::default(), network, process }
     }
 
-    /// The same one, seen from another process.
+    /// The same database, as another process sees it.
     #[must_use]
-    pub fn from(&self, place: Place) -> Self {
-        Self { place, ..self.clone() }
+    pub fn from(&self, process: Process) -> Self {
+        Self { process, ..self.clone() }
     }
 
-    /// The network to it.
+    /// The network to the database.
     #[must_use]
     pub const fn network(&self) -> &Arc<Network> {
         &self.network
     }
 
-    /// Where whoever asks is.
+    /// The client.
     #[must_use]
-    pub const fn place(&self) -> &Place {
-        &self.place
+    pub const fn process(&self) -> &Process {
+        &self.process
     }
 
-    /// What is in it.
+    /// The tables.
     pub fn tables(&self) -> MutexGuard<'_, T> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has it do something in one transaction, as far as the network allows.
+    /// Sends a request over the network. The database executes it in one transaction.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: whether it was done, or will be, is unknown.
+    /// [`StoreError::Unavailable`]: the client does not know whether the request was or will be executed.
     pub async fn ask<A: Send + 'static>(
         &self,
         what: &'static str,
         work: impl FnOnce(&mut T, DateTime<Utc>) -> A + Send + 'static,
     ) -> Result<A, StoreError> {
-        let Some(way) = self.network.way() else {
-            self.place.tell(|| format!("{what}: no connection"));
+        let Some(delivery) = self.network.draw_delivery() else {
+            self.process.log(|| format!("{what}: no connection"));
             return Err(StoreError::Unavailable("no connection".to_owned()));
         };
-        let (answer, answered) = oneshot::channel();
-        let (server, place) = (self.clone(), self.place.elsewhere(self.network.group()));
-        drop(place.clone().spawn(async move {
-            place.sleep(way.there).await;
-            if !way.arrives {
-                return place.tell(|| format!("{what}: got lost on the way"));
+        let (sender, response) = oneshot::channel();
+        let (server, database) = (self.clone(), self.process.other(self.network.database()));
+        drop(database.clone().spawn(async move {
+            database.sleep(delivery.request_delay).await;
+            if !delivery.request_arrives {
+                return database.log(|| format!("{what}: the request was lost"));
             }
-            let done = work(&mut server.tables(), place.now());
-            place.tell(|| format!("{what} is done for {:?}", server.place));
-            place.sleep(way.back).await;
-            if way.answers {
-                // Whoever asked may be dead.
-                answer.send(done).ok();
+            let result = work(&mut server.tables(), database.now());
+            database.log(|| format!("{what}: executed for {:?}", server.process));
+            database.sleep(delivery.response_delay).await;
+            if delivery.response_arrives {
+                // The client may have been killed.
+                sender.send(result).ok();
             } else {
-                place.tell(|| format!("{what}: the answer got lost"));
+                database.log(|| format!("{what}: the response was lost"));
             }
         }));
         let broken = || StoreError::Unavailable("the connection broke".to_owned());
-        match way.cut {
-            None => answered.await.map_err(|_| broken()),
-            Some(time) => match self.place.within(time, answered).await {
-                Some(answer) => answer.map_err(|_| broken()),
+        match delivery.cut_after {
+            None => response.await.map_err(|_| broken()),
+            Some(time) => match self.process.within(time, response).await {
+                Some(response) => response.map_err(|_| broken()),
                 None => {
-                    self.place.tell(|| format!("{what}: cut off"));
+                    self.process.log(|| format!("{what}: the connection was cut"));
                     Err(broken())
                 }
             },

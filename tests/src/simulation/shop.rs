@@ -1,4 +1,4 @@
-//! The clients of a run: few goods, few carts and one SKU that is nearly sold out, so that everybody is in each other's way.
+//! The clients of a run. They share few goods, few carts and one SKU that is nearly sold out, so their commands conflict.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +11,7 @@ use daybook_domain::{Actor, Command};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::scheduler::Place;
+use super::scheduler::Process;
 use crate::nemesis::{
     ACTOR,
     history::{Answer, Attempt, Call, History, Receipt, ReceivedEvent, ReceivedStream, Via},
@@ -19,28 +19,31 @@ use crate::nemesis::{
     random::Random,
 };
 
-/// A SKU of which there is plenty.
+/// A SKU with a large stock.
 const ITEM: &str = "item";
-/// How often a command is tried before it is left open.
+/// The most attempts of a command before its outcome is left open.
 const ATTEMPTS: u64 = 12;
 
-/// The buses that can be asked; none where the process is dead.
+/// The answer of a client that finds no bus.
+pub(super) const NO_BUS: &str = "the bus is not running";
+
+/// The buses. None where the process was killed.
 pub type Buses = Arc<Mutex<Vec<Option<Bus>>>>;
 
-/// What the clients know of the shop together.
+/// The ids that the clients have created.
 #[derive(Default)]
-struct Known {
+struct CreatedIds {
     carts: Vec<Uuid>,
     orders: Vec<Uuid>,
     reservations: Vec<Uuid>,
 }
 
-/// A shop, and what its clients saw.
+/// A shop, and the history of its clients.
 #[derive(Clone)]
 pub struct Shop {
-    place: Place,
+    process: Process,
     buses: Buses,
-    known: Arc<Mutex<Known>>,
+    created: Arc<Mutex<CreatedIds>>,
     history: Arc<History>,
 }
 
@@ -49,19 +52,19 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shop {
-    /// An empty one.
+    /// An empty shop.
     #[must_use]
-    pub fn new(place: Place, buses: Buses) -> Self {
-        Self { place, buses, known: Arc::default(), history: Arc::default() }
+    pub fn new(process: Process, buses: Buses) -> Self {
+        Self { process, buses, created: Arc::default(), history: Arc::default() }
     }
 
-    /// What was seen.
+    /// The commands that clients have sent, with their answers.
     #[must_use]
     pub const fn history(&self) -> &Arc<History> {
         &self.history
     }
 
-    /// Puts goods on the shelves.
+    /// Creates the products with prices and stock, and one cart.
     pub async fn open(&self, random: &mut Random) {
         for (sku, stock) in [(ITEM, 1_000), (HOT, 3)] {
             let product = json!({ "product_id": random.id(), "name": sku, "slug": sku, "publish": true,
@@ -74,34 +77,34 @@ impl Shop {
         }
         let cart = random.id();
         self.command(random, "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await;
-        lock(&self.known).carts.push(cart);
+        lock(&self.created).carts.push(cart);
     }
 
-    /// Buys and sells so many times.
-    pub async fn trade(self, mut random: Random, deeds: u64) {
-        for _ in 0..deeds {
-            let (name, body) = self.deed(&mut random);
-            let fresh = name_of_new(name, &body);
+    /// Sends a number of random commands.
+    pub async fn trade(self, mut random: Random, commands: u64) {
+        for _ in 0..commands {
+            let (name, body) = self.random_command(&mut random);
+            let created_id = created_id(name, &body);
             let accepted = self.command(&mut random, name, body).await;
-            if let (true, Some(id)) = (accepted, fresh) {
-                let mut known = lock(&self.known);
+            if let (true, Some(id)) = (accepted, created_id) {
+                let mut created = lock(&self.created);
                 match name {
-                    "OpenCart" => known.carts.push(id),
-                    "PlaceOrder" => known.orders.push(id),
-                    _ => known.reservations.push(id),
+                    "OpenCart" => created.carts.push(id),
+                    "PlaceOrder" => created.orders.push(id),
+                    _ => created.reservations.push(id),
                 }
             }
-            self.place.sleep(Duration::from_micros(random.between(0, 2_000))).await;
+            self.process.sleep(Duration::from_micros(random.between(0, 2_000))).await;
         }
     }
 
-    /// Something to do, and what it says.
-    fn deed(&self, random: &mut Random) -> (&'static str, Value) {
-        let known = lock(&self.known);
-        let cart = random.pick(&known.carts).copied().unwrap_or_default();
-        let other = random.pick(&known.carts).copied().unwrap_or_default();
-        let reservation = random.pick(&known.reservations).copied().unwrap_or_default();
-        let order = random.pick(&known.orders).copied().unwrap_or_default();
+    /// The name and the body of a random command.
+    fn random_command(&self, random: &mut Random) -> (&'static str, Value) {
+        let created = lock(&self.created);
+        let cart = random.pick(&created.carts).copied().unwrap_or_default();
+        let other = random.pick(&created.carts).copied().unwrap_or_default();
+        let reservation = random.pick(&created.reservations).copied().unwrap_or_default();
+        let order = random.pick(&created.orders).copied().unwrap_or_default();
         let id = random.id();
         let sku = if random.percent(60) { HOT } else { ITEM };
         match random.between(0, 100) {
@@ -126,55 +129,56 @@ impl Shop {
         let mut body = json!({ "sku": HOT, "reservation_id": id, "owner": format!("buyer:{id}"),
                                "quantity": random.between(1, 3) });
         if random.percent(30) {
-            body["expires_at"] = json!(self.place.now() + TimeDelta::milliseconds(random.between(1, 30).cast_signed()));
+            body["expires_at"] =
+                json!(self.process.now() + TimeDelta::milliseconds(random.between(1, 30).cast_signed()));
         }
         body
     }
 
-    /// Sends a command until its outcome is known, or patience is over; says whether it was accepted.
+    /// Sends a command until its outcome is known, or the client gives up. Returns whether it was accepted.
     async fn command(&self, random: &mut Random, name: &'static str, body: Value) -> bool {
         let mut call = Call { key: random.id(), name, body, attempts: Vec::new() };
-        // Some give up soon, and some ask again although it was accepted. A refusal is not written down: to ask again after one
-        // is to want it anew.
+        // Some clients give up soon, and some repeat an accepted command. A refused command is not recorded, so a repetition would be
+        // a new command.
         let attempts = if random.percent(8) { 1 } else { ATTEMPTS };
-        let again = random.percent(15);
+        let repeats = random.percent(15);
         for _ in 0..attempts {
             if !matches!(self.attempt(&mut call, random).await, Answer::Unknown(_)) {
                 break;
             }
-            self.place.sleep(Duration::from_micros(random.between(0, 20_000))).await;
+            self.process.sleep(Duration::from_micros(random.between(0, 20_000))).await;
         }
         let accepted = call.receipt().is_some();
-        if again && accepted {
+        if repeats && accepted {
             self.attempt(&mut call, random).await;
         }
         self.history.call(call);
         accepted
     }
 
-    /// Sends it once. Impatient ones do not wait for an answer, so that the next attempt meets the one before.
+    /// Sends a command once. Some clients do not wait for the answer, so that the next attempt runs beside this one.
     async fn attempt(&self, call: &mut Call, random: &mut Random) -> Answer {
-        let patience = match random.between(0, 10) {
+        let timeout = match random.between(0, 10) {
             0 => random.between(0, 1_000),
             1..3 => random.between(0, 20_000),
             _ => 1_000_000,
         };
         let via = usize::from(random.percent(50));
-        let (sent, at) = (self.history.tick(), self.place.now());
+        let (sent, at) = (self.history.tick(), self.process.now());
         let bus = lock(&self.buses)[via].clone();
         let answer = match bus {
-            None => Answer::Unknown("nobody is there".to_owned()),
+            None => Answer::Unknown(NO_BUS.to_owned()),
             Some(bus) => {
-                let asking = bus.execute(submission(call));
-                match self.place.within(Duration::from_micros(patience), asking).await {
+                let execution = bus.execute(submission(call));
+                match self.process.within(Duration::from_micros(timeout), execution).await {
                     None => Answer::Unknown("timeout".to_owned()),
-                    Some(outcome) => understood(outcome),
+                    Some(outcome) => answer_of(outcome),
                 }
             }
         };
         let answered = self.history.tick();
-        self.place.tell(|| format!("{} {} by bus {via}: {}", call.name, call.key, told(&answer)));
-        let (via, until, expired) = (Via::Command(via), self.place.now(), false);
+        self.process.log(|| format!("{} {} by bus {via}: {}", call.name, call.key, describe(&answer)));
+        let (via, until, expired) = (Via::Command(via), self.process.now(), false);
         call.attempts.push(Attempt { sent, at, answered, until, via, expired, answer: answer.clone() });
         answer
     }
@@ -182,12 +186,12 @@ impl Shop {
 
 fn submission(call: &Call) -> Submission {
     let command = Command::deserialize(call.name, call.body.clone()).and_then(Result::ok);
-    let command = command.expect("the simulation sends what there is");
+    let command = command.expect("the simulation sends valid commands");
     Submission::new(command, call.key, Actor::Admin(ACTOR.to_owned()))
 }
 
-/// The id of what a command makes, where others may want to use it.
-fn name_of_new(name: &str, body: &Value) -> Option<Uuid> {
+/// The id of the cart, order or reservation that a command creates.
+fn created_id(name: &str, body: &Value) -> Option<Uuid> {
     let field = match name {
         "OpenCart" => "cart_id",
         "PlaceOrder" => "order_id",
@@ -197,9 +201,9 @@ fn name_of_new(name: &str, body: &Value) -> Option<Uuid> {
     body[field].as_str()?.parse().ok()
 }
 
-fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
+fn answer_of(outcome: Result<BusReceipt, CommandError>) -> Answer {
     match outcome {
-        Ok(receipt) => Answer::Accepted(received(receipt)),
+        Ok(receipt) => Answer::Accepted(receipt_of(receipt)),
         Err(CommandError::Refused { refusal, .. }) => {
             Answer::Refused { code: refusal.code().to_string(), detail: refusal.to_string() }
         }
@@ -216,7 +220,7 @@ fn understood(outcome: Result<BusReceipt, CommandError>) -> Answer {
     }
 }
 
-fn received(receipt: BusReceipt) -> Receipt {
+fn receipt_of(receipt: BusReceipt) -> Receipt {
     let streams = receipt.streams.iter();
     let streams = streams.map(|stream| ReceivedStream { id: stream.id.to_string(), version: stream.version }).collect();
     let event = |event: daybook_bus::WrittenEvent| ReceivedEvent {
@@ -231,7 +235,7 @@ fn received(receipt: BusReceipt) -> Receipt {
     Receipt { position: receipt.position, streams, events, replayed: receipt.replayed }
 }
 
-fn told(answer: &Answer) -> String {
+fn describe(answer: &Answer) -> String {
     match answer {
         Answer::Accepted(receipt) if receipt.replayed => format!("accepted before, up to {}", receipt.position),
         Answer::Accepted(receipt) => format!("accepted, up to {}", receipt.position),

@@ -1,4 +1,4 @@
-//! The book in memory, behind the contract of the real one.
+//! The book in memory. It implements the same contract as the PostgreSQL store.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::server::Server;
 
-/// What is in the book.
+/// The tables of the book.
 #[derive(Default)]
 pub struct Tables {
     events: Vec<RecordedEvent>,
-    /// By stream and version: the place among the events.
+    /// By stream and version: the index in `events`.
     streams: HashMap<Arc<str>, BTreeMap<i32, usize>>,
     commands: BTreeMap<Uuid, KnownCommand>,
     snapshots: HashMap<Arc<str>, (i16, Snapshot)>,
@@ -42,20 +42,20 @@ impl Tables {
         self.streams.get(stream).and_then(|versions| versions.last_key_value()).map_or(0, |(version, _)| *version)
     }
 
-    /// What `append_batch` does (`crates/event-store/migrations`).
-    fn write(&mut self, now: DateTime<Utc>, asked: &Asked) -> Written {
-        let actual: Vec<i32> = asked.streams.iter().map(|(stream, _)| self.version(stream)).collect();
+    /// Does the same as the SQL function `append_batch` (`crates/event-store/migrations`).
+    fn write(&mut self, now: DateTime<Utc>, writing: &OwnedWriting) -> Written {
+        let actual: Vec<i32> = writing.streams.iter().map(|(stream, _)| self.version(stream)).collect();
         let duplicates: Vec<Uuid> =
-            asked.commands.iter().filter(|id| self.commands.contains_key(id)).copied().collect();
-        if !duplicates.is_empty() || !actual.iter().eq(asked.streams.iter().map(|(_, version)| version)) {
+            writing.commands.iter().filter(|id| self.commands.contains_key(id)).copied().collect();
+        if !duplicates.is_empty() || !actual.iter().eq(writing.streams.iter().map(|(_, version)| version)) {
             return Written::Refused { actual, duplicates };
         }
-        if asked.units.iter().any(|unit| self.takes(unit)) {
+        if writing.units.iter().any(|unit| self.violates_unique_key(unit)) {
             return Written::UniqueViolation;
         }
         let first_position = self.next_position();
         self.recorded_at = self.recorded_at.max(now);
-        for unit in &asked.units {
+        for unit in &writing.units {
             self.add(unit);
         }
         Written::Committed { first_position, recorded_at: self.recorded_at }
@@ -65,10 +65,11 @@ impl Tables {
         i64::try_from(self.events.len()).unwrap_or(i64::MAX) + 1
     }
 
-    /// Whether the unique keys refuse a unit.
-    fn takes(&self, unit: &AppendUnit) -> bool {
-        let taken =
-            |stream: &Arc<str>, version| self.streams.get(stream).is_some_and(|there| there.contains_key(version));
+    /// Whether a unit violates a unique key.
+    fn violates_unique_key(&self, unit: &AppendUnit) -> bool {
+        let taken = |stream: &Arc<str>, version| {
+            self.streams.get(stream).is_some_and(|versions| versions.contains_key(version))
+        };
         self.commands.contains_key(&unit.command_id)
             || unit.events.iter().zip(&unit.versions()).any(|(event, version)| taken(&event.stream_id, version))
     }
@@ -101,11 +102,11 @@ impl Tables {
     }
 
     fn events_after(&self, stream: &str, version: i32) -> Vec<RecordedEvent> {
-        let Some(there) = self.streams.get(stream) else { return Vec::new() };
-        there.range(version + 1..).map(|(_, place)| self.events[*place].clone()).collect()
+        let Some(versions) = self.streams.get(stream) else { return Vec::new() };
+        versions.range(version + 1..).map(|(_, index)| self.events[*index].clone()).collect()
     }
 
-    fn keep(&mut self, stream: Arc<str>, fold_version: i16, snapshot: Snapshot) {
+    fn save_snapshot(&mut self, stream: Arc<str>, fold_version: i16, snapshot: Snapshot) {
         let newer = self
             .snapshots
             .get(&stream)
@@ -116,8 +117,8 @@ impl Tables {
     }
 }
 
-/// What a [`Writing`] says, on its way to the database.
-struct Asked {
+/// A [`Writing`] that owns its data, on its way to the database.
+struct OwnedWriting {
     streams: Vec<(Arc<str>, i32)>,
     commands: Vec<Uuid>,
     units: Vec<AppendUnit>,
@@ -136,11 +137,11 @@ impl Store for MemoryBook {
 
     async fn load_streams(&self, streams: &[Arc<str>], fold_version: i16) -> Result<Vec<LoadedStream>, StoreError> {
         let streams = streams.to_vec();
-        // Two statements, as PostgreSQL is asked: somebody may write in between.
+        // These are two statements, as in PostgreSQL. Another transaction may commit between them.
         let snapshots = self.ask("load snapshots", move |tables, _| {
             let of = |stream: Arc<str>| {
-                let kept = tables.snapshots.get(&stream).filter(|(fold, _)| *fold == fold_version);
-                let snapshot = kept.map(|(_, snapshot)| snapshot.clone());
+                let saved = tables.snapshots.get(&stream).filter(|(fold, _)| *fold == fold_version);
+                let snapshot = saved.map(|(_, snapshot)| snapshot.clone());
                 LoadedStream { stream_id: stream, snapshot, events: Vec::new() }
             };
             streams.into_iter().map(of).collect::<Vec<_>>()
@@ -158,46 +159,46 @@ impl Store for MemoryBook {
 
     async fn save_snapshot(&self, stream: &str, fold_version: i16, snapshot: &Snapshot) -> Result<(), StoreError> {
         let (stream, snapshot) = (Arc::from(stream), snapshot.clone());
-        self.ask("save a snapshot", move |tables, _| tables.keep(stream, fold_version, snapshot)).await
+        self.ask("save a snapshot", move |tables, _| tables.save_snapshot(stream, fold_version, snapshot)).await
     }
 
     async fn read_after(&self, after: i64, limit: usize, filter: &Filter) -> Result<Vec<RecordedEvent>, StoreError> {
         let filter = filter.clone();
         let read = move |tables: &mut Tables, _| {
-            let wanted = |event: &&RecordedEvent| {
+            let matches = |event: &&RecordedEvent| {
                 filter.types.as_ref().is_none_or(|types| types.contains(&event.event_type))
                     && filter.stream.as_ref().is_none_or(|stream| *stream == event.stream_id)
             };
             let after = usize::try_from(after.max(0)).unwrap_or(usize::MAX);
-            tables.events.iter().skip(after).filter(wanted).take(limit).cloned().collect()
+            tables.events.iter().skip(after).filter(matches).take(limit).cloned().collect()
         };
         self.ask("read", read).await
     }
 }
 
-/// A connection to it.
+/// A connection to the book.
 pub struct MemorySession(MemoryBook);
 
 impl Session for MemorySession {
     async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
-        let asked = Asked {
+        let writing = OwnedWriting {
             streams: writing.streams.iter().map(|one| (*one).clone()).collect(),
             commands: writing.commands.clone(),
             units: writing.units.iter().map(|unit| (*unit).clone()).collect(),
         };
-        self.0.ask("write", move |tables, now| tables.write(now, &asked)).await
+        self.0.ask("write", move |tables, now| tables.write(now, &writing)).await
     }
 
     async fn versions(&mut self, streams: &[&str]) -> Result<Vec<i32>, StoreError> {
         let streams: Vec<String> = streams.iter().map(|stream| (*stream).to_owned()).collect();
         let versions = move |tables: &mut Tables, _| streams.iter().map(|stream| tables.version(stream)).collect();
-        self.0.ask("ask for versions", versions).await
+        self.0.ask("read versions", versions).await
     }
 
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
         let ids = ids.to_vec();
         let known =
             move |tables: &mut Tables, _| ids.iter().filter_map(|id| tables.commands.get(id).cloned()).collect();
-        self.0.ask("ask for commands", known).await
+        self.0.ask("look up commands", known).await
     }
 }

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use daybook_embedded::postgres::{Postgres, PostgresSettings};
 use daybook_test_needs::{Need, skipped};
 use daybook_tests::{Shop, binary, directory};
@@ -19,6 +20,7 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 use tokio_postgres::NoTls;
+use uuid::Uuid;
 
 use crate::stage::{
     Acknowledged, PATIENCE, archived, assert_published_once, bases, corrupt, daybook, destroy, epoch, keep_ordering,
@@ -31,16 +33,61 @@ async fn all_but_the_back_up_is_destroyed_and_the_shop_continues() {
     let backups = directory.path().join("backups");
     let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
     stock_up(&shop).await;
-    let (old_token, old_epoch) = (shop.ready("admin_token").to_owned(), epoch(&shop).await);
-
-    // A base back-up is made at the start, and another one while orders come in.
-    let enough = AtomicBool::new(false);
+    let before = Before { token: shop.ready("admin_token").to_owned(), epoch: epoch(&shop).await };
+    let (mut acknowledged, in_base) = back_up_while_ordering(&shop, &backups).await;
+    let pair = Pair::placed(&shop).await;
+    acknowledged.extend([pair.first.clone(), pair.second.clone()]);
+    archived(&shop).await;
+    let safe = acknowledged.len();
+    // The last orders may be lost with the machine, but no order before an order that is kept.
+    acknowledged.extend(keep_ordering(&shop, 200_001, &AtomicBool::new(true)).await);
     let data = shop.data().to_owned();
+    destroy(shop);
+
+    let restored = restore(&backups, &data, &[]).await;
+    println!("{} orders acknowledged, {safe} of them archived for sure; restored: {restored}", acknowledged.len());
+    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
+    let head = restored["position"].as_i64().expect("a position");
+    assert!(head >= pair.second.position, "the archive holds what was archived");
+    assert!(pair.second.position > in_base, "the archive continues after the base back-up");
+    assert_only_the_end_is_lost(&shop, &acknowledged, safe, head);
+    assert_another_history(&shop, &restored, &before, &pair.first, head).await;
+    assert_continues(&shop, &backups, head).await;
+    assert!(shop.stop().success());
+    assert_restored_between(directory.path(), &backups, &pair).await;
+}
+
+/// What a shop has shown before it was destroyed.
+struct Before {
+    token: String,
+    epoch: Uuid,
+}
+
+/// Two orders, and a moment between them.
+struct Pair {
+    first: Acknowledged,
+    between: DateTime<Utc>,
+    second: Acknowledged,
+}
+
+impl Pair {
+    async fn placed(shop: &Shop) -> Self {
+        let first = place_order(shop, 100_001).await;
+        let between = daybook_tests::nemesis::client::now();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Self { first, between, second: place_order(shop, 100_002).await }
+    }
+}
+
+/// Makes a base back-up while orders are placed. The start of the shop has made another one. Returns the orders, and the position at
+/// which the base back-up ends.
+async fn back_up_while_ordering(shop: &Shop, backups: &Path) -> (Vec<Acknowledged>, i64) {
+    let enough = AtomicBool::new(false);
     let backing_up = async {
-        bases(&backups, 1).await;
+        bases(backups, 1).await;
         let begun = Instant::now();
         let made = loop {
-            let made = daybook(&["backup", "--to", text(&backups), "--data", text(&data), "--json"]).await;
+            let made = daybook(&["backup", "--to", text(backups), "--data", text(shop.data()), "--json"]).await;
             // The first base back-up is listed a moment before the shop unlocks the directory.
             if !made.2.contains("in use by another daybook") {
                 break made;
@@ -50,96 +97,74 @@ async fn all_but_the_back_up_is_destroyed_and_the_shop_continues() {
         enough.store(true, Ordering::SeqCst);
         made
     };
-    let (mut acknowledged, (code, made, said)) = tokio::join!(keep_ordering(&shop, 1, &enough), backing_up);
+    let (acknowledged, (code, made, said)) = tokio::join!(keep_ordering(shop, 1, &enough), backing_up);
     assert_eq!(code, 0, "{said}");
-    let in_base = made["ended"]["position"].as_i64().expect("a position");
+    (acknowledged, made["ended"]["position"].as_i64().expect("a position"))
+}
 
-    // Two orders with a moment between them, and further orders.
-    let first = place_order(&shop, 100_001).await;
-    let between = daybook_tests::nemesis::client::now();
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    let second = place_order(&shop, 100_002).await;
-    acknowledged.extend([first.clone(), second.clone()]);
-    archived(&shop).await;
-    let safe = acknowledged.len();
-    // The last orders may be lost with the machine, but no order before an order that is kept.
-    acknowledged.extend(keep_ordering(&shop, 200_001, &AtomicBool::new(true)).await);
-    destroy(shop);
-
-    let (code, restored, said) = daybook(&["restore", "--from", text(&backups), "--data", text(&data), "--json"]).await;
+/// Restores a data directory. Returns what the command has printed.
+async fn restore(backups: &Path, data: &Path, flags: &[&str]) -> Value {
+    let args = [&["restore", "--from", text(backups), "--data", text(data)][..], flags, &["--json"]].concat();
+    let (code, restored, said) = daybook(&args).await;
     assert_eq!(code, 0, "{said}");
-    println!("{} orders acknowledged, {safe} of them archived for sure; restored: {restored}", acknowledged.len());
-    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
-    let head = restored["position"].as_i64().expect("a position");
-    let there = orders(&shop);
-    let unique: BTreeSet<_> = there.iter().collect();
-    assert_eq!(unique.len(), there.len(), "each order is in the book once");
-    assert!(head >= second.position && second.position > in_base, "the archive continues after the base back-up");
+    restored
+}
+
+/// Asserts that the book holds each order up to its end once, and no other. All orders that were archived are among them.
+fn assert_only_the_end_is_lost(shop: &Shop, acknowledged: &[Acknowledged], safe: usize, head: i64) {
+    let found = orders(shop);
+    let unique: BTreeSet<_> = found.iter().collect();
+    assert_eq!(unique.len(), found.len(), "each order is in the book once");
     for (number, Acknowledged { order, position, .. }) in acknowledged.iter().enumerate() {
         assert_eq!(unique.contains(order), *position <= head, "{order} at {position}, the book ends at {head}");
         assert!(number >= safe || unique.contains(order), "{order} was archived");
     }
+}
 
-    // The topics hold the new history from its beginning, and earlier tokens are valid.
-    let history = epoch(&shop).await;
-    assert_ne!(history, old_epoch);
+/// Asserts that the topics hold the new history from its beginning, and that earlier tokens and keys are valid.
+async fn assert_another_history(shop: &Shop, restored: &Value, before: &Before, first: &Acknowledged, head: i64) {
+    let history = epoch(shop).await;
+    assert_ne!(history, before.epoch);
     assert_eq!(restored["epoch"], json!(history));
-    published(&shop, head).await;
-    assert_published_once(&shop, "daybook", history, head);
+    published(shop, head).await;
+    assert_published_once(shop, "daybook", history, head);
     let (code, verdict) = shop.cli(&["verify", "--json"]);
     assert_eq!(code, 0, "{verdict}");
-    let again = shop.command_as(&old_token, "PlaceOrder", first.key, &first.body).await;
+    let again = shop.command_as(&before.token, "PlaceOrder", first.key, &first.body).await;
     assert_eq!((again.status, &again.body["replayed"]), (200, &json!(true)), "{}", again.body);
     assert_eq!(again.body["position"], json!(first.position), "an old key gets the old receipt");
+}
 
-    // A consistency token of a lost position is refused at once.
-    let beyond = (head + 1).to_string();
-    let headers = [("content-type", "application/json"), ("x-min-position", beyond.as_str())];
-    let query = json!({ "query": "{ product(sku: \"oat\") { slug } }" }).to_string();
-    let refused = shop.send("POST", "/graphql", &headers, query.clone()).await;
+/// Asserts that a consistency token of a lost position is refused at once, that the shop accepts orders, and that it makes the base
+/// back-up that the new timeline needs.
+async fn assert_continues(shop: &Shop, backups: &Path, head: i64) {
+    let ask = async |position: i64| {
+        let position = position.to_string();
+        let headers = [("content-type", "application/json"), ("x-min-position", position.as_str())];
+        let query = json!({ "query": "{ product(sku: \"oat\") { slug } }" }).to_string();
+        shop.send("POST", "/graphql", &headers, query).await
+    };
+    let refused = ask(head + 1).await;
     assert_eq!((refused.status, &refused.body["code"]), (400, &json!("bad_position")));
-
-    // The shop continues, and makes the base back-up that the new timeline needs.
-    let next = place_order(&shop, 300_001).await;
-    let position = next.position.to_string();
-    let headers = [("content-type", "application/json"), ("x-min-position", position.as_str())];
-    let shown = shop.send("POST", "/graphql", &headers, query).await;
+    let next = place_order(shop, 300_001).await;
+    let shown = ask(next.position).await;
     assert_eq!(shown.body["data"]["product"]["slug"], "oat-milk", "{}", shown.body);
-    assert_eq!(bases(&backups, 3).await[2]["server"]["timeline"], 2);
-    assert!(shop.stop().success());
+    assert_eq!(bases(backups, 3).await[2]["server"]["timeline"], 2);
+}
 
-    // A restore to a moment between two orders, by position and by time, on the timeline before the first restore.
-    let (by_position, by_time) = (directory.path().join("by-position"), directory.path().join("by-time"));
-    let target = (second.position - 1).to_string();
-    let (code, restored, said) = daybook(&[
-        "restore",
-        "--from",
-        text(&backups),
-        "--data",
-        text(&by_position),
-        "--to-position",
-        &target,
-        "--json",
-    ])
-    .await;
-    assert_eq!(code, 0, "{said}");
-    let there = restored["position"].as_i64().expect("a position");
-    assert!((first.position..second.position).contains(&there), "{there}");
-    let (code, restored, said) = daybook(&[
-        "restore",
-        "--from",
-        text(&backups),
-        "--data",
-        text(&by_time),
-        "--to-time",
-        &between.to_rfc3339(),
-        "--json",
-    ])
-    .await;
-    assert_eq!((code, &restored["position"]), (0, &json!(first.position)), "{said}");
-    let shop = Shop::up_with(directory.path(), "by-position", &[]).await;
-    let there = orders(&shop);
-    assert!(there.contains(&first.order) && !there.contains(&second.order), "{there:?}");
+/// Asserts that a restore to a moment between two orders has the first one only, by position and by time, on the timeline before the
+/// first restore.
+async fn assert_restored_between(directory: &Path, backups: &Path, pair: &Pair) {
+    let (by_position, by_time) = (directory.join("by-position"), directory.join("by-time"));
+    let target = (pair.second.position - 1).to_string();
+    let restored = restore(backups, &by_position, &["--to-position", &target]).await;
+    let end = restored["position"].as_i64().expect("a position");
+    assert!((pair.first.position..pair.second.position).contains(&end), "{end}");
+    let restored = restore(backups, &by_time, &["--to-time", &pair.between.to_rfc3339()]).await;
+    assert_eq!(restored["position"], json!(pair.first.position));
+    let shop = Shop::up_with(directory, "by-position", &[]).await;
+    let found = orders(&shop);
+    assert!(found.contains(&pair.first.order) && !found.contains(&pair.second.order), "{found:?}");
     assert_eq!(shop.cli(&["verify", "--json"]).0, 0);
     assert!(shop.stop().success());
 }

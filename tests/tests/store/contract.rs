@@ -10,7 +10,7 @@ use daybook_tests::{
     nemesis::random::Random,
     simulation::{
         network::Network,
-        scheduler::{Group, Scheduler},
+        scheduler::{ProcessId, Scheduler},
         store::MemoryBook,
     },
 };
@@ -49,9 +49,9 @@ fn check(id: u128, fingerprint: &[u8], reads: &[(&str, i32)]) -> Operation {
 /// Runs a test on a book in memory, without faults.
 fn in_memory<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(MemoryBook) -> T) {
     let scheduler = Scheduler::new(1, false);
-    let place = scheduler.place(Group(1));
-    let book = MemoryBook::new(Arc::new(Network::new(Group(0), Random::new(1))), place);
-    scheduler.run(Group(1), test(book)).expect("the test ends");
+    let process = scheduler.process(ProcessId(1));
+    let book = MemoryBook::new(Arc::new(Network::new(ProcessId(0), Random::new(1))), process);
+    scheduler.run(ProcessId(1), test(book)).expect("the test ends");
 }
 
 /// Makes two tests of each function, one on each book.

@@ -132,3 +132,22 @@ async fn a_follower_sees_every_position_once_and_in_order_beside_eight_writers()
     }
     reader.await.expect("the follower sees every event");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_value_is_a_data_error_and_no_other_error_is() {
+    let book = book().await;
+    let client = book.book.pool().get().await.expect("the connection is made");
+    let cases = [
+        ("SELECT 1 / 0", true),
+        ("SELECT 'x'::int", true),
+        ("SELECT 2147483647 + 1", true),
+        (r#"SELECT '{"a": "\u0000"}'::jsonb"#, true),
+        ("INSERT INTO head SELECT * FROM head", false),
+        ("SELECT * FROM nowhere", false),
+        ("SELECT FROM", false),
+    ];
+    for (sql, is_data_error) in cases {
+        let error = client.batch_execute(sql).await.expect_err("the statement fails");
+        assert_eq!(daybook_event_store::is_data_error(&error), is_data_error, "{sql}: {error:?}");
+    }
+}

@@ -216,7 +216,7 @@ mod tests {
     fn the_values_of_a_file_are_the_defaults_of_flags() {
         let text = "[kafka]\nbrokers = \"k:9092\"\npartitions = 12\n[command-api]\nstorefront_channels = [\"web\", \"app\"]\n\
                     [query-api]\nno_introspection = true\n";
-        let file = File::parse(text).expect("it is right");
+        let file = File::parse(text).expect("the file is valid");
         let values = [
             ("kafka-brokers", "k:9092"),
             ("partitions", "12"),
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_a_suggestion() {
-        let refused = |text| File::parse(text).expect_err("it is wrong");
+        let refused = |text| File::parse(text).expect_err("the file is invalid");
         assert_eq!(refused("[kafka]\nbroker = \"k\""), "[kafka] has no key broker; did you mean brokers?");
         assert_eq!(refused("[databse]\nurl = \"p\""), "there is no section [databse]; did you mean database?");
         assert_eq!(refused("[kafka]\nzzz = 1"), "[kafka] has no key zzz");

@@ -24,7 +24,7 @@ async fn an_intact_shop_passes_and_the_command_says_so() {
             .args(["verify", "--json", "--database-url", shop.database.url(), "--kafka-brokers", &shop.kafka.brokers])
             .output()
             .expect("the binary runs");
-        let printed: Value = serde_json::from_slice(&output.stdout).expect("it prints one JSON object");
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("the output is one JSON object");
         (output.status.code(), printed)
     };
     let (code, printed) = run();

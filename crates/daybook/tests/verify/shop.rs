@@ -26,6 +26,7 @@ const TABLES: &[&str] = &[
     "public.parked_events",
     "public.views",
     "public.relay",
+    "public.reactions",
     "stock_v1.stock",
     "order_v1.order_timeline",
     "category_v1.categories",
@@ -43,7 +44,7 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
     (broker, KafkaSettings { brokers, topology: topology(), replication: 1, fetch_wait: FETCH_WAIT })
 }
 
-/// A shop with a few orders, on which nothing runs any more.
+/// A shop with a few orders. No process of it runs any more.
 pub(crate) struct Shop {
     pub(crate) database: TestDatabase,
     pub(crate) book: Daybook,
@@ -54,8 +55,8 @@ pub(crate) struct Shop {
 pub(crate) async fn shop() -> Shop {
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 32 };
-    let book = Daybook::open(&settings).expect("the URL is one");
-    daybook_operations::migrate(&book).await.expect("the tables can be made");
+    let book = Daybook::open(&settings).expect("the URL is valid");
+    daybook_operations::migrate(&book).await.expect("the tables can be created");
     let (broker, kafka) = broker().await;
     take_orders(&book).await;
     publish_and_project(&book, &kafka).await;
@@ -154,10 +155,10 @@ impl Shop {
     }
 
     /// Corrupts a table, asserts the findings, and restores the table.
-    pub(crate) async fn assert_named(&self, table: &str, spoil: &str, expected: &[(&str, &str)]) {
-        self.execute(&format!("ALTER TABLE {table} DISABLE TRIGGER USER; {spoil}")).await;
+    pub(crate) async fn assert_named(&self, table: &str, corrupt: &str, expected: &[(&str, &str)]) {
+        self.execute(&format!("ALTER TABLE {table} DISABLE TRIGGER USER; {corrupt}")).await;
         let verdict = self.verify().await;
-        assert_failures(spoil, &verdict, expected);
+        assert_failures(corrupt, &verdict, expected);
         let backup = table.replace('.', "_");
         self.execute(&format!(
             "DELETE FROM {table}; INSERT INTO {table} SELECT * FROM backup.{backup}; ALTER TABLE {table} ENABLE TRIGGER USER"

@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use crate::shop::{PATIENCE, Shop, WIRE, assert_failures, broker, failures, shop, topology};
 
-/// A message that is not sent yet.
+/// A message before it is sent.
 #[derive(Debug, Clone)]
-struct Letter {
+struct UnsentMessage {
     topic: String,
     partition: i32,
     key: String,
@@ -33,13 +33,13 @@ struct Letter {
 }
 
 /// The messages of all events, as the relay publishes them.
-fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
+fn messages_of(events: &[RecordedEvent]) -> Vec<UnsentMessage> {
     let (topology, mut last) = (topology(), HashMap::new());
-    let letter = |event: &RecordedEvent| {
+    let message = |event: &RecordedEvent| {
         let topic = topology.topic(topology.slice_of(&event.stream_id).expect("a slice"));
         let partition = topology.partition_of(&event.stream_id);
         let prev = last.insert((topic.clone(), partition), event.position).unwrap_or(0);
-        Letter {
+        UnsentMessage {
             topic,
             partition,
             key: event.stream_id.clone(),
@@ -49,16 +49,16 @@ fn letters(events: &[RecordedEvent]) -> Vec<Letter> {
             history: None,
         }
     };
-    events.iter().map(letter).collect()
+    events.iter().map(message).collect()
 }
 
-async fn send(kafka: &KafkaSettings, letters: &[Letter], own: Uuid) {
+async fn send(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &kafka.brokers)
         .set("linger.ms", "0")
         .create()
         .expect("a producer");
-    for Letter { topic, partition, key, event, prev, instead, history } in letters {
+    for UnsentMessage { topic, partition, key, event, prev, instead, history } in messages {
         let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
         let (headers, value) =
             envelope::encode(event, slice, *prev, history.unwrap_or(own)).expect("the event is an object");
@@ -70,9 +70,9 @@ async fn send(kafka: &KafkaSettings, letters: &[Letter], own: Uuid) {
 
 impl Shop {
     /// Asserts that on a broker with these messages only the check of the wire fails, and how its finding begins.
-    async fn assert_wire(&self, letters: &[Letter], expected: Option<&str>) {
+    async fn assert_wire(&self, messages: &[UnsentMessage], expected: Option<&str>) {
         let (_broker, kafka) = broker().await;
-        send(&kafka, letters, self.book.head().await.expect("the database answers").epoch).await;
+        send(&kafka, messages, self.book.head().await.expect("the database answers").epoch).await;
         let verdict = verify::audit(&self.book, &kafka).await.expect("everything can be read");
         let expected: Vec<_> = expected.map(|first| (WIRE, first)).into_iter().collect();
         assert_failures("the wire", &verdict, &expected);
@@ -82,7 +82,7 @@ impl Shop {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_corruption_of_the_wire_is_named() {
     let shop = shop().await;
-    let whole = letters(&shop.events().await);
+    let whole = messages_of(&shop.events().await);
     shop.assert_wire(&whole, None).await;
     let twice: Vec<_> = whole.iter().chain(&whole).cloned().collect();
     shop.assert_wire(&twice, None).await;
@@ -91,63 +91,63 @@ async fn every_corruption_of_the_wire_is_named() {
     let own: Vec<usize> = (0..whole.len()).filter(|&nr| whole[nr].event.stream_id == "stock-oat@main").collect();
     let (first, second, third) = (own[0], own[1], own[2]);
     let position = |nr: usize| whole[nr].event.position;
-    let place = format!("{}[{}]", whole[second].topic, whole[second].partition);
-    let corrupted = |spoil: &dyn Fn(&mut Vec<Letter>)| {
-        let mut letters = whole.clone();
-        spoil(&mut letters);
-        letters
+    let log = format!("{}[{}]", whole[second].topic, whole[second].partition);
+    let corrupted = |corrupt: &dyn Fn(&mut Vec<UnsentMessage>)| {
+        let mut messages = whole.clone();
+        corrupt(&mut messages);
+        messages
     };
 
-    let missing = corrupted(&|letters| drop(letters.remove(second)));
+    let missing = corrupted(&|messages| drop(messages.remove(second)));
     let (one, two, three) = (position(first), position(second), position(third));
-    let says = format!("position {three} in {place} names {two} before it and follows {one}");
+    let says = format!("position {three} in {log} names {two} before it and follows {one}");
     shop.assert_wire(&missing, Some(&says)).await;
     // The third message names the first one, so the chain has no gap.
-    let covered = corrupted(&|letters| {
-        letters[third].prev = one;
-        letters.remove(second);
+    let covered = corrupted(&|messages| {
+        messages[third].prev = one;
+        messages.remove(second);
     });
-    shop.assert_wire(&covered, Some(&format!("{place} lacks position {two} of stock-oat@main"))).await;
+    shop.assert_wire(&covered, Some(&format!("{log} lacks position {two} of stock-oat@main"))).await;
     let end = *own.last().expect("the partition has messages");
-    let cut_off = corrupted(&|letters| drop(letters.remove(end)));
-    shop.assert_wire(&cut_off, Some(&format!("{place} lacks position {} of stock-oat@main", position(end)))).await;
+    let cut_off = corrupted(&|messages| drop(messages.remove(end)));
+    shop.assert_wire(&cut_off, Some(&format!("{log} lacks position {} of stock-oat@main", position(end)))).await;
 
-    let changed = corrupted(&|letters| {
-        let mut other = letters[second].clone();
+    let changed = corrupted(&|messages| {
+        let mut other = messages[second].clone();
         other.event.actor = "guest".into();
-        letters.insert(second, other);
+        messages.insert(second, other);
     });
     let says = format!("position {two} has actor guest on Kafka, the book says admin:test");
     shop.assert_wire(&changed, Some(&says)).await;
 
     let elsewhere = (whole[second].partition + 1) % 4;
-    let astray = corrupted(&|letters| letters[second].partition = elsewhere);
+    let wrong_partition = corrupted(&|messages| messages[second].partition = elsewhere);
     let other = format!("{}[{elsewhere}]", whole[second].topic);
     let says = format!("position {two} of stock-oat@main does not belong in {other}");
-    shop.assert_wire(&astray, Some(&says)).await;
-    let key = corrupted(&|letters| letters[second].key = "stock-tea@main".into());
-    let says = format!("position {two} of stock-oat@main in {place} has the key Some(\"stock-tea@main\")");
+    shop.assert_wire(&wrong_partition, Some(&says)).await;
+    let key = corrupted(&|messages| messages[second].key = "stock-tea@main".into());
+    let says = format!("position {two} of stock-oat@main in {log} has the key Some(\"stock-tea@main\")");
     shop.assert_wire(&key, Some(&says)).await;
 
-    let chain = corrupted(&|letters| letters[second].prev = one - 1);
-    let says = format!("position {two} in {place} names {} before it and follows {one}", one - 1);
+    let chain = corrupted(&|messages| messages[second].prev = one - 1);
+    let says = format!("position {two} in {log} names {} before it and follows {one}", one - 1);
     shop.assert_wire(&chain, Some(&says)).await;
 
-    let foreign = corrupted(&|letters| letters[second].instead = Some("not an event".into()));
-    shop.assert_wire(&foreign, Some(&format!("{place} at offset 1 is no event: "))).await;
-    let left_behind = corrupted(&|letters| letters[second].history = Some(Uuid::nil()));
-    let says = format!("position {two} in {place} is of the history {}, which is not the book's", Uuid::nil());
-    shop.assert_wire(&left_behind, Some(&says)).await;
-    let invented = corrupted(&|letters| {
-        let mut other = letters[end].clone();
+    let foreign = corrupted(&|messages| messages[second].instead = Some("not an event".into()));
+    shop.assert_wire(&foreign, Some(&format!("{log} at offset 1 is no event: "))).await;
+    let of_another_history = corrupted(&|messages| messages[second].history = Some(Uuid::nil()));
+    let says = format!("position {two} in {log} is of the history {}, which is not the book's", Uuid::nil());
+    shop.assert_wire(&of_another_history, Some(&says)).await;
+    let invented = corrupted(&|messages| {
+        let mut other = messages[end].clone();
         (other.prev, other.event.position) = (position(end), 9_999);
-        letters.push(other);
+        messages.push(other);
     });
     shop.assert_wire(&invented, Some("position 9999 is on Kafka and is not in the book")).await;
 }
 
-/// How many messages each partition holds.
-fn messages(kafka: &KafkaSettings) -> Vec<i64> {
+/// The number of messages of each partition.
+fn message_counts(kafka: &KafkaSettings) -> Vec<i64> {
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a consumer");
     let held = |topic: &String, partition| {
@@ -166,13 +166,14 @@ async fn messages_that_a_broker_has_forgotten_are_not_reported() {
     let relay = Relay::new(shop.book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: Some(6_000) });
     let relay = tokio::spawn(relay.run(stop.clone()));
     let began = Instant::now();
-    while messages(&kafka).iter().sum::<i64>() == 0 || relay::status(&shop.book).await.expect("an answer").lag > 0 {
+    while message_counts(&kafka).iter().sum::<i64>() == 0 || relay::status(&shop.book).await.expect("an answer").lag > 0
+    {
         assert!(began.elapsed() < PATIENCE, "nothing is published");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     stop.cancel();
     relay.await.expect("no panic");
-    let (before, after) = (messages(&shop.kafka), messages(&kafka));
+    let (before, after) = (message_counts(&shop.kafka), message_counts(&kafka));
     assert!(before.iter().zip(&after).any(|(before, after)| *before > 0 && *after == 0), "a partition is empty now");
     let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
     assert_eq!(failures(&verdict), []);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartAbandoned, open::open_cart};
+use super::{Cart, CartAbandoned, require_open::require_open};
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CartId};
 
 /// Closes a cart that will not be bought.
@@ -21,7 +21,7 @@ impl Decide for AbandonCart {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let cart_id = self.cart_id;
-        open_cart(cart_id, context, streams)?;
+        require_open(cart_id, context, streams)?;
         Ok(Decision::of::<Cart>(&cart_id, CartAbandoned { cart_id }))
     }
 }

@@ -4,7 +4,7 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, LineNotFound, QuantityChanged, open::open_cart};
+use super::{Cart, LineNotFound, QuantityChanged, require_open::require_open};
 use crate::{
     Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
     ids::{CartId, Sku},
@@ -37,7 +37,7 @@ impl Decide for ChangeQuantity {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { cart_id, sku, quantity } = self.clone();
-        match open_cart(cart_id, context, streams)?.line(&sku) {
+        match require_open(cart_id, context, streams)?.line(&sku) {
             None => Err(LineNotFound { cart_id, sku }.into()),
             Some(line) if line.quantity == quantity => Err(QuantityUnchanged { sku }.into()),
             Some(_) => Ok(Decision::of::<Cart>(&cart_id, QuantityChanged { cart_id, sku, quantity })),

@@ -4,29 +4,34 @@
 //! quoted at checkout. A guest's cart belongs to the bearer of its id; a customer's cart belongs to the customer.
 
 mod abandon_cart;
+mod add_line;
 mod add_lines;
 mod change_quantity;
 mod event;
 mod expire_cart;
+pub(crate) mod ids;
+mod lines;
 mod merge_carts;
-mod open;
 mod open_cart;
 mod ownership;
 pub mod policy;
 mod remove_line;
+mod require_open;
 mod state;
 
 pub use abandon_cart::AbandonCart;
-pub use add_lines::{AddLine, AddLines, NewLine, NoLines, NoPrice, NotOnSale};
+pub use add_line::AddLine;
+pub use add_lines::{AddLines, NoLines};
 pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
 pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
-pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
-pub(crate) use open::open_cart;
-pub use open::{CartClosed, CartExpiredAt, CartNotFound, LineNotFound, QuantityTooLarge, TooManyLines};
+pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
+pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself, OwnersDiffer};
 pub use open_cart::{CartExists, OpenCart};
 pub use ownership::{CartNotYours, owner};
 pub use remove_line::RemoveLine;
+pub(crate) use require_open::require_open;
+pub use require_open::{CartClosed, CartExpiredAt, CartNotFound};
 pub use state::{Cart, CartLine, OpenedCart};
 
 use crate::ids::CartId;
@@ -57,7 +62,7 @@ crate::declare::slice! {
     }
     refusals {
         CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyLines,
-        QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, CartsDiffer,
+        QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, OwnersDiffer, CartsDiffer,
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, LineNotFound, LineRemoved, open::open_cart};
+use super::{Cart, LineNotFound, LineRemoved, require_open::require_open};
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
     ids::{CartId, Sku},
@@ -26,7 +26,7 @@ impl Decide for RemoveLine {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { cart_id, sku } = self.clone();
-        match open_cart(cart_id, context, streams)?.line(&sku) {
+        match require_open(cart_id, context, streams)?.line(&sku) {
             None => Err(LineNotFound { cart_id, sku }.into()),
             Some(_) => Ok(Decision::of::<Cart>(&cart_id, LineRemoved { cart_id, sku })),
         }

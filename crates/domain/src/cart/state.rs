@@ -42,9 +42,7 @@ impl OpenedCart {
     /// When the cart expires, if it is not changed before.
     #[must_use]
     pub fn expires_at(&self) -> DateTime<Utc> {
-        let lifetime =
-            if self.customer_id.is_some() { policy::CUSTOMER_CART_LIFETIME } else { policy::GUEST_CART_LIFETIME };
-        self.touched_at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        policy::expires_at(self.customer_id, self.touched_at)
     }
 
     /// The line of a SKU.
@@ -160,7 +158,11 @@ impl Fold for Cart {
     fn heap_size(&self) -> usize {
         match self {
             Self::Open(cart) => 96 + 96 * cart.lines.len(),
-            Self::Absent | Self::CheckedOut { .. } | Self::Merged { .. } | Self::Abandoned { .. } | Self::Expired { .. } => 32,
+            Self::Absent
+            | Self::CheckedOut { .. }
+            | Self::Merged { .. }
+            | Self::Abandoned { .. }
+            | Self::Expired { .. } => 32,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, SlugClaim, SlugClaimed,
     TooManyVariants,
     details::{check_categories_exist, check_counts, check_slug_free},
-    policy::MAX_VARIANTS,
+    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
     variants::{add_variant, check_unclaimed},
 };
 use crate::{
@@ -38,12 +38,15 @@ pub struct CreateProduct {
     pub brand: Option<Name>,
     /// The categories it is shown in.
     #[serde(default)]
+    #[schemars(length(max = MAX_CATEGORIES))]
     pub categories: Vec<CategoryId>,
     /// Anything else that is said of it, by name.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES))]
     pub attributes: BTreeMap<Name, Name>,
     /// Its variants; more can be added later.
     #[serde(default)]
+    #[schemars(length(max = MAX_VARIANTS))]
     pub variants: Vec<NewVariant>,
     /// Whether it is published at once.
     #[serde(default)]
@@ -65,7 +68,10 @@ refusals! {
 
 impl Decide for CreateProduct {
     fn reads(&self, reads: &mut Reads) {
-        reads.add_all::<Category>(&self.categories);
+        // More categories are refused without a look at them.
+        if self.categories.len() <= MAX_CATEGORIES {
+            reads.add_all::<Category>(&self.categories);
+        }
     }
 
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {

@@ -9,6 +9,7 @@ mod create_category;
 mod create_product;
 mod details;
 mod event;
+pub(crate) mod ids;
 mod move_category;
 pub mod policy;
 mod prices;

@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 
+use crate::MAX_STREAMS;
+
 /// The most variants of one product.
 pub const MAX_VARIANTS: usize = 250;
 /// The most categories that one product stands in.
@@ -15,3 +17,6 @@ pub const MAX_CATEGORY_DEPTH: usize = 32;
 /// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a). [`PriceList::lowest`](super::PriceList::lowest)
 /// computes it.
 pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);
+
+// To create a product reads the product, its slug, its categories and the SKUs of its variants.
+const _: () = assert!(2 + MAX_CATEGORIES + MAX_VARIANTS <= MAX_STREAMS);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Category, NothingChanges, Product, ProductDetails, ProductRevised, SlugClaim, SlugClaimed, SlugReleased,
     details::{check_categories_exist, check_counts, check_slug_free, existing},
+    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
@@ -35,23 +36,30 @@ pub struct ReviseProduct {
     pub brand: Option<Name>,
     /// The categories it is shown in, all of them.
     #[serde(default)]
+    #[schemars(length(max = MAX_CATEGORIES))]
     pub categories: Option<Vec<CategoryId>>,
     /// Anything else that is said of it, all of it.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES))]
     pub attributes: Option<BTreeMap<Name, Name>>,
 }
 
 impl Decide for ReviseProduct {
     fn reads(&self, reads: &mut Reads) {
         reads.add::<Product>(&self.product_id);
-        reads.add_all::<Category>(self.categories.iter().flatten());
+        let categories = self.categories.as_deref().unwrap_or_default();
+        // More categories are refused without a look at them.
+        if categories.len() <= MAX_CATEGORIES {
+            reads.add_all::<Category>(categories);
+        }
     }
 
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let product_id = self.product_id;
+        let (categories, attributes) = (self.categories.as_ref(), self.attributes.as_ref());
+        check_counts(categories.map_or(0, Vec::len), attributes.map_or(0, BTreeMap::len))?;
         let before = existing(product_id, streams.get::<Product>(&product_id)?)?;
         let revised = self.applied_to(before);
-        check_counts(revised.categories.len(), revised.attributes.len())?;
         check_categories_exist(&revised.categories, streams)?;
         if is_like(&revised, before) {
             return Err(NothingChanges { product_id }.into());

@@ -197,14 +197,4 @@ macro_rules! all_commands {
     };
 }
 
-/// `Some` of what is given, or `None`.
-macro_rules! optional {
-    () => {
-        None
-    };
-    ($given:expr) => {
-        Some($given)
-    };
-}
-
-pub(crate) use {all_commands, command_set, optional};
+pub(crate) use {all_commands, command_set};

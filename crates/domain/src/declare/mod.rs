@@ -9,7 +9,8 @@ mod events;
 mod refusals;
 mod states;
 
-pub(crate) use commands::{all_commands, command_set, optional};
+pub(crate) use commands::{all_commands, command_set};
+pub(crate) use daybook_kernel::optional;
 pub(crate) use events::{all_events, event_set};
 pub(crate) use refusals::{all_refusals, refusal_set};
 pub(crate) use states::{all_states, state_set};
@@ -47,6 +48,12 @@ macro_rules! slices {
         #[serde(rename_all = "snake_case")]
         pub enum Slice {
             $($(#[$doc])* $Slice,)*
+        }
+
+        /// The ids of every slice, and those that belong to none.
+        pub mod ids {
+            pub use ::daybook_kernel::ids::*;
+            $(pub use crate::$module::ids::*;)*
         }
 
         impl Slice {

@@ -26,7 +26,7 @@ pub struct AdjustStock {
     #[serde(default)]
     pub location: LocationId,
     /// How many more (or, negative, fewer) there are than the book says; not zero, at most ten million.
-    #[schemars(range(min = -10_000_000, max = 10_000_000))]
+    #[schemars(range(min = -i64::from(MAX_DELTA), max = MAX_DELTA))]
     pub delta: i32,
     /// Why.
     pub reason: Reason,

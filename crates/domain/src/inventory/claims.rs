@@ -5,7 +5,7 @@ use daybook_kernel::refusals;
 
 use super::{
     Event, ReleaseCause, Reservation, ReservationCommitted, ReservationReleased, Stock, StockId, StockReserved,
-    policy::LAST_EXPIRY_YEAR,
+    availability, policy::LAST_EXPIRY_YEAR,
 };
 use crate::{
     Quantity, Refusal, Rejection, Streams,
@@ -97,7 +97,7 @@ pub(super) fn make_room(
         let StockId { sku, location } = id.clone();
         return Err(InsufficientStock { sku, requested: units, available, locations: vec![location] });
     }
-    let mut free = stock.on_hand.saturating_sub(stock.reserved);
+    let mut free = availability(stock.on_hand, stock.reserved, 0);
     let mut events = Vec::new();
     for (expired, reservation) in stock.expired(now) {
         if free >= i64::from(units) {

@@ -10,6 +10,7 @@ mod claims;
 mod commit_reservation;
 mod event;
 mod expire_reservation;
+pub(crate) mod ids;
 pub mod policy;
 mod receive_stock;
 mod release_stock;

@@ -79,7 +79,7 @@ pub struct ImportedLine {
     pub discount: Money,
 }
 
-/// An order from another system was taken in. It was delivered long ago and holds no stock.
+/// An order was imported from another system. It was delivered long ago and holds no stock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderImported {
     /// The order.

@@ -46,6 +46,7 @@ pub struct ImportOrder {
     /// The currency of its amounts.
     pub currency: Currency,
     /// Its lines.
+    #[schemars(length(min = 1, max = policy::MAX_IMPORTED_LINES))]
     pub lines: Vec<HistoricalLine>,
 }
 
@@ -91,6 +92,7 @@ refusals! {
 
 impl Decide for ImportOrder {
     fn reads(&self, reads: &mut Reads) {
+        // More lines are refused without a look at their SKUs.
         if self.lines.len() <= policy::MAX_IMPORTED_LINES {
             reads.add_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku));
         }

@@ -10,6 +10,7 @@ mod deliver_order;
 mod event;
 mod existing;
 mod hold_order;
+pub(crate) mod ids;
 mod import_order;
 pub mod moves;
 mod ownership;

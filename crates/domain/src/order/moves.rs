@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Command;
-use crate::Role;
+use crate::{Role, Scalar};
 
 /// How far an order is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +61,14 @@ impl Phase {
             Self::Returned => "returned",
             Self::Refunded => "refunded",
         }
+    }
+}
+
+impl Scalar for Phase {
+    type Value = str;
+
+    fn value(&self) -> &str {
+        self.name()
     }
 }
 

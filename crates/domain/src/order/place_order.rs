@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Order, OrderLine, OrderPlaced, Totals, policy};
 use crate::{
     Context, Decide, Decision, Fold, MAX_STREAMS, Money, Reads, Refusal, Rejection, Streams,
-    cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, open_cart},
+    cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, require_open},
     catalog::{Product, SkuRecord},
     general::TooManyStreams,
     ids::{CartId, LocationId, OrderId, ProductId, ReservationId, Sku},
@@ -31,7 +31,7 @@ pub struct PlaceOrder {
     pub order_id: OrderId,
     /// Where the goods may come from, in the order of preference; each line comes from one place. `main` when left out.
     #[serde(default = "default_locations")]
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = policy::MAX_LOCATIONS))]
     pub locations: Vec<LocationId>,
     /// The total that the customer was shown. If it has changed since, the order is refused with both.
     #[serde(default)]
@@ -78,7 +78,7 @@ impl Decide for PlaceOrder {
         if !(1..=policy::MAX_LOCATIONS).contains(&self.locations.len()) {
             return Err(LocationCount { limit: policy::MAX_LOCATIONS }.into());
         }
-        let cart = open_cart(cart_id, context, streams)?;
+        let cart = require_open(cart_id, context, streams)?;
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
             return Err(OrderExists { order_id }.into());
         }
@@ -111,9 +111,11 @@ impl PlaceOrder {
         let stocks = streams.get_all::<Stock>(&stocks);
         let records = streams.get_all::<SkuRecord>(cart.lines.iter().map(|line| &line.sku));
         let known = streams.get_all::<Product>(cart.lines.iter().filter_map(|line| line.product_id.as_ref()));
-        stocks?;
+        // What was asked for last knows whether all are too many. That is refused before anything is loaded.
         known?;
-        let products: Vec<_> = records?.into_iter().filter_map(SkuRecord::product_id).collect();
+        let records = records?;
+        stocks?;
+        let products: Vec<_> = records.into_iter().filter_map(SkuRecord::product_id).collect();
         streams.get_all::<Product>(&products)?;
         Ok(())
     }
@@ -277,11 +279,14 @@ mod tests {
         }
         let skus: Vec<_> = (0..51).map(|nr| format!("s{nr}")).collect();
         let lines: Vec<_> = skus.iter().map(|sku| (sku.as_str(), 1)).collect();
-        book.with_cart(1, &lines).with_cart(2, &lines[..45]);
+        book.with_cart(1, &lines).with_cart(2, &lines[..45]).with_cart(3, &lines[..48]);
         let locations: Vec<_> = (0..19).map(|nr| format!("l{nr}")).chain(["main".to_owned()]).collect();
         let from_everywhere =
             |number: u128| json!({ "cart_id": cart(number), "order_id": order(number), "locations": locations });
-        assert_eq!(code(book.when("PlaceOrder", from_everywhere(1))), "too_many_streams");
+        for number in [1, 3] {
+            assert_eq!(code(book.when("PlaceOrder", from_everywhere(number))), "too_many_streams");
+            assert_eq!(book.loaded.get(), 1, "only the cart is loaded");
+        }
         book.given("PlaceOrder", from_everywhere(2));
     }
 

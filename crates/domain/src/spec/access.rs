@@ -26,7 +26,11 @@ fn the_matrix_of_roles_and_commands_is_pinned_and_decided() {
             let is_forbidden =
                 matches!(authorised, Err(Rejection::Refused(Refusal::General(general::Refusal::RoleForbidden(_)))));
             assert_ne!(contract.access.roles.contains(&actor.role()), is_forbidden, "{} by {actor}", contract.name);
-            assert!(!is_forbidden || streams.reads().is_empty(), "{} reads before the check of the role", contract.name);
+            assert!(
+                !is_forbidden || streams.reads().is_empty(),
+                "{} reads before the check of the role",
+                contract.name
+            );
             format!("{} {}", actor.role(), if is_forbidden { "-" } else { "may" })
         });
         format!("{}: {}", contract.name, decided.join(", "))

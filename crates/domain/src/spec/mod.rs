@@ -1,20 +1,24 @@
 //! Given, when, then: the book in memory on which the tests of every use case run, and what holds across slices.
 
 mod access;
+mod bounds;
 mod examples;
 mod moves;
 mod names;
 mod properties;
 
-use std::{cell::RefCell, collections::HashMap, collections::HashSet};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Actor, Command, Context, Decide, Decision, Event, Fold, Reads, Refusal, Rejection, Source, State, Storefront,
-    StreamName, Streams, authorise,
+    Actor, Command, Context, Decide, Decision, Event, Fold, MAX_STREAMS, Reads, Refusal, Rejection, Source, State,
+    Storefront, StreamName, Streams, authorise,
     cart::{Cart, OpenedCart},
     ids::{CartId, CustomerId, CustomerRef, OrderId, ProductId, ReservationId},
     order::{Order, OrderRecord, Phase},
@@ -27,6 +31,8 @@ pub(crate) struct Book {
     pub(crate) now: DateTime<Utc>,
     /// Everything that was decided, in order.
     pub(crate) events: Vec<(StreamName, Event)>,
+    /// How many streams the last command would have loaded on an empty cache.
+    pub(crate) loaded: Cell<usize>,
 }
 
 impl Source<State> for Book {
@@ -57,7 +63,7 @@ impl Book {
         let prefixes = crate::Slice::ALL.iter().flat_map(|slice| slice.stream_prefixes());
         let empty = prefixes.map(|prefix| (*prefix, State::empty(&StreamName::of(prefix, "x")).expect("it is known")));
         let now = DateTime::from_timestamp(1_700_000_000, 0).expect("it is a time");
-        Self { streams: HashMap::new(), empty: empty.collect(), now, events: Vec::new() }
+        Self { streams: HashMap::new(), empty: empty.collect(), now, events: Vec::new(), loaded: Cell::default() }
     }
 
     /// Decides a command as the bus does and, if it is accepted, applies its events.
@@ -96,6 +102,7 @@ impl Book {
     ) -> Result<Decision, Rejection> {
         let cold = Cold { book: self, loaded: RefCell::default() };
         let mut loads = 0;
+        self.loaded.set(0);
         loop {
             let streams = Streams::over(&cold);
             let decided = authorise(command, &context.actor, storefront, &streams)
@@ -115,7 +122,11 @@ impl Book {
             loads += 1;
             let mut reads = Reads::default();
             command.reads(&mut reads);
-            cold.loaded.borrow_mut().extend(reads.into_names().chain(streams.missing()));
+            let missing = streams.missing();
+            let others = reads.unloaded(&missing, &cold);
+            cold.loaded.borrow_mut().extend(missing.into_iter().chain(others));
+            self.loaded.set(cold.loaded.borrow().len());
+            assert!(self.loaded.get() <= MAX_STREAMS, "{} loads {} streams", command.name(), self.loaded.get());
         }
     }
 

@@ -61,8 +61,8 @@ mod tests {
         let frame = |text: &'static str| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(text)));
         let mut two = EndReportingBody::new(StreamBody::new(futures::stream::iter(["a", "b"].map(frame))), report);
         for text in ["a", "b"] {
-            let frame = two.frame().await.expect("there is more").expect("it cannot fail");
-            assert_eq!((frame.into_data().expect("it is data"), ends.get()), (Bytes::from(text), 0));
+            let frame = two.frame().await.expect("the body has another frame").expect("the body cannot fail");
+            assert_eq!((frame.into_data().expect("the frame is data"), ends.get()), (Bytes::from(text), 0));
         }
         assert!(two.frame().await.is_none() && two.frame().await.is_none());
         assert_eq!(ends.get(), 1);

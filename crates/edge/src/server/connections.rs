@@ -110,7 +110,7 @@ mod tests {
         let limits = ConnectionLimits { connections: 4, connections_per_address: 2, ..ConnectionLimits::default() };
         let connections = Connections::new(&limits);
         let [one, other, proxy] =
-            ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().expect("it is an address"));
+            ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().expect("the address is valid"));
         let first = connections.admit(one);
         let _second = connections.admit(one);
         assert_eq!(connections.admit(one).err(), Some(LimitReached::Address));
@@ -122,7 +122,7 @@ mod tests {
         drop(first);
         assert!(connections.admit(one).is_ok());
         assert_eq!(
-            connections.by_address.lock().expect("nobody panicked").len(),
+            connections.by_address.lock().expect("no thread panicked").len(),
             1,
             "an address without connections is removed"
         );

@@ -1,8 +1,8 @@
-//! The HTTP server of a process. It bounds what one connection can take from the others: the number of connections, how long each
-//! may be silent, and how long a request may take.
+//! The HTTP server of a process. It limits the number of connections, how long each may be silent, and how long a request may take. So
+//! one connection cannot take much from the others.
 //!
 //! What belongs here: what is the same for every route. What does not: rate limits ([`rates`](crate::rates)), which the APIs apply
-//! when they know the actor; the size of bodies and the cost of queries, which belong to the APIs.
+//! when they know the actor. The size of bodies and the cost of queries belong to the APIs as well.
 
 mod body;
 mod connections;
@@ -166,7 +166,7 @@ async fn serve_connection(
         async move {
             let response = answer(router, request, peer.ip(), &limits).await;
             let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            let answering = if upgraded { answering.for_good() } else { answering };
+            let answering = if upgraded { answering.permanent() } else { answering };
             Ok::<_, Infallible>(response.map(|body| answering.until_body_ends(body)))
         }
     });

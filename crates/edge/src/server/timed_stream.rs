@@ -1,7 +1,7 @@
 //! A connection with time limits for reading the head of a request and for writing.
 //!
-//! hyper has one limit for the time from the end of a request to the end of the next head. This stream separates the two parts: a
-//! connection may be silent for a minute, but a head that has begun has to be complete within seconds.
+//! hyper has one limit for the time from the end of a request to the end of the next head. This stream separates the two parts. A
+//! connection may be silent for a minute, but a head that has begun must be complete within seconds.
 
 use std::{
     io,
@@ -39,20 +39,20 @@ impl RequestPhase {
     pub(super) fn begin_answer(&self) -> Answering {
         self.0.answering.store(true, Ordering::Release);
         self.0.heads.fetch_add(1, Ordering::AcqRel);
-        Answering { state: Arc::clone(&self.0), for_good: false }
+        Answering { state: Arc::clone(&self.0), permanent: false }
     }
 }
 
 /// The phase of answering. It ends when this is dropped.
 pub(super) struct Answering {
     state: Arc<State>,
-    for_good: bool,
+    permanent: bool,
 }
 
 impl Answering {
     /// The connection has left HTTP, so no head follows.
-    pub(super) const fn for_good(mut self) -> Self {
-        self.for_good = true;
+    pub(super) const fn permanent(mut self) -> Self {
+        self.permanent = true;
         self
     }
 
@@ -64,7 +64,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if !self.for_good {
+        if !self.permanent {
             self.state.answering.store(false, Ordering::Release);
         }
     }

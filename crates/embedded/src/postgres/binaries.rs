@@ -24,6 +24,33 @@ pub struct Binaries {
     pub lz4: bool,
 }
 
+/// No installation has a version that fits.
+#[derive(Debug)]
+pub struct NotFound {
+    /// The versions that were found.
+    pub found: Vec<String>,
+    /// The places that were searched, each with the reason.
+    pub looked_in: Vec<String>,
+}
+
+impl NotFound {
+    /// The error of a cluster of this major version, or of a cluster that is not there yet.
+    pub(super) fn for_cluster(self, directory: &Path, major: Option<u32>) -> PostgresError {
+        match major {
+            Some(cluster) if !self.found.is_empty() => {
+                PostgresError::OtherVersion { directory: directory.to_owned(), cluster, found: self.found }
+            }
+            _ => self.into(),
+        }
+    }
+}
+
+impl From<NotFound> for PostgresError {
+    fn from(NotFound { looked_in, .. }: NotFound) -> Self {
+        Self::NotInstalled { looked_in }
+    }
+}
+
 /// The places to search.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
@@ -57,12 +84,15 @@ impl Search {
         }
     }
 
-    /// The first installation of version 15 or later, or of exactly the `wanted` major when a cluster already exists.
-    pub fn find(&self, wanted: Option<(u32, &Path)>) -> Result<Binaries, PostgresError> {
+    /// The first installation of version 15 or later, or of exactly the `wanted` major version.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub fn find(&self, wanted: Option<u32>) -> Result<Binaries, NotFound> {
         let (mut found, mut looked_in) = (Vec::new(), Vec::new());
         for directory in self.candidates().into_iter().map(real_home) {
             match major_version(&directory) {
-                Ok(major) if wanted.map_or(major >= OLDEST_MAJOR, |(cluster, _)| cluster == major) => {
+                Ok(major) if wanted.map_or(major >= OLDEST_MAJOR, |wanted| wanted == major) => {
                     let lz4 = built_with_lz4(&directory);
                     return Ok(Binaries { directory, major, lz4 });
                 }
@@ -75,13 +105,10 @@ impl Search {
                 Err(_) => {}
             }
         }
-        match wanted {
-            Some((cluster, directory)) if !found.is_empty() => {
-                Err(PostgresError::OtherVersion { directory: directory.to_owned(), cluster, found })
-            }
-            _ if looked_in.is_empty() => Err(PostgresError::NotInstalled { looked_in: self.places() }),
-            _ => Err(PostgresError::NotInstalled { looked_in }),
+        if looked_in.is_empty() {
+            looked_in = self.places();
         }
+        Err(NotFound { found, looked_in })
     }
 
     fn candidates(&self) -> Vec<PathBuf> {
@@ -205,16 +232,16 @@ mod tests {
     #[test]
     fn an_existing_cluster_gets_its_own_version() {
         let (_root, search) = among(&["15.4", "17.1"]);
-        assert_eq!(search.find(Some((15, Path::new("/data")))).expect("it is there").major, 15);
-        let missing = search.find(Some((16, Path::new("/data"))));
-        assert!(matches!(missing, Err(PostgresError::OtherVersion { cluster: 16, .. })), "{missing:?}");
+        assert_eq!(search.find(Some(15)).expect("it is there").major, 15);
+        let missing = search.find(Some(16)).expect_err("it is not there").for_cluster(Path::new("/data"), Some(16));
+        assert!(matches!(missing, PostgresError::OtherVersion { cluster: 16, .. }), "{missing:?}");
     }
 
     #[test]
     fn a_version_too_old_or_none_says_what_to_install() {
         for versions in [&["14.9"][..], &[]] {
             let (_root, search) = among(versions);
-            let error = search.find(None).expect_err("nothing usable");
+            let error = PostgresError::from(search.find(None).expect_err("nothing usable"));
             assert!(matches!(error, PostgresError::NotInstalled { .. }));
             assert!(error.to_string().contains("apt-get install postgresql"), "{error}");
         }
@@ -224,7 +251,7 @@ mod tests {
     fn a_named_directory_is_the_only_one_looked_at() {
         let (root, mut search) = among(&["17.1"]);
         search.only = Some(root.path().join("nowhere").into());
-        assert!(matches!(search.find(None), Err(PostgresError::NotInstalled { .. })));
+        assert!(search.find(None).is_err());
         search.only = Some(root.path().join("17/bin").into());
         assert_eq!(search.find(None).expect("the named one").major, 17);
     }

@@ -62,7 +62,7 @@ impl Server {
         let directory = DataDirectory::open(&settings.data_dir)?;
         let lock = directory.lock()?;
         let (cluster, version) = (directory.cluster(), directory.cluster_version()?);
-        let binaries = Search::here().find(version.map(|major| (major, cluster.as_path())))?;
+        let binaries = Search::here().find(version).map_err(|missing| missing.for_cluster(&cluster, version))?;
         let executable = match &settings.supervisor {
             Some(executable) => executable.clone(),
             None => Supervisor::this_executable().map_err(PostgresError::io("find this executable"))?,

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use daybook_event_store::Daybook;
 use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
 
 use super::{
     ConsumerError, Start,
-    contract::{AssignedPartition, Checkpoint, Partition, Published, Step},
+    contract::{AssignedPartition, Checkpoint, CheckpointMove, Partition, Published},
 };
 
 /// Gives a consumer its first checkpoints, all at once: one for each partition of the topics in which it has none. They are at the
@@ -83,6 +84,32 @@ pub(super) async fn take(
     taken.into_iter().collect::<Option<_>>().ok_or(ConsumerError::Fenced)
 }
 
+/// Takes partitions over whose checkpoints are still the given ones, and returns them with their new checkpoints.
+pub(super) async fn adopt(
+    book: &Daybook,
+    consumer: &str,
+    partitions: &[AssignedPartition],
+) -> Result<Vec<AssignedPartition>, ConsumerError> {
+    let client = book.pool().get().await?;
+    let (topics, numbers): (Vec<&str>, Vec<i32>) =
+        partitions.iter().map(|p| (p.partition.topic.as_str(), p.partition.nr)).unzip();
+    let (offsets, positions): (Vec<i64>, Vec<i64>) =
+        partitions.iter().map(|p| (p.checkpoint.offset, p.checkpoint.position)).unzip();
+    let generations: Vec<i64> = partitions.iter().map(|p| p.checkpoint.generation).collect();
+    let rows = client
+        .query(
+            "UPDATE consumer_checkpoints c SET generation = c.generation + 1
+             FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[])
+                  AS p (topic, partition, log_offset, position, generation)
+             WHERE c.consumer = $1 AND c.topic = p.topic AND c.partition = p.partition AND c.log_offset = p.log_offset
+               AND c.position = p.position AND c.generation = p.generation
+             RETURNING c.topic, c.partition, c.log_offset, c.position, c.generation",
+            &[&consumer, &topics, &numbers, &offsets, &positions, &generations],
+        )
+        .await?;
+    rows.iter().map(assigned).collect()
+}
+
 /// What was published to each partition.
 pub(super) async fn published(book: &Daybook) -> Result<HashMap<Partition, Published>, ConsumerError> {
     let client = book.pool().get().await?;
@@ -105,12 +132,14 @@ pub(super) async fn behind(book: &Daybook, consumer: &str) -> Result<Vec<Assigne
         )
         .await?;
     let rows = client.query(&statement, &[&consumer]).await?;
-    let behind = rows.iter().map(|row| {
-        let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
-        let (offset, position) = (row.try_get(2)?, row.try_get(3)?);
-        Ok(AssignedPartition { partition, checkpoint: Checkpoint { offset, position, generation: row.try_get(4)? } })
-    });
-    behind.collect()
+    rows.iter().map(assigned).collect()
+}
+
+/// A partition and its checkpoint, from a row of both.
+fn assigned(row: &Row) -> Result<AssignedPartition, ConsumerError> {
+    let partition = Partition { topic: row.try_get(0)?, nr: row.try_get(1)? };
+    let (offset, position) = (row.try_get(2)?, row.try_get(3)?);
+    Ok(AssignedPartition { partition, checkpoint: Checkpoint { offset, position, generation: row.try_get(4)? } })
 }
 
 /// Moves checkpoints on. [`ConsumerError::Fenced`] means that another process has taken one of the partitions over, or that a commit
@@ -118,7 +147,7 @@ pub(super) async fn behind(book: &Daybook, consumer: &str) -> Result<Vec<Assigne
 pub(super) async fn advance(
     transaction: &Transaction<'_>,
     consumer: &str,
-    steps: &[Step<'_>],
+    moves: &[CheckpointMove<'_>],
 ) -> Result<Vec<Checkpoint>, ConsumerError> {
     let statement = transaction
         .prepare_cached(
@@ -129,22 +158,71 @@ pub(super) async fn advance(
                AND c.log_offset = s.from_offset AND c.position = s.from_position",
         )
         .await?;
-    let (topics, numbers): (Vec<&str>, Vec<i32>) = steps.iter().map(|(p, ..)| (p.topic.as_str(), p.nr)).unzip();
-    let (offsets, positions): (Vec<i64>, Vec<i64>) = steps.iter().map(|(.., to)| *to).unzip();
-    let generations: Vec<i64> = steps.iter().map(|(_, from, _)| from.generation).collect();
+    let (topics, numbers): (Vec<&str>, Vec<i32>) = moves.iter().map(|(p, ..)| (p.topic.as_str(), p.nr)).unzip();
+    let (offsets, positions): (Vec<i64>, Vec<i64>) = moves.iter().map(|(.., to)| *to).unzip();
+    let generations: Vec<i64> = moves.iter().map(|(_, from, _)| from.generation).collect();
     let (from_offsets, from_positions): (Vec<i64>, Vec<i64>) =
-        steps.iter().map(|(_, from, _)| (from.offset, from.position)).unzip();
+        moves.iter().map(|(_, from, _)| (from.offset, from.position)).unzip();
     let moved = transaction
         .execute(
             &statement,
             &[&consumer, &topics, &numbers, &offsets, &positions, &generations, &from_offsets, &from_positions],
         )
         .await?;
-    if usize::try_from(moved) != Ok(steps.len()) {
+    if usize::try_from(moved) != Ok(moves.len()) {
         return Err(ConsumerError::Fenced);
     }
-    Ok(steps
+    Ok(moves
         .iter()
         .map(|(_, from, (offset, position))| Checkpoint { offset: *offset, position: *position, ..*from })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_event_store::StoreSettings;
+    use daybook_test_postgres::TestDatabase;
+
+    use super::*;
+
+    const VIEW: &str = "order_v1";
+
+    /// A book, and the two partitions in which a consumer has begun.
+    async fn begun() -> (TestDatabase, Daybook, Vec<AssignedPartition>) {
+        let database = daybook_test_postgres::database().await;
+        let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 4 };
+        let book = Daybook::open(&settings).expect("the URL is one");
+        book.migrate().await.expect("the tables of the book");
+        crate::migrate(&book).await.expect("the tables of the stream");
+        begin(&book, VIEW, &["daybook.order".to_owned()], 2, Start::Beginning).await.expect("the consumer begins");
+        let mut known = known(&book, &[VIEW.to_owned()]).await.expect("the checkpoints");
+        let known = known.remove(VIEW).expect("the consumer has begun").into_iter();
+        let mut assigned: Vec<_> =
+            known.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect();
+        assigned.sort_by_key(|assigned| assigned.partition.nr);
+        (database, book, assigned)
+    }
+
+    #[tokio::test]
+    async fn one_of_two_processes_adopts_a_partition() {
+        let (_database, book, found) = begun().await;
+        let (one, other) = tokio::join!(adopt(&book, VIEW, &found[..1]), adopt(&book, VIEW, &found[..1]));
+        let mut adopted = one.expect("an answer");
+        adopted.extend(other.expect("an answer"));
+        let [AssignedPartition { partition, checkpoint }] = &adopted[..] else { panic!("{adopted:?}") };
+        assert_eq!(*partition, found[0].partition);
+        assert_eq!(*checkpoint, Checkpoint { generation: 1, ..found[0].checkpoint });
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_was_moved_or_taken_over_is_not_adopted() {
+        let (database, book, found) = begun().await;
+        take(&book, VIEW, &[found[0].partition.clone()]).await.expect("it is taken over");
+        let adopted = adopt(&book, VIEW, &found).await.expect("an answer");
+        let checkpoint = Checkpoint { generation: 1, ..found[1].checkpoint };
+        assert_eq!(adopted, [AssignedPartition { checkpoint, ..found[1].clone() }], "only the other one");
+        let moved = "UPDATE consumer_checkpoints SET position = position + 1";
+        assert_eq!(database.connect().await.execute(moved, &[]).await.expect("they are moved"), 2);
+        assert_eq!(adopt(&book, VIEW, &adopted).await.expect("an answer"), []);
+    }
 }

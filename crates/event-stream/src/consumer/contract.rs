@@ -79,17 +79,17 @@ pub struct Published {
     pub log_end: i64,
 }
 
-/// A step of a checkpoint: from what this process believes it to be, to an offset and a position.
-pub type Step<'p> = (&'p Partition, Checkpoint, (i64, i64));
+/// A move of a checkpoint: its partition, the checkpoint as this process knows it, and the offset and position that it moves to.
+pub type CheckpointMove<'p> = (&'p Partition, Checkpoint, (i64, i64));
 
-/// Makes sure that steps go no further than the book, and that it is of the history that they were read for. What the book does not
-/// have, the relay has not published. A checkpoint that was moved there would make duplicates of the events that come later.
+/// Makes sure that checkpoints move no further than the book, and that it is of the history that they were read for. What the book does
+/// not have, the relay has not published. A checkpoint that was moved there would make duplicates of the events that come later.
 ///
 /// # Errors
 /// [`ConsumerError::NotInTheBook`].
-pub fn stay_within(head: &Head, history: Uuid, steps: &[Step<'_>]) -> Result<(), ConsumerError> {
-    let beyond = |(_, from, (_, to)): &Step<'_>| *to > from.position && *to > head.position;
-    if head.epoch == history && !steps.iter().any(beyond) { Ok(()) } else { Err(ConsumerError::NotInTheBook) }
+pub fn stay_within(head: &Head, history: Uuid, moves: &[CheckpointMove<'_>]) -> Result<(), ConsumerError> {
+    let beyond = |(_, from, (_, to)): &CheckpointMove<'_>| *to > from.position && *to > head.position;
+    if head.epoch == history && !moves.iter().any(beyond) { Ok(()) } else { Err(ConsumerError::NotInTheBook) }
 }
 
 /// What a consumer keeps, reads and waits for.
@@ -105,11 +105,21 @@ pub trait ConsumerEnvironment: Sync {
         start: Start,
     ) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
 
-    /// Takes partitions over that the consumer has begun with.
+    /// Takes assigned partitions over that the consumer has begun with.
     ///
     /// # Errors
     /// [`ConsumerError::Fenced`] where the consumer was removed meanwhile; otherwise the store failed.
     fn take(&self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
+
+    /// Takes partitions over that are not assigned to this process, each only if its checkpoint is still the given one. So of several
+    /// processes that find the same partition, one takes it over. Returns those that were taken over, with their checkpoints.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn adopt(
+        &self,
+        partitions: &[AssignedPartition],
+    ) -> impl Future<Output = Result<Vec<AssignedPartition>, ConsumerError>> + Send;
 
     /// How far the book goes, and which history it is: another one since it was restored from a back-up.
     ///
@@ -139,18 +149,18 @@ pub trait ConsumerEnvironment: Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<RecordedEvent>, ConsumerError>> + Send;
 
-    /// Effect, parked events and checkpoints in one transaction. It begins by making sure that the steps [stay within](stay_within) the
-    /// book. Returns the checkpoints after their steps.
+    /// Effect, parked events and checkpoints in one transaction. It begins by making sure that the moves [stay within](stay_within) the
+    /// book. Returns the checkpoints after their moves.
     ///
     /// # Errors
-    /// [`ConsumerError::NotInTheBook`] where they do not, [`ConsumerError::Fenced`] where a checkpoint is not what the step begins at,
+    /// [`ConsumerError::NotInTheBook`] where they do not, [`ConsumerError::Fenced`] where a checkpoint is not what its move begins at,
     /// and [`ConsumerError::Effect`]: nothing was done. Where the store failed, whether it was done is unknown.
     fn transact(
         &self,
         history: Uuid,
         events: &[SharedEvent],
         poisoned: &Poisoned,
-        steps: &[Step<'_>],
+        moves: &[CheckpointMove<'_>],
     ) -> impl Future<Output = Result<Vec<Checkpoint>, ConsumerError>> + Send;
 
     /// Finds the event that a failure comes from, if it is one of the data: that is then [poison](super::EffectError::Poison).

@@ -2,14 +2,16 @@
 //!
 //! The members of a group share its partitions, whatever program they run. During an upgrade, a member of an earlier program does not
 //! know a consumer of a later one, or leaves it alone. That member's partitions of the consumer would stand still until it ends.
-//! So a process that runs the consumer looks for partitions that are behind and do not move, takes them over, and fills them from the
-//! book. A member that does process the partition takes it back, and the fence keeps the two apart.
+//! So a process that runs the consumer looks for partitions that are behind and do not move, adopts them, and fills them from the book.
+//!
+//! Of several such processes one adopts a partition. It gives up at its first failure, and looks again later. The member that has the
+//! partition may only have been slow: then the fence ends the adoption, and the member continues.
 
 use std::{collections::HashMap, time::Duration};
 
 use super::contract::{AssignedPartition, Checkpoint, Partition};
 
-/// How often a consumer looks for such partitions.
+/// How often a consumer looks for such partitions. A process that fills gaps moves its checkpoints more often than a few looks take.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// At so many looks in a row, a partition has to be behind and where it was: longer than partitions take to find another process.
 const LOOKS: u32 = 4;
@@ -24,12 +26,13 @@ pub(super) struct Orphans {
 }
 
 impl Orphans {
-    /// Looks at the partitions that are behind. Returns those that no process moves on. `is_own` says which partitions this process has.
+    /// Looks at the partitions that are behind. Returns those that no process moves on, with their checkpoints. `is_own` says which
+    /// partitions this process has.
     pub(super) fn find(
         &mut self,
         behind: Vec<AssignedPartition>,
         is_own: impl Fn(&Partition) -> bool,
-    ) -> Vec<Partition> {
+    ) -> Vec<AssignedPartition> {
         self.adopted.retain(|partition, _| !is_own(partition));
         let before = std::mem::take(&mut self.seen);
         let mut orphans = Vec::new();
@@ -39,7 +42,7 @@ impl Orphans {
             let looks = before.get(&partition).filter(|(was, _)| *was == checkpoint).map_or(1, |(_, looks)| looks + 1);
             // What this process has moved last has no other owner yet.
             if looks >= LOOKS || self.adopted.get(&partition) == Some(&checkpoint) {
-                orphans.push(partition);
+                orphans.push(AssignedPartition { partition, checkpoint });
             } else {
                 self.seen.insert(partition, (checkpoint, looks));
             }

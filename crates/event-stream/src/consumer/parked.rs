@@ -119,15 +119,9 @@ pub async fn process(
     }
 }
 
-/// Whether PostgreSQL says that a value cannot be (class 22, "data exception": out of range, overflow, an encoding it does not
-/// have). Trying again does not mend that.
+/// Whether the database has refused a value of an effect: out of range, overflow, an encoding that it does not have.
 pub(super) fn is_data_error(error: &ConsumerError) -> bool {
-    match error {
-        ConsumerError::Effect(EffectError::Database(error)) => {
-            error.code().is_some_and(|code| code.code().starts_with("22"))
-        }
-        _ => false,
-    }
+    matches!(error, ConsumerError::Effect(EffectError::Database(error)) if daybook_event_store::is_data_error(error))
 }
 
 /// Finds the event that a [data error](is_data_error) comes from, and returns it as poison. The events are processed one by one, in a
@@ -169,7 +163,7 @@ async fn attempt(
 }
 
 /// A consumer's transaction, and what it read when it began.
-pub(super) struct Begun<'t> {
+pub(super) struct ConsumerTransaction<'t> {
     transaction: &'t Transaction<'t>,
     consumer: &'t str,
     /// How far the book goes, and which history it is.
@@ -178,7 +172,7 @@ pub(super) struct Begun<'t> {
     streams: HashSet<String>,
 }
 
-impl Begun<'_> {
+impl ConsumerTransaction<'_> {
     /// Applies an effect to events, as [`attempt`] does.
     pub(super) async fn apply(
         self,
@@ -215,7 +209,10 @@ pub fn divide<'e>(
 
 /// Begins a consumer's transaction. Nothing is un-parked while it runs. Its commit does not wait for the disk, because a checkpoint is
 /// lost only together with its effect.
-pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t str) -> Result<Begun<'t>, ConsumerError> {
+pub(super) async fn begin<'t>(
+    transaction: &'t Transaction<'t>,
+    consumer: &'t str,
+) -> Result<ConsumerTransaction<'t>, ConsumerError> {
     let lock = transaction
         .prepare_cached(
             "SELECT pg_advisory_xact_lock_shared($1, hashtext($2)), set_config('synchronous_commit', 'off', true)",
@@ -233,7 +230,7 @@ pub(super) async fn begin<'t>(transaction: &'t Transaction<'t>, consumer: &'t st
         futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query_one(&found, &parameters))?;
     let head = Head { position: row.try_get(0)?, epoch: row.try_get(1)? };
     let streams = row.try_get::<_, Vec<String>>(2)?.into_iter().collect();
-    Ok(Begun { transaction, consumer, head, streams })
+    Ok(ConsumerTransaction { transaction, consumer, head, streams })
 }
 
 /// Parks events of a consumer that has processed neither them nor later events of their streams.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     ConsumerError, Effect, Start, checkpoints,
-    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step, stay_within},
+    contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published, stay_within},
     parked::{self, Poisoned},
 };
 use crate::{SharedEvent, Topology, backoff::jittered};
@@ -45,6 +45,10 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         checkpoints::take(self.book, self.name, partitions).await
     }
 
+    async fn adopt(&self, partitions: &[AssignedPartition]) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        checkpoints::adopt(self.book, self.name, partitions).await
+    }
+
     async fn head(&self) -> Result<Head, ConsumerError> {
         Ok(self.book.head().await?)
     }
@@ -68,14 +72,14 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         history: Uuid,
         events: &[SharedEvent],
         poisoned: &Poisoned,
-        steps: &[Step<'_>],
+        moves: &[CheckpointMove<'_>],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
         let mut client = self.book.pool().get().await?;
         let transaction = client.transaction().await?;
-        let begun = parked::begin(&transaction, self.name).await?;
-        stay_within(&begun.head, history, steps)?;
-        begun.apply(self.effect, events, poisoned).await?;
-        let checkpoints = checkpoints::advance(&transaction, self.name, steps).await?;
+        let processing = parked::begin(&transaction, self.name).await?;
+        stay_within(&processing.head, history, moves)?;
+        processing.apply(self.effect, events, poisoned).await?;
+        let checkpoints = checkpoints::advance(&transaction, self.name, moves).await?;
         transaction.commit().await?;
         self.effect.committed();
         Ok(checkpoints)

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConsumerError, Effect, EffectError, Start, checkpoints,
-    contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition},
+    contract::{AssignedPartition, ConsumerEnvironment, Partition},
     feed::{Attached, Feed, Inbox, InboxLimits, Subscription},
     orphans::{LOOK_EVERY, Orphans},
     postgres::PostgresEnvironment,
@@ -131,36 +131,41 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
                 if !has_begun {
                     // Where no process that runs it has any partition, the consumer has no checkpoints yet.
                     self.environment.begin(&[], self.start).await?;
+                    has_begun = true;
                 }
                 let behind = self.environment.behind().await?;
                 self.adopt(orphans.find(behind, |partition| feed.has(partition))).await
             };
             match adopt.await {
-                Ok(adopted) => {
-                    orphans.note_adopted(adopted);
-                    has_begun = true;
-                }
+                Ok(adopted) => orphans.note_adopted(adopted),
                 Err(ConsumerError::Effect(EffectError::Retired)) => return,
+                Err(ConsumerError::Fenced) => {
+                    tracing::info!(consumer = self.name, "another process has taken adopted partitions over");
+                }
                 Err(error) => tracing::warn!(consumer = self.name, %error, "partitions that no process moves on wait"),
             }
         }
     }
 
-    /// Takes partitions over, and processes what was published to them. Returns how far they are then.
-    async fn adopt(&self, partitions: Vec<Partition>) -> Result<Vec<AssignedPartition>, ConsumerError> {
-        if partitions.is_empty() {
+    /// Adopts partitions, except those that another process has taken over or moved meanwhile, and processes what was published to them.
+    /// Returns how far they are then.
+    async fn adopt(&self, orphans: Vec<AssignedPartition>) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        if orphans.is_empty() {
             return Ok(Vec::new());
+        }
+        let adopted = self.environment.adopt(&orphans).await?;
+        if adopted.is_empty() {
+            return Ok(adopted);
         }
         tracing::info!(
             consumer = self.name,
-            partitions = partitions.len(),
+            partitions = adopted.len(),
             "partitions that no process moves on are filled"
         );
         metrics::counter!("daybook_consumer_adopted_total", "consumer" => self.name.to_owned())
-            .increment(partitions.len() as u64);
-        let checkpoints = self.environment.take(&partitions).await?;
-        let inbox = Inbox::new(partitions.len(), InboxLimits::default());
-        self.worker(inbox, partitions, checkpoints).await?.fill_from_book().await
+            .increment(adopted.len() as u64);
+        let inbox = Inbox::new(adopted.len(), InboxLimits::default());
+        self.worker(inbox, adopted).await?.fill_from_book().await
     }
 
     /// Takes the partitions over.
@@ -178,19 +183,18 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
                 inbox.report(queue, checkpoint.offset);
             }
         }
-        self.worker(inbox, wanted, checkpoints).await
+        let assigned = wanted.into_iter().zip(checkpoints);
+        let assigned = assigned.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint });
+        self.worker(inbox, assigned.collect()).await
     }
 
     /// A worker for partitions that were taken over.
     async fn worker(
         &self,
         inbox: Inbox,
-        partitions: Vec<Partition>,
-        checkpoints: Vec<Checkpoint>,
+        partitions: Vec<AssignedPartition>,
     ) -> Result<PartitionWorker<'_, S>, ConsumerError> {
         let history = self.environment.head().await?.epoch;
-        let assigned = partitions.into_iter().zip(checkpoints);
-        let partitions = assigned.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect();
         let Self { name, topology, environment, batch, .. } = *self;
         Ok(PartitionWorker { name, topology, environment, history, inbox, partitions, batch })
     }

@@ -14,6 +14,7 @@ use super::{
     ConsumerError, EffectError,
     contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, ReceivedMessage},
     feed::Inbox,
+    orphans::LOOK_EVERY,
     parked::Poisoned,
     stall::StallWatch,
 };
@@ -75,10 +76,11 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         }
     }
 
-    /// Processes what was published to the partitions, from the book, and returns how far they are then.
+    /// Processes what was published to adopted partitions, from the book, and returns how far they are then. It ends at the first failure
+    /// and takes no partition again, because they are not assigned to this process.
     pub(super) async fn fill_from_book(mut self) -> Result<Vec<AssignedPartition>, ConsumerError> {
         let all: Vec<(usize, i64)> = (0..self.partitions.len()).map(|queue| (queue, 0)).collect();
-        self.catch_up(&all).await?;
+        self.fill_missed(&all, ANYTHING).await?;
         Ok(self.partitions)
     }
 
@@ -134,8 +136,8 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         Ok(())
     }
 
-    /// After a failure, asks again how far the partitions are, until there is an answer. What was processed after all is a duplicate
-    /// then. A consumer that was removed gets none, and ends.
+    /// After a failure, takes the assigned partitions again and reads how far they are, until there is an answer. What was processed after
+    /// all is a duplicate then. A consumer that was removed gets no answer, and ends.
     ///
     /// Returns how far the book goes. A message that was received before and claims to come from beyond it is not the relay's.
     async fn take_again(&mut self, backoff: &mut Backoff, failure: ConsumerError) -> Result<i64, ConsumerError> {
@@ -243,15 +245,17 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
             up_to = up_to.max(gap.up_to);
         }
         let (begin, mut filled) = (after, 0);
-        let mut batch = self.nothing();
+        let (mut batch, mut committed) = (self.nothing(), self.environment.now());
         while after < up_to {
             let page = self.environment.read_after(after, self.batch).await?;
             // Positions have no holes, so an empty answer has reached the end of the book.
             after = page.last().map_or(up_to, |last| last.position.min(up_to));
             let missing = page.into_iter().filter(|event| gaps.iter().any(|gap| self.lacks(gap, event)));
             batch.events.extend(missing.map(SharedEvent::from));
-            // A page may hold little that is missing; a transaction for each would be a waste.
-            if batch.events.len() < self.batch && after < up_to {
+            // A page may hold little that is missing; a transaction for each would be a waste. But other processes adopt a partition whose
+            // checkpoint does not move.
+            let is_due = self.environment.now() >= committed + LOOK_EVERY;
+            if batch.events.len() < self.batch && !is_due && after < up_to {
                 continue;
             }
             for gap in gaps {
@@ -260,7 +264,7 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
             }
             filled += batch.events.len();
             self.commit(batch).await?;
-            batch = self.nothing();
+            (batch, committed) = (self.nothing(), self.environment.now());
         }
         tracing::info!(consumer = self.name, after = begin, up_to, filled, "gaps were filled from the book");
         Ok(())
@@ -303,9 +307,9 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
 
     /// Effect, parked events and checkpoints: one transaction. Returns the checkpoints that have moved.
     async fn transact(&self, batch: &Batch, poisoned: &Poisoned) -> Result<Vec<(usize, Checkpoint)>, ConsumerError> {
-        let steps = self.partitions.iter().zip(&batch.reached).enumerate();
-        let steps = steps.filter(|(_, (assigned, reached))| !assigned.checkpoint.is_at(**reached));
-        let (moved, steps): (Vec<usize>, Vec<_>) = steps
+        let moves = self.partitions.iter().zip(&batch.reached).enumerate();
+        let moves = moves.filter(|(_, (assigned, reached))| !assigned.checkpoint.is_at(**reached));
+        let (moved, moves): (Vec<usize>, Vec<_>) = moves
             .map(|(queue, (AssignedPartition { partition, checkpoint }, reached))| {
                 (queue, (partition, *checkpoint, *reached))
             })
@@ -313,7 +317,7 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let checkpoints = self.environment.transact(self.history, &batch.events, poisoned, &steps).await?;
+        let checkpoints = self.environment.transact(self.history, &batch.events, poisoned, &moves).await?;
         Ok(moved.into_iter().zip(checkpoints).collect())
     }
 

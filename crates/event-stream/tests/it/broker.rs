@@ -1,4 +1,4 @@
-//! The broker under test: the embedded one, or with `KAFKA_BROKERS` a real one, where every test has topics of its own.
+//! The broker under test: the embedded one, or with `KAFKA_BROKERS` a real one. Every test has topics of its own.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -26,20 +26,20 @@ pub(crate) const PARTITIONS: i32 = 3;
 
 static PREFIXES: AtomicU64 = AtomicU64::new(1);
 
-/// Where the real broker is, if there is one.
+/// The address of the real broker, if `KAFKA_BROKERS` names one.
 pub(crate) fn real() -> Option<String> {
     std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty())
 }
 
-/// What the engine lets a consumer wait that has read everything; less where the broker answers only when that is over.
+/// The fetch wait of the engine. It is shorter on a real broker, which answers a waiting consumer only at the end of the wait.
 pub(crate) fn fetch_wait() -> Duration {
     if real().is_some() { Duration::from_millis(500) } else { FETCH_WAIT }
 }
 
-/// Topics for one test, on whichever broker there is. They are gone when this is dropped.
+/// The topics of one test. They are deleted when this is dropped.
 pub(crate) struct Topics {
     pub(crate) settings: KafkaSettings,
-    // None where the broker is a real one.
+    // None with a real broker.
     embedded: Option<Broker>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn topology(prefix: String, partitions: i32) -> Topology {
     Topology { prefix, partitions, slices }
 }
 
-/// A prefix that no other test has, nor any that ran before on the same broker.
+/// A prefix that is unique, also among earlier runs on the same broker.
 fn prefix() -> String {
     let random = RandomState::new().hash_one(process::id());
     format!("daybook-test-{random:x}-{}", PREFIXES.fetch_add(1, Ordering::Relaxed))
@@ -65,14 +65,14 @@ async fn embedded(topology: &Topology) -> Broker {
 }
 
 impl Topics {
-    /// New topics. On a real broker the engine makes them, over the wire.
+    /// New topics. On a real broker the engine creates them, over the wire.
     pub(crate) async fn new(partitions: i32) -> Self {
         let topics = Self::named(partitions).await;
-        topics.settings.ensure_topics().await.expect("the topics can be made");
+        topics.settings.ensure_topics().await.expect("the topics can be created");
         topics
     }
 
-    /// New topics; on a real broker only their names, until somebody makes them.
+    /// New topics. On a real broker these are only names, until a test creates the topics.
     pub(crate) async fn named(partitions: i32) -> Self {
         let topology = topology(prefix(), partitions);
         let (brokers, embedded) = match real() {
@@ -93,11 +93,11 @@ impl Topics {
             replication: 1,
             fetch_wait: fetch_wait(),
         };
-        settings.ensure_topics().await.expect("the topics can be made");
+        settings.ensure_topics().await.expect("the topics can be created");
         Self { settings, embedded: None }
     }
 
-    /// All topics are lost, and there are new ones with nothing in them.
+    /// Replaces all topics with empty ones.
     pub(crate) async fn lose_all(&mut self) {
         if self.embedded.is_some() {
             let broker = embedded(&self.settings.topology).await;
@@ -107,26 +107,26 @@ impl Topics {
             for topic in self.settings.topology.topics() {
                 self.delete(&topic).await;
             }
-            self.settings.ensure_topics().await.expect("the topics can be made");
+            self.settings.ensure_topics().await.expect("the topics can be created");
         }
     }
 
-    /// Deletes a topic, and returns when the broker has forgotten it. Only a real broker can.
+    /// Deletes a topic, and waits until the broker has removed it. Only a real broker can do that.
     pub(crate) async fn delete(&self, topic: &str) {
-        let gone = self.admin().delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers");
-        assert_eq!(gone, [Ok(topic.to_owned())]);
-        // The controller answers before the rest of the broker knows.
-        until("the topic is forgotten", async || self.partitions_of(topic) == 0).await;
+        let deleted = self.admin().delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers");
+        assert_eq!(deleted, [Ok(topic.to_owned())]);
+        // The controller answers before the broker has updated its metadata.
+        until("the topic is removed", async || self.partitions_of(topic) == 0).await;
     }
 
-    /// The partitions of a topic as it is now; none while there is no such topic.
+    /// The number of partitions of a topic. 0 while the topic does not exist.
     pub(crate) fn partitions_of(&self, topic: &str) -> usize {
         let consumer: BaseConsumer = self.client().create().expect("a client");
         let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the broker answers");
         metadata.topics().iter().find(|known| known.name() == topic).map_or(0, |known| known.partitions().len())
     }
 
-    /// Deletes the messages of all partitions that come before the last `kept` of each, as retention does. Only a real broker can.
+    /// Deletes all but the last `kept` messages of each partition, as retention does. Only a real broker can do that.
     pub(crate) async fn delete_heads(&self, kept: i64) {
         let consumer: BaseConsumer = self.client().create().expect("a client");
         let mut before = TopicPartitionList::new();
@@ -139,7 +139,7 @@ impl Topics {
         }
         let deleted = self.admin().delete_records(&before, &AdminOptions::new()).await.expect("the broker answers");
         for partition in deleted.elements() {
-            partition.error().expect("it has deleted them");
+            partition.error().expect("the records are deleted");
         }
     }
 
@@ -164,13 +164,13 @@ impl Drop for Topics {
         match block_on(self.admin().delete_topics(&topics, &AdminOptions::new())) {
             Ok(deleted) => {
                 for (topic, code) in deleted.into_iter().filter_map(Result::err) {
-                    // The test may have deleted it itself.
+                    // The test may have deleted the topic itself.
                     if code != RDKafkaErrorCode::UnknownTopicOrPartition {
-                        eprintln!("topic {topic} was left behind: {code}");
+                        eprintln!("topic {topic} was not deleted: {code}");
                     }
                 }
             }
-            Err(error) => eprintln!("topics {topics:?} were left behind: {error}"),
+            Err(error) => eprintln!("topics {topics:?} were not deleted: {error}"),
         }
     }
 }

@@ -27,19 +27,19 @@ use crate::{
     world::{PATIENCE, Running, World, until, world},
 };
 
-/// Notes each position that it gets: a second time would violate the primary key.
+/// Writes each position that it gets. A second time would violate the primary key.
 #[derive(Clone)]
 struct Notes {
     consumer: &'static str,
-    /// Held while events are processed.
-    door: Arc<Mutex<()>>,
-    /// How often an event was decoded, by any consumer.
+    /// Locked while events are processed.
+    gate: Arc<Mutex<()>>,
+    /// The number of decoded events, of all consumers.
     decoded: Arc<AtomicUsize>,
 }
 
 impl Effect for Notes {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
-        let _open = self.door.lock().await;
+        let _open = self.gate.lock().await;
         for event in events {
             event.decoded(|_| self.decoded.fetch_add(1, Ordering::SeqCst));
         }
@@ -72,13 +72,13 @@ impl<'w> Process<'w> {
         Running::start(|stop| async move { feed.run(&group, &book, &kafka, &stop).await })
     }
 
-    /// Runs a consumer. It processes nothing while its door is locked.
+    /// Runs a consumer. It processes nothing while its gate is locked.
     fn consume(&self, consumer: &'static str, start: Start) -> (Running<Ended>, Arc<Mutex<()>>) {
-        let door = Arc::new(Mutex::new(()));
-        let effect = Notes { consumer, door: Arc::clone(&door), decoded: Arc::clone(&self.decoded) };
+        let gate = Arc::new(Mutex::new(()));
+        let effect = Notes { consumer, gate: Arc::clone(&gate), decoded: Arc::clone(&self.decoded) };
         let (feed, book, topology) = (self.feed.clone(), self.world.book.clone(), self.world.kafka.topology.clone());
         let consumer = Consumer { name: consumer.to_owned(), topics: topology.topics(), start, effect };
-        (Running::start(|stop| async move { consumer.run(&feed, &book, &topology, &stop).await }), door)
+        (Running::start(|stop| async move { consumer.run(&feed, &book, &topology, &stop).await }), gate)
     }
 
     async fn noted(&self, consumer: &str) -> Vec<i64> {
@@ -101,27 +101,26 @@ impl<'w> Process<'w> {
 
     /// By topic and partition: the offset after the last message.
     fn ends(&self) -> BTreeMap<(String, i32), i64> {
-        let asker: BaseConsumer = self.world.client().create().expect("a client");
+        let client: BaseConsumer = self.world.client().create().expect("a client");
         let end = |(topic, partition): (String, i32)| {
-            let (_, high) = asker.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
+            let (_, high) = client.fetch_watermarks(&topic, partition, PATIENCE).expect("the broker answers");
             ((topic, partition), high)
         };
         self.world.partitions().map(end).collect()
     }
 
-    /// By topic and partition: the offset that was reported to the broker; 0 where none was.
+    /// By topic and partition: the offset that was committed to the broker, or 0.
     fn reported(&self) -> BTreeMap<(String, i32), i64> {
         let mut config = self.world.client();
         config.set("group.id", format!("{}.notes", self.world.kafka.topology.prefix));
-        let asker: BaseConsumer = config.create().expect("a client");
+        let client: BaseConsumer = config.create().expect("a client");
         let mut list = TopicPartitionList::new();
         for (topic, partition) in self.world.partitions() {
             list.add_partition(&topic, partition);
         }
-        let reported = asker.committed_offsets(list, PATIENCE).expect("the broker answers");
+        let reported = client.committed_offsets(list, PATIENCE).expect("the broker answers");
         let offset = |offset| if let Offset::Offset(offset) = offset { offset } else { 0 };
-        let of = |(place, reported)| (place, offset(reported));
-        reported.to_topic_map().into_iter().map(of).collect()
+        reported.to_topic_map().into_iter().map(|(partition, reported)| (partition, offset(reported))).collect()
     }
 }
 
@@ -137,7 +136,7 @@ async fn consumers_of_one_process_get_every_event_and_it_is_decoded_once() {
     for consumer in ["one", "other"] {
         process.has_noted(consumer, 1..=first).await;
     }
-    // From here on both get what the feed receives, and nothing from the book.
+    // From here on both consumers get every event from the feed, and none from the book.
     process.decoded.store(0, Ordering::SeqCst);
     let head = world.append_many(300).await;
     for consumer in ["one", "other"] {
@@ -151,30 +150,30 @@ async fn consumers_of_one_process_get_every_event_and_it_is_decoded_once() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_stands_still_holds_up_no_other_and_finds_what_did_not_fit_in_the_book() {
+async fn a_stalled_consumer_holds_up_no_other_and_reads_dropped_messages_from_the_book() {
     let world = world().await;
     let relay = world.relay();
     let process = Process::of(&world, InboxLimits { messages: 5, bytes: 1 << 20 }).await;
     let (quick, _) = process.consume("quick", Start::Beginning);
-    let (slow, door) = process.consume("slow", Start::Beginning);
+    let (slow, gate) = process.consume("slow", Start::Beginning);
     let receiving = process.receive();
     let head = world.append_many(20).await;
     process.has_noted("slow", 1..=head).await;
     process.has_noted("quick", 1..=head).await;
-    let locked = door.lock().await;
+    let locked = gate.lock().await;
     let before = process.processed("slow").await;
     let last = world.append_many(400).await;
     process.has_noted("quick", 1..=last).await;
-    assert_eq!(process.noted("slow").await.len(), 20, "it stands still");
-    for (place, reported) in process.reported() {
-        assert!(reported <= before[&place], "what is reported is the place of the slowest");
+    assert_eq!(process.noted("slow").await.len(), 20, "the slow consumer is stalled");
+    for (partition, reported) in process.reported() {
+        assert!(reported <= before[&partition], "the offset of the slowest consumer is reported");
     }
     drop(locked);
-    // No message comes any more that could show a gap.
+    // No later message shows the gap.
     process.has_noted("slow", 1..=last).await;
-    // What is filled from the book says nothing of offsets. The next message of each partition does.
+    // Events from the book have no offsets. The next message of each partition has one.
     let mut nr = 0;
-    until("both are at the ends of the logs", async || {
+    until("both consumers are at the ends of the logs", async || {
         let head = world.append(["order", "cart", "sku"].map(|kind| format!("{kind}-{nr}"))).await;
         nr += 1;
         for consumer in ["quick", "slow"] {
@@ -192,7 +191,7 @@ async fn a_consumer_that_stands_still_holds_up_no_other_and_finds_what_did_not_f
 }
 
 #[tokio::test]
-async fn a_consumer_that_comes_while_the_feed_runs_misses_nothing() {
+async fn a_consumer_that_subscribes_while_the_feed_runs_misses_no_event() {
     let world = world().await;
     let relay = world.relay();
     let process = Process::of(&world, InboxLimits::default()).await;
@@ -206,7 +205,7 @@ async fn a_consumer_that_comes_while_the_feed_runs_misses_nothing() {
     for consumer in ["early", "late"] {
         process.has_noted(consumer, 1..=head).await;
     }
-    // It goes away and comes back, and the other one does not notice.
+    // The late consumer ends its subscription and subscribes again. The early one is not affected.
     late.stop().await;
     let head = world.append_many(60).await;
     process.has_noted("early", 1..=head).await;
@@ -219,7 +218,7 @@ async fn a_consumer_that_comes_while_the_feed_runs_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_begins_at_the_head_gets_what_happens_from_then_on() {
+async fn a_consumer_that_begins_at_the_head_gets_only_later_events() {
     let world = world().await;
     let relay = world.relay();
     let past = world.append_many(50).await;
@@ -227,8 +226,11 @@ async fn a_consumer_that_begins_at_the_head_gets_what_happens_from_then_on() {
     let process = Process::of(&world, InboxLimits::default()).await;
     let (consumer, _) = process.consume("from the head", Start::Head);
     let receiving = process.receive();
-    let all = usize::try_from(PARTITIONS).expect("few") * world.kafka.topology.topics().len();
-    until("it has begun everywhere", async || process.processed("from the head").await.len() == all).await;
+    let all = usize::try_from(PARTITIONS).expect("a small number") * world.kafka.topology.topics().len();
+    until("the consumer has a checkpoint in every partition", async || {
+        process.processed("from the head").await.len() == all
+    })
+    .await;
     let head = world.append_many(40).await;
     process.has_noted("from the head", past + 1..=head).await;
     consumer.stop().await;

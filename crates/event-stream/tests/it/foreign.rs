@@ -1,4 +1,4 @@
-//! What others make of our topics: a Java client's default partitioner, and a plain CloudEvents consumer in Python.
+//! Other clients on our topics: the default partitioner of a Java client, and a plain CloudEvents consumer in Python.
 
 use std::{
     collections::BTreeMap,
@@ -16,9 +16,9 @@ use crate::{
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// What `.ci/kafka` has to say to a question; nothing where it cannot get what is asked for.
-fn kafka(question: &str) -> Option<String> {
-    let answer = Command::new(Path::new(ROOT).join(".ci/kafka")).arg(question).output().expect("a script");
+/// The output of a subcommand of `.ci/kafka`. None when the subcommand fails.
+fn kafka(subcommand: &str) -> Option<String> {
+    let answer = Command::new(Path::new(ROOT).join(".ci/kafka")).arg(subcommand).output().expect("a script");
     answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
@@ -26,10 +26,10 @@ fn kafka(question: &str) -> Option<String> {
 async fn output(mut program: Command, input: String) -> String {
     let run = move || {
         let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a program starts");
-        let mut stdin = child.stdin.take().expect("it is piped");
+        let mut stdin = child.stdin.take().expect("the input is piped");
         let fed = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let ended = child.wait_with_output().expect("it ends");
-        fed.join().expect("no panic").expect("it has read everything");
+        let ended = child.wait_with_output().expect("the program ends");
+        fed.join().expect("no panic").expect("the program has read its input");
         assert!(ended.status.success(), "{program:?} has failed");
         String::from_utf8(ended.stdout).expect("text")
     };
@@ -37,7 +37,7 @@ async fn output(mut program: Command, input: String) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_where_java_clients_put_them() {
+async fn keys_are_in_the_partitions_that_java_clients_choose() {
     if real().is_none() {
         return skipped(Need::RealBroker, "the Java client is compared on a real broker only");
     }
@@ -46,9 +46,13 @@ async fn keys_are_where_java_clients_put_them() {
     let kinds = ["order", "cart", "product", "sku", "stock", "slug", "Größe", "価格", "🛒"];
     let keys: Vec<String> = (0..5_000_u64)
         .map(|nr| {
-            format!("{}-{:x}", kinds[usize::try_from(nr % 9).expect("few")], nr.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            format!(
+                "{}-{:x}",
+                kinds[usize::try_from(nr % 9).expect("a small number")],
+                nr.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            )
         })
-        // Of every length, since the hash takes four bytes at a time.
+        // Keys of every length are tried, since the hash reads four bytes at a time.
         .chain((0..40).map(|length| "k".repeat(length)))
         .collect();
     let mut java = Command::new("java");
@@ -70,7 +74,7 @@ async fn keys_are_where_java_clients_put_them() {
 }
 
 #[tokio::test]
-async fn a_plain_consumer_of_cloud_events_finds_every_event_once_and_in_order_per_key() {
+async fn a_plain_cloud_events_consumer_gets_every_event_once_and_in_order_per_key() {
     if real().is_none() {
         return skipped(Need::RealBroker, "the Python consumer reads from a real broker only");
     }
@@ -86,7 +90,8 @@ async fn a_plain_consumer_of_cloud_events_finds_every_event_once_and_in_order_pe
     consumer.arg(Path::new(ROOT).join("tests/kafka/read_cloud_events.py")).arg(&world.kafka.brokers);
     consumer.args(world.kafka.topology.topics());
     let found = output(consumer, String::new()).await;
-    let found: BTreeMap<String, Vec<(i64, i32)>> = serde_json::from_str(&found).expect("what it has found");
+    let found: BTreeMap<String, Vec<(i64, i32)>> =
+        serde_json::from_str(&found).expect("the output of the consumer is JSON");
     let mut expected: BTreeMap<String, Vec<(i64, i32)>> = BTreeMap::new();
     for event in world.events().await {
         expected.entry(event.stream_id).or_default().push((event.position, event.version));

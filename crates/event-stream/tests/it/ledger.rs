@@ -1,4 +1,4 @@
-//! An effect that writes down what it was given, and can be told to fail.
+//! An effect that writes every event into a table, and that a test can make fail.
 
 use std::{
     collections::BTreeMap,
@@ -21,32 +21,32 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::world::{Running, World, until};
 
-/// Writes each event down once: a second time would violate the primary key.
+/// Writes each event into the ledger. A second time would violate the primary key.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger {
     pub(crate) fails: Arc<AtomicBool>,
     pub(crate) retired: Arc<AtomicBool>,
     pub(crate) poison: Arc<Mutex<Vec<i64>>>,
-    /// Events with which PostgreSQL cannot do what is asked of it.
-    pub(crate) uncountable: Arc<Mutex<Vec<i64>>>,
-    /// How often it was asked to take in events.
-    pub(crate) asked: Arc<AtomicUsize>,
-    /// The most events that it was given at once.
-    pub(crate) largest: Arc<AtomicUsize>,
-    /// Held while events are taken in.
-    pub(crate) door: Arc<tokio::sync::Mutex<()>>,
-    /// Who writes.
+    /// Positions of events whose statement overflows a number in PostgreSQL.
+    pub(crate) overflowing: Arc<Mutex<Vec<i64>>>,
+    /// How often it was called with events.
+    pub(crate) calls: Arc<AtomicUsize>,
+    /// The most events of one call.
+    pub(crate) largest_batch: Arc<AtomicUsize>,
+    /// Locked while events are applied.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    /// The name of the process that writes.
     pub(crate) writer: &'static str,
 }
 
 impl Effect for Ledger {
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
-        self.asked.fetch_add(usize::from(!events.is_empty()), Ordering::SeqCst);
-        self.largest.fetch_max(events.len(), Ordering::SeqCst);
-        let _open = self.door.lock().await;
+        self.calls.fetch_add(usize::from(!events.is_empty()), Ordering::SeqCst);
+        self.largest_batch.fetch_max(events.len(), Ordering::SeqCst);
+        let _open = self.gate.lock().await;
         for event in events {
             if self.poison.lock().expect("no panic").contains(&event.position) {
-                return Err(EffectError::Poison { position: event.position, reason: "it tastes bad".into() });
+                return Err(EffectError::Poison { position: event.position, reason: "the event is poisoned".into() });
             }
         }
         let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
@@ -60,9 +60,9 @@ impl Effect for Ledger {
             )
             .await?;
         if self.fails.load(Ordering::SeqCst) {
-            transaction.execute("SELECT FROM a_table_that_is_not_there", &[]).await?;
+            transaction.execute("SELECT FROM missing_table", &[]).await?;
         }
-        if positions.iter().any(|position| self.uncountable.lock().expect("no panic").contains(position)) {
+        if positions.iter().any(|position| self.overflowing.lock().expect("no panic").contains(position)) {
             transaction.execute("SELECT 9223372036854775807 + 1", &[]).await?;
         }
         if self.retired.load(Ordering::SeqCst) { Err(EffectError::Retired) } else { Ok(()) }
@@ -78,7 +78,7 @@ pub(crate) struct Entry {
     pub(crate) writer: String,
 }
 
-/// Is a process of its own that writes a ledger.
+/// Runs a feed with one consumer that writes the ledger, as a process of its own does.
 pub(crate) async fn consume(book: &Daybook, kafka: &KafkaSettings, effect: Ledger, stop: &CancellationToken) -> Ended {
     let (feed, topics) = (Feed::new(InboxLimits::default()), kafka.topology.topics());
     let group = ConsumerGroup { name: "ledgers".to_owned(), topics: topics.clone() };
@@ -123,11 +123,12 @@ impl World {
     pub(crate) async fn ledger_has(&self, count: usize) {
         let client = self.database.connect().await;
         let sql = "SELECT count(*) >= $1 FROM ledger";
-        let count = i64::try_from(count).expect("few");
-        until("the ledger is full", async || client.query_one(sql, &[&count]).await.expect("an answer").get(0)).await;
+        let count = i64::try_from(count).expect("a small number");
+        until("the ledger has enough rows", async || client.query_one(sql, &[&count]).await.expect("an answer").get(0))
+            .await;
     }
 
-    /// Every event up to the head once, and those of each stream in order.
+    /// Asserts that the ledger has every event up to the head once, and those of each stream in order.
     pub(crate) async fn assert_ledger_is_whole(&self) {
         let ledger = self.ledger().await;
         let mut positions: Vec<i64> = ledger.iter().map(|entry| entry.position).collect();

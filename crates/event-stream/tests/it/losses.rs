@@ -1,6 +1,6 @@
-//! What only a real broker can do to the topics: make them over the wire, delete one of them, lose the heads of their logs, go
-//! away in the middle of things and come back. The embedded broker knows neither CreateTopics nor DeleteTopics nor DeleteRecords,
-//! and is gone with its process.
+//! Losses of topics that only a real broker can have. The engine creates topics over the wire, a topic is deleted, the oldest records
+//! are deleted, and the broker is killed and started again. The embedded broker has neither CreateTopics nor DeleteTopics nor
+//! DeleteRecords, and ends with its process.
 
 use std::{path::PathBuf, process::Command};
 
@@ -14,7 +14,7 @@ use crate::{
     world::{World, until, world},
 };
 
-/// Ends the test, saying so, where there is only the embedded broker.
+/// Skips the test where only the embedded broker is available.
 macro_rules! only_on_a_real_broker {
     () => {
         if real().is_none() {
@@ -24,15 +24,15 @@ macro_rules! only_on_a_real_broker {
 }
 
 fn count(events: i64) -> usize {
-    usize::try_from(events).expect("few")
+    usize::try_from(events).expect("a small number")
 }
 
 #[tokio::test]
-async fn topics_are_made_over_the_wire_by_whoever_comes_first_and_can_be_used_at_once() {
+async fn the_first_process_creates_the_topics_and_all_can_use_them_at_once() {
     only_on_a_real_broker!();
     let topics = Topics::named(PARTITIONS).await;
-    for made in join_all((0..6).map(|_| topics.settings.ensure_topics())).await {
-        made.expect("the topics are there, whoever has made them");
+    for created in join_all((0..6).map(|_| topics.settings.ensure_topics())).await {
+        created.expect("the topics exist, whichever process has created them");
     }
     let world = World::with(topics).await;
     assert_eq!(world.messages().await, 0, "every partition answers");
@@ -42,14 +42,14 @@ async fn topics_are_made_over_the_wire_by_whoever_comes_first_and_can_be_used_at
         let resource = ResourceSpecifier::Topic(&topic);
         let mut described =
             topics.admin().describe_configs([&resource], &AdminOptions::new()).await.expect("the broker answers");
-        let config = described.pop().expect("one topic").expect("it is there");
+        let config = described.pop().expect("one topic").expect("the topic exists");
         let value = |key| config.get(key).and_then(|entry| entry.value.clone()).expect("a value");
         assert_eq!((value("cleanup.policy"), value("retention.ms")), ("delete".into(), "-1".into()));
     }
 }
 
 #[tokio::test]
-async fn one_topic_that_is_deleted_comes_back_filled_and_the_others_stay_as_they_are() {
+async fn a_deleted_topic_is_created_and_filled_again_and_the_others_are_unchanged() {
     only_on_a_real_broker!();
     let world = world().await;
     world.open_ledger().await;
@@ -61,11 +61,11 @@ async fn one_topic_that_is_deleted_comes_back_filled_and_the_others_stay_as_they
     world.topics.delete(&world.kafka.topology.topic("order")).await;
     let head = world.append_many(200).await;
     world.ledger_has(count(head)).await;
-    until("the topic is whole", async || world.messages_if_all_are_there().await == Some(head)).await;
+    until("the topic is whole", async || world.messages_if_complete().await == Some(head)).await;
     world.published().await;
     world.assert_published_once().await;
 
-    // And it is read from, not only written to.
+    // The new topic is read, too, and not only written.
     let head = world.append(["order-1", "order-2", "order-3", "cart-1"]).await;
     world.ledger_has(count(head)).await;
     world.assert_ledger_is_whole().await;
@@ -74,7 +74,7 @@ async fn one_topic_that_is_deleted_comes_back_filled_and_the_others_stay_as_they
 }
 
 #[tokio::test]
-async fn a_topic_that_is_deleted_while_nothing_happens_comes_back_without_being_asked() {
+async fn a_topic_that_is_deleted_while_no_events_come_is_created_again() {
     only_on_a_real_broker!();
     let world = world().await;
     let relay = world.relay();
@@ -83,19 +83,19 @@ async fn a_topic_that_is_deleted_while_nothing_happens_comes_back_without_being_
     for topic in [world.kafka.topology.topic("catalog"), world.kafka.topology.topic("cart")] {
         world.topics.delete(&topic).await;
     }
-    until("the topics are whole", async || world.messages_if_all_are_there().await == Some(head)).await;
+    until("the topics are whole", async || world.messages_if_complete().await == Some(head)).await;
     world.assert_published_once().await;
 
-    // Made anew by somebody else, who was quicker.
+    // Another process created the topic first.
     world.topics.delete(&world.kafka.topology.topic("order")).await;
-    world.kafka.ensure_topics().await.expect("the topic can be made");
-    until("the topic is whole", async || world.messages_if_all_are_there().await == Some(head)).await;
+    world.kafka.ensure_topics().await.expect("the topic can be created");
+    until("the topic is whole", async || world.messages_if_complete().await == Some(head)).await;
     world.assert_published_once().await;
     relay.stop().await;
 }
 
 #[tokio::test]
-async fn heads_that_were_deleted_are_not_published_again_and_consumers_find_them_in_the_book() {
+async fn deleted_records_are_not_published_again_and_consumers_read_their_events_from_the_book() {
     only_on_a_real_broker!();
     let world = world().await;
     world.open_ledger().await;
@@ -109,7 +109,7 @@ async fn heads_that_were_deleted_are_not_published_again_and_consumers_find_them
     world.published().await;
     relay.stop().await;
 
-    // The checkpoints of relay and consumer are gone from the logs; then whole logs are, and what comes next stands alone.
+    // First the logs lose the records at the checkpoints of relay and consumer. Then the logs lose every record.
     for (kept, more) in [(3, 50), (0, 1)] {
         world.topics.delete_heads(kept).await;
         let left = world.messages().await;
@@ -118,7 +118,7 @@ async fn heads_that_were_deleted_are_not_published_again_and_consumers_find_them
         let before = world.book.head().await.expect("the database answers").position;
         let head = world.append_many(more).await;
         world.published().await;
-        assert_eq!(world.messages().await, left + head - before, "nothing is published twice");
+        assert_eq!(world.messages().await, left + head - before, "no event is published twice");
         relay.stop().await;
     }
     let consumer = world.consume(&Ledger { writer: "late", ..Ledger::default() });
@@ -134,7 +134,7 @@ struct OwnBroker {
 }
 
 impl OwnBroker {
-    /// Starts it, or starts it again; returns its address.
+    /// Starts the broker, also after a kill. Returns its address.
     fn start(&self) -> String {
         let started = Command::new(&self.script).arg("start").arg(&self.directory).output().expect("a script");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
@@ -142,18 +142,18 @@ impl OwnBroker {
     }
 
     fn kill(&self) {
-        let pid = std::fs::read_to_string(self.directory.join("pid")).expect("it runs");
+        let pid = std::fs::read_to_string(self.directory.join("pid")).expect("the broker runs");
         let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("a program");
         assert!(killed.success());
     }
 
-    /// As brokers are set by default: whoever asks for a topic makes it, with a number of partitions of the broker's choice.
-    fn makes_topics_on_demand(&self) {
+    /// Sets the default of brokers: a request for a missing topic creates it, with the broker's number of partitions.
+    fn create_topics_on_demand(&self) {
         let file = self.directory.join("server.properties");
-        let properties = std::fs::read_to_string(&file).expect("it was started");
-        let loose = properties.replace("auto.create.topics.enable=false", "auto.create.topics.enable=true");
-        assert_ne!(loose, properties);
-        std::fs::write(&file, loose).expect("it can be written");
+        let properties = std::fs::read_to_string(&file).expect("the broker was started");
+        let changed = properties.replace("auto.create.topics.enable=false", "auto.create.topics.enable=true");
+        assert_ne!(changed, properties);
+        std::fs::write(&file, changed).expect("the file can be written");
     }
 }
 
@@ -165,7 +165,7 @@ impl Drop for OwnBroker {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_nothing() {
+async fn a_broker_that_is_killed_and_restarted_loses_and_repeats_no_event() {
     only_on_a_real_broker!();
     let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/kafka"));
     if !Command::new(&script).arg("check").status().is_ok_and(|checked| checked.success()) {
@@ -183,7 +183,7 @@ async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_not
 
     broker.kill();
     world.append_many(300).await;
-    broker.makes_topics_on_demand();
+    broker.create_topics_on_demand();
     broker.start();
     let head = world.append_many(300).await;
     world.ledger_has(count(head)).await;
@@ -191,26 +191,26 @@ async fn a_broker_that_is_killed_and_comes_back_has_lost_nothing_and_repeats_not
     world.assert_published_once().await;
     world.assert_ledger_is_whole().await;
 
-    // The leaders of its partitions have an epoch now that those of a topic made anew have not reached; and a producer that
-    // asked for the topic would get one with another number of partitions.
+    // The partition leaders now have an epoch that a new topic has not reached. A producer that requests the topic would create it with
+    // another number of partitions.
     world.topics.delete(&world.kafka.topology.topic("order")).await;
     let head = world.append_many(100).await;
     world.ledger_has(count(head)).await;
-    until("the topic is there again", async || world.messages_if_all_are_there().await.is_some()).await;
+    until("the topic exists again", async || world.messages_if_complete().await.is_some()).await;
     world.published().await;
-    world.assert_everything_is_there().await;
+    world.assert_every_event_is_published().await;
     let head = world.append(["order-1", "order-2", "order-3"]).await;
     world.ledger_has(count(head)).await;
     world.assert_ledger_is_whole().await;
 
-    // By somebody else, and so fast that the clients may not have seen that it was away. What the relay had published to the new
-    // topic before it noticed is there twice, and the consumer's client is told nothing at all.
+    // Another process creates the topic, so fast that the clients may not notice the loss. The relay publishes some events twice: before
+    // and after it notices. The consumer's client gets no error.
     world.topics.delete(&world.kafka.topology.topic("cart")).await;
-    world.kafka.ensure_topics().await.expect("the topic can be made");
+    world.kafka.ensure_topics().await.expect("the topic can be created");
     let head = world.append_many(100).await;
     world.ledger_has(count(head)).await;
     world.published().await;
-    world.assert_everything_is_there().await;
+    world.assert_every_event_is_published().await;
     world.assert_ledger_is_whole().await;
     consumer.stop().await;
     relay.stop().await;

@@ -1,4 +1,4 @@
-//! The wire against a real PostgreSQL and the real Kafka protocol: librdkafka's own cluster, or with `KAFKA_BROKERS` that one
+//! The wire on a real PostgreSQL and the real Kafka protocol. The broker is librdkafka's own cluster, or that of `KAFKA_BROKERS`
 //! (`.ci/kafka run -- cargo test -p daybook-event-stream`).
 #![allow(missing_docs, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Several processes share the partitions, and whoever has lost one commits nothing to it.
+//! Several processes share the partitions, and a process that has lost a partition commits nothing to it.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn two_consumers_share_the_partitions_and_every_event_is_taken_in_once() {
+async fn two_consumers_share_the_partitions_and_every_event_is_applied_once() {
     let world = world().await;
     world.open_ledger().await;
     let relay = world.relay();
@@ -18,25 +18,25 @@ async fn two_consumers_share_the_partitions_and_every_event_is_taken_in_once() {
     world.ledger_has(200).await;
     let second = world.consume(&bob);
     let wrote = async |writer: &str| world.ledger().await.iter().any(|entry| entry.writer == writer);
-    until("both write", async || {
+    until("both processes write", async || {
         world.append_many(20).await;
         wrote("bob").await && world.ledger().await.last().is_some_and(|entry| entry.writer == "ann")
     })
     .await;
-    // One of them is killed in the middle of things, and comes back.
+    // One process is killed while it works, and starts again.
     world.append_many(500).await;
     first.kill().await;
     world.append_many(500).await;
-    let back = Ledger { writer: "ann, back again", ..Ledger::default() };
-    let third = world.consume(&back);
-    until("who came back writes", async || {
+    let restarted = Ledger { writer: "ann, restarted", ..Ledger::default() };
+    let third = world.consume(&restarted);
+    until("the restarted process writes", async || {
         world.append_many(20).await;
-        wrote("ann, back again").await
+        wrote("ann, restarted").await
     })
     .await;
     second.stop().await;
     let head = world.append_many(100).await;
-    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.ledger_has(usize::try_from(head).expect("a small number")).await;
     world.assert_ledger_is_whole().await;
     let writers: BTreeSet<String> = world.ledger().await.into_iter().map(|entry| entry.writer).collect();
     assert_eq!(writers.len(), 3, "{writers:?}");
@@ -54,17 +54,17 @@ async fn a_task_that_has_lost_its_partition_cannot_commit() {
     let consumer = world.consume(&ledger);
     world.ledger_has(1).await;
 
-    let closed = ledger.door.lock().await;
-    let asked = ledger.asked.load(Ordering::SeqCst);
+    let closed = ledger.gate.lock().await;
+    let calls = ledger.calls.load(Ordering::SeqCst);
     world.append(["order-1"]).await;
-    until("it is in the middle of it", async || ledger.asked.load(Ordering::SeqCst) > asked).await;
+    until("the effect is called", async || ledger.calls.load(Ordering::SeqCst) > calls).await;
     let database = world.database.connect().await;
     let taken = "UPDATE consumer_checkpoints SET generation = generation + 1 WHERE position > 0";
-    assert_eq!(database.execute(taken, &[]).await.expect("somebody takes it over"), 1);
+    assert_eq!(database.execute(taken, &[]).await.expect("another process takes the partition over"), 1);
     drop(closed);
-    // It was refused, asked anew how far the partition is, and has taken it over in its turn.
+    // The commit was refused. The consumer has read the checkpoint again and taken the partition over again.
     world.ledger_has(2).await;
-    assert!(ledger.asked.load(Ordering::SeqCst) >= asked + 2);
+    assert!(ledger.calls.load(Ordering::SeqCst) >= calls + 2);
     world.assert_ledger_is_whole().await;
     consumer.stop().await;
     relay.stop().await;

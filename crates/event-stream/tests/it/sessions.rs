@@ -1,5 +1,5 @@
-//! A consumer in a process of its own, which is killed or put to sleep: its session expires, others take its partitions over, and
-//! whatever it still believes, it commits nothing.
+//! A consumer in a process of its own, which is killed or stopped by a signal. Its session expires, and other processes take its
+//! partitions over. It commits nothing to partitions that it has lost.
 
 use std::{
     io::Read,
@@ -20,7 +20,7 @@ const DATABASE: &str = "DAYBOOK_TEST_DATABASE";
 const BROKERS: &str = "DAYBOOK_TEST_BROKERS";
 const PREFIX: &str = "DAYBOOK_TEST_PREFIX";
 
-/// The process. It ends with the test that has begun it, since its standard input ends then.
+/// The process. It ends with the test that has started it, since its standard input ends then.
 #[tokio::test]
 #[ignore = "other tests run it as a process of its own"]
 async fn a_process_that_consumes() {
@@ -68,7 +68,7 @@ impl Drop for Process {
     }
 }
 
-/// Events come until somebody has written some of them after those that are there now.
+/// Appends events until a process has written some of them.
 async fn until_writes(world: &World, writer: &str) {
     let before = world.book.head().await.expect("the database answers").position;
     until(&format!("{writer} writes"), async || {
@@ -78,15 +78,15 @@ async fn until_writes(world: &World, writer: &str) {
     .await;
 }
 
-/// Everything is in the ledger, that of the partitions of whoever is away too.
-async fn whole(world: &World) {
+/// Asserts that every event is in the ledger, also those of partitions that another process had.
+async fn assert_whole(world: &World) {
     let head = world.append_many(200).await;
-    world.ledger_has(usize::try_from(head).expect("few")).await;
+    world.ledger_has(usize::try_from(head).expect("a small number")).await;
     world.assert_ledger_is_whole().await;
 }
 
 #[tokio::test]
-async fn when_a_process_is_killed_its_session_expires_and_another_takes_its_partitions_over() {
+async fn the_partitions_of_a_killed_process_are_taken_over_when_its_session_expires() {
     let world = world().await;
     world.open_ledger().await;
     let relay = world.relay();
@@ -96,13 +96,13 @@ async fn when_a_process_is_killed_its_session_expires_and_another_takes_its_part
     until_writes(&world, "the other").await;
     until_writes(&world, "the process").await;
     process.signal("-KILL");
-    whole(&world).await;
+    assert_whole(&world).await;
     consumer.stop().await;
     relay.stop().await;
 }
 
 #[tokio::test]
-async fn a_process_that_slept_through_its_session_commits_nothing_and_joins_again() {
+async fn a_process_whose_session_expired_while_it_was_stopped_commits_nothing_and_joins_again() {
     let world = world().await;
     world.open_ledger().await;
     let relay = world.relay();
@@ -110,11 +110,11 @@ async fn a_process_that_slept_through_its_session_commits_nothing_and_joins_agai
     until_writes(&world, "the process").await;
     process.signal("-STOP");
     let consumer = world.consume(&Ledger { writer: "the other", ..Ledger::default() });
-    // Alone with all partitions, as soon as the session of the sleeper has expired.
-    whole(&world).await;
+    // The other process gets all partitions when the session of the stopped one has expired.
+    assert_whole(&world).await;
     process.signal("-CONT");
     until_writes(&world, "the process").await;
-    whole(&world).await;
+    assert_whole(&world).await;
     consumer.stop().await;
     relay.stop().await;
 }

@@ -1,4 +1,4 @@
-//! A book, a broker, and what tests do with them.
+//! A book and a broker, with the steps of the tests.
 
 use std::{
     cell::RefCell,
@@ -29,11 +29,11 @@ use uuid::Uuid;
 
 use crate::broker::{PARTITIONS, Topics};
 
-/// How long anything may take before a test gives up.
+/// How long a test waits for an expected change.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long the broker is asked for a topic that may be missing, of which it says nothing.
-const GLANCE: Duration = Duration::from_secs(10);
+/// How long a request for a topic may take. The broker does not answer for a missing one.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
 
@@ -49,9 +49,9 @@ pub(crate) struct World {
     versions: RefCell<HashMap<String, i32>>,
 }
 
-/// What stands in a topic.
+/// A message of a topic.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct TopicMessage {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) key: String,
@@ -63,13 +63,13 @@ pub(crate) async fn world() -> World {
 }
 
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
-    // What the engine says is shown with a test that fails. All but the first test find that it is set up.
+    // The log of the engine is shown with a failed test. Only the first test sets the log up.
     drop(tracing_subscriber::fmt().with_test_writer().with_ansi(false).try_init());
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 8 };
-    let book = Daybook::open(&settings).expect("the URL is one");
-    book.migrate().await.expect("the book's tables can be made");
-    daybook_event_stream::migrate(&book).await.expect("the stream's tables can be made");
+    let book = Daybook::open(&settings).expect("the URL is valid");
+    book.migrate().await.expect("the tables of the book can be created");
+    daybook_event_stream::migrate(&book).await.expect("the tables of the stream can be created");
     (database, book)
 }
 
@@ -79,7 +79,7 @@ impl World {
         Self { database, book, kafka: topics.settings.clone(), topics, versions: RefCell::default() }
     }
 
-    /// The broker has lost every event.
+    /// Replaces the topics with empty ones.
     pub(crate) async fn lose_topics(&mut self) {
         self.topics.lose_all().await;
         self.kafka = self.topics.settings.clone();
@@ -87,10 +87,10 @@ impl World {
 
     /// Appends one event to each of the streams, and returns the head of the book.
     pub(crate) async fn append<S: AsRef<str>>(&self, streams: impl IntoIterator<Item = S>) -> i64 {
-        let steps: Vec<Operation> =
+        let operations: Vec<Operation> =
             streams.into_iter().map(|stream| Operation::Write(self.unit(stream.as_ref()))).collect();
         let mut appender = self.book.appender().await.expect("the database answers");
-        appender.append(&steps).await.expect("the book takes them");
+        appender.append(&operations).await.expect("the events are appended");
         self.book.head().await.expect("the database answers").position
     }
 
@@ -139,9 +139,9 @@ impl World {
         relay::status(&self.book).await.expect("the database answers")
     }
 
-    /// Waits until publishing has reached the head of the book.
+    /// Waits until every event is published.
     pub(crate) async fn published(&self) {
-        until("everything is published", async || self.status().await.lag == 0).await;
+        until("every event is published", async || self.status().await.lag == 0).await;
     }
 
     pub(crate) async fn events(&self) -> Vec<RecordedEvent> {
@@ -150,29 +150,29 @@ impl World {
 
     /// How many messages the topics hold.
     pub(crate) async fn messages(&self) -> i64 {
-        self.held(PATIENCE).await.into_iter().map(|held| held.expect("the broker answers")).sum()
+        self.counts(PATIENCE).await.into_iter().map(|count| count.expect("the broker answers")).sum()
     }
 
-    /// How many messages the topics hold, unless one of them is missing or not yet as it should be.
-    pub(crate) async fn messages_if_all_are_there(&self) -> Option<i64> {
-        self.held(GLANCE).await.into_iter().map(Result::ok).sum()
+    /// How many messages the topics hold. None while a topic is missing or incomplete.
+    pub(crate) async fn messages_if_complete(&self) -> Option<i64> {
+        self.counts(SHORT_TIMEOUT).await.into_iter().map(Result::ok).sum()
     }
 
-    /// How many messages each partition holds. What is tested runs on the thread of the test, and goes on meanwhile.
-    async fn held(&self, patience: Duration) -> Vec<KafkaResult<i64>> {
+    /// How many messages each partition holds. The request blocks, so it has a thread of its own. The engine runs on the test's thread.
+    async fn counts(&self, timeout: Duration) -> Vec<KafkaResult<i64>> {
         let (consumer, partitions) = (self.plain_consumer(), self.partitions().collect::<Vec<_>>());
         let ask = move || {
-            let held = |(topic, partition): (String, i32)| {
-                let (low, high) = consumer.fetch_watermarks(&topic, partition, patience)?;
+            let count = |(topic, partition): (String, i32)| {
+                let (low, high) = consumer.fetch_watermarks(&topic, partition, timeout)?;
                 Ok(high - low)
             };
-            partitions.into_iter().map(held).collect()
+            partitions.into_iter().map(count).collect()
         };
         spawn_blocking(ask).await.expect("no panic")
     }
 
-    /// Everything in the topics, by partition and in order, as a plain consumer finds it.
-    pub(crate) async fn found(&self) -> BTreeMap<(String, i32), Vec<Found>> {
+    /// All messages of the topics, by partition and in order, as a plain consumer gets them.
+    pub(crate) async fn found(&self) -> BTreeMap<(String, i32), Vec<TopicMessage>> {
         let consumer = self.plain_consumer();
         let mut list = TopicPartitionList::new();
         for (topic, partition) in self.partitions() {
@@ -184,15 +184,15 @@ impl World {
             let message = consumer.poll(PATIENCE).expect("a message comes").expect("the broker answers");
             let (topic, partition) = (message.topic().to_owned(), message.partition());
             let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("text");
-            let content = envelope::decode(&message).expect("it is an event");
-            let place = (topic.clone(), partition);
-            found.entry(place).or_default().push(Found { topic, partition, key, content });
+            let content = envelope::decode(&message).expect("the message is an event");
+            let log = (topic.clone(), partition);
+            found.entry(log).or_default().push(TopicMessage { topic, partition, key, content });
         }
         found
     }
 
-    /// Every event at least once.
-    pub(crate) async fn assert_everything_is_there(&self) {
+    /// Asserts that the topics have every event at least once.
+    pub(crate) async fn assert_every_event_is_published(&self) {
         let found = self.found().await;
         let mut positions: Vec<i64> = found.values().flatten().map(|message| message.content.event.position).collect();
         positions.sort_unstable();
@@ -201,7 +201,7 @@ impl World {
         assert_eq!(positions, (1..=head).collect::<Vec<_>>());
     }
 
-    /// Every event once, in order, where it belongs, and each message names the one before it.
+    /// Asserts that the topics have every event once, in order and in its partition, and that each message names the one before it.
     pub(crate) async fn assert_published_once(&self) {
         let (found, events) = (self.found().await, self.events().await);
         let mut all: Vec<RecordedEvent> = Vec::new();
@@ -221,32 +221,32 @@ impl World {
         assert_eq!(all, events);
     }
 
-    /// Publishes events by hand, as the relay would, but for those left out, which are sorted.
+    /// Publishes events without the relay, in its format. The sorted positions of `left_out` are not published.
     pub(crate) async fn publish_by_hand(&self, events: &[RecordedEvent], left_out: &[i64]) {
         let history = self.book.head().await.expect("the database answers").epoch;
         self.publish_by_hand_as(events, left_out, history).await;
     }
 
-    /// The same, as the relay of another history would.
+    /// Publishes events without the relay, as those of another history.
     pub(crate) async fn publish_by_hand_as(&self, events: &[RecordedEvent], left_out: &[i64], history: Uuid) {
         let (producer, mut prev) = (self.producer(), HashMap::new());
         for event in events {
             let topology = &self.kafka.topology;
             let slice = topology.slice_of(&event.stream_id).expect("a slice");
-            let place = (topology.topic(slice), topology.partition_of(&event.stream_id));
-            let prev = prev.entry(place.clone()).or_insert(0);
+            let (topic, partition) = (topology.topic(slice), topology.partition_of(&event.stream_id));
+            let prev = prev.entry((topic.clone(), partition)).or_insert(0);
             if left_out.binary_search(&event.position).is_err() {
-                let (headers, value) = envelope::encode(event, slice, *prev, history).expect("it is an object");
-                let record = FutureRecord::to(&place.0).partition(place.1).key(&event.stream_id);
+                let (headers, value) = envelope::encode(event, slice, *prev, history).expect("the event is an object");
+                let record = FutureRecord::to(&topic).partition(partition).key(&event.stream_id);
                 let sent = producer.send(record.payload(&value).headers(headers), PATIENCE).await;
-                sent.expect("the broker takes it");
+                sent.expect("the broker acknowledges the message");
             }
             *prev = event.position;
         }
     }
 
     pub(crate) async fn produce(&self, record: FutureRecord<'_, String, String>) {
-        self.producer().send(record, PATIENCE).await.expect("the broker takes it");
+        self.producer().send(record, PATIENCE).await.expect("the broker acknowledges the message");
     }
 
     fn producer(&self) -> FutureProducer {
@@ -270,7 +270,7 @@ impl World {
     }
 }
 
-/// Something that runs until it is stopped or killed.
+/// A task that runs until it is stopped or killed.
 pub(crate) struct Running<T = ()> {
     stop: CancellationToken,
     task: JoinHandle<T>,
@@ -295,20 +295,21 @@ impl<T: Send + 'static> Running<T> {
     }
 
     pub(crate) async fn ended(self) -> T {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic")
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the task ends").expect("the task does not panic")
     }
 
-    /// In the middle of whatever it does, as `kill -9` would.
+    /// Ends the task at any point, as `kill -9` does.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
     }
 }
 
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds. `what` names it.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "it never came about that {what}");
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "timeout while waiting for this: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

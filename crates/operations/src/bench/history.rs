@@ -6,11 +6,11 @@ use std::{collections::HashMap, sync::Arc};
 use daybook_bus::clock::new_id;
 use daybook_codec::{Encoded, encode};
 use daybook_domain::{
-    Currency, Event, Money, Quantity, StreamName,
-    cart::{CartCheckedOut, CartOpened, LineAdded},
-    ids::{CartId, Channel, CustomerId, LocationId, OrderId, ProductId, ReservationId, ReservationOwner, Sku},
-    inventory::{ReservationCommitted, StockReceived, StockReserved},
-    order::{FulfilmentStarted, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderShipped, Totals},
+    Currency, Event, Fold, Money, Quantity, StreamName,
+    cart::{Cart, CartCheckedOut, CartOpened, LineAdded},
+    ids::{CartId, Channel, CustomerId, LocationId, OrderId, ProductId, ReservationId, Sku},
+    inventory::{ReservationCommitted, Stock, StockId, StockReceived, StockReserved},
+    order::{FulfilmentStarted, Order, OrderConfirmed, OrderDelivered, OrderLine, OrderPlaced, OrderShipped, Totals},
 };
 use daybook_event_store::{AppendUnit, NewEvent, Operation};
 use uuid::Uuid;
@@ -73,11 +73,7 @@ fn warehouse(number: usize) -> Sku {
 }
 
 fn stock(sku: &Sku) -> StreamName {
-    StreamName::of("stock", format!("{sku}@{}", LocationId::default()))
-}
-
-fn owner(order_id: OrderId) -> ReservationOwner {
-    format!("order:{order_id}").parse().expect("a valid owner")
+    Stock::stream(&StockId { sku: sku.clone(), location: LocationId::default() })
 }
 
 fn received(sku: &Sku) -> Fact {
@@ -115,7 +111,7 @@ fn placed(number: usize) -> OrderPlaced {
 }
 
 fn cart_of(order: &OrderPlaced) -> Vec<Fact> {
-    let (cart_id, stream) = (order.cart_id, StreamName::of("cart", order.cart_id));
+    let (cart_id, stream) = (order.cart_id, Cart::stream(&order.cart_id));
     let opened =
         CartOpened { cart_id, customer_id: order.customer_id, channel: Channel::default(), currency: order.currency };
     let added = order.lines.iter().map(|line| {
@@ -128,15 +124,15 @@ fn cart_of(order: &OrderPlaced) -> Vec<Fact> {
 fn placing(order: &OrderPlaced) -> Vec<Fact> {
     let checked_out = CartCheckedOut { cart_id: order.cart_id, order_id: order.order_id };
     let mut facts = vec![
-        (StreamName::of("order", order.order_id), order.clone().into()),
-        (StreamName::of("cart", order.cart_id), checked_out.into()),
+        (Order::stream(&order.order_id), order.clone().into()),
+        (Cart::stream(&order.cart_id), checked_out.into()),
     ];
     facts.extend(order.lines.iter().map(|line| {
         let reserved = StockReserved {
             sku: line.sku.clone(),
             location: line.location.clone(),
             reservation_id: line.reservation_id,
-            owner: owner(order.order_id),
+            owner: order.order_id.reservation_owner(),
             quantity: line.quantity,
             expires_at: None,
         };
@@ -147,7 +143,7 @@ fn placing(order: &OrderPlaced) -> Vec<Fact> {
 
 /// The events of a later stage: confirmed, shipped, delivered.
 fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
-    let (order_id, stream) = (order.order_id, StreamName::of("order", order.order_id));
+    let (order_id, stream) = (order.order_id, Order::stream(&order.order_id));
     match stage {
         0 => {
             vec![(stream.clone(), OrderConfirmed { order_id }.into()), (stream, FulfilmentStarted { order_id }.into())]
@@ -159,7 +155,7 @@ fn stage_of(stage: usize, order: &OrderPlaced) -> Vec<Fact> {
                     sku: line.sku.clone(),
                     location: line.location.clone(),
                     reservation_id: line.reservation_id,
-                    owner: owner(order_id),
+                    owner: order_id.reservation_owner(),
                     quantity: line.quantity,
                 };
                 (stock(&line.sku), committed.into())
@@ -180,14 +176,14 @@ fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Re
             reads.push((stream.shared(), *version));
         }
         *version += 1;
-        let Encoded { event_type, schema_version, data } = encode(&event)?;
+        let Encoded { event_type, schema_version, key_id, data } = encode(&event)?;
         events.push(NewEvent {
             stream_id: stream.shared(),
             event_type: event_type.into(),
             schema_version,
             event_id: new_id(),
             effective_at: None,
-            key_id: None,
+            key_id,
             data,
         });
     }

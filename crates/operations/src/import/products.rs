@@ -15,7 +15,12 @@ use daybook_domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Import, Outcome, Rejection, Summary, csv_lines, open, submit};
+use super::{
+    Outcome, Rejection,
+    records::Records,
+    running::{self, Imported},
+    submit,
+};
 
 /// The namespace of ids of imported products and categories (a random UUID, fixed for ever).
 const IMPORTED: Uuid = Uuid::from_u128(0x8a4e_1f0d_93b7_4c62_a1d5_60f2_7be3_c918);
@@ -38,36 +43,24 @@ struct Line {
     currency: Option<String>,
 }
 
-pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Summary> {
-    let (bytes, bar) = open(file)?;
-    let mut running = Import::new(file);
+pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Imported> {
+    let records = Records::csv(file, &["sku", "name"])?;
     let mut known = HashSet::new();
-    for line in csv_lines::<Line>(file, bytes, &["sku", "name"])? {
-        let line = match line? {
-            Ok(line) => line,
-            Err(rejection) => {
-                running.reject(rejection)?;
-                continue;
-            }
-        };
-        match commands(&line) {
-            Ok(Commands { categories, product, price }) => {
-                for category in categories {
-                    if known.insert(category.category_id) {
-                        create_category(&bus, category).await?;
-                    }
+    let imported = running::import(file, records, async |line: Line| match commands(&line) {
+        Ok(Commands { categories, product, price }) => {
+            for category in categories {
+                if known.insert(category.category_id) {
+                    create_category(&bus, category).await?;
                 }
-                running.send(create_product(bus.clone(), product, price, line)).await?;
             }
-            Err(reason) => {
-                let record = serde_json::to_value(&line)?;
-                running.reject(Rejection { record, code: "invalid_record".to_owned(), reason })?;
-            }
+            Ok(Ok(create_product(bus.clone(), product, price, line)))
         }
-    }
-    let summary = running.finish().await;
-    bar.finish_and_clear();
-    summary
+        Err(reason) => {
+            let record = serde_json::to_value(&line)?;
+            Ok(Err(Rejection { record, code: "invalid_record".to_owned(), reason }))
+        }
+    });
+    Ok(imported.await)
 }
 
 /// The commands of a line.

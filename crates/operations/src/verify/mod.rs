@@ -5,7 +5,8 @@
 //!   `every event belongs to one acknowledged command`: the book as a list of events;
 //! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as commerce;
 //! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`,
-//!   `no view stands still` (behind the book, for ten seconds): the read models;
+//!   `no view stands still` (behind the book for 30 seconds): the read models;
+//! - `every reaction is sent when it is due`: the table of reactions;
 //! - `Kafka equals the book`: the wire.
 //!
 //! The checks can run beside a running engine.
@@ -13,6 +14,7 @@
 mod book;
 mod commerce;
 mod lag;
+mod reactions;
 mod wire;
 
 use std::process::ExitCode;
@@ -95,6 +97,7 @@ pub async fn audit(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Result<Verd
     }
     checks.extend(book::checks_of_views(book).await?);
     checks.push(lag::check(book).await?);
+    checks.push(reactions::check(book).await?);
     checks.push(wire::check(book, kafka).await?);
     let ok = checks.iter().all(|check| check.violations == 0);
     Ok(Verdict { checks, ok })

@@ -1,5 +1,8 @@
 //! The views, by slice.
 
+// A new event must not compile before every view of its slice says what it does with it.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 #[cfg(test)]
 mod agreement;
 mod cart;

@@ -1,4 +1,4 @@
-//! What happens in the shop of the tests, as the book has it: JSON that the domain must be able to read.
+//! The events of the tests. They are given as JSON, which the domain must be able to read.
 
 use daybook_domain::{
     Event,
@@ -7,26 +7,26 @@ use daybook_domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Something that happened in a stream.
+/// An event with its stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Fact {
     pub(crate) stream: String,
     pub(crate) event: Event,
 }
 
-/// The id of a number.
+/// An id with this number.
 pub(crate) fn id(nr: usize) -> String {
     Uuid::from_u128(nr as u128).to_string()
 }
 
-/// The id of a customer, by a name.
+/// The id of the customer with this name.
 pub(crate) fn customer(name: &str) -> String {
     CustomerId::imported(&CustomerRef::new(name).expect("a valid name")).to_string()
 }
 
 fn fact(stream: String, kind: &str, data: &Value) -> Fact {
-    let version = Event::current_version(kind).expect("the domain knows it");
-    let event = daybook_codec::decode(kind, version, data.to_string().as_bytes()).expect("the data has its form");
+    let version = Event::current_version(kind).expect("the domain has the event type");
+    let event = daybook_codec::decode(kind, version, data.to_string().as_bytes()).expect("the data matches its schema");
     Fact { stream, event }
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn received(of: &str, quantity: usize) -> Fact {
     stock("inventory.StockReceived", of, "main", &json!({ "quantity": quantity }))
 }
 
-/// A claim on stock, or the end of one.
+/// An event of a reservation.
 pub(crate) fn claim(kind: &str, of: &str, nr: usize, quantity: usize, more: &Value) -> Fact {
     let claim = json!({ "reservation_id": id(nr), "owner": format!("order:{}", id(nr)), "quantity": quantity });
     stock(kind, of, "main", &with(claim, more))
@@ -92,19 +92,19 @@ pub(crate) fn placed_of(nr: usize, skus: &[String], more: &Value) -> Fact {
                     "line_total": eur(100), "location": "main", "reservation_id": id(nr) })
         })
         .collect();
-    let total = i64::try_from(skus.len()).expect("few") * 100;
+    let total = i64::try_from(skus.len()).expect("a small number") * 100;
     let order = json!({ "cart_id": id(nr), "customer_id": customer("ann"), "channel": "web", "currency": "EUR", "lines": lines,
                         "totals": { "gross": eur(total), "discount": eur(0), "net": eur(total) },
                         "placed_at": "2026-03-01T23:30:00Z" });
     order_of(nr, "order.OrderPlaced", &with(order, more))
 }
 
-/// An order of one unit of `oat`, of ann's.
+/// An order of ann with one unit of `oat`.
 pub(crate) fn placed(nr: usize) -> Fact {
     placed_of(nr, &["oat".to_owned()], &json!({}))
 }
 
-/// An order from another system: three units of `oat` for 2.50, 0.50 taken off.
+/// An order from another system: three units of `oat` for 2.50, after a discount of 0.50.
 pub(crate) fn imported(nr: usize, more: &Value) -> Fact {
     let line = json!({ "sku": "oat", "product_id": id(1), "quantity": 3, "line_total": eur(250), "discount": eur(50) });
     let order = json!({ "external_ref": format!("old/{nr}"), "channel": "shop", "currency": "EUR", "lines": [line],
@@ -117,7 +117,7 @@ fn order_of(nr: usize, kind: &str, data: &Value) -> Fact {
     order(kind, nr, data)
 }
 
-/// A day at the shop, of so many orders: carts, stock, orders, and products now and then. Every third order is cancelled.
+/// The events of a number of orders, with their carts and stock. Every tenth order adds a product, and every third order is cancelled.
 pub(crate) fn day(first: usize, orders: usize) -> Vec<Fact> {
     let mut facts = Vec::new();
     for nr in first..first + orders {

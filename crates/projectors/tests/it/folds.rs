@@ -1,4 +1,4 @@
-//! What each view shows, given what happened. Every story is also told in other batches, see [`Stage::shows`].
+//! The rows of each view after given events. The events are also applied in other batches, see [`Stage::shows`].
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn none() -> Value {
 }
 
 #[tokio::test]
-async fn a_product_with_its_variants_and_prices() {
+async fn product_shows_variants_and_prices() {
     let stage = stage().await;
     let facts = [
         product(
@@ -80,7 +80,7 @@ async fn a_product_with_its_variants_and_prices() {
 }
 
 #[tokio::test]
-async fn a_tree_of_categories() {
+async fn category_shows_the_tree() {
     let facts = [
         category("catalog.CategoryCreated", 1, &json!({ "name": "Food" })),
         category("catalog.CategoryCreated", 2, &json!({ "name": "Drinks", "parent": id(1) })),
@@ -104,7 +104,7 @@ async fn a_tree_of_categories() {
 }
 
 #[tokio::test]
-async fn stock_and_who_has_a_claim_on_it() {
+async fn stock_shows_quantities_and_reservations() {
     let stage = stage().await;
     let facts = [
         received("oat", 10),
@@ -145,7 +145,7 @@ async fn stock_and_who_has_a_claim_on_it() {
 }
 
 #[tokio::test]
-async fn carts_on_every_way_they_can_go() {
+async fn cart_shows_every_status() {
     let merged = json!({ "from": id(2), "lines": [{ "sku": "tea", "quantity": 5, "unit_price": eur(100) }] });
     let facts = [
         opened(1),
@@ -185,10 +185,10 @@ async fn carts_on_every_way_they_can_go() {
         .await;
 }
 
-/// Order 1 comes back and is refunded, 2 is cancelled, 3 is imported, 4 is a guest's and held, 5 is held and goes on, 6 is held and
-/// cancelled.
+/// Order 1 is returned and refunded, and order 2 is cancelled. Order 3 is imported, and order 4 belongs to a guest and is held. Order 5
+/// is held and resumed, and order 6 is held and cancelled.
 fn orders() -> Vec<Fact> {
-    let because = json!({ "reason": "so it is" });
+    let because = json!({ "reason": "a reason" });
     let guest = json!({ "customer_id": null });
     vec![
         placed(1),
@@ -217,7 +217,7 @@ fn orders() -> Vec<Fact> {
 }
 
 #[tokio::test]
-async fn orders_with_the_timeline_of_each() {
+async fn order_shows_orders_and_timelines() {
     let stage = stage().await;
     stage
         .shows(
@@ -258,7 +258,7 @@ async fn orders_with_the_timeline_of_each() {
             ),
             json!([
                 { "version": 2, "position": 4, "type": "order.OrderCancelled", "actor": "support:sam",
-                  "effective_at": "2026-03-01T12:03:00+00:00", "data": { "order_id": id(2), "reason": "so it is" } },
+                  "effective_at": "2026-03-01T12:03:00+00:00", "data": { "order_id": id(2), "reason": "a reason" } },
                 { "version": 3, "position": 15, "type": "order.NoteAdded", "actor": "support:sam",
                   "effective_at": "2026-03-01T12:14:00+00:00", "data": { "order_id": id(2), "note": "gone" } },
             ]),
@@ -267,7 +267,7 @@ async fn orders_with_the_timeline_of_each() {
 }
 
 #[tokio::test]
-async fn sales_by_the_day_in_utc_count_an_order_until_it_is_cancelled() {
+async fn sales_by_day_counts_an_order_on_its_day_in_utc_until_it_is_cancelled() {
     let stage = stage().await;
     stage
         .shows(
@@ -298,7 +298,7 @@ async fn sales_by_the_day_in_utc_count_an_order_until_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn top_products_by_sku_and_day() {
+async fn top_products_shows_sales_by_sku_and_day() {
     let stage = stage().await;
     stage
         .shows(
@@ -315,7 +315,7 @@ async fn top_products_by_sku_and_day() {
 }
 
 #[tokio::test]
-async fn an_order_counts_once_for_a_product_that_several_of_its_lines_name() {
+async fn top_products_counts_an_order_once_when_several_lines_name_the_product() {
     let line = |quantity: u32| json!({ "sku": "oat", "product_id": id(1), "quantity": quantity, "line_total": eur(100), "discount": eur(0) });
     stage()
         .await
@@ -329,7 +329,7 @@ async fn an_order_counts_once_for_a_product_that_several_of_its_lines_name() {
 }
 
 #[tokio::test]
-async fn what_a_whole_day_comes_to_does_not_depend_on_the_batches() {
+async fn the_rows_of_every_view_do_not_depend_on_the_batches() {
     let stage: Stage = stage().await;
     for view in daybook_projectors::views::ALL {
         stage.assert_batches_do_not_matter(view.name, &day(10, 7)).await;

@@ -1,4 +1,4 @@
-//! The read models against a real PostgreSQL and the real Kafka protocol.
+//! The read models on a real PostgreSQL and the real Kafka protocol.
 #![allow(missing_docs, reason = "tests")]
 
 mod facts;

@@ -1,4 +1,4 @@
-//! Poison: an event that cannot be processed parks its stream, and nothing else.
+//! Poison: an event that cannot be processed parks its stream and no other.
 
 use daybook_event_store::Filter;
 use daybook_event_stream::{
@@ -15,10 +15,10 @@ use crate::{
     world::{World, topology, until, world},
 };
 
-/// The views of orders, which all take in every event of an order.
+/// The views that process every event of an order.
 const VIEWS: [&str; 3] = ["order", "sales_by_day", "top_products"];
 
-/// The phase in which order 1 and order 2 are shown, and whether sales count them.
+/// The shown phases of the orders, and whether sales count them.
 async fn phases(world: &World) -> Vec<String> {
     let client = world.database.connect().await;
     let sql = "SELECT o.phase || CASE WHEN s.counted THEN ' counted' ELSE '' END
@@ -33,23 +33,23 @@ async fn parked(world: &World) -> Vec<(String, i64, String)> {
 }
 
 async fn retry(world: &World, view: &str) -> Result<usize, ConsumerError> {
-    let projection = Projection::new(views::named(view).expect("there is such a view"), 1);
+    let projection = Projection::new(views::named(view).expect("the view exists"), 1);
     parked::retry(&world.book, &format!("{view}_v1"), &format!("order-{}", id(1)), &projection).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisoned_stream_is_parked_in_every_view_and_comes_back_when_the_cause_is_mended() {
+async fn a_poisoned_stream_is_parked_in_every_view_until_the_event_is_repaired() {
     let mut world = world().await;
     let (relay, projectors) = (world.relay(), world.projectors("one"));
     world.views_are_up_to_date().await;
-    let because = json!({ "reason": "so it is" });
+    let because = json!({ "reason": "a reason" });
     world.writer.write(&[placed(1), placed(2)]).await;
     world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
     world
         .writer
         .write(&[order("order.OrderConfirmed", 2, &json!({})), order("order.OrderCancelled", 1, &because)])
         .await;
-    until("it is parked in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
+    until("the stream is parked in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
     world.views_are_up_to_date().await;
     assert_eq!(phases(&world).await, ["placed counted", "confirmed counted"]);
     let cause = "there is no event type `OrderTeleported`".to_owned();
@@ -58,7 +58,7 @@ async fn a_poisoned_stream_is_parked_in_every_view_and_comes_back_when_the_cause
         .iter()
         .flat_map(|view| [(format!("{view}_v1"), 3, cause.clone()), (format!("{view}_v1"), 5, behind.clone())]);
     assert_eq!(parked(&world).await, expected.collect::<Vec<_>>());
-    assert!(matches!(retry(&world, "order").await, Err(ConsumerError::Effect(_))), "the cause is still there");
+    assert!(matches!(retry(&world, "order").await, Err(ConsumerError::Effect(_))), "the event is still poisoned");
     assert_eq!(parked(&world).await.len(), 2 * VIEWS.len());
 
     let client = world.database.connect().await;
@@ -70,12 +70,12 @@ async fn a_poisoned_stream_is_parked_in_every_view_and_comes_back_when_the_cause
             id(1)
         ))
         .await
-        .expect("the book can be mended");
+        .expect("the event is repaired");
     for view in VIEWS {
-        assert_eq!(retry(&world, view).await.expect("it can be taken in"), 2, "{view}");
+        assert_eq!(retry(&world, view).await.expect("the parked events can be processed"), 2, "{view}");
     }
     assert!(parked(&world).await.is_empty());
-    world.writer.write(&[order("order.NoteAdded", 1, &json!({ "note": "well again" }))]).await;
+    world.writer.write(&[order("order.NoteAdded", 1, &json!({ "note": "repaired" }))]).await;
     world.views_are_up_to_date().await;
     assert_eq!(phases(&world).await, ["cancelled", "confirmed counted"]);
     for view in VIEWS {
@@ -86,7 +86,7 @@ async fn a_poisoned_stream_is_parked_in_every_view_and_comes_back_when_the_cause
 }
 
 #[tokio::test]
-async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
+async fn a_view_can_be_built_and_rebuilt_from_a_book_with_a_poisoned_event() {
     let mut world = world().await;
     world.writer.write(&[placed(1), placed(2)]).await;
     world.writer.write_raw(&format!("order-{}", id(1)), "OrderTeleported", "{}").await;
@@ -94,14 +94,14 @@ async fn a_view_can_be_built_and_rebuilt_from_a_book_with_poison_in_it() {
         .writer
         .write(&[order("order.OrderConfirmed", 1, &json!({})), order("order.OrderConfirmed", 2, &json!({}))])
         .await;
-    let view = views::named("order").expect("there is such a view");
+    let view = views::named("order").expect("the view exists");
     for version in 1..=2 {
         let built = if version == 1 {
             rebuild::build_if_missing(&world.book, &topology(), view).await.map(|()| 1)
         } else {
             rebuild::rebuild(&world.book, &topology(), view, &|_, _| {}).await
         };
-        assert_eq!(built.expect("it can be built"), version);
+        assert_eq!(built.expect("the view can be built"), version);
         let parked: Vec<_> =
             parked(&world).await.into_iter().map(|(consumer, position, _)| (consumer, position)).collect();
         assert_eq!(parked, [(format!("order_v{version}"), 3), (format!("order_v{version}"), 4)]);
@@ -123,14 +123,15 @@ impl Effect for Breaking {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_error_that_broke_a_connection_is_returned_and_not_that_it_is_broken() {
+async fn the_error_that_broke_a_connection_is_returned_and_not_a_later_one() {
     let mut world = world().await;
     world.writer.write(&[placed(1)]).await;
     let events = world.book.read_after(0, 10, &Filter::default()).await.expect("an answer");
     let events: Vec<SharedEvent> = events.into_iter().map(Into::into).collect();
     let mut client = world.book.pool().get().await.expect("a connection");
     let mut transaction = client.transaction().await.expect("a transaction");
-    let error = parked::process(&mut transaction, "breaking", &Breaking, &events).await.expect_err("it is broken");
+    let error =
+        parked::process(&mut transaction, "breaking", &Breaking, &events).await.expect_err("the connection is broken");
     let ConsumerError::Effect(EffectError::Database(error)) = &error else { panic!("{error}") };
     assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A view of two slices: its topics, its checkpoints, its rebuilds and its audit go by both.
+//! A view of two slices: its topics, checkpoints, rebuilds and audit cover both.
 
 use daybook_domain::{
     Event, Slice, cart,
@@ -18,7 +18,7 @@ use crate::{
     world::{PARTITIONS, World, book, topology, until, world},
 };
 
-/// Carts with their lines and with the orders that they have become.
+/// Carts with the number of their lines, and with their orders.
 static VIEW: ViewSpec = ViewSpec {
     name: "cart_orders",
     slices: &[Slice::Cart, Slice::Order],
@@ -62,17 +62,17 @@ impl CartOrder {
 }
 
 async fn build(book: &Daybook) {
-    rebuild::build_if_missing(book, &topology(), &VIEW).await.expect("it can be built");
+    rebuild::build_if_missing(book, &topology(), &VIEW).await.expect("the view can be built");
 }
 
-/// The carts that are shown with a line and an order.
+/// The number of carts that are shown with a line and an order.
 async fn complete(world: &World) -> i64 {
     let sql = "SELECT count(*) FROM read.cart_orders WHERE opened AND lines = 1 AND order_id IS NOT NULL";
-    world.database.connect().await.query_one(sql, &[]).await.expect("it is shown").get(0)
+    world.database.connect().await.query_one(sql, &[]).await.expect("the view is shown").get(0)
 }
 
 async fn equals_the_book(book: &Daybook) -> bool {
-    let audit = audit::verify(book, &topology(), &VIEW).await.expect("it can be compared");
+    let audit = audit::verify(book, &topology(), &VIEW).await.expect("the view can be compared");
     assert_eq!((audit.violations, audit.first), (0, None));
     audit.checked > 0
 }
@@ -94,20 +94,20 @@ async fn a_view_of_two_slices_is_run_by_two_processes_rebuilt_and_audited() {
     let mut world = world().await;
     world.writer.write(&day(0, 40)).await;
     build(&world.book).await;
-    assert!(equals_the_book(&world.book).await, "what was built");
+    assert!(equals_the_book(&world.book).await, "the built view");
     let relay = world.relay();
     let (ann, bob) = (world.projectors_of("ann", vec![&VIEW]), world.projectors_of("bob", vec![&VIEW]));
     world.writer.write(&day(40, 200)).await;
     world.cart_orders_are_up_to_date().await;
     assert_eq!(complete(&world).await, 240);
-    assert!(equals_the_book(&world.book).await, "what was processed");
+    assert!(equals_the_book(&world.book).await, "the view after processing");
 
-    let version = rebuild::rebuild(&world.book, &topology(), &VIEW, &|_, _| {}).await.expect("it can be rebuilt");
+    let version = rebuild::rebuild(&world.book, &topology(), &VIEW, &|_, _| {}).await.expect("the view can be rebuilt");
     assert_eq!(version, 2);
     world.writer.write(&day(240, 60)).await;
     world.cart_orders_are_up_to_date().await;
     assert_eq!(complete(&world).await, 300);
-    assert!(equals_the_book(&world.book).await, "what was rebuilt");
+    assert!(equals_the_book(&world.book).await, "the rebuilt view");
     let sql = "SELECT count(DISTINCT topic), count(*) FROM consumer_checkpoints WHERE consumer = 'cart_orders_v2'";
     let row = world.database.connect().await.query_one(sql, &[]).await.expect("an answer");
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (2, 2 * i64::from(PARTITIONS)));
@@ -132,7 +132,7 @@ async fn folds_of_different_streams_commute() {
         }
         let sql = "SELECT array_agg(t::text ORDER BY cart_id) FROM cart_orders_v1.cart_orders t";
         shown.push(transaction.query_one(sql, &[]).await.expect("an answer").get::<_, Vec<String>>(0));
-        transaction.rollback().await.expect("it can be undone");
+        transaction.rollback().await.expect("the transaction is rolled back");
     }
     assert_eq!(shown[0].len(), 30);
     assert_eq!(shown[0], shown[1]);

@@ -1,4 +1,4 @@
-//! Given events, when a view takes them in, then it shows these rows: through the real store, in a transaction that is undone.
+//! Given events, a view that has processed them must show these rows. It uses the real store, in a transaction that is rolled back.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_event_store::{Daybook, RecordedEvent};
@@ -23,12 +23,12 @@ pub(crate) struct Stage {
 pub(crate) async fn stage() -> Stage {
     let (database, book) = book().await;
     for view in views::ALL {
-        rebuild::build_if_missing(&book, &topology(), view).await.expect("it can be built");
+        rebuild::build_if_missing(&book, &topology(), view).await.expect("the view can be built");
     }
     Stage { book, database }
 }
 
-/// What happened, as it stands in a book: the first event at noon of 1 March 2026, then one a minute.
+/// The events as a book has them: the first one at noon of 1 March 2026, and then one a minute.
 pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
     let noon: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().expect("a time");
     let mut versions = std::collections::HashMap::new();
@@ -58,11 +58,11 @@ pub(crate) fn recorded(facts: &[Fact]) -> Vec<RecordedEvent> {
 
 pub(crate) async fn apply(transaction: &Transaction<'_>, view: &'static ViewSpec, events: &[RecordedEvent]) {
     let events: Vec<SharedEvent> = events.iter().cloned().map(Into::into).collect();
-    Projection::new(view, 1).apply(transaction, &events).await.expect("it takes them in");
+    Projection::new(view, 1).apply(transaction, &events).await.expect("the events can be processed");
 }
 
 impl Stage {
-    /// What a query on a view's tables answers after it took events in, in these batches. Nothing stays.
+    /// The answers of queries on a view's tables after it has processed these batches. The transaction is rolled back.
     async fn answers(&self, view: &'static ViewSpec, batches: &[&[RecordedEvent]], queries: &[String]) -> Vec<Value> {
         let mut client = self.book.pool().get().await.expect("a connection");
         let transaction = client.transaction().await.expect("the database answers");
@@ -70,27 +70,27 @@ impl Stage {
             apply(&transaction, view, batch).await;
         }
         let schema = view.versioned(1);
-        transaction.batch_execute(&format!("SET LOCAL search_path = {schema}")).await.expect("the schema is there");
+        transaction.batch_execute(&format!("SET LOCAL search_path = {schema}")).await.expect("the schema exists");
         let mut answers = Vec::new();
         for query in queries {
             let sql = format!("SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM ({query}) AS q");
-            answers.push(transaction.query_one(&sql, &[]).await.expect("the query is right").get(0));
+            answers.push(transaction.query_one(&sql, &[]).await.expect("the query is valid").get(0));
         }
-        transaction.rollback().await.expect("it can be undone");
+        transaction.rollback().await.expect("the transaction is rolled back");
         answers
     }
 
-    /// Given these facts, the view answers the query so, and its tables do not depend on how the events came in batches.
+    /// Asserts the answer of a query after these facts, and that the tables do not depend on the batches.
     pub(crate) async fn shows(&self, name: &str, facts: &[Fact], query: &str, expected: Value) {
-        let (view, events) = (views::named(name).expect("there is such a view"), recorded(facts));
+        let (view, events) = (views::named(name).expect("the view exists"), recorded(facts));
         let answer = self.answers(view, &[&events], &[query.to_owned()]).await.remove(0);
         assert_eq!(answer, expected, "{name}: {query}");
         self.assert_batches_do_not_matter(name, facts).await;
     }
 
-    /// In one batch, in batches of every size, and cut in two anywhere: the same rows.
+    /// Asserts that one batch, batches of every size, and any two batches give the same rows.
     pub(crate) async fn assert_batches_do_not_matter(&self, name: &str, facts: &[Fact]) {
-        let (view, events) = (views::named(name).expect("there is such a view"), recorded(facts));
+        let (view, events) = (views::named(name).expect("the view exists"), recorded(facts));
         let tables: Vec<_> =
             view.tables.iter().map(|table| format!("SELECT t::text FROM {} t ORDER BY 1", table.name)).collect();
         let whole = self.answers(view, &[&events], &tables).await;

@@ -1,4 +1,4 @@
-//! How many statements a batch costs, as PostgreSQL's own log counts them.
+//! The number of statements of a batch, counted in PostgreSQL's log.
 
 use std::{fs, path::PathBuf};
 
@@ -11,27 +11,28 @@ use crate::{
 };
 
 impl Stage {
-    /// Where the server of the tests writes its log.
+    /// The log file of the tests' server.
     fn log(&self) -> PathBuf {
         let url = self.database.url();
         let host = url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("a host");
         PathBuf::from(host.replace("%2F", "/")).join("log")
     }
 
-    /// How many statements a view needs to take these facts in as one batch. Nothing stays.
+    /// The number of statements with which a view processes these facts as one batch. The transaction is rolled back.
     async fn statements(&self, view: &str, facts: &[Fact]) -> usize {
-        let (view, events) = (views::named(view).expect("there is such a view"), recorded(facts));
+        let (view, events) = (views::named(view).expect("the view exists"), recorded(facts));
         let mut client = self.book.pool().get().await.expect("a connection");
         let transaction = client.transaction().await.expect("the database answers");
         let row = transaction.query_one("SELECT pg_backend_pid()", &[]).await.expect("the database answers");
-        transaction.batch_execute("SET LOCAL log_statement = 'all'").await.expect("it may be set");
+        transaction.batch_execute("SET LOCAL log_statement = 'all'").await.expect("the setting may be changed");
         let before = fs::read_to_string(self.log()).expect("a log").len();
         apply(&transaction, view, &events).await;
         let after = fs::read_to_string(self.log()).expect("a log");
-        transaction.rollback().await.expect("it can be undone");
-        let who = format!("[{}] LOG:", row.get::<_, i32>(0));
-        let said = |line: &&str| line.contains(&who) && (line.contains(" execute ") || line.contains(" statement: "));
-        after[before..].lines().filter(said).count()
+        transaction.rollback().await.expect("the transaction is rolled back");
+        let backend = format!("[{}] LOG:", row.get::<_, i32>(0));
+        let is_statement =
+            |line: &&str| line.contains(&backend) && (line.contains(" execute ") || line.contains(" statement: "));
+        after[before..].lines().filter(is_statement).count()
     }
 }
 
@@ -60,7 +61,7 @@ fn products(count: usize) -> Vec<Fact> {
 }
 
 #[tokio::test]
-async fn two_hundred_lines_cost_as_many_statements_as_one() {
+async fn a_batch_of_two_hundred_rows_takes_as_many_statements_as_a_batch_of_one() {
     let stage = stage().await;
     for view in views::ALL {
         let facts: fn(usize) -> Vec<Fact> = match view.name {
@@ -73,7 +74,7 @@ async fn two_hundred_lines_cost_as_many_statements_as_one() {
         let (one, many) =
             (stage.statements(view.name, &facts(1)).await, stage.statements(view.name, &facts(200)).await);
         assert_eq!(one, many, "view {}", view.name);
-        // It makes sure that the view is the one that is shown, and reads and writes each of its tables, at most.
+        // One statement checks that the version is the shown one. At most one read and one write follow for each table.
         assert!((3..=2 + 2 * view.tables.len()).contains(&one), "view {} needs {one}", view.name);
     }
 }

@@ -1,4 +1,4 @@
-//! A book, a broker, and what tests do with them.
+//! A book and a broker, with the steps of the tests.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::facts::Fact;
 
 pub(crate) const PARTITIONS: i32 = 3;
-/// How long anything may take before a test gives up.
+/// How long a test waits for an expected change.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 static IDS: AtomicU64 = AtomicU64::new(1);
@@ -37,14 +37,14 @@ pub(crate) fn topology() -> Topology {
     daybook_projectors::topology("daybook", PARTITIONS)
 }
 
-/// An empty book with every table there is, but those of the views.
+/// An empty book with all tables except those of the views.
 pub(crate) async fn book() -> (TestDatabase, Daybook) {
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 24 };
-    let book = Daybook::open(&settings).expect("the URL is one");
-    book.migrate().await.expect("the book's tables can be made");
-    daybook_event_stream::migrate(&book).await.expect("the stream's tables can be made");
-    daybook_projectors::migrate(&book).await.expect("the registry of views can be made");
+    let book = Daybook::open(&settings).expect("the URL is valid");
+    book.migrate().await.expect("the tables of the book can be created");
+    daybook_event_stream::migrate(&book).await.expect("the tables of the stream can be created");
+    daybook_projectors::migrate(&book).await.expect("the registry of views can be created");
     (database, book)
 }
 
@@ -76,8 +76,8 @@ impl Writer {
     }
 
     async fn append(&mut self, events: Vec<(&str, &'static str, i16, String)>) {
-        let steps: Vec<Operation> = events.into_iter().map(|event| Operation::Write(self.unit(event))).collect();
-        self.appender.append(&steps).await.expect("the book takes them");
+        let operations: Vec<Operation> = events.into_iter().map(|event| Operation::Write(self.unit(event))).collect();
+        self.appender.append(&operations).await.expect("the events are appended");
     }
 
     fn unit(&mut self, (stream, event_type, schema_version, data): (&str, &'static str, i16, String)) -> AppendUnit {
@@ -137,16 +137,16 @@ impl World {
         Running::start(|stop| relay.run(stop))
     }
 
-    /// A process that runs every view, with a name that the database knows and connections of its own.
+    /// A process that runs every view. It has its own connections, and PostgreSQL knows them by its name.
     pub(crate) fn projectors(&self, name: &str) -> Running {
         self.projectors_of(name, views::ALL.to_vec())
     }
 
-    /// The same, of a program that has these views.
+    /// A process of a program that has only these views.
     pub(crate) fn projectors_of(&self, name: &str, views: Vec<&'static ViewSpec>) -> Running {
         let database_url = format!("{}?application_name={name}", self.database.url());
         let settings = StoreSettings { database_url, max_connections: 24 };
-        let (book, kafka) = (Daybook::open(&settings).expect("the URL is one"), self.kafka.clone());
+        let (book, kafka) = (Daybook::open(&settings).expect("the URL is valid"), self.kafka.clone());
         Running::start(|stop| async move {
             runner::run(&book, &kafka, &views, &stop).await.expect("the views can be built");
         })
@@ -161,7 +161,7 @@ impl World {
         }
     }
 
-    /// Every view equals a fold of the book, and shows something.
+    /// Asserts that every view equals a fold of the book, and has rows.
     pub(crate) async fn assert_views_equal_the_book(&self) {
         assert_views_equal(&self.book).await;
     }
@@ -173,7 +173,7 @@ impl World {
 
 /// Whether a view shows everything up to a position.
 pub(crate) async fn has_passed(book: &Daybook, view: &str, position: i64) -> bool {
-    let spec = views::named(view).expect("there is such a view");
+    let spec = views::named(view).expect("the view exists");
     let Some(version) = registry::shown_version(book, spec).await.expect("the database answers") else { return false };
     let consumer = spec.versioned(version);
     progress::passed(book, &consumer, position).await.expect("the database answers")
@@ -186,13 +186,13 @@ pub(crate) async fn assert_views_equal(book: &Daybook) {
 }
 
 async fn assert_equals(book: &Daybook, view: &str) {
-    let spec = views::named(view).expect("there is such a view");
-    let audit = audit::verify(book, &topology(), spec).await.expect("it can be compared");
+    let spec = views::named(view).expect("the view exists");
+    let audit = audit::verify(book, &topology(), spec).await.expect("the view can be compared");
     assert_eq!((audit.violations, audit.first), (0, None), "view {view}");
-    assert!(audit.checked > 0, "view {view} shows nothing");
+    assert!(audit.checked > 0, "view {view} has no rows");
 }
 
-/// Something that runs until it is stopped or killed.
+/// A task that runs until it is stopped or killed.
 pub(crate) struct Running<T = ()> {
     stop: CancellationToken,
     task: JoinHandle<T>,
@@ -206,20 +206,21 @@ impl<T: Send + 'static> Running<T> {
 
     pub(crate) async fn stop(self) -> T {
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic")
+        tokio::time::timeout(PATIENCE, self.task).await.expect("the task ends").expect("the task does not panic")
     }
 
-    /// In the middle of whatever it does, as `kill -9` would.
+    /// Ends the task at any point, as `kill -9` does.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.is_err_and(|error| error.is_cancelled()));
     }
 }
 
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds. `what` names it.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "it never came about that {what}");
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "timeout while waiting for this: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -176,13 +176,10 @@ pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     coded("INTERNAL", "the query failed")
 }
 
-/// Whether PostgreSQL refused a value: its errors of class 22 are data exceptions.
+/// Whether an error, or one of its causes, is that PostgreSQL refused a value.
 pub(crate) fn is_bad_value(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
-    chain.any(|error| {
-        let state = error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
-        state.is_some_and(|state| state.code().starts_with("22"))
-    })
+    chain.any(|error| error.downcast_ref().is_some_and(daybook_event_store::is_data_error))
 }
 
 /// Refuses a text that PostgreSQL cannot hold: one with a NUL.

@@ -1,11 +1,11 @@
-//! Who may see what.
+//! Access: what guests, customers and staff may see.
 
 use axum::http::{Method, StatusCode, header};
 use daybook_domain::ids::OrderId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::shop::{Shop, Who, customer_id, id, skus};
+use crate::shop::{Caller, Shop, customer_id, id, skus};
 
 #[tokio::test]
 async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
@@ -19,11 +19,11 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
     let cart = format!(r#"{{ it: cart(id: "{open}") {{ customerId }} }}"#);
     let order = format!(r#"{{ it: order(id: "{order}") {{ customerId }} }}"#);
     for query in [cart, order] {
-        for who in [Who::Customer("ann"), Who::Support, Who::Admin] {
-            assert_eq!(shop.storefront(who, &query).await.data()["it"]["customerId"], json!(customer_id("ann")));
+        for caller in [Caller::Customer("ann"), Caller::Support, Caller::Admin] {
+            assert_eq!(shop.storefront(caller, &query).await.data()["it"]["customerId"], json!(customer_id("ann")));
         }
-        for who in [Who::Guest, Who::Customer("bob")] {
-            let answer = shop.storefront(who, &query).await;
+        for caller in [Caller::Guest, Caller::Customer("bob")] {
+            let answer = shop.storefront(caller, &query).await;
             assert_eq!(answer.code(), "FORBIDDEN");
             assert!(!answer.text.contains(&customer_id("ann").to_string()), "{}", answer.text);
         }
@@ -31,16 +31,16 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
 }
 
 /// How a query answers: with the code of its error, or with whether it shows the object.
-async fn seen(shop: &Shop, path: &str, who: Who, query: &str) -> String {
-    let answer = shop.post(path, who, &json!({"query": format!("{{ it: {query} {{ version }} }}")})).await.json();
+async fn seen(shop: &Shop, path: &str, caller: Caller, query: &str) -> String {
+    let answer = shop.post(path, caller, &json!({"query": format!("{{ it: {query} {{ version }} }}")})).await.json();
     let shown = if answer["data"]["it"].is_null() { "nothing" } else { "shown" };
     answer.pointer("/errors/0/extensions/code").and_then(Value::as_str).unwrap_or(shown).to_owned()
 }
 
 /// The code with which a mutation is refused.
-async fn refused(shop: &Shop, path: &str, who: Who, mutation: &str) -> String {
+async fn refused(shop: &Shop, path: &str, caller: Caller, mutation: &str) -> String {
     let mutation = json!({"query": format!("mutation {{ it: {mutation} {{ userErrors {{ code }} }} }}")});
-    let answer = shop.post(path, who, &mutation).await.data();
+    let answer = shop.post(path, caller, &mutation).await.data();
     answer["it"]["userErrors"][0]["code"].as_str().expect("the mutation is refused").to_owned()
 }
 
@@ -87,18 +87,18 @@ async fn a_query_and_a_command_give_the_same_answer_about_the_owner() {
         (order(imported("x-2")), [true, true, false]),
         (order(id("unknown")), [false, false, false]),
     ] {
-        let buyers = [Who::Guest, Who::Customer("bob"), Who::Customer("ann")].into_iter().zip(forbidden);
-        let buyers = buyers.map(|(who, forbidden)| ("/graphql", who, forbidden));
-        let staff = [Who::Support, Who::Admin].map(|who| ("/admin/graphql", who, false));
-        for (path, who, forbidden) in buyers.chain(staff) {
-            let expected = match refused(&shop, path, who, &mutation).await.as_str() {
+        let buyers = [Caller::Guest, Caller::Customer("bob"), Caller::Customer("ann")].into_iter().zip(forbidden);
+        let buyers = buyers.map(|(caller, forbidden)| ("/graphql", caller, forbidden));
+        let staff = [Caller::Support, Caller::Admin].map(|caller| ("/admin/graphql", caller, false));
+        for (path, caller, forbidden) in buyers.chain(staff) {
+            let expected = match refused(&shop, path, caller, &mutation).await.as_str() {
                 "cart_not_yours" | "order_not_yours" => "FORBIDDEN",
                 "cart_not_found" | "order_not_found" => "nothing",
                 "cart_closed" | "illegal_move" => "shown",
-                other => panic!("{mutation} by {who:?} is refused with {other}"),
+                other => panic!("{mutation} by {caller:?} is refused with {other}"),
             };
-            assert_eq!(seen(&shop, path, who, &query).await, expected, "{query} by {who:?}");
-            assert_eq!(expected == "FORBIDDEN", forbidden, "{query} by {who:?}");
+            assert_eq!(seen(&shop, path, caller, &query).await, expected, "{query} by {caller:?}");
+            assert_eq!(expected == "FORBIDDEN", forbidden, "{query} by {caller:?}");
         }
     }
 }
@@ -115,44 +115,44 @@ async fn a_customer_sees_their_own_orders_and_a_guest_has_none() {
     }
     shop.shown(position).await;
     let me = "{ me { id orders { edges { node { id customerId } } } } }";
-    let ann = shop.storefront(Who::Customer("ann"), me).await.data();
+    let ann = shop.storefront(Caller::Customer("ann"), me).await.data();
     assert_eq!(ann["me"]["id"], json!(customer_id("ann")));
     assert_eq!(ann["me"]["orders"]["edges"], json!([{"node": {"id": id("a"), "customerId": customer_id("ann")}}]));
-    assert_eq!(shop.storefront(Who::Guest, me).await.data()["me"], Value::Null);
+    assert_eq!(shop.storefront(Caller::Guest, me).await.data()["me"], Value::Null);
 }
 
 #[tokio::test]
 async fn the_back_office_is_for_staff() {
     let shop = Shop::open().await;
     let query = "{ views { name } }";
-    for (who, status, code) in [
-        (Who::Guest, StatusCode::UNAUTHORIZED, "token_missing"),
-        (Who::Expired, StatusCode::UNAUTHORIZED, "token_expired"),
-        (Who::Customer("ann"), StatusCode::FORBIDDEN, "forbidden"),
+    for (caller, status, code) in [
+        (Caller::Guest, StatusCode::UNAUTHORIZED, "token_missing"),
+        (Caller::Expired, StatusCode::UNAUTHORIZED, "token_expired"),
+        (Caller::Customer("ann"), StatusCode::FORBIDDEN, "forbidden"),
     ] {
-        let answer = shop.office(who, query).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{who:?}");
+        let answer = shop.office(caller, query).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{caller:?}");
     }
-    let views = shop.office(Who::Support, query).await.data()["views"].as_array().map(Vec::len);
+    let views = shop.office(Caller::Support, query).await.data()["views"].as_array().map(Vec::len);
     assert_eq!(views, Some(daybook_projectors::views::ALL.len()));
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_is_no_guest() {
+async fn an_expired_token_is_refused_and_does_not_become_a_guest() {
     let shop = Shop::open().await;
-    let answer = shop.storefront(Who::Expired, "{ __typename }").await;
+    let answer = shop.storefront(Caller::Expired, "{ __typename }").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_expired"));
 }
 
 #[tokio::test]
-async fn what_is_not_published_is_seen_by_staff_only() {
+async fn an_unpublished_product_is_seen_by_staff_only() {
     let shop = Shop::open().await;
     let draft = json!({"product_id": id("draft"), "name": "Draft", "variants": [{"sku": "D-1"}]});
     shop.shown(shop.command("CreateProduct", draft).await).await;
     let query = r#"{ product(sku: "D-1") { name } products { edges { node { name } } } }"#;
-    let guest = shop.storefront(Who::Guest, query).await.data();
+    let guest = shop.storefront(Caller::Guest, query).await.data();
     assert_eq!(guest, json!({"product": null, "products": {"edges": []}}));
-    assert_eq!(shop.storefront(Who::Support, query).await.data()["product"]["name"], "Draft");
+    assert_eq!(shop.storefront(Caller::Support, query).await.data()["product"]["name"], "Draft");
 }
 
 #[tokio::test]
@@ -164,10 +164,10 @@ async fn the_history_and_the_notes_of_an_order_are_for_staff() {
     shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await;
     shop.shown(shop.command("AddNote", json!({"order_id": id("o"), "note": "rude"})).await).await;
     let query = format!(r#"{{ order(id: "{}") {{ timeline {{ type data }} }} }}"#, id("o"));
-    let refused = shop.storefront(Who::Customer("ann"), &query).await;
+    let refused = shop.storefront(Caller::Customer("ann"), &query).await;
     assert_eq!(refused.code(), "FORBIDDEN");
     assert!(!refused.text.contains("rude"));
-    let seen = shop.office(Who::Support, &query).await;
+    let seen = shop.office(Caller::Support, &query).await;
     seen.data();
     assert!(seen.text.contains("rude"));
 }
@@ -181,22 +181,22 @@ async fn an_imported_order_without_a_customer_is_for_staff() {
                       "currency": "USD", "lines": [line]});
     shop.shown(shop.command("ImportOrder", past).await).await;
     let found = r#"{ orders(filter: {externalRef: "x-1"}) { edges { node { id } } } }"#;
-    let found = shop.office(Who::Support, found).await.data();
-    let id = found["orders"]["edges"][0]["node"]["id"].as_str().expect("it is there");
+    let found = shop.office(Caller::Support, found).await.data();
+    let id = found["orders"]["edges"][0]["node"]["id"].as_str().expect("the order is found");
     for query in [
         format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#),
         format!(r#"{{ order(id: "{id}", asOf: {{version: 1}}) {{ externalRef }} }}"#),
         format!(r#"subscription {{ orderUpdated(id: "{id}") {{ externalRef }} }}"#),
     ] {
-        for who in [Who::Guest, Who::Customer("ann")] {
-            let request = shop.request(Method::POST, "/graphql", who).header(header::ACCEPT, "text/event-stream");
+        for caller in [Caller::Guest, Caller::Customer("ann")] {
+            let request = shop.request(Method::POST, "/graphql", caller).header(header::ACCEPT, "text/event-stream");
             let request = request.header(header::CONTENT_TYPE, "application/json");
             let body = json!({"query": query}).to_string();
-            let answer = shop.send(request.body(body.into()).expect("it is a request")).await;
+            let answer = shop.send(request.body(body.into()).expect("the request is valid")).await;
             assert!(answer.text.contains("FORBIDDEN"), "{query} {}", answer.text);
             assert!(!answer.text.contains("x-1"), "{}", answer.text);
         }
     }
     let query = format!(r#"{{ order(id: "{id}") {{ externalRef }} }}"#);
-    assert_eq!(shop.storefront(Who::Support, &query).await.data()["order"]["externalRef"], "x-1");
+    assert_eq!(shop.storefront(Caller::Support, &query).await.data()["order"]["externalRef"], "x-1");
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, skus};
+use crate::shop::{Caller, Shop, skus};
 
-/// Follows the cursors to the end, and returns the names of all pages with how many each had.
-async fn walk(shop: &Shop, sort: &str, first: usize) -> (Vec<String>, Vec<usize>) {
+/// Follows the cursors to the end. Returns the names of all pages, and the size of each page.
+async fn all_pages(shop: &Shop, sort: &str, first: usize) -> (Vec<String>, Vec<usize>) {
     let (mut names, mut sizes, mut after) = (Vec::new(), Vec::new(), Value::Null);
     loop {
         let query = format!(
@@ -15,7 +15,7 @@ async fn walk(shop: &Shop, sort: &str, first: usize) -> (Vec<String>, Vec<usize>
                {{ edges {{ cursor node {{ name }} }} pageInfo {{ hasNextPage hasPreviousPage endCursor }} }} }}"
         );
         let body = json!({"query": query, "variables": {"after": after}});
-        let page = shop.post("/graphql", Who::Guest, &body).await.data()["products"].take();
+        let page = shop.post("/graphql", Caller::Guest, &body).await.data()["products"].take();
         let edges = page["edges"].as_array().expect("a page has edges");
         names.extend(edges.iter().filter_map(|edge| edge["node"]["name"].as_str().map(str::to_owned)));
         sizes.push(edges.len());
@@ -49,26 +49,26 @@ async fn paging_to_the_end_visits_each_product_once_in_its_order() {
     let by_name: Vec<_> = (0..25).map(|at| format!("Tea {at:02}")).collect();
     let newest_first: Vec<_> = by_name.iter().rev().cloned().collect();
     for first in [1, 7, 25, 100] {
-        let (names, sizes) = walk(&shop, "NAME", first).await;
+        let (names, sizes) = all_pages(&shop, "NAME", first).await;
         assert_eq!(names, by_name);
         assert!(sizes[..sizes.len() - 1].iter().all(|size| *size == first), "{sizes:?}");
-        assert_eq!(walk(&shop, "NEWEST", first).await.0, newest_first);
+        assert_eq!(all_pages(&shop, "NEWEST", first).await.0, newest_first);
     }
 }
 
 #[tokio::test]
-async fn a_cursor_tells_nothing_and_fits_its_own_connection_only() {
+async fn a_cursor_is_opaque_and_valid_only_for_its_own_connection() {
     let shop = shop_of(2).await;
     let query = "{ products(first: 1) { pageInfo { endCursor } } }";
-    let data = shop.storefront(Who::Guest, query).await.data();
-    let cursor = data["products"]["pageInfo"]["endCursor"].as_str().expect("there is a next page");
+    let data = shop.storefront(Caller::Guest, query).await.data();
+    let cursor = data["products"]["pageInfo"]["endCursor"].as_str().expect("the page has a cursor");
     assert!(!cursor.contains("Tea"), "{cursor}");
     for bad in ["", "zz", "1", "7b7d", "é", &cursor[1..]] {
         let query = format!(r#"{{ products(after: "{bad}") {{ edges {{ cursor }} }} }}"#);
-        assert_eq!(shop.storefront(Who::Guest, &query).await.code(), "BAD_CURSOR", "{bad}");
+        assert_eq!(shop.storefront(Caller::Guest, &query).await.code(), "BAD_CURSOR", "{bad}");
     }
     let query = format!(r#"{{ orders(after: "{cursor}") {{ edges {{ cursor }} }} }}"#);
-    assert_eq!(shop.office(Who::Admin, &query).await.code(), "BAD_CURSOR");
+    assert_eq!(shop.office(Caller::Admin, &query).await.code(), "BAD_CURSOR");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_page_of_less_than_one_or_more_than_a_hundred_is_refused() {
             let arguments = if field == "products" { "products(" } else { "search(query: \"tea\", " };
             let rows = if field == "products" { "{ edges { cursor } }" } else { "{ products { edges { cursor } } }" };
             let query = format!("{{ {arguments}first: {first}) {rows} }}");
-            assert_eq!(shop.storefront(Who::Guest, &query).await.code(), "BAD_PAGE", "{query}");
+            assert_eq!(shop.storefront(Caller::Guest, &query).await.code(), "BAD_PAGE", "{query}");
         }
     }
 }
@@ -98,10 +98,10 @@ async fn a_search_finds_all_words_and_counts_brands_over_all_pages() {
     let mut seen = BTreeSet::new();
     let mut after = String::new();
     loop {
-        let found = shop.storefront(Who::Guest, &search("", &after)).await.data()["search"].take();
+        let found = shop.storefront(Caller::Guest, &search("", &after)).await.data()["search"].take();
         let brands = json!([{"value": "Assam", "count": 13}, {"value": "Ceylon", "count": 12}]);
         assert_eq!(found["facets"]["brands"], brands);
-        for edge in found["products"]["edges"].as_array().expect("there are edges") {
+        for edge in found["products"]["edges"].as_array().expect("the page has edges") {
             assert!(seen.insert(edge["node"]["name"].to_string()), "{edge} comes twice");
         }
         if found["products"]["pageInfo"]["hasNextPage"] == json!(false) {
@@ -110,11 +110,11 @@ async fn a_search_finds_all_words_and_counts_brands_over_all_pages() {
         after = format!(", after: {}", found["products"]["pageInfo"]["endCursor"]);
     }
     assert_eq!(seen.len(), 25);
-    let narrowed = shop.storefront(Who::Guest, &search(r#", filter: {brand: "Ceylon"}"#, "")).await.data();
-    let edges = narrowed["search"]["products"]["edges"].as_array().expect("there are edges");
+    let narrowed = shop.storefront(Caller::Guest, &search(r#", filter: {brand: "Ceylon"}"#, "")).await.data();
+    let edges = narrowed["search"]["products"]["edges"].as_array().expect("the page has edges");
     assert!(edges.len() == 10 && edges.iter().all(|edge| edge["node"]["brand"] == "Ceylon"));
     let nothing = r#"{ search(query: "tea coffee") { products { edges { cursor } } } }"#;
-    assert_eq!(shop.storefront(Who::Guest, nothing).await.data()["search"]["products"]["edges"], json!([]));
+    assert_eq!(shop.storefront(Caller::Guest, nothing).await.data()["search"]["products"]["edges"], json!([]));
 }
 
 #[tokio::test]
@@ -124,14 +124,14 @@ async fn a_product_is_found_by_its_id_its_slug_and_its_sku() {
     let mug = json!({"product_id": id, "name": "Mug", "slug": "mug", "publish": true, "variants": [{"sku": "MUG"}]});
     shop.shown(shop.command("CreateProduct", mug).await).await;
     for key in [format!("id: \"{id}\""), "slug: \"mug\"".to_owned(), "sku: \"MUG\"".to_owned()] {
-        let data = shop.storefront(Who::Guest, &format!("{{ product({key}) {{ name }} }}")).await.data();
+        let data = shop.storefront(Caller::Guest, &format!("{{ product({key}) {{ name }} }}")).await.data();
         assert_eq!(data["product"]["name"], "Mug", "{key}");
     }
     for key in ["id: \"no id\"", "slug: \"none\"", "sku: \"NONE\""] {
-        let data = shop.storefront(Who::Guest, &format!("{{ product({key}) {{ name }} }}")).await.data();
+        let data = shop.storefront(Caller::Guest, &format!("{{ product({key}) {{ name }} }}")).await.data();
         assert_eq!(data["product"], Value::Null, "{key}");
     }
-    let both = shop.storefront(Who::Guest, "{ product(slug: \"mug\", sku: \"MUG\") { name } }").await;
+    let both = shop.storefront(Caller::Guest, "{ product(slug: \"mug\", sku: \"MUG\") { name } }").await;
     assert_eq!(both.code(), "BAD_INPUT");
 }
 
@@ -140,21 +140,21 @@ async fn a_cursor_of_another_order_is_refused() {
     let shop = shop_of(2).await;
     for (of, other) in [("NAME", "NEWEST"), ("NEWEST", "NAME")] {
         let query = format!("{{ products(sort: {of}, first: 1) {{ pageInfo {{ endCursor }} }} }}");
-        let cursor = shop.storefront(Who::Guest, &query).await.data()["products"]["pageInfo"]["endCursor"].take();
+        let cursor = shop.storefront(Caller::Guest, &query).await.data()["products"]["pageInfo"]["endCursor"].take();
         for field in [
             format!("products(sort: {other}, after: {cursor}) {{ edges {{ cursor }} }}"),
             format!("search(query: \"tea\", after: {cursor}) {{ products {{ edges {{ cursor }} }} }}"),
         ] {
-            let answer = shop.storefront(Who::Guest, &format!("{{ {field} }}")).await;
+            let answer = shop.storefront(Caller::Guest, &format!("{{ {field} }}")).await;
             assert_eq!(answer.code(), "BAD_CURSOR", "{field}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_text_that_no_database_holds_is_bad_input() {
+async fn a_text_that_postgresql_cannot_store_is_bad_input() {
     let shop = shop_of(1).await;
-    // A cursor whose key is no time: only the database sees that.
+    // The key of this cursor is no time. Only the database notices that.
     let forged: String = json!(["products, newest first", ["soon", crate::shop::id("x")]])
         .to_string()
         .bytes()
@@ -167,13 +167,13 @@ async fn a_text_that_no_database_holds_is_bad_input() {
         r#"search(query: "a\u0000b") { products { edges { cursor } } }"#.to_owned(),
         format!("products(sort: NEWEST, after: \"{forged}\") {{ edges {{ cursor }} }}"),
     ] {
-        assert_eq!(shop.storefront(Who::Guest, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
+        assert_eq!(shop.storefront(Caller::Guest, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
     }
     for field in [
         r#"orders(filter: {externalRef: "a\u0000b"}) { edges { cursor } }"#,
         r#"stock(sku: "a\u0000b") { location }"#,
         r#"events(stream: "a\u0000b") { position }"#,
     ] {
-        assert_eq!(shop.office(Who::Admin, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
+        assert_eq!(shop.office(Caller::Admin, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
     }
 }

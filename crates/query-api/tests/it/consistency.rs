@@ -1,35 +1,35 @@
-//! Reading one's writes.
+//! Consistency tokens: a client reads its own writes.
 
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::json;
 
-use crate::shop::{Answer, Shop, Special, Who, skus};
+use crate::shop::{Answer, Caller, Shop, ShopSettings, skus};
 
 const QUERY: &str = "{ product(sku: \"S-000\") { name } }";
 
 async fn with_header(shop: &Shop, position: &str) -> Answer {
-    let request = shop.request(Method::POST, "/graphql", Who::Guest).header("x-min-position", position);
+    let request = shop.request(Method::POST, "/graphql", Caller::Guest).header("x-min-position", position);
     let request = request.header(header::CONTENT_TYPE, "application/json");
-    shop.send(request.body(json!({"query": QUERY}).to_string().into()).expect("it is a request")).await
+    shop.send(request.body(json!({"query": QUERY}).to_string().into()).expect("the request is valid")).await
 }
 
 async fn with_argument(shop: &Shop, position: i64) -> Answer {
     let query = "query($at: Long) { product(sku: \"S-000\", minPosition: $at) { name } }";
-    shop.post("/graphql", Who::Guest, &json!({"query": query, "variables": {"at": position}})).await
+    shop.post("/graphql", Caller::Guest, &json!({"query": query, "variables": {"at": position}})).await
 }
 
 #[tokio::test]
 async fn a_query_waits_until_the_position_is_shown() {
     let shop = Shop::open().await;
-    let held = shop.still.clone().lock_owned().await;
+    let held = shop.projection.clone().lock_owned().await;
     let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
-    assert_eq!(shop.storefront(Who::Guest, QUERY).await.data(), json!({"product": null}));
-    let before = shop.wire.executed();
+    assert_eq!(shop.storefront(Caller::Guest, QUERY).await.data(), json!({"product": null}));
+    let before = shop.proxy.executed();
     let release = async {
         // A waiting query asks the database repeatedly how far the views are.
-        while shop.wire.executed() < before + 6 {
+        while shop.proxy.executed() < before + 6 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         drop(held);
@@ -42,9 +42,9 @@ async fn a_query_waits_until_the_position_is_shown() {
 }
 
 #[tokio::test]
-async fn a_query_that_waits_too_long_is_told_so_in_both_ways() {
-    let shop = Shop::with(Special { patience: Duration::from_millis(10), ..Special::default() }).await;
-    let _held = shop.still.clone().lock_owned().await;
+async fn a_query_that_waits_too_long_times_out_by_header_and_by_argument() {
+    let shop = Shop::with(ShopSettings { patience: Duration::from_millis(10), ..ShopSettings::default() }).await;
+    let _held = shop.projection.clone().lock_owned().await;
     let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
     let by_header = with_header(&shop, &position.to_string()).await;
     assert_eq!(by_header.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -54,7 +54,7 @@ async fn a_query_that_waits_too_long_is_told_so_in_both_ways() {
 }
 
 #[tokio::test]
-async fn a_position_that_is_none_is_refused() {
+async fn a_malformed_position_is_refused() {
     let shop = Shop::open().await;
     let answer = with_header(&shop, "soon").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
@@ -62,7 +62,7 @@ async fn a_position_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_position_that_the_book_does_not_have_is_refused_at_once() {
-    let shop = Shop::with(Special { patience: Duration::MAX, ..Special::default() }).await;
+    let shop = Shop::with(ShopSettings { patience: Duration::MAX, ..ShopSettings::default() }).await;
     let beyond = shop.sell("Soap", "Suds", &skus("S", 1)).await + 1;
     let answer = with_header(&shop, &beyond.to_string()).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
@@ -73,8 +73,8 @@ async fn a_position_that_the_book_does_not_have_is_refused_at_once() {
 async fn every_query_of_the_views_takes_a_position_and_those_of_the_book_do_not() {
     let shop = Shop::open().await;
     let query = "{ __schema { queryType { fields { name args { name type { name } } } } } }";
-    let data = shop.office(Who::Admin, query).await.data();
-    for field in data["__schema"]["queryType"]["fields"].as_array().expect("there are fields") {
+    let data = shop.office(Caller::Admin, query).await.data();
+    for field in data["__schema"]["queryType"]["fields"].as_array().expect("the query type has fields") {
         let position = json!({"name": "minPosition", "type": {"name": "Long"}});
         let takes = field["args"].as_array().is_some_and(|arguments| arguments.contains(&position));
         let of_the_book = field["name"] == "events" || field["name"] == "views";

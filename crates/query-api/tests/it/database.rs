@@ -1,4 +1,4 @@
-//! A wire between the query API and PostgreSQL that counts what is executed over it, and keeps what is prepared.
+//! A proxy between the query API and PostgreSQL. It counts the executed statements, and keeps the texts of the prepared ones.
 
 use std::{
     path::PathBuf,
@@ -15,74 +15,74 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
-/// Where PostgreSQL's clients look for its socket in a directory.
+/// The name of PostgreSQL's socket in its directory.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// A wire to a database.
-pub(crate) struct Wire {
+/// A proxy to a database.
+pub(crate) struct StatementProxy {
     directory: TempDir,
     database: String,
-    seen: Arc<Seen>,
+    statements: Arc<Statements>,
 }
 
-/// What has gone over a wire.
+/// The statements that have passed the proxy.
 #[derive(Default)]
-struct Seen {
-    /// How many statements were executed.
+struct Statements {
+    /// The number of executed statements.
     executed: AtomicUsize,
-    /// The texts of the statements that were prepared.
+    /// The texts of the prepared statements.
     prepared: Mutex<Vec<String>>,
 }
 
-impl Wire {
+impl StatementProxy {
     pub(crate) fn to(database: &TestDatabase) -> Self {
-        let (_, place) = database.url().split_once('@').expect("the url names a socket");
-        let (server, name) = place.split_once('/').expect("the url names a database");
+        let (_, address) = database.url().split_once('@').expect("the URL names a socket");
+        let (server, name) = address.split_once('/').expect("the URL names a database");
         let server = PathBuf::from(server.replace("%2F", "/")).join(SOCKET);
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket can be made");
-        let seen = Arc::new(Seen::default());
-        let noted = Arc::clone(&seen);
+        let directory = tempfile::tempdir().expect("a directory can be created");
+        let listener = UnixListener::bind(directory.path().join(SOCKET)).expect("a socket can be created");
+        let statements = Arc::new(Statements::default());
+        let recorded = Arc::clone(&statements);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&server).await.expect("PostgreSQL listens");
-                tokio::spawn(pass_on(client, server, Arc::clone(&noted)));
+                tokio::spawn(forward(client, server, Arc::clone(&recorded)));
             }
         });
-        Self { directory, database: name.to_owned(), seen }
+        Self { directory, database: name.to_owned(), statements }
     }
 
     pub(crate) fn url(&self) -> String {
-        let directory = self.directory.path().to_str().expect("it is a text").replace('/', "%2F");
+        let directory = self.directory.path().to_str().expect("the path is a text").replace('/', "%2F");
         format!("postgres://postgres@{directory}/{}", self.database)
     }
 
-    /// How many statements were executed so far.
+    /// The number of statements executed so far.
     pub(crate) fn executed(&self) -> usize {
-        self.seen.executed.load(Ordering::SeqCst)
+        self.statements.executed.load(Ordering::SeqCst)
     }
 
-    /// The statements that were prepared since this was asked last.
+    /// Takes the statements that were prepared since the last call.
     pub(crate) fn prepared(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.prepared.lock().expect("no thread has panicked with it"))
+        std::mem::take(&mut *self.statements.prepared.lock().expect("no thread has panicked with it"))
     }
 }
 
-async fn pass_on(client: UnixStream, server: UnixStream, seen: Arc<Seen>) {
+async fn forward(client: UnixStream, server: UnixStream, statements: Arc<Statements>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     tokio::select! {
-        // Either side may go at any time.
-        _ = messages(&mut from_client, &mut to_server, &seen) => {}
+        // Either side may close the connection at any time.
+        _ = forward_messages(&mut from_client, &mut to_server, &statements) => {}
         _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
     }
 }
 
-/// Passes the messages of a client on. The first has no type; `P` prepares a statement, `E` executes one, `Q` a plain text.
-async fn messages(
+/// Forwards the messages of a client. The first message has no type. `P` prepares a statement, `E` executes one, and `Q` executes a text.
+async fn forward_messages(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    seen: &Seen,
+    statements: &Statements,
 ) -> std::io::Result<()> {
     let mut kind = None;
     loop {
@@ -90,13 +90,13 @@ async fn messages(
         let mut message = vec![0; usize::try_from(length - 4).expect("a message fits")];
         from.read_exact(&mut message).await?;
         if matches!(kind, Some(b'E' | b'Q')) {
-            seen.executed.fetch_add(1, Ordering::SeqCst);
+            statements.executed.fetch_add(1, Ordering::SeqCst);
         }
         if kind == Some(b'P') {
-            // Its name, its text, and the types of its parameters.
+            // The message has a name, a text, and the types of the parameters.
             let text = message.split(|byte| *byte == 0).nth(1).unwrap_or_default();
             let text = String::from_utf8_lossy(text).into_owned();
-            seen.prepared.lock().expect("no thread has panicked with it").push(text);
+            statements.prepared.lock().expect("no thread has panicked with it").push(text);
         }
         if let Some(kind) = kind {
             to.write_u8(kind).await?;

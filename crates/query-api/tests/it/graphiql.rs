@@ -1,4 +1,4 @@
-//! The page that a browser gets.
+//! The GraphiQL page that a browser gets.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use axum::{
     http::{Method, StatusCode, header},
 };
 
-use crate::shop::{Answer, Shop, Who};
+use crate::shop::{Answer, Caller, Shop};
 
-/// What Chromium sends when it opens a page.
+/// The `Accept` header of Chromium.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
 async fn get(shop: &Shop, path: &str, accept: &str) -> Answer {
-    let request = shop.request(Method::GET, path, Who::Guest).header(header::ACCEPT, accept);
-    shop.send(request.body(Body::empty()).expect("it is a request")).await
+    let request = shop.request(Method::GET, path, Caller::Guest).header(header::ACCEPT, accept);
+    shop.send(request.body(Body::empty()).expect("the request is valid")).await
 }
 
 /// The values of `src` and `href` in a page.
@@ -30,7 +30,7 @@ async fn a_browser_gets_a_page_that_needs_no_other_host() {
         let page = get(&shop, path, BROWSER).await;
         assert_eq!(page.status, StatusCode::OK);
         assert_eq!(page.headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
-        let policy = page.headers[header::CONTENT_SECURITY_POLICY].to_str().expect("it is a text");
+        let policy = page.headers[header::CONTENT_SECURITY_POLICY].to_str().expect("the header is a text");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
         assert!(!policy.contains("http") && !policy.contains('*'), "{policy}");
         assert!(!page.text.contains("//"), "{}", page.text);
@@ -39,7 +39,7 @@ async fn a_browser_gets_a_page_that_needs_no_other_host() {
 }
 
 #[tokio::test]
-async fn every_file_that_the_page_names_is_served_and_may_be_kept() {
+async fn every_file_that_the_page_names_is_served_and_may_be_cached() {
     let shop = Shop::open().await;
     let page = get(&shop, "/graphql", BROWSER).await;
     for name in named(&page.text) {
@@ -47,7 +47,7 @@ async fn every_file_that_the_page_names_is_served_and_may_be_kept() {
         assert_eq!(file.status, StatusCode::OK, "{name}");
         assert!(!file.text.is_empty());
         assert_eq!(file.headers[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
-        let kind = file.headers[header::CONTENT_TYPE].to_str().expect("it is a text");
+        let kind = file.headers[header::CONTENT_TYPE].to_str().expect("the header is a text");
         assert_eq!(kind.starts_with("text/css"), name.ends_with(".css"), "{name}");
         let compressed = file.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
         assert_eq!(compressed, !name.contains("/page."), "{name}");

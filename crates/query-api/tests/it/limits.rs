@@ -1,14 +1,14 @@
-//! What a query may cost.
+//! The limits of a query.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Special, Who};
+use crate::shop::{Caller, Shop, ShopSettings};
 
 #[tokio::test]
-async fn every_answer_tells_its_cost_and_the_limits() {
+async fn every_answer_has_its_cost_and_the_limits() {
     let shop = Shop::open().await;
-    let answer = shop.storefront(Who::Guest, "{ products(first: 10) { edges { node { id } } } }").await;
+    let answer = shop.storefront(Caller::Guest, "{ products(first: 10) { edges { node { id } } } }").await;
     let cost = json!({"complexity": 30, "maxComplexity": 10_000, "depth": 4, "maxDepth": 15});
     assert_eq!(answer.json()["extensions"], json!({ "cost": cost }));
 }
@@ -16,25 +16,25 @@ async fn every_answer_tells_its_cost_and_the_limits() {
 #[tokio::test]
 async fn a_query_that_nests_too_deep_is_refused_before_it_runs() {
     let shop = Shop::open().await;
-    let before = shop.wire.executed();
+    let before = shop.proxy.executed();
     let mut inner = "{ name }".to_owned();
     for _ in 0..15 {
         inner = format!("{{ ofType {inner} }}");
     }
-    let answer = shop.storefront(Who::Guest, &format!("{{ __type(name: \"Cart\") {inner} }}")).await;
+    let answer = shop.storefront(Caller::Guest, &format!("{{ __type(name: \"Cart\") {inner} }}")).await;
     assert_eq!(answer.code(), "QUERY_TOO_DEEP");
     assert!(answer.json().get("data").is_none());
-    assert_eq!(shop.wire.executed(), before);
+    assert_eq!(shop.proxy.executed(), before);
 }
 
 #[tokio::test]
-async fn a_query_that_asks_for_too_much_is_refused_before_it_runs() {
+async fn a_query_that_is_too_complex_is_refused_before_it_runs() {
     let shop = Shop::open().await;
-    let before = shop.wire.executed();
+    let before = shop.proxy.executed();
     let fields: String = (0..60).map(|at| format!("p{at}: products(first: 100) {{ edges {{ cursor }} }} ")).collect();
-    let answer = shop.storefront(Who::Guest, &format!("{{ {fields} }}")).await;
+    let answer = shop.storefront(Caller::Guest, &format!("{{ {fields} }}")).await;
     assert_eq!(answer.code(), "QUERY_TOO_COMPLEX");
-    assert_eq!(shop.wire.executed(), before);
+    assert_eq!(shop.proxy.executed(), before);
 }
 
 #[tokio::test]
@@ -42,13 +42,13 @@ async fn a_page_costs_as_much_as_it_has_rows() {
     let shop = Shop::open().await;
     let cost = async |first: i32| {
         let query = format!("{{ products(first: {first}) {{ edges {{ cursor }} }} }}");
-        shop.storefront(Who::Guest, &query).await.json()["extensions"]["cost"]["complexity"].as_u64()
+        shop.storefront(Caller::Guest, &query).await.json()["extensions"]["cost"]["complexity"].as_u64()
     };
     assert_eq!(cost(1).await, Some(2));
     assert_eq!(cost(100).await, Some(200));
 }
 
-/// Selections with a page of `first` rows: at every depth, cheap ones, and ones that cost too much for a page of 100 as well.
+/// Selections with a page of `first` rows, at every depth. Some are cheap, and some are too complex even for a page of 100.
 fn pages(first: &str) -> Vec<String> {
     let cheap = "cursor".to_owned();
     let expensive: String = (0..60).map(|at| format!("n{at}: node {{ id name }} ")).collect();
@@ -67,11 +67,11 @@ fn pages(first: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_page_that_is_too_large_is_named_before_its_cost_is_counted() {
+async fn a_page_that_is_too_large_is_refused_as_such_before_its_cost_is_counted() {
     let shop = Shop::open().await;
-    let before = shop.wire.executed();
+    let before = shop.proxy.executed();
     for first in [101, 1_251, i32::MAX] {
-        let asked = pages(&first.to_string()).into_iter().map(|page| (format!("{{ {page} }}"), Value::Null));
+        let literal = pages(&first.to_string()).into_iter().map(|page| (format!("{{ {page} }}"), Value::Null));
         let by_variable = pages("$first").into_iter().flat_map(|page| {
             [
                 (format!("query($first: Int) {{ {page} }}"), json!({ "first": first })),
@@ -79,55 +79,55 @@ async fn a_page_that_is_too_large_is_named_before_its_cost_is_counted() {
                 (format!("query($first: Int! = 1) {{ {page} }}"), json!({ "first": first })),
             ]
         });
-        for (query, variables) in asked.chain(by_variable) {
+        for (query, variables) in literal.chain(by_variable) {
             let body = json!({"query": query, "variables": variables});
-            let answer = shop.post("/admin/graphql", Who::Admin, &body).await;
+            let answer = shop.post("/admin/graphql", Caller::Admin, &body).await;
             assert_eq!(answer.code(), "BAD_PAGE", "{query} {variables}");
-            assert!(answer.json().get("data").is_none(), "{query} is not run");
+            assert!(answer.json().get("data").is_none(), "{query} must not run");
         }
     }
-    assert_eq!(shop.wire.executed(), before);
+    assert_eq!(shop.proxy.executed(), before);
 }
 
 #[tokio::test]
-async fn pages_without_cursors_have_their_own_sizes() {
+async fn pages_without_cursors_have_limits_of_their_own() {
     let shop = Shop::open().await;
     let events = |first: i32| format!("{{ events(first: {first}) {{ position stream type recordedAt }} }}");
     let top =
         |first: i32| format!("{{ topProducts(from: \"2026-01-01\", to: \"2026-01-02\", first: {first}) {{ sku }} }}");
     for query in [events(0), events(1_001), events(1_251), events(i32::MAX), top(0), top(101), top(i32::MAX)] {
-        assert_eq!(shop.office(Who::Admin, &query).await.code(), "BAD_PAGE", "{query}");
+        assert_eq!(shop.office(Caller::Admin, &query).await.code(), "BAD_PAGE", "{query}");
     }
     for query in [events(1), events(1_000), top(1), top(100)] {
-        shop.office(Who::Admin, &query).await.data();
+        shop.office(Caller::Admin, &query).await.data();
     }
 }
 
 #[tokio::test]
-async fn schemas_are_told_unless_introspection_is_off() {
+async fn introspection_shows_the_schemas_unless_it_is_off() {
     let query = "{ __schema { queryType { name } } __typename }";
     let open = Shop::open().await;
-    assert_eq!(open.storefront(Who::Guest, query).await.data()["__schema"]["queryType"]["name"], "Query");
-    let closed = Shop::with(Special { introspection: false, ..Special::default() }).await;
-    for answer in [closed.storefront(Who::Guest, query).await, closed.office(Who::Admin, query).await] {
+    assert_eq!(open.storefront(Caller::Guest, query).await.data()["__schema"]["queryType"]["name"], "Query");
+    let closed = Shop::with(ShopSettings { introspection: false, ..ShopSettings::default() }).await;
+    for answer in [closed.storefront(Caller::Guest, query).await, closed.office(Caller::Admin, query).await] {
         assert!(!answer.text.contains("queryType\":{\"name"), "{}", answer.text);
     }
-    assert_eq!(closed.storefront(Who::Guest, "{ __typename }").await.data()["__typename"], "Query");
+    assert_eq!(closed.storefront(Caller::Guest, "{ __typename }").await.data()["__typename"], "Query");
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused() {
     let shop = Shop::open().await;
     let body = json!({"query": "{ __typename }", "variables": {"x": "x".repeat(2 << 20)}});
-    assert_eq!(shop.post("/graphql", Who::Guest, &body).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(shop.post("/graphql", Caller::Guest, &body).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
-async fn a_mutation_is_not_run_by_get_and_the_operation_name_chooses() {
+async fn a_mutation_is_not_run_by_get_and_the_operation_name_selects_the_operation() {
     let shop = Shop::open().await;
     let get = async |query: &str| {
-        let request = shop.request(Method::GET, &format!("/graphql?{query}"), Who::Guest);
-        shop.send(request.body(axum::body::Body::empty()).expect("it is a request")).await
+        let request = shop.request(Method::GET, &format!("/graphql?{query}"), Caller::Guest);
+        shop.send(request.body(axum::body::Body::empty()).expect("the request is valid")).await
     };
     let both = "query=query%20Q%7B__typename%7D%20mutation%20M%7BcartAbandon(input:%7BcartId:1%7D)%7B__typename%7D%7D";
     assert_eq!(get(&format!("{both}&operationName=Q")).await.data()["__typename"], "Query");
@@ -137,11 +137,11 @@ async fn a_mutation_is_not_run_by_get_and_the_operation_name_chooses() {
 }
 
 #[tokio::test]
-async fn what_takes_work_of_its_own_costs_more_than_its_fields() {
+async fn fields_with_statements_of_their_own_cost_more() {
     let shop = Shop::open().await;
     let cost = async |query: &str| {
-        let answer = shop.storefront(Who::Guest, query).await;
-        answer.json()["extensions"]["cost"]["complexity"].as_u64().expect("it tells its cost")
+        let answer = shop.storefront(Caller::Guest, query).await;
+        answer.json()["extensions"]["cost"]["complexity"].as_u64().expect("the answer has its cost")
     };
     assert_eq!(cost("{ categories { id name } }").await, 1_000);
     let product = "product(sku: \"S-1\", minPosition: 0) { name }";
@@ -151,7 +151,7 @@ async fn what_takes_work_of_its_own_costs_more_than_its_fields() {
     assert_eq!(cost(&search("products { edges { cursor } }")).await, 3);
     assert_eq!(cost(&search("facets { brands { value } }")).await, 53);
     let many: String = (0..3_000).map(|at| format!("a{at}: {product} ")).collect();
-    let before = shop.wire.executed();
-    assert_eq!(shop.storefront(Who::Guest, &format!("{{ {many} }}")).await.code(), "QUERY_TOO_COMPLEX");
-    assert_eq!(shop.wire.executed(), before);
+    let before = shop.proxy.executed();
+    assert_eq!(shop.storefront(Caller::Guest, &format!("{{ {many} }}")).await.code(), "QUERY_TOO_COMPLEX");
+    assert_eq!(shop.proxy.executed(), before);
 }

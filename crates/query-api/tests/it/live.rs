@@ -16,32 +16,32 @@ use tokio_tungstenite::{
 };
 use tower::ServiceExt;
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Caller, Shop, id, skus};
 
-/// For how long a test waits for what must come.
+/// How long a test waits for an expected message.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) async fn connect(shop: &Shop, path: &str, init: Value) -> Socket {
     let url = format!("{}{path}", shop.url.replace("http://", "ws://"));
-    let mut request = url.into_client_request().expect("it is a url");
-    let protocol = "graphql-transport-ws".parse().expect("it is a header");
+    let mut request = url.into_client_request().expect("the URL is valid");
+    let protocol = "graphql-transport-ws".parse().expect("the header is valid");
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-    let (mut socket, _) = connect_async(request).await.expect("the server goes over to WebSocket");
+    let (mut socket, _) = connect_async(request).await.expect("the server upgrades to WebSocket");
     send(&mut socket, json!({"type": "connection_init", "payload": init})).await;
     socket
 }
 
 pub(crate) async fn send(socket: &mut Socket, message: Value) {
-    socket.send(Message::text(message.to_string())).await.expect("it can be sent");
+    socket.send(Message::text(message.to_string())).await.expect("the message can be sent");
 }
 
-/// The next message; none when the server has closed.
+/// The next message. None when the server has closed the socket.
 pub(crate) async fn receive(socket: &mut Socket) -> Option<Value> {
     loop {
-        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("something comes") {
-            Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("it is JSON")),
+        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("a message comes in time") {
+            Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("the message is JSON")),
             Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
             Some(Ok(_)) => {}
         }
@@ -49,22 +49,22 @@ pub(crate) async fn receive(socket: &mut Socket) -> Option<Value> {
 }
 
 /// Subscribes with the token of an actor.
-pub(crate) async fn subscribe(shop: &Shop, path: &str, who: Who, query: &str) -> Socket {
-    let mut socket = connect(shop, path, json!({"authorization": shop.authorization(who)})).await;
-    assert_eq!(receive(&mut socket).await.expect("it is acknowledged")["type"], "connection_ack");
+pub(crate) async fn subscribe(shop: &Shop, path: &str, caller: Caller, query: &str) -> Socket {
+    let mut socket = connect(shop, path, json!({"authorization": shop.authorization(caller)})).await;
+    assert_eq!(receive(&mut socket).await.expect("the connection is acknowledged")["type"], "connection_ack");
     send(&mut socket, json!({"id": "1", "type": "subscribe", "payload": {"query": query}})).await;
     socket
 }
 
 /// The data of the next result.
 pub(crate) async fn next(socket: &mut Socket) -> Value {
-    let mut message = receive(socket).await.expect("the subscription goes on");
+    let mut message = receive(socket).await.expect("the subscription continues");
     assert_eq!(message["type"], "next", "{message}");
     message["payload"]["data"].take()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_go_from_the_past_to_live_without_a_gap_while_writers_append() {
+async fn past_and_new_events_come_without_a_gap_while_writers_append() {
     let shop = Shop::open().await;
     shop.sell("Soap", "Suds", &skus("S", 1)).await;
     for _ in 0..600 {
@@ -72,8 +72,8 @@ async fn events_go_from_the_past_to_live_without_a_gap_while_writers_append() {
     }
     let query = "subscription { eventAppended(after: 2) { position type } }";
     let (mut on_endpoint, mut on_own_path) = tokio::join!(
-        subscribe(&shop, "/admin/graphql", Who::Admin, query),
-        subscribe(&shop, "/admin/graphql/ws", Who::Support, query),
+        subscribe(&shop, "/admin/graphql", Caller::Admin, query),
+        subscribe(&shop, "/admin/graphql/ws", Caller::Support, query),
     );
     let write = async {
         for _ in 0..50 {
@@ -90,11 +90,11 @@ async fn events_go_from_the_past_to_live_without_a_gap_while_writers_append() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_of_another_history_is_not_waited_for() {
+async fn a_position_beyond_the_end_of_the_book_is_refused() {
     let shop = Shop::open().await;
     let query = "subscription { eventAppended(after: 1000000) { position } }";
-    let mut socket = subscribe(&shop, "/admin/graphql", Who::Admin, query).await;
-    let refused = receive(&mut socket).await.expect("there is an answer");
+    let mut socket = subscribe(&shop, "/admin/graphql", Caller::Admin, query).await;
+    let refused = receive(&mut socket).await.expect("the subscription is answered");
     assert!(refused.to_string().contains("BAD_INPUT"), "{refused}");
 }
 
@@ -102,7 +102,7 @@ async fn a_position_of_another_history_is_not_waited_for() {
 async fn events_of_some_types_come_without_the_others() {
     let shop = Shop::open().await;
     let query = r#"subscription { eventAppended(types: ["catalog.PriceSet"]) { position type } }"#;
-    let mut socket = subscribe(&shop, "/admin/graphql", Who::Admin, query).await;
+    let mut socket = subscribe(&shop, "/admin/graphql", Caller::Admin, query).await;
     shop.sell("Soap", "Suds", &skus("S", 3)).await;
     let mut last = 0;
     for _ in 0..3 {
@@ -121,7 +121,7 @@ async fn events_are_read_in_pages_after_a_position() {
     let (mut seen, mut after) = (Vec::new(), 0);
     loop {
         let query = format!("{{ events(after: {after}, first: 4) {{ position }} }}");
-        let page = shop.office(Who::Admin, &query).await.data()["events"].take();
+        let page = shop.office(Caller::Admin, &query).await.data()["events"].take();
         let positions: Vec<_> = page.as_array().into_iter().flatten().filter_map(|e| e["position"].as_i64()).collect();
         let Some(last) = positions.last() else { break };
         after = *last;
@@ -130,51 +130,52 @@ async fn events_are_read_in_pages_after_a_position() {
     assert_eq!(seen, (1..=head).collect::<Vec<_>>());
     // A position has 64 bits, which an `Int` of GraphQL does not hold.
     let beyond = json!({"query": "query($after: Long!) { events(after: $after) { position } }", "variables": {"after": i64::MAX}});
-    assert_eq!(shop.post("/admin/graphql", Who::Admin, &beyond).await.data()["events"], json!([]));
+    assert_eq!(shop.post("/admin/graphql", Caller::Admin, &beyond).await.data()["events"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_told_as_it_moves() {
+async fn every_change_of_an_order_is_sent() {
     let shop = Shop::open().await;
     let skus = skus("S", 1);
     shop.sell("Soap", "Suds", &skus).await;
     shop.cart(id("c"), Some("ann"), &skus).await;
     shop.shown(shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await).await;
     let query = format!("subscription {{ orderUpdated(id: \"{}\") {{ phase version }} }}", id("o"));
-    let mut socket = subscribe(&shop, "/graphql", Who::Customer("ann"), &query).await;
+    let mut socket = subscribe(&shop, "/graphql", Caller::Customer("ann"), &query).await;
     assert_eq!(next(&mut socket).await["orderUpdated"]["phase"], "PLACED");
     for (command, phase) in [("ConfirmOrder", "CONFIRMED"), ("StartFulfilment", "IN_FULFILMENT")] {
         shop.command(command, json!({"order_id": id("o")})).await;
         assert_eq!(next(&mut socket).await["orderUpdated"]["phase"], phase);
     }
-    for who in [Who::Guest, Who::Customer("bob")] {
-        let mut other = subscribe(&shop, "/graphql", who, &query).await;
-        let refused = receive(&mut other).await.expect("an answer comes");
+    for caller in [Caller::Guest, Caller::Customer("bob")] {
+        let mut other = subscribe(&shop, "/graphql", caller, &query).await;
+        let refused = receive(&mut other).await.expect("the subscription is answered");
         assert!(refused.to_string().contains("FORBIDDEN"), "{refused}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_is_told_as_server_sent_events() {
+async fn stock_changes_are_sent_as_server_sent_events() {
     let shop = Shop::open().await;
     shop.shown(shop.sell("Soap", "Suds", &skus("S", 2)).await).await;
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku available } }"#;
     let request = shop
-        .request(Method::POST, "/graphql", Who::Guest)
+        .request(Method::POST, "/graphql", Caller::Guest)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream");
-    let request = request.body(Body::from(json!({"query": query}).to_string())).expect("it is a request");
+    let request = request.body(Body::from(json!({"query": query}).to_string())).expect("the request is valid");
     let response = shop.router().oneshot(request).await.expect("a router always answers");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
     let mut body = response.into_body();
     let mut next = async || {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
-            let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
-            let text = String::from_utf8(bytes.to_vec()).expect("it is a text");
+            let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("a message comes in time");
+            let bytes =
+                frame.expect("the stream continues").expect("the stream is not broken").into_data().unwrap_or_default();
+            let text = String::from_utf8(bytes.to_vec()).expect("the event is a text");
             if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
                 assert!(text.lines().any(|line| line == "event: next"), "{text}");
-                let result: Value = serde_json::from_str(data).expect("it is JSON");
+                let result: Value = serde_json::from_str(data).expect("the message is JSON");
                 return result["data"]["stockChanged"].clone();
             }
         }
@@ -186,16 +187,16 @@ async fn stock_is_told_as_server_sent_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_level_of_stock_is_of_all_locations_and_told_when_it_changes_only() {
+async fn the_available_stock_is_the_sum_of_all_locations_and_sent_only_when_it_changes() {
     let shop = Shop::open().await;
     shop.sell("Soap", "Suds", &skus("S", 1)).await;
     let more = json!({"sku": "S-000", "quantity": 5, "location": "annexe"});
     shop.shown(shop.command("ReceiveStock", more).await).await;
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku available } }"#;
-    let mut socket = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    let mut socket = subscribe(&shop, "/graphql", Caller::Guest, query).await;
     assert_eq!(next(&mut socket).await["stockChanged"], json!({"sku": "S-000", "available": 1_005}));
-    // Nothing more can be had when as much comes to one place as goes from another.
-    let held = shop.still.clone().lock_owned().await;
+    // The sum does not change when one location gains a unit and another one loses a unit.
+    let held = shop.projection.clone().lock_owned().await;
     shop.command("AdjustStock", json!({"sku": "S-000", "delta": -1, "reason": "moved"})).await;
     shop.command("ReceiveStock", json!({"sku": "S-000", "quantity": 1, "location": "annexe"})).await;
     drop(held);
@@ -204,31 +205,32 @@ async fn a_level_of_stock_is_of_all_locations_and_told_when_it_changes_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_sku_is_not_watched_and_a_subscription_ends_with_its_error() {
+async fn an_invalid_sku_ends_the_subscription_with_an_error() {
     let shop = Shop::open().await;
     let query = r#"subscription { stockChanged(skus: ["S-000", "a\u0000b"]) { sku } }"#;
-    let mut socket = subscribe(&shop, "/graphql", Who::Guest, query).await;
-    let refused = receive(&mut socket).await.expect("it is answered");
+    let mut socket = subscribe(&shop, "/graphql", Caller::Guest, query).await;
+    let refused = receive(&mut socket).await.expect("the subscription is answered");
     assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "BAD_INPUT", "{refused}");
     let message = refused["payload"]["errors"][0]["message"].as_str().unwrap_or_default();
     assert!(message.starts_with(r#""a\0b" is not a SKU"#), "{refused}");
-    assert_eq!(receive(&mut socket).await.expect("it ends")["type"], "complete");
-    let where_it_is = "subscription { stockChanged(skus: [\"S-000\"]) { location } }";
-    assert_eq!(shop.storefront(Who::Guest, where_it_is).await.code(), "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(receive(&mut socket).await.expect("the subscription ends")["type"], "complete");
+    let location = "subscription { stockChanged(skus: [\"S-000\"]) { location } }";
+    assert_eq!(shop.storefront(Caller::Guest, location).await.code(), "GRAPHQL_VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_websocket_gets_no_answer_on_its_path() {
+async fn a_plain_request_on_the_path_of_websockets_is_refused() {
     let shop = Shop::open().await;
-    let request = shop.request(Method::GET, "/graphql/ws", Who::Guest).body(Body::empty()).expect("it is a request");
+    let request =
+        shop.request(Method::GET, "/graphql/ws", Caller::Guest).body(Body::empty()).expect("the request is valid");
     assert_eq!(shop.send(request).await.status, StatusCode::UPGRADE_REQUIRED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_to_the_back_office_needs_a_token_of_staff() {
     let shop = Shop::open().await;
-    let bob = json!({"authorization": shop.authorization(Who::Customer("bob"))});
-    let expired = json!({"authorization": shop.authorization(Who::Expired)});
+    let bob = json!({"authorization": shop.authorization(Caller::Customer("bob"))});
+    let expired = json!({"authorization": shop.authorization(Caller::Expired)});
     for init in [json!({}), bob, expired] {
         let mut socket = connect(&shop, "/admin/graphql", init).await;
         let answer = receive(&mut socket).await;
@@ -237,31 +239,33 @@ async fn a_socket_to_the_back_office_needs_a_token_of_staff() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_book_is_read_over_http_by_staff_and_resumed_after_the_last_event_seen() {
+async fn staff_reads_the_book_over_http_and_resumes_after_the_last_event() {
     let shop = Shop::open().await;
     let head = shop.sell("Soap", "Suds", &skus("S", 1)).await;
-    let get = |who: Who| shop.request(Method::GET, "/events?after=2&limit=2", who).body(Body::empty());
-    let lines = shop.send(get(Who::Support).expect("it is a request")).await;
+    let get = |caller: Caller| shop.request(Method::GET, "/events?after=2&limit=2", caller).body(Body::empty());
+    let lines = shop.send(get(Caller::Support).expect("the request is valid")).await;
     let positions: Vec<_> = lines
         .text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON")["position"].clone())
         .collect();
     assert_eq!(positions, [json!(3), json!(4)]);
-    for (who, status) in [(Who::Guest, StatusCode::UNAUTHORIZED), (Who::Customer("ann"), StatusCode::FORBIDDEN)] {
-        assert_eq!(shop.send(get(who).expect("it is a request")).await.status, status);
+    for (caller, status) in
+        [(Caller::Guest, StatusCode::UNAUTHORIZED), (Caller::Customer("ann"), StatusCode::FORBIDDEN)]
+    {
+        assert_eq!(shop.send(get(caller).expect("the request is valid")).await.status, status);
     }
     let request = shop
-        .request(Method::GET, "/events", Who::Admin)
+        .request(Method::GET, "/events", Caller::Admin)
         .header(header::ACCEPT, "text/event-stream")
         .header("last-event-id", head - 1);
-    let response = shop.router().oneshot(request.body(Body::empty()).expect("it is a request")).await;
+    let response = shop.router().oneshot(request.body(Body::empty()).expect("the request is valid")).await;
     let response = response.expect("a router always answers");
-    let history = response.headers()["x-daybook-history"].to_str().expect("it is text");
+    let history = response.headers()["x-daybook-history"].to_str().expect("the header is a text");
     history.parse::<uuid::Uuid>().expect("the history has an identity");
     let mut body = response.into_body();
-    let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("something comes");
-    let bytes = frame.expect("the stream goes on").expect("it is not broken").into_data().unwrap_or_default();
+    let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("a message comes in time");
+    let bytes = frame.expect("the stream continues").expect("the stream is not broken").into_data().unwrap_or_default();
     assert!(String::from_utf8_lossy(&bytes).contains(&format!("id: {head}\n")), "{bytes:?}");
 }
 
@@ -269,11 +273,11 @@ async fn the_book_is_read_over_http_by_staff_and_resumed_after_the_last_event_se
 async fn a_bad_parameter_of_the_book_is_named() {
     let shop = Shop::open().await;
     let get = async |query: &str, last: Option<&str>| {
-        let mut request = shop.request(Method::GET, &format!("/events{query}"), Who::Admin);
+        let mut request = shop.request(Method::GET, &format!("/events{query}"), Caller::Admin);
         if let Some(last) = last {
             request = request.header(header::ACCEPT, "text/event-stream").header("last-event-id", last);
         }
-        shop.send(request.body(Body::empty()).expect("it is a request")).await
+        shop.send(request.body(Body::empty()).expect("the request is valid")).await
     };
     for (query, last, parameter) in [
         ("?limit=abc", None, "limit"),
@@ -284,7 +288,7 @@ async fn a_bad_parameter_of_the_book_is_named() {
         ("?colour=red", None, "colour"),
         ("", Some("soon"), "Last-Event-ID"),
         ("", Some("-1"), "Last-Event-ID"),
-        // Of another history of the book, before it was restored.
+        // This position is beyond the end of the book, as after a restore.
         ("", Some("1000000"), "Last-Event-ID"),
     ] {
         let answer = get(query, last).await;
@@ -292,7 +296,8 @@ async fn a_bad_parameter_of_the_book_is_named() {
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(answer.json()["parameter"], parameter);
     }
-    let delete = shop.request(Method::DELETE, "/events", Who::Admin).body(Body::empty()).expect("it is a request");
+    let delete =
+        shop.request(Method::DELETE, "/events", Caller::Admin).body(Body::empty()).expect("the request is valid");
     let answer = shop.send(delete).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"));
     assert_eq!(answer.headers[header::ALLOW], "GET,HEAD");

@@ -1,21 +1,21 @@
-//! Statements do not grow with rows.
+//! Data loaders: the number of statements does not grow with the number of rows.
 
 use axum::http::{Method, header};
 use serde_json::json;
 
-use crate::shop::{Shop, Who, id, skus};
+use crate::shop::{Caller, Shop, id, skus};
 
-/// The rows and the statements of a query. It is asked twice, so that what is prepared once is not counted.
+/// The numbers of rows and of statements of a query. The query runs twice, so that preparing its statements is not counted.
 async fn statements(shop: &Shop, query: &str, rows: &str) -> (usize, usize) {
-    shop.storefront(Who::Admin, query).await.data();
-    let before = shop.wire.executed();
-    let data = shop.storefront(Who::Admin, query).await.data();
-    let counted = shop.wire.executed() - before;
-    (data.pointer(rows).and_then(|rows| rows.as_array()).expect("there are rows").len(), counted)
+    shop.storefront(Caller::Admin, query).await.data();
+    let before = shop.proxy.executed();
+    let data = shop.storefront(Caller::Admin, query).await.data();
+    let counted = shop.proxy.executed() - before;
+    (data.pointer(rows).and_then(|rows| rows.as_array()).expect("the answer has rows").len(), counted)
 }
 
 #[tokio::test]
-async fn a_hundred_products_take_as_many_statements_as_one() {
+async fn a_hundred_products_take_as_many_statements_as_one_product() {
     let shop = Shop::open().await;
     let category = json!({"category_id": id("category"), "name": "Tea"});
     shop.command("CreateCategory", category).await;
@@ -39,19 +39,19 @@ async fn a_hundred_products_take_as_many_statements_as_one() {
     assert_eq!((one, all), (1, 100));
     assert_eq!(few, many);
     assert!(many <= 5, "{many} statements");
-    let before = shop.wire.executed();
+    let before = shop.proxy.executed();
     let request = shop
-        .request(Method::POST, "/graphql", Who::Guest)
+        .request(Method::POST, "/graphql", Caller::Guest)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "text/event-stream");
-    let request = request.body(json!({"query": query(100)}).to_string().into()).expect("it is a request");
+    let request = request.body(json!({"query": query(100)}).to_string().into()).expect("the request is valid");
     let text = shop.send(request).await.text;
     assert!(text.contains("TEA-99-A"), "{text}");
-    assert_eq!(shop.wire.executed() - before, many, "over another transport");
+    assert_eq!(shop.proxy.executed() - before, many, "server-sent events take as many statements");
 }
 
 #[tokio::test]
-async fn a_cart_of_a_hundred_lines_takes_as_many_statements_as_one_of_one() {
+async fn a_cart_of_a_hundred_lines_takes_as_many_statements_as_a_cart_of_one_line() {
     let shop = Shop::open().await;
     let skus = skus("S", 100);
     for sku in &skus {

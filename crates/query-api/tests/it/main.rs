@@ -1,4 +1,4 @@
-//! The query API as its callers see it: on a real PostgreSQL, with views folded from the book and the real command API.
+//! The query API, over HTTP: on a real PostgreSQL, with views that are folded from the book, and with the real command API.
 
 mod access;
 mod audit;

@@ -1,8 +1,8 @@
-//! Orders as they are, and as they were.
+//! Orders in their present and in earlier versions.
 
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, Who, customer_id, id, skus};
+use crate::shop::{Caller, Shop, customer_id, id, skus};
 
 /// A shop with an order that was placed, confirmed and held.
 async fn shop_with_order() -> Shop {
@@ -20,7 +20,7 @@ async fn order(shop: &Shop, as_of: &str) -> Value {
     let fields = "phase version net { formatted } lines { sku } nextMoves { command }
                   timeline { version type recordedAt actor data }";
     let query = format!("{{ order(id: \"{}\"{as_of}) {{ {fields} }} }}", id("o"));
-    shop.office(Who::Admin, &query).await.data()["order"].take()
+    shop.office(Caller::Admin, &query).await.data()["order"].take()
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn an_order_is_shown_as_it_was_at_each_version_and_time() {
     let shop = shop_with_order().await;
     let now = order(&shop, "").await;
     assert_eq!(now["phase"], "HELD");
-    let timeline = now["timeline"].as_array().expect("it has a history").clone();
+    let timeline = now["timeline"].as_array().expect("the order has a timeline").clone();
     let phases: Vec<_> = ["PLACED", "CONFIRMED", "HELD"].into();
     assert_eq!(now["version"].as_u64(), Some(timeline.len() as u64));
     for entry in &timeline {
@@ -50,7 +50,7 @@ async fn an_order_is_shown_as_it_was_at_each_version_and_time() {
     };
     assert_eq!(seen, phases);
     let before = order(&shop, r#", asOf: {time: "2020-01-01T00:00:00Z"}"#).await;
-    assert_eq!(before, Value::Null, "it did not exist then");
+    assert_eq!(before, Value::Null, "the order did not exist at that time");
 }
 
 #[tokio::test]
@@ -58,25 +58,25 @@ async fn as_of_takes_a_version_or_a_time_and_not_both() {
     let shop = shop_with_order().await;
     let query =
         format!(r#"{{ order(id: "{}", asOf: {{version: 1, time: "2020-01-01T00:00:00Z"}}) {{ phase }} }}"#, id("o"));
-    assert_eq!(shop.office(Who::Admin, &query).await.code(), "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(shop.office(Caller::Admin, &query).await.code(), "GRAPHQL_VALIDATION_FAILED");
 }
 
 #[tokio::test]
-async fn a_diff_tells_what_changed_between_two_versions() {
+async fn a_diff_lists_the_changes_between_two_versions() {
     let shop = shop_with_order().await;
-    let last = order(&shop, "").await["version"].as_i64().expect("it has a version");
+    let last = order(&shop, "").await["version"].as_i64().expect("the order has a version");
     let diff = async |from: i64, to: i64| {
         let query = format!("{{ orderDiff(id: \"{}\", from: {from}, to: {to}) {{ path before after }} }}", id("o"));
-        shop.office(Who::Support, &query).await.data()["orderDiff"].take()
+        shop.office(Caller::Support, &query).await.data()["orderDiff"].take()
     };
     assert_eq!(diff(last, last).await, json!([]));
     let held = diff(last - 1, last).await;
     let text = held.to_string();
     assert!(text.contains("held") && text.contains("confirmed"), "{text}");
     let back = diff(last, last - 1).await;
-    let turned: Vec<_> = held.as_array().into_iter().flatten().map(|one| (&one["path"], &one["after"])).collect();
-    let undone: Vec<_> = back.as_array().into_iter().flatten().map(|one| (&one["path"], &one["before"])).collect();
-    assert_eq!(turned, undone);
+    let after: Vec<_> = held.as_array().into_iter().flatten().map(|one| (&one["path"], &one["after"])).collect();
+    let before: Vec<_> = back.as_array().into_iter().flatten().map(|one| (&one["path"], &one["before"])).collect();
+    assert_eq!(after, before);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn orders_are_filtered_and_paged_newest_first() {
             let query = format!(
                 "{{ orders(filter: {{{filter}}}, first: 2{after}) {{ edges {{ node {{ id }} }} pageInfo {{ hasNextPage endCursor }} }} }}"
             );
-            let page = shop.office(Who::Admin, &query).await.data()["orders"].take();
+            let page = shop.office(Caller::Admin, &query).await.data()["orders"].take();
             let edges = page["edges"].as_array().into_iter().flatten();
             ids.extend(edges.map(|edge| edge["node"]["id"].as_str().unwrap_or_default().to_owned()));
             if page["pageInfo"]["hasNextPage"] == json!(false) {

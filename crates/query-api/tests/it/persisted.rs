@@ -1,4 +1,4 @@
-//! Automatic persisted queries: a text is sent once, and named by its hash from then on.
+//! Automatic persisted queries: a client sends the text of a query once, and then only its hash.
 
 use axum::{
     body::Body,
@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::shop::{Answer, Shop, Who};
+use crate::shop::{Answer, Caller, Shop};
 
 const QUERY: &str = "query($name: String!) { __type(name: $name) { name } }";
 const MUTATION: &str = "mutation { cartOpen(input: {currency: \"EUR\"}) { cart { id } } }";
@@ -18,18 +18,18 @@ fn named(query: &str) -> Value {
 }
 
 async fn post(shop: &Shop, body: Value) -> Answer {
-    shop.post("/graphql", Who::Guest, &body).await
+    shop.post("/graphql", Caller::Guest, &body).await
 }
 
 async fn get(shop: &Shop, extensions: &Value) -> Answer {
     let variables = json!({"name": "Cart"});
     let encoded = |value: &Value| value.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let path = format!("/graphql?extensions={}&variables={}", encoded(extensions), encoded(&variables));
-    shop.send(shop.request(Method::GET, &path, Who::Guest).body(Body::empty()).expect("it is a request")).await
+    shop.send(shop.request(Method::GET, &path, Caller::Guest).body(Body::empty()).expect("the request is valid")).await
 }
 
 #[tokio::test]
-async fn a_hash_is_unknown_until_its_query_was_sent_once() {
+async fn a_hash_is_unknown_until_its_query_was_sent() {
     let shop = Shop::open().await;
     let variables = json!({"name": "Cart"});
     let by_hash = json!({"extensions": named(QUERY), "variables": variables});
@@ -41,12 +41,12 @@ async fn a_hash_is_unknown_until_its_query_was_sent_once() {
     for answer in [post(&shop, whole).await, post(&shop, by_hash).await, get(&shop, &named(QUERY)).await] {
         assert_eq!(answer.data()["__type"]["name"], "Cart");
     }
-    let office = shop.post("/admin/graphql", Who::Admin, &json!({"extensions": named(QUERY)})).await;
-    assert_eq!(office.code(), "PERSISTED_QUERY_NOT_FOUND", "each endpoint has its own");
+    let office = shop.post("/admin/graphql", Caller::Admin, &json!({"extensions": named(QUERY)})).await;
+    assert_eq!(office.code(), "PERSISTED_QUERY_NOT_FOUND", "each endpoint has its own persisted queries");
 }
 
 #[tokio::test]
-async fn a_hash_of_something_else_is_refused_and_not_kept() {
+async fn a_hash_that_does_not_match_the_query_is_refused_and_not_kept() {
     let shop = Shop::open().await;
     let wrong = json!({"query": "{ __typename }", "extensions": named(QUERY)});
     assert_eq!(post(&shop, wrong).await.code(), "PERSISTED_QUERY_MISMATCH");
@@ -55,7 +55,7 @@ async fn a_hash_of_something_else_is_refused_and_not_kept() {
 }
 
 #[tokio::test]
-async fn a_mutation_that_is_named_by_its_hash_is_not_run_by_get() {
+async fn a_persisted_mutation_is_not_run_by_get() {
     let shop = Shop::open().await;
     post(&shop, json!({"query": MUTATION, "extensions": named(MUTATION)})).await.data();
     let refused = get(&shop, &named(MUTATION)).await;
@@ -64,7 +64,7 @@ async fn a_mutation_that_is_named_by_its_hash_is_not_run_by_get() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_persisted_query_is_told_so() {
+async fn a_malformed_persisted_query_is_refused_with_a_code() {
     let shop = Shop::open().await;
     let hash = named(QUERY)["persistedQuery"]["sha256Hash"].take();
     for (extension, code) in [

@@ -1,6 +1,6 @@
-//! How PostgreSQL finds the rows of listings: in an index that has their order, from the place of the cursor on.
+//! Query plans of listings: PostgreSQL reads the rows from an index in their order, from the cursor on.
 
-use crate::shop::{Shop, Who};
+use crate::shop::{Caller, Shop};
 
 /// Every listing, with its filters. Each has a statement of its own.
 const LISTINGS: [&str; 8] = [
@@ -14,7 +14,7 @@ const LISTINGS: [&str; 8] = [
     "categories { id }",
 ];
 
-/// What has no order in an index, and is sorted after an index has found it: what has one reference, one category, one word.
+/// Listings without an index for their order: an index finds the rows by reference, category or word, and then they are sorted.
 const SORTED: [(&str, &str); 4] = [
     ("orders(filter: {externalRef: \"x-1\"}) { edges { cursor } }", "external_ref = "),
     (
@@ -25,31 +25,32 @@ const SORTED: [(&str, &str); 4] = [
     ("search(query: \"tea\") { facets { brands { value } } }", "search @@ "),
 ];
 
-/// The statements that a query prepares, each with the plan that it has for any parameters.
+/// The statements that a query prepares, each with its generic plan.
 async fn plans(shop: &Shop, field: &str, settings: &str) -> Vec<(String, String)> {
-    shop.wire.prepared();
-    shop.office(Who::Admin, &format!("{{ {field} }}")).await.data();
+    shop.proxy.prepared();
+    shop.office(Caller::Admin, &format!("{{ {field} }}")).await.data();
     let client = shop.connect().await;
-    // A plan for any parameters is the worst that a statement can have. Without rows, PostgreSQL would read the whole table and sort
-    // it, so both are made dear: what they are still used for, no index can do.
+    // A generic plan is the worst one of a statement. On empty tables PostgreSQL would prefer a sequential scan and a sort. Both are made
+    // expensive, so they appear only where no index can replace them.
     let settings = format!("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; {settings}");
     client.batch_execute(&settings).await.expect("the settings exist");
     let mut plans = Vec::new();
-    for sql in shop.wire.prepared().into_iter().filter(|sql| sql.contains("read.")) {
+    for sql in shop.proxy.prepared().into_iter().filter(|sql| sql.contains("read.")) {
         let name = format!("listing_{}", plans.len());
         client.batch_execute(&format!("PREPARE {name} AS {sql}")).await.expect("the statement can be prepared");
         let parameters = (1..).take_while(|nr| sql.contains(&format!("${nr}"))).map(|_| "NULL").collect::<Vec<_>>();
         let arguments = if parameters.is_empty() { String::new() } else { format!("({})", parameters.join(", ")) };
-        let lines = client.query(&format!("EXPLAIN EXECUTE {name}{arguments}"), &[]).await.expect("it has a plan");
+        let lines =
+            client.query(&format!("EXPLAIN EXECUTE {name}{arguments}"), &[]).await.expect("the statement has a plan");
         let lines: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
         plans.push((sql, lines.join("\n")));
     }
-    assert!(!plans.is_empty(), "{field} prepares nothing that was not prepared before");
+    assert!(!plans.is_empty(), "{field} prepares no new statement");
     plans
 }
 
 #[tokio::test]
-async fn a_listing_is_read_in_its_order_from_the_cursor_on() {
+async fn a_listing_is_read_from_an_index_in_order_from_the_cursor_on() {
     let shop = Shop::open().await;
     let no_sort = "SET enable_sort = off; SET enable_incremental_sort = off; SET enable_bitmapscan = off";
     for field in LISTINGS {
@@ -62,14 +63,14 @@ async fn a_listing_is_read_in_its_order_from_the_cursor_on() {
             let from_cursor = plan.lines().any(|line| line.contains("Index Cond:") && line.contains("ROW("));
             assert!(
                 from_cursor || field.starts_with("categories"),
-                "{field}: pages are read from the begin\n{sql}\n{plan}"
+                "{field}: pages are read from the start\n{sql}\n{plan}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_sorted_is_found_by_an_index_first() {
+async fn a_sorted_listing_finds_its_rows_by_an_index() {
     let shop = Shop::open().await;
     for (field, condition) in SORTED {
         for (sql, plan) in plans(&shop, field, "SET enable_indexscan = off").await {

@@ -25,37 +25,37 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
 use tower::ServiceExt;
 
-use crate::database::Wire;
+use crate::database::StatementProxy;
 
-/// Who is asking.
+/// The caller of a request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Who {
+pub(crate) enum Caller {
     Guest,
     Customer(&'static str),
     Support,
     Admin,
-    /// An admin whose token was for another time.
+    /// An admin with an expired token.
     Expired,
 }
 
-/// What is special about a shop.
-pub(crate) struct Special {
+/// The settings of a shop that differ from test to test.
+pub(crate) struct ShopSettings {
     pub(crate) introspection: bool,
     pub(crate) patience: Duration,
     pub(crate) streams: StreamLimits,
     pub(crate) sockets: SocketLimits,
     pub(crate) rates: RateLimits,
-    /// Where mutations are sent, if not to the shop itself.
+    /// The URL of the command API. By default the shop has its own.
     pub(crate) command_url: Option<String>,
     /// How far the clock of the query API is ahead of the command API's.
     pub(crate) ahead: TimeDelta,
 }
 
-impl Default for Special {
+impl Default for ShopSettings {
     fn default() -> Self {
         Self {
             introspection: true,
-            // Longer than any machine takes; who wants to see the end of it says so.
+            // This is longer than any machine takes. A test of the timeout sets a shorter one.
             patience: Duration::from_secs(180),
             streams: StreamLimits::default(),
             sockets: SocketLimits::default(),
@@ -69,18 +69,18 @@ impl Default for Special {
 pub(crate) struct Shop {
     book: Daybook,
     router: Router,
-    /// Where it is served.
+    /// The URL of the server.
     pub(crate) url: String,
     keys: Keys,
     database: TestDatabase,
-    /// Between the query API and the database.
-    pub(crate) wire: Wire,
-    /// The views do not change while a test holds the lock.
-    pub(crate) still: Arc<Mutex<()>>,
+    /// The proxy between the query API and the database.
+    pub(crate) proxy: StatementProxy,
+    /// The projection waits while a test holds this lock.
+    pub(crate) projection: Arc<Mutex<()>>,
     _tasks: JoinSet<()>,
 }
 
-/// An answer of HTTP.
+/// An HTTP answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -93,7 +93,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{} {}", self.status, self.text))
     }
 
-    /// The data, of a request that met no error.
+    /// The data of an answer without errors.
     pub(crate) fn data(&self) -> Value {
         let mut answer = self.json();
         assert!(answer.get("errors").is_none() && self.status == StatusCode::OK, "{} {answer:#}", self.status);
@@ -104,62 +104,62 @@ impl Answer {
     pub(crate) fn code(&self) -> String {
         let answer = self.json();
         let code = answer.pointer("/errors/0/extensions/code").or_else(|| answer.get("code")).and_then(Value::as_str);
-        code.unwrap_or_else(|| panic!("there is no error in {answer:#}")).to_owned()
+        code.unwrap_or_else(|| panic!("the answer has no error: {answer:#}")).to_owned()
     }
 }
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        Self::with(Special::default()).await
+        Self::with(ShopSettings::default()).await
     }
 
-    pub(crate) async fn with(special: Special) -> Self {
+    pub(crate) async fn with(settings: ShopSettings) -> Self {
         let database = daybook_test_postgres::database().await;
         let book = open(database.url());
         migrate(&book).await;
-        let wire = Wire::to(&database);
+        let proxy = StatementProxy::to(&database);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let url = format!("http://{}", listener.local_addr().expect("the port is bound"));
         let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
         let clock = Clock::system();
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
         let query = daybook_query_api::router(&QuerySettings {
-            book: open(&wire.url()),
+            book: open(&proxy.url()),
             keys: keys.clone(),
-            command_url: special.command_url.unwrap_or_else(|| url.clone()),
-            introspection: special.introspection,
-            patience: special.patience,
-            streams: special.streams,
-            sockets: special.sockets,
-            rates: special.rates,
-            now: Arc::new(move || clock.now() + special.ahead),
+            command_url: settings.command_url.unwrap_or_else(|| url.clone()),
+            introspection: settings.introspection,
+            patience: settings.patience,
+            streams: settings.streams,
+            sockets: settings.sockets,
+            rates: settings.rates,
+            now: Arc::new(move || clock.now() + settings.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
-        let still = Arc::new(Mutex::new(()));
+        let projection = Arc::new(Mutex::new(()));
         let mut tasks = JoinSet::new();
         let served = router.clone();
-        tasks.spawn(async move { axum::serve(listener, served).await.expect("it is served") });
-        tasks.spawn(show(book.clone(), Arc::clone(&still)));
-        Self { book, router, url, keys, database, wire, still, _tasks: tasks }
+        tasks.spawn(async move { axum::serve(listener, served).await.expect("the server runs") });
+        tasks.spawn(project(book.clone(), Arc::clone(&projection)));
+        Self { book, router, url, keys, database, proxy, projection, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
-    pub(crate) fn authorization(&self, who: Who) -> Option<String> {
+    pub(crate) fn authorization(&self, caller: Caller) -> Option<String> {
         let far = DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time");
-        let (actor, from): (_, DateTime<Utc>) = match who {
-            Who::Guest => return None,
-            Who::Customer(id) => (Actor::Customer(customer_id(id)), far),
-            Who::Support => (Actor::Support("sam".into()), far),
-            Who::Admin => (Actor::Admin("ada".into()), far),
-            Who::Expired => (Actor::Admin("ada".into()), DateTime::UNIX_EPOCH),
+        let (actor, from): (_, DateTime<Utc>) = match caller {
+            Caller::Guest => return None,
+            Caller::Customer(id) => (Actor::Customer(customer_id(id)), far),
+            Caller::Support => (Actor::Support("sam".into()), far),
+            Caller::Admin => (Actor::Admin("ada".into()), far),
+            Caller::Expired => (Actor::Admin("ada".into()), DateTime::UNIX_EPOCH),
         };
-        let token = self.keys.sign(&actor, from, TimeDelta::hours(1)).expect("it can be signed");
+        let token = self.keys.sign(&actor, from, TimeDelta::hours(1)).expect("the token can be signed");
         Some(format!("Bearer {token}"))
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str, who: Who) -> axum::http::request::Builder {
+    pub(crate) fn request(&self, method: Method, path: &str, caller: Caller) -> axum::http::request::Builder {
         let request = Request::builder().method(method).uri(path);
-        match self.authorization(who) {
+        match self.authorization(caller) {
             Some(value) => request.header(header::AUTHORIZATION, value),
             None => request,
         }
@@ -177,20 +177,20 @@ impl Shop {
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
-    /// A request over GraphQL, whole.
-    pub(crate) async fn post(&self, path: &str, who: Who, body: &Value) -> Answer {
-        let request = self.request(Method::POST, path, who).header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(body.to_string().into()).expect("it is a request")).await
+    /// Posts a GraphQL request.
+    pub(crate) async fn post(&self, path: &str, caller: Caller, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path, caller).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body.to_string().into()).expect("the request is valid")).await
     }
 
-    /// Asks the storefront.
-    pub(crate) async fn storefront(&self, who: Who, query: &str) -> Answer {
-        self.post("/graphql", who, &json!({"query": query})).await
+    /// Sends a query to the storefront.
+    pub(crate) async fn storefront(&self, caller: Caller, query: &str) -> Answer {
+        self.post("/graphql", caller, &json!({"query": query})).await
     }
 
-    /// Asks the back-office.
-    pub(crate) async fn office(&self, who: Who, query: &str) -> Answer {
-        self.post("/admin/graphql", who, &json!({"query": query})).await
+    /// Sends a query to the back-office.
+    pub(crate) async fn office(&self, caller: Caller, query: &str) -> Answer {
+        self.post("/admin/graphql", caller, &json!({"query": query})).await
     }
 
     /// The position of the last event of the book.
@@ -198,18 +198,18 @@ impl Shop {
         self.book.head().await.expect("the book answers").position
     }
 
-    /// Sends a command as an admin, and returns the position that shows it.
+    /// Sends a command as an admin, and returns its position.
     pub(crate) async fn command(&self, name: &str, body: Value) -> i64 {
-        let answer = self.post(&format!("/commands/{name}"), Who::Admin, &body).await;
+        let answer = self.post(&format!("/commands/{name}"), Caller::Admin, &body).await;
         assert_eq!(answer.status, StatusCode::OK, "{name} {body}: {}", answer.text);
         answer.json()["position"].as_i64().expect("a receipt has a position")
     }
 
     /// Waits until the views show everything up to a position.
     pub(crate) async fn shown(&self, position: i64) {
-        let request = self.request(Method::POST, "/graphql", Who::Guest).header("x-min-position", position);
+        let request = self.request(Method::POST, "/graphql", Caller::Guest).header("x-min-position", position);
         let request = request.header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("it is a request"))
+        self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("the request is valid"))
             .await
             .data();
     }
@@ -219,17 +219,17 @@ impl Shop {
         self.database.connect().await
     }
 
-    /// Makes the views of a slice seem to stand still: for all that they know, there is always more to come.
-    pub(crate) async fn stand_still(&self, slice: Slice) {
+    /// Makes the views of a slice look stalled: the relay claims to have published later positions than they have processed.
+    pub(crate) async fn stall_views(&self, slice: Slice) {
         let topic = topology("test", 1).topic(slice.name());
         let client = self.database.connect().await;
-        let more = "INSERT INTO relay_partitions (topic, partition, last_position, last_offset, log_position)
+        let claim = "INSERT INTO relay_partitions (topic, partition, last_position, last_offset, log_position)
                     VALUES ($1, 0, 9223372036854775807, 0, 0)
                     ON CONFLICT (topic, partition) DO UPDATE SET last_position = excluded.last_position";
-        client.execute(more, &[&topic]).await.expect("the relay has said so");
+        client.execute(claim, &[&topic]).await.expect("the position is recorded");
     }
 
-    /// Creates a published product with a variant for each SKU, each for 2.50 EUR, and 1,000 of each.
+    /// Creates a published product with a variant for each SKU. Each variant costs 2.50 EUR, and its stock is 1,000 units.
     pub(crate) async fn sell(&self, name: &str, brand: &str, skus: &[String]) -> i64 {
         let variants: Vec<_> = skus.iter().map(|sku| json!({"sku": sku})).collect();
         let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes());
@@ -243,7 +243,7 @@ impl Shop {
         position
     }
 
-    /// Opens a cart of a customer, or of a guest, with one of each SKU.
+    /// Opens a cart of a customer or of a guest, with one unit of each SKU.
     pub(crate) async fn cart(&self, id: uuid::Uuid, customer: Option<&str>, skus: &[String]) -> i64 {
         self.command("OpenCart", json!({"cart_id": id, "customer_id": customer.map(customer_id), "currency": "EUR"}))
             .await;
@@ -252,12 +252,12 @@ impl Shop {
     }
 }
 
-/// The id of a customer, by a name.
+/// The id of the customer with this name.
 pub(crate) fn customer_id(name: &str) -> CustomerId {
     CustomerId::imported(&CustomerRef::new(name).expect("a valid name"))
 }
 
-/// An id that is the same in every run.
+/// The id with this name. It is the same in every run.
 pub(crate) fn id(of: &str) -> uuid::Uuid {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, of.as_bytes())
 }
@@ -268,7 +268,7 @@ pub(crate) fn skus(prefix: &str, count: usize) -> Vec<String> {
 }
 
 fn open(url: &str) -> Daybook {
-    Daybook::open(&StoreSettings { database_url: url.to_owned(), max_connections: 8 }).expect("the url is one")
+    Daybook::open(&StoreSettings { database_url: url.to_owned(), max_connections: 8 }).expect("the URL is valid")
 }
 
 async fn migrate(book: &Daybook) {
@@ -280,13 +280,13 @@ async fn migrate(book: &Daybook) {
     }
 }
 
-/// Folds the views as the book grows. The stream between the book and the views is what it stands in for.
-async fn show(book: Daybook, still: Arc<Mutex<()>>) {
+/// Folds the views as the book grows. It replaces the stream between the book and the views.
+async fn project(book: Daybook, projection: Arc<Mutex<()>>) {
     let mut follower = book.follow();
     let mut done = 0;
     loop {
         follower.past(done).await;
-        let _held = still.lock().await;
+        let _held = projection.lock().await;
         let events = book.read_after(done, 1_000, &Filter::default()).await.expect("the book can be read");
         let Some(last) = events.last() else { continue };
         done = last.position;
@@ -298,7 +298,7 @@ async fn show(book: Daybook, still: Arc<Mutex<()>>) {
             let own: Vec<_> = events.iter().filter(own).cloned().map(SharedEvent::from).collect();
             let transaction = client.transaction().await.expect("a transaction begins");
             Projection::new(view, 1).apply(&transaction, &own).await.expect("the events can be folded");
-            transaction.commit().await.expect("it is committed");
+            transaction.commit().await.expect("the transaction is committed");
         }
         client.execute("UPDATE relay SET position = $1", &[&done]).await.expect("the position is moved");
     }

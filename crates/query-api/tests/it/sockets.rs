@@ -1,4 +1,4 @@
-//! What WebSockets may take, and how they end.
+//! The limits of WebSockets, and how sockets are closed.
 
 use std::time::Duration;
 
@@ -17,33 +17,33 @@ use tokio_tungstenite::{
 
 use crate::{
     live::{PATIENCE, Socket, connect, next, receive, send, subscribe},
-    shop::{Shop, Special, Who, skus},
+    shop::{Caller, Shop, ShopSettings, skus},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_subscriptions_are_limited_by_connection_and_by_process() {
     let streams = StreamLimits { per_connection: 2, per_process: 3 };
-    let shop = Shop::with(Special { streams, ..Special::default() }).await;
+    let shop = Shop::with(ShopSettings { streams, ..ShopSettings::default() }).await;
     shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
-    let mut first = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    let mut first = subscribe(&shop, "/graphql", Caller::Guest, query).await;
     next(&mut first).await;
     let again = async |socket: &mut Socket, id: &str| {
         send(socket, json!({"id": id, "type": "subscribe", "payload": {"query": query}})).await;
-        receive(socket).await.expect("it is answered").to_string()
+        receive(socket).await.expect("the subscription is answered").to_string()
     };
     assert!(!again(&mut first, "2").await.contains("errors"));
     assert!(again(&mut first, "3").await.contains("TOO_MANY_SUBSCRIPTIONS"));
-    assert_eq!(receive(&mut first).await.expect("it ends")["type"], "complete");
-    let mut second = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    assert_eq!(receive(&mut first).await.expect("the subscription ends")["type"], "complete");
+    let mut second = subscribe(&shop, "/graphql", Caller::Guest, query).await;
     next(&mut second).await;
     assert!(again(&mut second, "2").await.contains("TOO_MANY_SUBSCRIPTIONS"));
     for (method, path, body) in
         [(Method::POST, "/graphql", json!({"query": query}).to_string()), (Method::GET, "/events", String::new())]
     {
-        let request = shop.request(method, path, Who::Admin).header(header::ACCEPT, "text/event-stream");
+        let request = shop.request(method, path, Caller::Admin).header(header::ACCEPT, "text/event-stream");
         let request = request.header(header::CONTENT_TYPE, "application/json").body(body.into());
-        let answer = shop.send(request.expect("it is a request")).await;
+        let answer = shop.send(request.expect("the request is valid")).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.code(), "too_many_subscriptions");
         assert!(answer.headers.contains_key(header::RETRY_AFTER));
@@ -51,24 +51,24 @@ async fn live_subscriptions_are_limited_by_connection_and_by_process() {
     // The end of one subscription frees a permit.
     send(&mut first, json!({"id": "2", "type": "complete"})).await;
     while again(&mut first, "4").await.contains("errors") {
-        assert_eq!(receive(&mut first).await.expect("it ends")["type"], "complete");
+        assert_eq!(receive(&mut first).await.expect("the subscription ends")["type"], "complete");
     }
 }
 
-/// Over WebSocket without a first message.
+/// Opens a WebSocket without a first message.
 async fn open(shop: &Shop, path: &str) -> Socket {
     let mut request =
-        format!("{}{path}", shop.url.replace("http://", "ws://")).into_client_request().expect("it is a url");
+        format!("{}{path}", shop.url.replace("http://", "ws://")).into_client_request().expect("the URL is valid");
     let protocol = header::HeaderValue::from_static("graphql-transport-ws");
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-    connect_async(request).await.expect("the server goes over to WebSocket").0
+    connect_async(request).await.expect("the server upgrades to WebSocket").0
 }
 
 /// The code that a socket is closed with.
 async fn closed(socket: &mut Socket) -> u16 {
     loop {
-        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("it is closed") {
-            Some(Ok(Message::Close(frame))) => return frame.expect("it says why").code.into(),
+        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("the socket is closed in time") {
+            Some(Ok(Message::Close(frame))) => return frame.expect("the close frame has a code").code.into(),
             Some(Ok(_)) => {}
             other => panic!("{other:?}"),
         }
@@ -76,12 +76,12 @@ async fn closed(socket: &mut Socket) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_socket_is_closed_for_is_said_by_its_code() {
+async fn the_close_code_names_the_reason() {
     let shop = Shop::open().await;
     let init = json!({"type": "connection_init"}).to_string();
     let query = json!({"id": "1", "type": "subscribe", "payload": {"query": "{ __typename }"}}).to_string();
     let of_bob =
-        json!({"type": "connection_init", "payload": {"authorization": shop.authorization(Who::Customer("bob"))}});
+        json!({"type": "connection_init", "payload": {"authorization": shop.authorization(Caller::Customer("bob"))}});
     for (path, messages, code) in [
         ("/graphql", vec![query.clone()], 4401),
         ("/admin/graphql", vec![init.clone()], 4403),
@@ -92,56 +92,56 @@ async fn what_a_socket_is_closed_for_is_said_by_its_code() {
     ] {
         let mut socket = open(&shop, path).await;
         for message in &messages {
-            socket.send(Message::text(message)).await.expect("it can be sent");
+            socket.send(Message::text(message)).await.expect("the message can be sent");
         }
         assert_eq!(closed(&mut socket).await, code, "{messages:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_does_not_begin_in_time_is_closed() {
+async fn a_socket_without_connection_init_in_time_is_closed() {
     let sockets = SocketLimits { init: Duration::from_secs(5), ..SocketLimits::default() };
-    let shop = Shop::with(Special { sockets, ..Special::default() }).await;
-    let mut begun = connect(&shop, "/graphql", json!({})).await;
-    assert_eq!(receive(&mut begun).await.expect("it is acknowledged")["type"], "connection_ack");
-    // One that was opened later has used up its time, so that of the first has passed as well.
+    let shop = Shop::with(ShopSettings { sockets, ..ShopSettings::default() }).await;
+    let mut initialised = connect(&shop, "/graphql", json!({})).await;
+    assert_eq!(receive(&mut initialised).await.expect("the connection is acknowledged")["type"], "connection_ack");
+    // The time of a later socket is over, so the time of the first socket has passed as well.
     assert_eq!(closed(&mut open(&shop, "/graphql").await).await, 4408);
-    send(&mut begun, json!({"type": "ping"})).await;
-    assert_eq!(receive(&mut begun).await.expect("it is still there")["type"], "pong");
+    send(&mut initialised, json!({"type": "ping"})).await;
+    assert_eq!(receive(&mut initialised).await.expect("the first socket is still open")["type"], "pong");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_whose_other_side_is_gone_is_given_up_and_its_subscriptions_with_it() {
+async fn a_socket_that_answers_no_ping_is_closed_and_its_subscriptions_end() {
     let (ping, silence) = (Duration::from_millis(500), Duration::from_secs(15));
-    let special = Special {
+    let settings = ShopSettings {
         sockets: SocketLimits { ping, silence, ..SocketLimits::default() },
         streams: StreamLimits { per_connection: 1, per_process: 2 },
-        ..Special::default()
+        ..ShopSettings::default()
     };
-    let shop = Shop::with(special).await;
+    let shop = Shop::with(settings).await;
     shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
-    let mut alive = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    let mut alive = subscribe(&shop, "/graphql", Caller::Guest, query).await;
     next(&mut alive).await;
-    let mut dead = subscribe(&shop, "/graphql", Who::Guest, query).await;
+    let mut dead = subscribe(&shop, "/graphql", Caller::Guest, query).await;
     next(&mut dead).await;
-    // The test does not read the dead socket, so its pings are not answered. The other socket answers, and is kept.
+    // The test does not read the dead socket, so its pings are not answered. The other socket answers, and stays open.
     let reading = tokio::spawn(async move {
         loop {
             match alive.next().await {
                 Some(Ok(message)) if !message.is_close() => {}
-                ended => panic!("it was closed: {ended:?}"),
+                ended => panic!("the live socket was closed: {ended:?}"),
             }
         }
     });
     let begin = std::time::Instant::now();
     loop {
-        let mut third = subscribe(&shop, "/graphql", Who::Guest, query).await;
-        let answer = receive(&mut third).await.expect("it is answered").to_string();
+        let mut third = subscribe(&shop, "/graphql", Caller::Guest, query).await;
+        let answer = receive(&mut third).await.expect("the subscription is answered").to_string();
         if !answer.contains("TOO_MANY_SUBSCRIPTIONS") {
             break;
         }
-        assert!(begin.elapsed() < PATIENCE, "the dead socket is never given up");
+        assert!(begin.elapsed() < PATIENCE, "the dead socket is not closed");
         tokio::time::sleep(ping).await;
     }
     assert!(!reading.is_finished(), "{:?}", reading.await);
@@ -150,23 +150,23 @@ async fn a_socket_whose_other_side_is_gone_is_given_up_and_its_subscriptions_wit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_too_often_is_told_when_to_come_back_over_http_and_over_a_socket() {
-    let limit = |text: &str| text.parse().expect("it is a limit");
+async fn rate_limits_apply_over_http_with_retry_after_and_over_a_socket() {
+    let limit = |text: &str| text.parse().expect("the limit is valid");
     let rates = RateLimits { address: limit("1/5"), customer: limit("1/5"), staff: limit("off") };
-    let shop = Shop::with(Special { rates, ..Special::default() }).await;
-    let from = |who: Who, path: &str, address: &str| {
+    let shop = Shop::with(ShopSettings { rates, ..ShopSettings::default() }).await;
+    let from = |caller: Caller, path: &str, address: &str| {
         let mut request = shop
-            .request(Method::POST, path, who)
+            .request(Method::POST, path, caller)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(json!({"query": "{ __typename }"}).to_string()))
-            .expect("it is a request");
-        request.extensions_mut().insert(ClientAddress(address.parse().expect("it is an address")));
+            .expect("the request is valid");
+        request.extensions_mut().insert(ClientAddress(address.parse().expect("the address is valid")));
         shop.send(request)
     };
-    // One is let in every second, so on a slow machine it takes a few more until one is too many.
-    let refused = async |who: Who, path: &str, address: &str| {
+    // One request a second is admitted, so a slow machine needs more requests to reach the limit.
+    let refused = async |caller: Caller, path: &str, address: &str| {
         for _ in 0..1_000 {
-            let answer = from(who, path, address).await;
+            let answer = from(caller, path, address).await;
             if answer.status == StatusCode::TOO_MANY_REQUESTS {
                 assert_eq!(answer.code(), "rate_limited");
                 assert_eq!(answer.headers[header::RETRY_AFTER], "1");
@@ -174,25 +174,26 @@ async fn who_asks_too_often_is_told_when_to_come_back_over_http_and_over_a_socke
                 return;
             }
         }
-        panic!("{who:?} may ask for ever");
+        panic!("{caller:?} reaches no limit");
     };
-    refused(Who::Guest, "/graphql", "192.0.2.1").await;
-    refused(Who::Customer("ann"), "/graphql", "192.0.2.2").await;
-    refused(Who::Expired, "/admin/graphql", "192.0.2.3").await;
-    from(Who::Guest, "/graphql", "192.0.2.4").await.data();
+    refused(Caller::Guest, "/graphql", "192.0.2.1").await;
+    refused(Caller::Customer("ann"), "/graphql", "192.0.2.2").await;
+    refused(Caller::Expired, "/admin/graphql", "192.0.2.3").await;
+    from(Caller::Guest, "/graphql", "192.0.2.4").await.data();
     for _ in 0..20 {
-        from(Who::Admin, "/admin/graphql", "192.0.2.1").await.data();
+        from(Caller::Admin, "/admin/graphql", "192.0.2.1").await.data();
     }
 
     let mut socket =
-        connect(&shop, "/graphql", json!({"authorization": shop.authorization(Who::Customer("bob"))})).await;
-    assert_eq!(receive(&mut socket).await.expect("it is acknowledged")["type"], "connection_ack");
+        connect(&shop, "/graphql", json!({"authorization": shop.authorization(Caller::Customer("bob"))})).await;
+    assert_eq!(receive(&mut socket).await.expect("the connection is acknowledged")["type"], "connection_ack");
     let mut limited = false;
     for nr in 0..100 {
         send(&mut socket, json!({"id": nr.to_string(), "type": "subscribe", "payload": {"query": "{ __typename }"}}))
             .await;
-        limited |= receive(&mut socket).await.expect("it is answered").to_string().contains("RATE_LIMITED");
-        assert_eq!(receive(&mut socket).await.expect("it ends")["type"], "complete");
+        limited |=
+            receive(&mut socket).await.expect("the subscription is answered").to_string().contains("RATE_LIMITED");
+        assert_eq!(receive(&mut socket).await.expect("the subscription ends")["type"], "complete");
     }
-    assert!(limited, "every operation counts");
+    assert!(limited, "every operation on a socket is counted");
 }

@@ -1,16 +1,16 @@
-//! How much of a stock is available.
+//! The available quantity of a stock.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::{
     live::{next, subscribe},
-    shop::{Shop, Special, Who, skus},
+    shop::{Caller, Shop, ShopSettings, skus},
 };
 
 /// A shop with 1,000 units, of which 10 are reserved for half an hour and 5 for ever.
 async fn shop(ahead: TimeDelta) -> Shop {
-    let shop = Shop::with(Special { ahead, ..Special::default() }).await;
+    let shop = Shop::with(ShopSettings { ahead, ..ShopSettings::default() }).await;
     shop.sell("Soap", "Suds", &skus("S", 1)).await;
     #[expect(clippy::disallowed_methods, reason = "the reservation has to expire after the command API's own time")]
     let expires_at = Utc::now() + TimeDelta::minutes(30);
@@ -22,12 +22,12 @@ async fn shop(ahead: TimeDelta) -> Shop {
     shop
 }
 
-/// What is available of the SKU by each query that shows it.
+/// The available quantity of the SKU in each query that shows it, and the reserved quantity.
 async fn available(shop: &Shop) -> [Value; 4] {
     let query = r#"{ product(sku: "S-000") { variants { available } } stock(sku: "S-000") { available reserved } }"#;
-    let data = shop.office(Who::Admin, query).await.data();
+    let data = shop.office(Caller::Admin, query).await.data();
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { available } }"#;
-    let mut socket = subscribe(shop, "/graphql", Who::Guest, query).await;
+    let mut socket = subscribe(shop, "/graphql", Caller::Guest, query).await;
     [
         data["product"]["variants"][0]["available"].clone(),
         data["stock"][0]["available"].clone(),
@@ -37,17 +37,17 @@ async fn available(shop: &Shop) -> [Value; 4] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reserved_is_not_available() {
+async fn reserved_units_are_not_available() {
     let shop = shop(TimeDelta::zero()).await;
     assert_eq!(available(&shop).await, [985, 985, 985, 15].map(Value::from));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_that_has_expired_does_not_count_before_it_is_released() {
+async fn an_expired_reservation_does_not_count_even_before_its_release() {
     let shop = shop(TimeDelta::hours(1)).await;
     assert_eq!(available(&shop).await, [995, 995, 995, 15].map(Value::from));
     let adjusted =
         r#"mutation { it: stockAdjust(input: {sku: "S-000", delta: -1, reason: "broken"}) { stock { available } } }"#;
-    let payload = shop.office(Who::Admin, adjusted).await.data()["it"].take();
+    let payload = shop.office(Caller::Admin, adjusted).await.data()["it"].take();
     assert_eq!(payload, json!({"stock": [{"available": 994}]}));
 }

@@ -1,6 +1,6 @@
-//! User errors: every refusal of the domain arrives with its type and all its data, and every path is one of the input.
+//! User errors: every refusal of the domain has its type and all its data, and every path is one of the input.
 //!
-//! A stand-in for the command API refuses every command as the test wants it, so that all refusals come up.
+//! A fake command API refuses every command in the way that the test sets, so that all refusals are tested.
 
 use std::{
     collections::HashMap,
@@ -21,9 +21,9 @@ use daybook_domain::Refusal;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::shop::{Shop, Special, Who, id};
+use crate::shop::{Caller, Shop, ShopSettings, id};
 
-/// What the stand-in answers, and what it was sent last.
+/// The answer of the fake, and the body of the last command.
 #[derive(Default)]
 struct Script {
     problem: Value,
@@ -47,16 +47,16 @@ impl CommandApi {
             };
         let router = Router::new().route("/commands/{name}", post(answer)).with_state(Arc::clone(&script));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("it is served") });
+        let url = format!("http://{}", listener.local_addr().expect("the port is bound"));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
         Self { url, script, task }
     }
 
-    /// The next commands get this problem.
+    /// Sets the problem that the next commands get.
     fn refuse(&self, code: &str, pointer: Option<&str>, data: &Value) {
         let mut problem = json!({"type": format!("/problems/{code}"), "title": "Refused by a rule", "status": 422, "code": code,
                                  "detail": "no"});
-        let fields = problem.as_object_mut().expect("it is an object");
+        let fields = problem.as_object_mut().expect("the problem is an object");
         fields.extend(pointer.map(|pointer| ("pointer".to_owned(), pointer.into())));
         fields.extend(data.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         self.script.lock().expect("no thread has panicked with it").problem = problem;
@@ -79,7 +79,7 @@ struct Schema(HashMap<String, TypeKind>);
 
 impl Schema {
     fn parse(sdl: &str) -> Self {
-        let document = parse_schema(sdl).expect("a schema of ours can be parsed");
+        let document = parse_schema(sdl).expect("the schema can be parsed");
         let types = document.definitions.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(ty) => Some((ty.node.name.node.to_string(), ty.node.kind)),
             _ => None,
@@ -117,7 +117,7 @@ impl Schema {
         mutation.fields.iter().map(|field| (field.node.name.node.to_string(), input(&field.node))).collect()
     }
 
-    /// A selection of everything that a type has.
+    /// A selection of every field of a type.
     fn selection(&self, name: &str) -> String {
         let fields = self.fields(name).into_iter().map(|(field, ty)| match self.selection(named(ty)) {
             inner if inner.is_empty() => field,
@@ -145,7 +145,7 @@ impl Schema {
         }
     }
 
-    /// The type at a path of an input type, if it has that path.
+    /// The type at a path of an input type, if the path exists.
     fn at<'s>(&'s self, ty: &'s Type, path: &[String]) -> Option<&'s Type> {
         let Some((step, rest)) = path.split_first() else { return Some(ty) };
         match &ty.base {
@@ -167,18 +167,18 @@ fn named(ty: &Type) -> &str {
 
 async fn shop() -> (Shop, CommandApi, Schema) {
     let api = CommandApi::start().await;
-    let shop = Shop::with(Special { command_url: Some(api.url.clone()), ..Special::default() }).await;
+    let shop = Shop::with(ShopSettings { command_url: Some(api.url.clone()), ..ShopSettings::default() }).await;
     (shop, api, Schema::parse(&daybook_query_api::admin_sdl()))
 }
 
-/// A value that a JSON Schema describes, and the same value as GraphQL shows it.
+/// A value that matches a JSON Schema, and the same value in GraphQL.
 fn sample(part: &Value, whole: &Value) -> (Value, Value) {
     let same = |value: Value| (value.clone(), value);
     if let Some(definition) = part["$ref"].as_str() {
         return sample(whole.pointer(&definition[1..]).expect("the schema has its definitions"), whole);
     }
     if let Some(either) = part["anyOf"].as_array().or_else(|| part["oneOf"].as_array()) {
-        return sample(either.iter().find(|part| part["type"] != "null").expect("it is not always null"), whole);
+        return sample(either.iter().find(|part| part["type"] != "null").expect("one alternative is not null"), whole);
     }
     let ty = part["type"].as_array().and_then(|types| types.first()).unwrap_or(&part["type"]);
     match ty.as_str() {
@@ -198,23 +198,23 @@ fn sample(part: &Value, whole: &Value) -> (Value, Value) {
             let shown = json!({"minorUnits": 7, "currency": "EUR", "formatted": "0.07 EUR"});
             (json!({"minor_units": 7, "currency": "EUR"}), shown)
         }
-        other => panic!("there is no sample of {other:?} in {part}"),
+        other => panic!("no sample for {other:?} in {part}"),
     }
 }
 
-/// The same name in GraphQL.
+/// The name in GraphQL.
 fn camel_case(name: &str) -> String {
     let mut upper = false;
-    let letters = name.chars().filter_map(|letter| {
-        let shown = (letter != '_').then(|| if upper { letter.to_ascii_uppercase() } else { letter });
-        upper = letter == '_';
+    let characters = name.chars().filter_map(|character| {
+        let shown = (character != '_').then(|| if upper { character.to_ascii_uppercase() } else { character });
+        upper = character == '_';
         shown
     });
-    letters.collect()
+    characters.collect()
 }
 
 #[tokio::test]
-async fn every_refusal_of_the_domain_arrives_with_its_type_and_all_its_data() {
+async fn every_refusal_of_the_domain_has_its_type_and_all_its_data() {
     let (shop, api, schema) = shop().await;
     for contract in Refusal::contracts() {
         let described = Value::from(contract.schema);
@@ -229,7 +229,7 @@ async fn every_refusal_of_the_domain_arrives_with_its_type_and_all_its_data() {
             id("c"),
             contract.name,
         );
-        let answer = shop.office(Who::Admin, &mutation).await.data();
+        let answer = shop.office(Caller::Admin, &mutation).await.data();
         let mut expected = json!({"__typename": contract.name, "code": contract.code, "message": "no", "path": null});
         for (name, (_, shown)) in samples {
             expected[camel_case(name)] = shown;
@@ -240,20 +240,20 @@ async fn every_refusal_of_the_domain_arrives_with_its_type_and_all_its_data() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_not_known_is_another_user_error() {
+async fn an_unknown_refusal_is_an_other_user_error() {
     let (shop, api, _) = shop().await;
     let fields = "userErrors { __typename code message path ... on CartNotFound { cartId } }";
     let mutation = format!("mutation {{ it: cartAbandon(input: {{cartId: \"{}\"}}) {{ {fields} }} }}", id("c"));
-    // One that a newer command API has, and one whose data is of another time.
-    for (code, data) in [("of_another_time", json!({"limit": 7})), ("cart_not_found", json!({"basket": 7}))] {
+    // The first code is that of a newer command API. The second one has data of another version.
+    for (code, data) in [("of_a_newer_version", json!({"limit": 7})), ("cart_not_found", json!({"basket": 7}))] {
         api.refuse(code, Some("/cart_id"), &data);
-        let error = shop.storefront(Who::Guest, &mutation).await.data()["it"]["userErrors"][0].take();
+        let error = shop.storefront(Caller::Guest, &mutation).await.data()["it"]["userErrors"][0].take();
         let expected = json!({"__typename": "OtherUserError", "code": code, "message": "no", "path": ["cartId"]});
         assert_eq!(error, expected);
     }
 }
 
-/// All pointers into a value but that of the whole, with what they point at.
+/// All JSON pointers into a value except the empty one, each with its value.
 fn pointers(value: &Value, at: &str, found: &mut Vec<(String, Value)>) {
     let members: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
@@ -279,7 +279,7 @@ async fn every_path_names_a_field_of_the_input() {
             api.refuse("nothing_changes", Some(pointer), &json!({}));
             let request = json!({"query": query, "variables": {"input": input}});
             let mut error =
-                shop.post("/admin/graphql", Who::Admin, &request).await.data()["it"]["userErrors"][0].take();
+                shop.post("/admin/graphql", Caller::Admin, &request).await.data()["it"]["userErrors"][0].take();
             serde_json::from_value(error["path"].take()).expect("a path is a list of names")
         };
         assert_eq!(path_of("").await, Vec::<String>::new(), "{mutation}");

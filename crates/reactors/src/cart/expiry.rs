@@ -3,7 +3,7 @@
 //! A timer is set once, when the cart is opened. When it is due and the cart was changed since, the refusal says when the cart
 //! expires now, and the timer waits until then. So a change of a cart costs no write here.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use daybook_domain::{
     Event, Refusal, Slice,
     cart::{self, CartNotExpired, ExpireCart, policy},
@@ -33,9 +33,8 @@ fn react(event: &Event, at: DateTime<Utc>, reactions: &mut Reactions) {
     let key = event.cart_id().to_string();
     match event {
         cart::Event::CartOpened(e) => {
-            let is_customers = e.customer_id.is_some();
-            let lifetime = if is_customers { policy::CUSTOMER_CART_LIFETIME } else { policy::GUEST_CART_LIFETIME };
-            reactions.set(key, Reaction::at(add(at, lifetime), ExpireCart { cart_id: e.cart_id }));
+            let expires_at = policy::expires_at(e.customer_id, at);
+            reactions.set(key, Reaction::at(expires_at, ExpireCart { cart_id: e.cart_id }));
         }
         cart::Event::CartMergedInto(_)
         | cart::Event::CartAbandoned(_)
@@ -49,14 +48,25 @@ fn react(event: &Event, at: DateTime<Utc>, reactions: &mut Reactions) {
 }
 
 fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
+    let Refusal::Cart(refusal) = refusal else { return None };
     match refusal {
-        Refusal::Cart(cart::Refusal::CartNotExpired(CartNotExpired { expires_at, .. })) => Some(*expires_at),
-        _ => None,
+        cart::Refusal::CartNotExpired(CartNotExpired { expires_at, .. }) => Some(*expires_at),
+        cart::Refusal::CartExists(_)
+        | cart::Refusal::CartNotFound(_)
+        | cart::Refusal::CartNotYours(_)
+        | cart::Refusal::CartClosed(_)
+        | cart::Refusal::CartExpiredAt(_)
+        | cart::Refusal::NotOnSale(_)
+        | cart::Refusal::NoPrice(_)
+        | cart::Refusal::NoLines(_)
+        | cart::Refusal::TooManyLines(_)
+        | cart::Refusal::QuantityTooLarge(_)
+        | cart::Refusal::LineNotFound(_)
+        | cart::Refusal::QuantityUnchanged(_)
+        | cart::Refusal::MergeIntoItself(_)
+        | cart::Refusal::OwnersDiffer(_)
+        | cart::Refusal::CartsDiffer(_) => None,
     }
-}
-
-fn add(at: DateTime<Utc>, lifetime: TimeDelta) -> DateTime<Utc> {
-    at.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]

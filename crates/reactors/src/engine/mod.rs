@@ -14,4 +14,4 @@ pub mod runner;
 mod wake;
 mod worker;
 
-pub use self::worker::ReactorSettings;
+pub use self::worker::{OVERDUE_AFTER, ReactorSettings};

@@ -52,11 +52,19 @@ fn key(sku: &Sku, location: &LocationId, id: ReservationId) -> String {
 }
 
 fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
+    let Refusal::Inventory(refusal) = refusal else { return None };
     match refusal {
-        Refusal::Inventory(inventory::Refusal::ReservationNotExpired(ReservationNotExpired { expires_at, .. })) => {
-            *expires_at
-        }
-        _ => None,
+        inventory::Refusal::ReservationNotExpired(ReservationNotExpired { expires_at, .. }) => *expires_at,
+        inventory::Refusal::InsufficientStock(_)
+        | inventory::Refusal::ReservationExists(_)
+        | inventory::Refusal::ReservationNotFound(_)
+        | inventory::Refusal::ReservationOfOrder(_)
+        | inventory::Refusal::ReservationExpired(_)
+        | inventory::Refusal::ExpiryOutOfRange(_)
+        | inventory::Refusal::ExpiryInThePast(_)
+        | inventory::Refusal::DeltaOutOfRange(_)
+        | inventory::Refusal::SameLocation(_)
+        | inventory::Refusal::BackordersUnchanged(_) => None,
     }
 }
 

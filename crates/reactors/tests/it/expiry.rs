@@ -1,4 +1,4 @@
-//! Carts and reservations end when their time is over: once, however many processes there are.
+//! Carts and reservations end when their time is over: once, with any number of processes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -27,35 +27,35 @@ const EXPIRED: &str = "cart.CartExpired";
 const RELEASED: &str = "inventory.ReservationReleased";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cart_and_a_reservation_end_by_themselves_and_the_engine_did_it() {
+async fn a_cart_and_a_reservation_expire_and_the_actor_is_the_reactor() {
     let world = world().await;
     let _running = world.reactors().await;
     world.with_product().await;
     world.given("OpenCart", open(1)).await;
     world.given("ReserveStock", claim(&world, 1, 10)).await;
-    until("both are known", async || world.waiting().await == 2).await;
+    until("both timers are set", async || world.waiting().await == 2).await;
     assert_eq!(world.events(RELEASED).await, Vec::<String>::new());
     world.pass(TimeDelta::minutes(10));
     until("the reservation ends", async || world.events(RELEASED).await == ["system:reservation_expiry"]).await;
     assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
     world.pass(TimeDelta::days(7));
     until("the cart ends", async || world.events(EXPIRED).await == ["system:cart_expiry"]).await;
-    until("nothing is left to do", async || world.waiting().await == 0).await;
+    until("no reaction is left", async || world.waiting().await == 0).await;
     assert!(world.send("AddLine", line(1)).await.is_err(), "an expired cart is closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cart_that_is_changed_lives_on_and_expires_later() {
+async fn a_changed_cart_expires_later() {
     let world = world().await;
     let _running = world.reactors().await;
     world.with_product().await;
     world.caught_up().await;
     world.given("OpenCart", open(1)).await;
-    until("it is known", async || world.waiting().await == 1).await;
+    until("the timer is set", async || world.waiting().await == 1).await;
     world.pass(TimeDelta::days(6));
     world.given("AddLine", line(1)).await;
     world.pass(TimeDelta::days(1));
-    // The timer is due, and is told by the refusal to wait until the cart expires now.
+    // The timer is due. The command is refused, and the timer is set to the new expiry of the cart.
     let later = world.now() + TimeDelta::days(6);
     until("the timer waits", async || world.ask::<DateTime<Utc>>("SELECT due FROM reactions").await == later).await;
     assert_eq!(world.events(EXPIRED).await, Vec::<String>::new());
@@ -64,7 +64,7 @@ async fn a_cart_that_is_changed_lives_on_and_expires_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_otherwise_has_no_timer_any_more() {
+async fn a_cart_or_reservation_that_ends_earlier_has_no_timer() {
     let world = world().await;
     let _running = world.reactors().await;
     world.with_product().await;
@@ -74,16 +74,16 @@ async fn what_ends_otherwise_has_no_timer_any_more() {
         world.given("AddLine", line(number)).await;
     }
     world.given("ReserveStock", claim(&world, 1, 10)).await;
-    until("all are known", async || world.waiting().await == 4).await;
+    until("all timers are set", async || world.waiting().await == 4).await;
     world.given("AbandonCart", json!({ "cart_id": cart(1) })).await;
     world.given("MergeCarts", json!({ "from": cart(2), "into": cart(3) })).await;
     world.given("PlaceOrder", json!({ "cart_id": cart(3), "order_id": cart(3) })).await;
     world.given("ReleaseStock", json!({ "sku": "oat", "reservation_id": Uuid::from_u128(1) })).await;
-    until("nothing is left to do", async || world.waiting().await == 0).await;
+    until("no reaction is left", async || world.waiting().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_do_it_once() {
+async fn two_processes_send_each_command_once() {
     let world = world().await;
     let _running = [world.reactors().await, world.reactors().await];
     world.with_product().await;
@@ -92,18 +92,18 @@ async fn two_processes_do_it_once() {
         world.given("OpenCart", open(number)).await;
         world.given("ReserveStock", claim(&world, number, 10)).await;
     }
-    until("all are known", async || world.waiting().await == 80).await;
+    until("all timers are set", async || world.waiting().await == 80).await;
     world.pass(TimeDelta::days(7));
-    until("nothing is left to do", async || world.waiting().await == 0).await;
+    until("no reaction is left", async || world.waiting().await == 0).await;
     assert_eq!((world.events(EXPIRED).await.len(), world.events(RELEASED).await.len()), (40, 40));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reactor_begins_at_the_head_of_the_book_and_not_when_its_partitions_come() {
+async fn a_reactor_begins_at_the_head_of_the_book_before_its_partitions_are_assigned() {
     let world = world().await;
     world.given("OpenCart", open(1)).await;
     let _running = world.reactors().await;
-    // The process has just started.
+    // The process has just started, and has no partitions yet.
     world.given("OpenCart", open(2)).await;
     world.caught_up().await;
     assert_eq!(world.waiting().await, 1);
@@ -111,7 +111,7 @@ async fn a_reactor_begins_at_the_head_of_the_book_and_not_when_its_partitions_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reservation_that_has_expired_is_free_in_the_read_model() {
+async fn the_read_model_shows_the_units_of_an_expired_reservation_as_free() {
     let world = world().await;
     let (_reactors, _projectors) = (world.reactors().await, world.projectors());
     world.with_product().await;
@@ -122,9 +122,9 @@ async fn a_reservation_that_has_expired_is_free_in_the_read_model() {
     };
     until("the views are built", async || shown("stock").await && shown("reservations").await).await;
     let reserved = async || world.ask_if_any::<i64>("SELECT reserved FROM read.stock WHERE sku = 'oat'").await;
-    until("the claim is shown", async || reserved().await == Some(2)).await;
+    until("the reservation is shown", async || reserved().await == Some(2)).await;
     world.pass(TimeDelta::minutes(10));
-    until("the goods are free again", async || reserved().await == Some(0)).await;
+    until("the units are free again", async || reserved().await == Some(0)).await;
     assert_eq!(world.ask::<i64>("SELECT on_hand FROM read.stock WHERE sku = 'oat'").await, 5);
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM read.reservations").await, 0);
 }

@@ -1,5 +1,6 @@
-//! Reactors on a real PostgreSQL and the embedded broker, by a clock of the tests.
+//! Reactors on a real PostgreSQL and the embedded broker, with a clock that the tests move.
 
 mod expiry;
 mod failures;
+mod slow;
 mod world;

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission};
 use daybook_domain::{Actor, Command};
-use daybook_event_store::{Daybook, Filter, StoreSettings};
+use daybook_event_store::{Daybook, Filter, Store, StoreSettings};
 use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, Topic},
@@ -26,7 +26,7 @@ use tokio_postgres::types::FromSqlOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How long anything may take before a test gives up.
+/// How long a test waits for an expected change.
 const PATIENCE: Duration = Duration::from_secs(180);
 const PARTITIONS: i32 = 3;
 
@@ -40,24 +40,24 @@ pub(crate) struct World {
     _relay: Running,
 }
 
-/// Something that runs until it is dropped.
+/// A task that runs until it is dropped.
 pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    /// Ends it in the middle of what it does, as `kill -9` would.
+    /// Ends the task at any point, as `kill -9` does.
     pub(crate) async fn kill(mut self) {
         self.task.abort();
         let ended = (&mut self.task).await;
-        assert!(ended.is_err_and(|error| error.is_cancelled()), "it ran until it was killed");
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "the task ran until it was killed");
     }
 
-    /// Ends it in good order.
+    /// Stops the task.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        (&mut self.task).await.expect("it does not panic");
+        (&mut self.task).await.expect("the task does not panic");
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn world() -> World {
     };
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 24 };
-    let book = Daybook::open(&settings).expect("the URL is one");
+    let book = Daybook::open(&settings).expect("the URL is valid");
     book.migrate().await.expect("the schema of the book");
     daybook_event_stream::migrate(&book).await.expect("the schema of the stream");
     daybook_projectors::migrate(&book).await.expect("the schema of the views");
@@ -104,23 +104,34 @@ fn clock(now: &Arc<AtomicI64>) -> Clock {
 }
 
 impl World {
-    /// A process with the role that runs these reactors, on a bus.
+    /// A process that runs these reactors, on a bus.
     pub(crate) async fn process(&self, bus: &Bus, reactors: &'static [&'static Reactor]) -> Running {
-        let settings = ReactorSettings { poll: Duration::from_millis(50), ..ReactorSettings::default() };
+        self.process_with(bus, reactors, ReactorSettings::default()).await
+    }
+
+    /// The same with settings, beside the pause between two looks.
+    pub(crate) async fn process_with(
+        &self,
+        bus: &Bus,
+        reactors: &'static [&'static Reactor],
+        settings: ReactorSettings,
+    ) -> Running {
+        let settings = ReactorSettings { poll: Duration::from_millis(50), ..settings };
         let running = Reactors { book: self.book.clone(), bus: bus.clone(), clock: clock(&self.now), settings };
-        running.begin(&self.kafka.topology, reactors).await.expect("they begin");
+        running.begin(&self.kafka.topology, reactors).await.expect("the reactors begin");
         let (stop, kafka) = (CancellationToken::new(), self.kafka.clone());
         let stopped = stop.clone();
-        let task = tokio::spawn(async move { running.run(&kafka, reactors, &stopped).await.expect("they run") });
+        let task =
+            tokio::spawn(async move { running.run(&kafka, reactors, &stopped).await.expect("the reactors run") });
         Running { stop, task }
     }
 
-    /// A process with the role, on a bus.
+    /// A process that runs all reactors, on a bus.
     pub(crate) async fn reactors_on(&self, bus: &Bus) -> Running {
         self.process(bus, &ALL).await
     }
 
-    /// A process with the role.
+    /// A process that runs all reactors, on the bus of the world.
     pub(crate) async fn reactors(&self) -> Running {
         self.reactors_on(&self.bus).await
     }
@@ -135,29 +146,33 @@ impl World {
         Running { stop, task }
     }
 
-    /// A bus whose work nobody does: what is sent to it has no outcome while the work is kept, and is lost when it is dropped.
+    /// A bus whose work is not polled. A command on it has no outcome while the work is kept, and is lost when the work is dropped.
     pub(crate) fn idle_bus(&self) -> (Bus, impl Future<Output = ()> + Send + use<>) {
         Bus::on(daybook_bus::Tokio, self.book.clone(), clock(&self.now), &BusSettings::default())
+    }
+
+    /// A bus on a book, in a process of its own.
+    pub(crate) fn bus_on(&self, book: impl Store) -> Bus {
+        let (bus, work) = Bus::on(daybook_bus::Tokio, book, clock(&self.now), &BusSettings::default());
+        tokio::spawn(work);
+        bus
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.now.load(Ordering::SeqCst), 0).expect("a time")
     }
 
-    /// Time goes by.
+    /// Moves the clock.
     pub(crate) fn pass(&self, time: TimeDelta) {
         self.now.fetch_add(time.num_seconds(), Ordering::SeqCst);
     }
 
     pub(crate) async fn send(&self, name: &str, body: Value) -> Result<Receipt, CommandError> {
-        let command = Command::deserialize(name, body).expect("the command exists").expect("the body has its form");
-        self.bus
-            .execute_patiently(Submission::new(command, daybook_bus::clock::new_id(), Actor::Admin("ada".into())))
-            .await
+        send_to(&self.bus, name, body).await
     }
 
     pub(crate) async fn given(&self, name: &str, body: Value) {
-        self.send(name, body).await.expect("what is given is accepted");
+        self.send(name, body).await.expect("the command is accepted");
     }
 
     /// A product on sale, with five units.
@@ -176,7 +191,7 @@ impl World {
         events.into_iter().map(|event| event.actor).collect()
     }
 
-    /// How many reactions wait.
+    /// The number of waiting reactions.
     pub(crate) async fn waiting(&self) -> i64 {
         self.ask("SELECT count(*) FROM reactions").await
     }
@@ -186,13 +201,13 @@ impl World {
         self.database.connect().await.query_one(sql, &[]).await.expect("the database answers").get(0)
     }
 
-    /// The value, if there is a row.
+    /// The value of the row, if the statement returns one.
     pub(crate) async fn ask_if_any<T: FromSqlOwned>(&self, sql: &str) -> Option<T> {
         let row = self.database.connect().await.query_opt(sql, &[]).await.expect("the database answers");
         row.map(|row| row.get(0))
     }
 
-    /// Waits until every reactor has processed the book as it is now.
+    /// Waits until every reactor has processed the present book.
     pub(crate) async fn caught_up(&self) {
         let head = self.book.head().await.expect("the book answers").position;
         for reactor in ALL {
@@ -204,20 +219,27 @@ impl World {
         }
     }
 
-    /// Publishes the whole book again, and waits until that is done.
+    /// Publishes the whole book again, and waits for the end of it.
     pub(crate) async fn republish(&self) {
-        relay::republish(&self.book).await.expect("the wish is noted");
-        until("everything is published again", async || {
+        relay::republish(&self.book).await.expect("the request is recorded");
+        until("the book is published again", async || {
             self.ask("SELECT NOT r.republish AND r.cursor = h.position FROM relay r, head h").await
         })
         .await;
     }
 }
 
-pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+/// Sends a command to a bus.
+pub(crate) async fn send_to(bus: &Bus, name: &str, body: Value) -> Result<Receipt, CommandError> {
+    let command = Command::deserialize(name, body).expect("the command exists").expect("the body is well formed");
+    bus.execute_patiently(Submission::new(command, daybook_bus::clock::new_id(), Actor::Admin("ada".into()))).await
+}
+
+/// Waits until a condition holds. `what` names it.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
-    while !is_so().await {
-        assert!(began.elapsed() < PATIENCE, "it never came about that {what}");
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "timeout while waiting for this: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

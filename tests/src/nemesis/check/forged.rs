@@ -20,15 +20,15 @@ pub(super) struct Story {
     ticks: u64,
 }
 
-fn time(position: i64) -> DateTime<Utc> {
+pub(super) fn time(position: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(position)
 }
 
-fn id(number: u128) -> Uuid {
+pub(super) fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-const SKU: &str = "hot";
+pub(super) const SKU: &str = "hot";
 
 impl Story {
     /// A product, a price, and two units. One is sold, one is reserved, and a third one is refused.
@@ -91,10 +91,25 @@ impl Story {
         self.ticks += 1;
     }
 
-    /// Decides a command as the engine would, and writes its events.
-    fn accepted(&mut self, name: &'static str, body: Value) {
+    /// Decides a command of a client, and writes its events.
+    pub(super) fn accepted(&mut self, name: &'static str, body: Value) {
         self.sent(name, body, Answer::Unknown(String::new()));
+        let call = self.calls.last().expect("it was sent").clone();
+        let events = self.writes(&call, &format!("admin:{ACTOR}"), (call.key, call.key));
         let call = self.calls.last_mut().expect("it was sent");
+        call.attempts[0].answer = Answer::Accepted(receipt(&events));
+    }
+
+    /// A reactor answers the event at a position with a command.
+    pub(super) fn reacts(&mut self, reactor: &str, to: i64, name: &'static str, body: Value) {
+        let event = self.book.events.iter().find(|event| event.position == to).expect("the book has it");
+        let chain = (event.correlation_id, event.event_id);
+        let key = id(5_000 + u128::try_from(to).expect("it is positive"));
+        self.writes(&Call { key, name, body, attempts: Vec::new() }, &format!("system:{reactor}"), chain);
+    }
+
+    /// Decides a command as the engine would, and writes its events with these correlation and causation ids.
+    fn writes(&mut self, call: &Call, actor: &str, (correlation_id, causation_id): (Uuid, Uuid)) -> Vec<Event> {
         let first = self.book.head() + 1;
         let decided = super::serial::decided_now(&self.book, call, time(first));
         let events: Vec<_> = (first..)
@@ -110,8 +125,9 @@ impl Story {
                     event_id: id(9_000 + u128::try_from(position).expect("it is positive")),
                     recorded_at: time(first),
                     effective_at: time(first),
-                    correlation_id: call.key,
-                    actor: format!("admin:{ACTOR}"),
+                    correlation_id,
+                    causation_id,
+                    actor: actor.to_owned(),
                     data,
                 };
                 self.book.events.push(written.clone());
@@ -119,11 +135,11 @@ impl Story {
             })
             .collect();
         self.book.commands.insert(call.key, Command { first, events: events.len() });
-        call.attempts[0].answer = Answer::Accepted(receipt(&events));
+        events
     }
 
     /// The names of the checks that fail.
-    fn found(&self) -> Vec<String> {
+    pub(super) fn found(&self) -> Vec<String> {
         let checks = all(&self.book, &self.calls, &self.reads);
         checks.into_iter().filter(|check| check.violations > 0).map(|check| check.name).collect()
     }

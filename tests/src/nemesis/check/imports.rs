@@ -210,6 +210,7 @@ mod tests {
                 recorded_at: time,
                 effective_at: time,
                 correlation_id: id,
+                causation_id: id,
                 actor: IMPORTER.to_owned(),
                 data,
             });

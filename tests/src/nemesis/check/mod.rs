@@ -5,6 +5,7 @@
 mod commerce;
 pub mod imports;
 mod outcomes;
+pub mod reactions;
 mod serial;
 mod streams;
 pub mod wire;
@@ -80,6 +81,6 @@ pub fn checks_of(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
     let mut checks = outcomes::checks(book, calls);
     checks.extend(streams::checks(book));
     checks.extend(commerce::checks(book));
-    checks.extend(serial::checks(book, calls, reads));
+    checks.extend(serial::checks(book, calls, &reactions::calls(book), reads));
     checks
 }

@@ -1,13 +1,13 @@
 //! Compares every answer with the book. An acknowledged command is in the book once, as its receipt says. A refused command is not in the
 //! book. A command without an outcome is in the book at most once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use super::Check;
 use crate::nemesis::{
-    book::{Book, Command},
+    book::{Book, Command, Writer},
     history::{Answer, Call, Receipt, ReceivedEvent},
 };
 
@@ -87,9 +87,10 @@ fn refused(book: &Book, calls: &[Call]) -> Check {
 fn open(book: &Book, calls: &[Call]) -> Check {
     let mut check = Check::new("every command left open is in the book at most once");
     let written = written(book);
+    let times = |call: &Call| written.get(&Writer::Command(call.key)).map_or(0, |(times, _)| *times);
     let open = calls.iter().filter(|call| call.acknowledged().is_none() && call.is_open_before(u64::MAX));
     for call in open {
-        let times = written.get(&call.key).copied().unwrap_or(0);
+        let times = times(call);
         check.holds(times <= 1, || format!("{} {} is in the book {times} times", call.name, call.key));
     }
     check
@@ -137,39 +138,46 @@ fn expired(calls: &[Call]) -> Check {
     check
 }
 
-/// How often each command has written. Its events without a gap between them count once.
-fn written(book: &Book) -> HashMap<Uuid, usize> {
+/// How often each command has written, and where first. Its events without a gap between them count once.
+fn written(book: &Book) -> HashMap<Writer<'_>, (usize, i64)> {
     let mut written = HashMap::new();
     let mut before = None;
     for event in &book.events {
-        if before != Some(event.correlation_id) {
-            *written.entry(event.correlation_id).or_insert(0) += 1;
+        let writer = event.writer();
+        if before != Some(writer) {
+            written.entry(writer).or_insert((0, event.position)).0 += 1;
         }
-        before = Some(event.correlation_id);
+        before = Some(writer);
     }
     written
 }
 
 fn once(book: &Book) -> Check {
     let mut check = Check::new("every command in the book has written once");
-    for (id, times) in written(book) {
-        let known = book
-            .commands
-            .get(&id)
-            .map_or(0, |command| book.of(*command).iter().filter(|event| event.correlation_id == id).count());
-        let all = book.commands.get(&id).map_or(0, |command| command.events);
+    let by_place: HashMap<i64, Command> = book.commands.values().map(|command| (command.first, *command)).collect();
+    for (writer, (times, first)) in written(book) {
+        // An event of a reactor does not name its command, which begins where the event stands.
+        let command = match writer {
+            Writer::Command(id) => book.commands.get(&id),
+            Writer::Reaction(..) => by_place.get(&first),
+        };
+        let known =
+            command.map_or(0, |command| book.of(*command).iter().filter(|event| event.writer() == writer).count());
+        let all = command.map_or(0, |command| command.events);
         check.holds(times == 1 && known == all && all > 0, || {
-            format!("{id} has written {times} times, {known} of {all}")
+            format!("{writer:?} has written {times} times, {known} of {all}")
         });
     }
     check
 }
 
+/// The commands of reactors have a check of their own.
 fn asked_for(book: &Book, calls: &[Call]) -> Check {
-    let mut check = Check::new("every command in the book was sent by a client");
-    let sent: HashMap<Uuid, ()> = calls.iter().map(|call| (call.key, ())).collect();
-    for id in book.commands.keys() {
-        check.holds(sent.contains_key(id), || format!("no client has sent {id}"));
+    let mut check = Check::new("every command in the book was sent by a client or by a reactor");
+    let sent: HashSet<Uuid> = calls.iter().map(|call| call.key).collect();
+    for (id, command) in &book.commands {
+        let is_reaction = book.of(*command).iter().any(|event| event.reactor().is_some());
+        check.holds(is_reaction || sent.contains(id), || format!("no client has sent {id}"));
     }
     check
 }

@@ -20,7 +20,7 @@ use crate::nemesis::{
     ACTOR,
     book::{Book, Event},
     history::{Answer, Attempt, Call, Read, Seen},
-    load::HOT,
+    load::{HOT, ITEMS, item},
 };
 
 /// By how much the clocks of two processes of one machine may differ. In virtual machines they do differ.
@@ -70,14 +70,14 @@ impl Shop {
         Ok(())
     }
 
-    /// When claims on the scarce stock expire. No other stock has claims that expire.
-    fn expiries(&self) -> Vec<DateTime<Utc>> {
-        match self.find(&StreamName::of("stock", format_args!("{HOT}@main"))) {
-            Some((State::Inventory(inventory::State::Stock(stock)), _)) => {
-                stock.reservations.values().filter_map(|claim| claim.expires_at).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// When claims expire. Clients make such claims on these stocks only.
+    fn expiries(&self) -> impl Iterator<Item = DateTime<Utc>> {
+        let skus = (0..ITEMS).map(item).chain([HOT.to_owned()]);
+        let stocks = skus.filter_map(|sku| match self.find(&StreamName::of("stock", format_args!("{sku}@main"))) {
+            Some((State::Inventory(inventory::State::Stock(stock)), _)) => Some(stock),
+            _ => None,
+        });
+        stocks.flat_map(|stock| stock.reservations.values().filter_map(|claim| claim.expires_at))
     }
 
     /// Whether a query at this position would show this.
@@ -140,7 +140,8 @@ struct Window<'h> {
     claim: Claim<'h>,
 }
 
-pub(super) fn checks(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> {
+/// `reactions` are the commands of reactors, which no client has sent.
+pub(super) fn checks(book: &Book, calls: &[Call], reactions: &[Call], reads: &[Read]) -> Vec<Check> {
     let mut replay = Replay {
         accepted: Check::new("every command comes to the same when it is decided again in the order of the book"),
         refused: Check::new("every refusal was right at a position between question and answer"),
@@ -149,7 +150,7 @@ pub(super) fn checks(book: &Book, calls: &[Call], reads: &[Read]) -> Vec<Check> 
         windows: windows(book, calls, reads),
         open: Vec::new(),
     };
-    let sent: HashMap<Uuid, &Call> = calls.iter().map(|call| (call.key, call)).collect();
+    let sent: HashMap<Uuid, &Call> = calls.iter().chain(reactions).map(|call| (call.key, call)).collect();
     replay.look(0, true);
     for (id, command) in book.in_order() {
         let events = book.of(command);
@@ -237,7 +238,7 @@ impl Replay<'_> {
 fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
     let Answer::Refused { code, detail } = &attempt.answer else { return true };
     let (begin, end) = (attempt.at - CLOCKS_DIFFER, attempt.until + CLOCKS_DIFFER);
-    let expiries = shop.expiries().into_iter().filter(|expiry| begin < *expiry && *expiry < end);
+    let expiries = shop.expiries().filter(|expiry| begin < *expiry && *expiry < end);
     let moments: Vec<_> = expiries.chain([begin, end]).collect();
     moments.into_iter().any(|now| match shop.decide(call, now) {
         Err(Refused::By(refusal)) => refusal.code() == *code && refusal.to_string() == *detail,

@@ -44,7 +44,7 @@ pub(super) async fn disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::
 }
 
 /// The tables whose writes fail as on a full disk.
-const FILLED: [&str; 3] = ["events", "relay_partitions", "consumer_checkpoints"];
+const FILLED: [&str; 4] = ["events", "relay_partitions", "consumer_checkpoints", "reactions"];
 
 async fn raise_disk_full(cluster: &mut Cluster, time: Duration) -> anyhow::Result<(Instant, String)> {
     let mut sql = cluster.sql_patiently().await?;

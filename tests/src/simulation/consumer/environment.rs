@@ -1,4 +1,4 @@
-//! The environment of a consumer in memory: a database that fails by a seed, and virtual time.
+//! The environment of a consumer in memory: a database whose faults a seed decides, and virtual time.
 
 use std::{
     collections::HashMap,
@@ -12,22 +12,22 @@ use daybook_event_stream::{
     SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, ConsumerEnvironment, Partition, Published, Step},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published},
         parked::Poisoned,
     },
 };
 use uuid::Uuid;
 
 use super::{
-    super::{scheduler::Place, server::Server},
+    super::{scheduler::Process, server::Server},
     tables::{OwnedStep, Tables},
 };
 use crate::nemesis::random::Random;
 
-/// How often a transaction that waits for a lock looks whether it has it.
-const LOCK_WAIT: Duration = Duration::from_millis(50);
+/// The interval at which a transaction retries to take a lock.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// What a consumer rests on.
+/// The environment of one consumer.
 pub(super) struct Environment {
     /// The name of the consumer.
     pub(super) consumer: &'static str,
@@ -35,53 +35,58 @@ pub(super) struct Environment {
     pub(super) partitions: Vec<Partition>,
     /// The database.
     pub(super) server: Server<Tables>,
-    /// Where events go.
+    /// The topics.
     pub(super) topology: Arc<Topology>,
-    /// Chance, for waiting.
+    /// Random numbers, for delays.
     pub(super) random: Mutex<Random>,
-    /// How long its transactions take at most, beside the way there and back, in microseconds.
+    /// The longest time of its transactions in microseconds, beside the network.
     pub(super) slow: u64,
+    /// What it adopts, and what makes others adopt its partitions.
+    pub(super) adopter: super::adopters::Adopter,
 }
 
 impl Environment {
-    fn place(&self) -> &Place {
-        self.server.place()
+    fn process(&self) -> &Process {
+        self.server.process()
     }
 
-    fn any(&self, high: u64) -> u64 {
+    fn random(&self, high: u64) -> u64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).between(0, high.max(1))
     }
 }
 
 impl ConsumerEnvironment for Environment {
     async fn begin(&self, partitions: &[Partition], start: Start) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.assigned(partitions);
         let (consumer, all, partitions) = (self.consumer, self.partitions.clone(), partitions.to_vec());
         let begin = move |tables: &mut Tables, _| tables.begin(consumer, &all, &partitions, start);
         Ok(self.server.ask("begin", begin).await?)
     }
 
     async fn take(&self, partitions: &[Partition]) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.takes_again(partitions);
         let (consumer, partitions) = (self.consumer, partitions.to_vec());
-        Ok(self.server.ask("take over", move |tables, _| tables.take(consumer, &partitions)).await?)
+        Ok(self.server.ask("take partitions over", move |tables, _| tables.take(consumer, &partitions)).await?)
     }
 
     async fn head(&self) -> Result<Head, ConsumerError> {
-        Ok(self.server.ask("ask how far the book goes", |tables, _| tables.measure()).await?)
+        Ok(self.server.ask("read the head", |tables, _| tables.read_head()).await?)
     }
 
     async fn published(&self) -> Result<HashMap<Partition, Published>, ConsumerError> {
-        Ok(self.server.ask("ask what was published", |tables, _| tables.published.clone()).await?)
+        Ok(self.server.ask("read the published positions", |tables, _| tables.published.clone()).await?)
     }
 
     async fn behind(&self) -> Result<Vec<AssignedPartition>, ConsumerError> {
         let consumer = self.consumer;
-        Ok(self.server.ask("ask where it is behind", move |tables, _| tables.behind(consumer)).await?)
+        Ok(self.server.ask("read the partitions behind", move |tables, _| tables.behind(consumer)).await?)
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
+        self.linger().await;
         let after = usize::try_from(after).unwrap_or(0);
         let read = move |tables: &mut Tables, _| tables.book.iter().skip(after).take(limit).cloned().collect();
-        Ok(self.server.ask("read", read).await?)
+        Ok(self.server.ask("read the book", read).await?)
     }
 
     async fn transact(
@@ -89,25 +94,30 @@ impl ConsumerEnvironment for Environment {
         history: Uuid,
         events: &[SharedEvent],
         poisoned: &Poisoned,
-        steps: &[Step<'_>],
+        steps: &[CheckpointMove<'_>],
     ) -> Result<Vec<Checkpoint>, ConsumerError> {
+        self.hang().await;
         let (consumer, topology) = (self.consumer, Arc::clone(&self.topology));
         let (events, poisoned) = (events.to_vec(), poisoned.clone());
-        let own = |(partition, from, to): &Step<'_>| ((*partition).clone(), *from, *to);
+        let own = |(partition, from, to): &CheckpointMove<'_>| ((*partition).clone(), *from, *to);
         let steps: Vec<OwnedStep> = steps.iter().map(own).collect();
-        let said = format!("{:?} to {steps:?}", events.iter().map(|event| event.position).collect::<Vec<_>>());
-        self.place().tell(|| format!("{consumer} processes {said}"));
+        let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+        self.process().log(|| format!("{consumer} processes {positions:?} to {steps:?}"));
         while self.server.tables().locked == Some(consumer) {
-            self.place().sleep(LOCK_WAIT).await;
+            self.process().sleep(LOCK_RETRY).await;
         }
         if self.slow > 0 {
-            self.place().sleep(Duration::from_micros(self.any(self.slow))).await;
+            self.process().sleep(Duration::from_micros(self.random(self.slow))).await;
         }
         let transact = move |tables: &mut Tables, _| {
-            tables.look(history, &steps)?;
+            tables.check_bounds(history, &steps)?;
             tables.transact(consumer, &topology, &events, &poisoned, &steps)
         };
         self.server.ask("process", transact).await?
+    }
+
+    async fn adopt(&self, partitions: &[AssignedPartition]) -> Result<Vec<AssignedPartition>, ConsumerError> {
+        self.adopt_unmoved(partitions).await
     }
 
     async fn blame(
@@ -120,15 +130,15 @@ impl ConsumerEnvironment for Environment {
     }
 
     fn now(&self) -> Duration {
-        (self.place().now() - chrono::DateTime::UNIX_EPOCH).to_std().unwrap_or_default()
+        (self.process().now() - chrono::DateTime::UNIX_EPOCH).to_std().unwrap_or_default()
     }
 
     async fn sleep(&self, time: Duration) {
-        self.place().sleep(time).await;
+        self.process().sleep(time).await;
     }
 
     async fn back_off(&self, time: Duration) {
         let half = u64::try_from(time.as_micros() / 2).unwrap_or(0);
-        self.place().sleep(Duration::from_micros(half + self.any(half))).await;
+        self.process().sleep(Duration::from_micros(half + self.random(half))).await;
     }
 }

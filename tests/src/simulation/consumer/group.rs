@@ -1,4 +1,4 @@
-//! The consumer group in memory: members share the partitions, and each hears late of what it has and has not.
+//! The consumer group in memory: members share the partitions, and each learns late of a rebalance.
 
 use std::{
     collections::BTreeMap,
@@ -10,26 +10,27 @@ use tokio::sync::watch;
 
 /// A group of members that share the partitions.
 #[derive(Clone)]
-pub(super) struct Group(Arc<Mutex<Deal>>);
+pub(super) struct Group(Arc<Mutex<Assignment>>);
 
-/// Which member has what.
-struct Deal {
+/// The partitions of each member.
+struct Assignment {
     partitions: Vec<Partition>,
     members: BTreeMap<u64, watch::Sender<Vec<Partition>>>,
-    turn: usize,
+    /// The number of rebalances so far.
+    rotation: usize,
 }
 
 impl Group {
     /// A group without members.
     pub(super) fn new(partitions: Vec<Partition>) -> Self {
-        Self(Arc::new(Mutex::new(Deal { partitions, members: BTreeMap::new(), turn: 0 })))
+        Self(Arc::new(Mutex::new(Assignment { partitions, members: BTreeMap::new(), rotation: 0 })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Deal> {
+    fn lock(&self) -> MutexGuard<'_, Assignment> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins, or joins again: what this member has from now on.
+    /// Joins, or joins again. The receiver gets the partitions of the member from now on.
     pub(super) fn join(&self, member: u64) -> watch::Receiver<Vec<Partition>> {
         let (sender, receiver) = watch::channel(Vec::new());
         self.lock().members.insert(member, sender);
@@ -37,21 +38,21 @@ impl Group {
         receiver
     }
 
-    /// Leaves, or is taken for dead.
+    /// Removes a member, because it leaves or counts as dead.
     pub(super) fn leave(&self, member: u64) {
         self.lock().members.remove(&member);
         self.rebalance();
     }
 
-    /// Deals the partitions to other members than before. Each gets all of its partitions again, as with Kafka's eager protocol.
+    /// Assigns the partitions to other members than before. Each member gets all of its partitions again, as with Kafka's eager protocol.
     pub(super) fn rebalance(&self) {
-        let mut deal = self.lock();
-        deal.turn += 1;
-        let Deal { partitions, members, turn } = &*deal;
-        for (place, sender) in members.values().enumerate() {
-            let own = |nr: usize| (nr + turn) % members.len() == place;
-            let share = partitions.iter().enumerate().filter(|(nr, _)| own(*nr));
-            sender.send_replace(share.map(|(_, partition)| partition.clone()).collect());
+        let mut assignment = self.lock();
+        assignment.rotation += 1;
+        let Assignment { partitions, members, rotation } = &*assignment;
+        for (index, sender) in members.values().enumerate() {
+            let is_own = |nr: usize| (nr + rotation) % members.len() == index;
+            let own = partitions.iter().enumerate().filter(|(nr, _)| is_own(*nr));
+            sender.send_replace(own.map(|(_, partition)| partition.clone()).collect());
         }
     }
 }

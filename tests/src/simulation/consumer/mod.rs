@@ -1,10 +1,12 @@
-//! One run of the consumers of the stream: one to three processes, each a member of one group with a feed for one to three consumers, a
-//! book that grows, a relay that publishes it at least once, and everything that can go wrong.
+//! One run of the consumers of the stream. One to three processes are members of one group. Each has a feed for one to three consumers.
+//! The book grows, a relay publishes it at least once, and faults are injected.
 //!
-//! Real are [`Feed`](daybook_event_stream::Feed), which decides who gets which message, and
-//! [`Subscriber`](daybook_event_stream::consumer::Subscriber) with its worker: what to do with a message given a checkpoint, filling gaps
-//! from the book, parking, what to do after a failure, noticing that nothing comes. Not real are SQL, librdkafka, and the relay.
+//! Two parts are the real code. [`Feed`](daybook_event_stream::Feed) decides which consumer gets which message.
+//! [`Subscriber`](daybook_event_stream::consumer::Subscriber) and its worker compare a message with the checkpoint and fill gaps from the
+//! book. They park streams, begin again after a failure and detect a stall. Not real are SQL, librdkafka, and the relay.
 
+mod adopters;
+mod adopting;
 mod environment;
 mod group;
 mod judge;
@@ -33,46 +35,47 @@ use daybook_event_stream::{
 use uuid::Uuid;
 
 use self::{
+    adopters::Adopter,
     environment::Environment,
-    judge::End,
+    judge::Outcome,
     log::Logs,
     plan::{ConsumerPlan, Plan},
-    process::{Attendance, Member},
+    process::{Member, RunningConsumer},
     tables::Tables,
 };
 use super::{
-    network::{Network, Weather},
-    scheduler::{Group, Place, Scheduler},
-    seeds::{Told, Verdict},
+    network::{FaultRates, Network},
+    scheduler::{Process, ProcessId, Scheduler},
+    seeds::{Run, Verdict},
     server::Server,
 };
 use crate::nemesis::random::Random;
 
-const DATABASE: Group = Group(0);
-const WORLD: Group = Group(1);
-/// Each life of a member is a group of its own, from this one on.
+const DATABASE: ProcessId = ProcessId(0);
+const WORLD: ProcessId = ProcessId(1);
+/// The processes of members have ids above this one. A restarted member is a new process.
 const MEMBERS: u32 = 10;
-/// The history of the book; no book is restored here.
+/// The history of the book. No book is restored in a run.
 const HISTORY: Uuid = Uuid::from_u128(1);
-/// A position that no book here comes to.
+/// A position beyond the end of every book.
 const BEYOND: i64 = 1_000;
-/// How long everybody has at the end, when nothing goes wrong any more.
-const PATIENCE: u64 = 3_000;
+/// The rounds of 100 ms in which the consumers must reach the end of the book after the last fault.
+const MAX_ROUNDS: u64 = 3_000;
 
-/// The world around the members.
+/// The book, the relay and the broker around the members. It starts and kills members, and injects faults.
 struct World {
-    place: Place,
+    process: Process,
     server: Server<Tables>,
     topology: Arc<Topology>,
     logs: Logs,
     group: group::Group,
     random: Random,
     plan: Plan,
-    /// By partition: the last event that the relay knows to be in the log.
+    /// The last position of each partition that the relay has published.
     published: BTreeMap<Partition, i64>,
-    /// The lives of the members.
-    lives: Vec<Group>,
-    last_life: u32,
+    /// The process of each member.
+    members: Vec<ProcessId>,
+    last_id: u32,
     dropped: Arc<AtomicU64>,
     stalled: Arc<AtomicU64>,
     subscribed: Arc<AtomicU64>,
@@ -80,20 +83,20 @@ struct World {
 
 /// Runs one seed.
 #[must_use]
-pub fn run(seed: u64, tells: bool) -> Verdict {
+pub fn run(seed: u64, keeps_log: bool) -> Verdict {
     let mut random = Random::new(seed);
-    let plan = Plan::of(&mut random);
-    let scheduler = Scheduler::new(random.next(), tells);
-    let place = scheduler.place(WORLD);
+    let plan = Plan::draw(&mut random);
+    let scheduler = Scheduler::new(random.next(), keeps_log);
+    let process = scheduler.process(WORLD);
     let network = Arc::new(Network::new(DATABASE, random.fork()));
-    let server = Server::new(Arc::clone(&network), place.clone());
+    let server = Server::new(Arc::clone(&network), process.clone());
     let slice = |name: &str| SliceTopic { slice: name.to_owned(), stream_prefixes: vec![name.to_owned()] };
     let slices = vec![slice("order"), slice("cart")];
     let partitions = i32::try_from(plan.partitions).unwrap_or(1);
     let topology = Arc::new(Topology { prefix: "daybook".to_owned(), partitions, slices });
     let logs = Logs::new(partitions_of(&topology, &["order", "cart"]));
     let world = World {
-        place,
+        process,
         server: server.clone(),
         topology: Arc::clone(&topology),
         group: group::Group::new(logs.partitions()),
@@ -101,22 +104,22 @@ pub fn run(seed: u64, tells: bool) -> Verdict {
         random,
         plan,
         published: BTreeMap::new(),
-        lives: Vec::new(),
-        last_life: MEMBERS,
+        members: Vec::new(),
+        last_id: MEMBERS,
         dropped: Arc::default(),
         stalled: Arc::default(),
         subscribed: Arc::default(),
     };
-    let ended = scheduler.run(WORLD, world.story()).and_then(|end| {
-        // What was on its way when everybody died is done now, or never.
+    let ended = scheduler.run(WORLD, world.run()).and_then(|outcome| {
+        // Requests that were on their way when the members were killed are executed or lost.
         scheduler.drain()?;
-        Ok(end)
+        Ok(outcome)
     });
-    let told =
-        Told { steps: scheduler.steps(), trace: scheduler.trace(), harm: network.harm(), story: scheduler.story() };
+    let faults = network.faults();
+    let run = Run { steps: scheduler.steps(), digest: scheduler.digest(), faults, log: scheduler.take_log() };
     match ended {
-        Err(stuck) => Verdict::broken(stuck.to_string(), told),
-        Ok(end) => judge::judge(&mut server.tables(), &topology, &end, told),
+        Err(error) => Verdict::endless(error.to_string(), run),
+        Ok(outcome) => judge::judge(&mut server.tables(), &topology, &outcome, run),
     }
 }
 
@@ -127,66 +130,66 @@ fn partitions_of(topology: &Topology, slices: &[&str]) -> Vec<Partition> {
 }
 
 impl World {
-    async fn story(mut self) -> End {
-        self.server.network().set(self.plan.weather);
+    async fn run(mut self) -> Outcome {
+        self.server.network().set_fault_rates(self.plan.fault_rates);
         self.server.tables().locked = self.plan.locked;
         for member in 0..self.plan.members {
-            self.lives.push(Group(0));
+            self.members.push(ProcessId(0));
             self.start(member);
         }
         let mut written = 0;
         while written < self.plan.events {
-            self.place.sleep(Duration::from_micros(self.random.between(0, 60_000))).await;
+            self.process.sleep(Duration::from_micros(self.random.between(0, 60_000))).await;
             let burst = self.random.between(0, 5);
             (0..burst).for_each(|_| self.write());
             written += burst;
             if self.random.percent(80) {
                 self.publish();
             }
-            if self.random.percent(self.plan.trouble) {
-                self.harm().await;
+            if self.random.percent(self.plan.fault_percent) {
+                self.inject_fault().await;
             }
         }
-        self.place.tell(|| "from here on nothing goes wrong".to_owned());
-        self.server.network().set(Weather::default());
+        self.process.log(|| "no faults from here on".to_owned());
+        self.server.network().set_fault_rates(FaultRates::default());
         let held_up = match self.plan.locked {
             Some(locked) => {
-                let held_up = self.heal(Some(locked)).await;
-                self.place.tell(|| format!("{locked} can commit"));
+                let held_up = self.catch_up(Some(locked)).await;
+                self.process.log(|| format!("{locked} can commit"));
                 self.server.tables().locked = None;
                 Some(held_up)
             }
             None => None,
         };
-        let caught_up = self.heal(None).await;
-        for life in &self.lives {
-            self.place.scheduler().kill(*life);
+        let caught_up = self.catch_up(None).await;
+        for id in &self.members {
+            self.process.scheduler().kill(*id);
         }
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let (dropped, stalled, subscribed) = (count(&self.dropped), count(&self.stalled), count(&self.subscribed));
-        let calm_stalled = self.plan.is_calm().then_some(stalled);
-        End { caught_up, held_up, dropped, calm_stalled, subscribed, absent: self.plan.absent }
+        let stalled_without_faults = self.plan.has_no_faults().then_some(stalled);
+        Outcome { caught_up, held_up, dropped, stalled_without_faults, subscribed, absent: self.plan.absent }
     }
 
-    /// All there is was published: every consumer but one has to come to the end of the book.
-    async fn heal(&mut self, but: Option<&str>) -> Result<(), String> {
-        for _ in 0..PATIENCE {
-            self.look_at_ends();
+    /// Publishes the whole book, and waits until every consumer has reached its end, except perhaps one.
+    async fn catch_up(&mut self, except: Option<&str>) -> Result<(), String> {
+        for _ in 0..MAX_ROUNDS {
+            self.compare_log_ends();
             self.publish();
-            self.place.sleep(Duration::from_millis(100)).await;
-            self.plan.notes_late = 0;
-            if self.behind(but).is_empty() {
+            self.process.sleep(Duration::from_millis(100)).await;
+            self.plan.late_record_percent = 0;
+            if self.behind(except).is_empty() {
                 return Ok(());
             }
         }
-        Err(self.behind(but).join(", "))
+        Err(self.behind(except).join(", "))
     }
 
-    /// The consumers, but one, whose checkpoints are before the end of the book.
-    fn behind(&self, but: Option<&str>) -> Vec<String> {
+    /// The consumers whose checkpoints are before the end of the book, except perhaps one.
+    fn behind(&self, except: Option<&str>) -> Vec<String> {
         let mut tables = self.server.tables();
         let mut behind = Vec::new();
-        for ConsumerPlan { name, slices, .. } in self.plan.consumers.iter().filter(|plan| Some(plan.name) != but) {
+        for ConsumerPlan { name, slices, .. } in self.plan.consumers.iter().filter(|plan| Some(plan.name) != except) {
             for partition in partitions_of(&self.topology, slices) {
                 let position =
                     tables.view(name).checkpoints.get(&partition).map_or(0, |checkpoint| checkpoint.position);
@@ -204,7 +207,7 @@ impl World {
         book.iter().filter(|event| self.topology.is_in(event, &partition.topic, partition.nr)).collect()
     }
 
-    /// An event more in the book; some are in no topic.
+    /// Appends an event to the book. Some events belong to no topic.
     fn write(&mut self) {
         let slice = match self.random.between(0, 10) {
             0..6 => "order",
@@ -216,15 +219,15 @@ impl World {
         let position = i64::try_from(tables.book.len()).unwrap_or(0) + 1;
         let before = tables.book.iter().filter(|event| event.stream_id == stream_id).count();
         for ConsumerPlan { name, .. } in &self.plan.consumers {
-            if self.random.percent(self.plan.poison) {
+            if self.random.percent(self.plan.poison_percent) {
                 tables.view(name).poison.insert(position);
             }
         }
         tables.book.push(event(position, stream_id, i32::try_from(before).unwrap_or(0) + 1));
     }
 
-    /// What the relay does: each partition gets what is after its last event, each with the position before it, and then it is
-    /// written down what was published.
+    /// Does the work of the relay. Each partition gets the events after its last one, and each message names the position before it.
+    /// Then the published positions are recorded.
     fn publish(&mut self) {
         for partition in self.logs.partitions() {
             let mut tables = self.server.tables();
@@ -237,17 +240,17 @@ impl World {
                 }
             }
             self.published.insert(partition.clone(), last);
-            // The relay notes after the acknowledgement what it has published, which consumers may have received by then.
-            if self.random.percent(self.plan.notes_late) {
+            // The relay records the published position after the acknowledgement. Consumers may have received the event before.
+            if self.random.percent(self.plan.late_record_percent) {
                 continue;
             }
-            let ever = tables.published.get(&partition).map_or(0, |published| published.last).max(last);
-            tables.published.insert(partition, Published { last: ever, log_end: last });
+            let highest = tables.published.get(&partition).map_or(0, |published| published.last).max(last);
+            tables.published.insert(partition, Published { last: highest, log_end: last });
         }
     }
 
-    /// The relay compares the ends of the logs with what it knows, and goes back where something is lost.
-    fn look_at_ends(&mut self) {
+    /// Compares the ends of the logs with the published positions, as the relay does. It publishes lost events again.
+    fn compare_log_ends(&mut self) {
         for partition in self.logs.partitions() {
             let end = self.logs.end(&partition);
             let known = self.published.entry(partition).or_insert(0);
@@ -257,39 +260,39 @@ impl World {
         }
     }
 
-    async fn harm(&mut self) {
+    async fn inject_fault(&mut self) {
         let partitions = self.logs.partitions();
         let Some(partition) = self.random.pick(&partitions) else { return };
         let some = usize::try_from(self.random.between(1, 6)).unwrap_or(1);
         match self.random.between(0, 10) {
-            0 => self.told("the oldest messages expire", || self.logs.expire(partition, some)),
-            1 => self.told("the newest messages are lost", || self.logs.cut(partition, some)),
+            0 => self.inject("the oldest messages expire", || self.logs.expire(partition, some)),
+            1 => self.inject("the newest messages are lost", || self.logs.truncate(partition, some)),
             2 => {
-                self.told("a log is lost", || self.logs.lose(partition));
+                self.inject("a log is lost and created again", || self.logs.recreate(partition));
                 if self.random.percent(50) {
-                    self.look_at_ends();
+                    self.compare_log_ends();
                 }
             }
-            3 => self.told("a foreign message", || self.logs.produce(partition, Err(EnvelopeError::Value))),
+            3 => self.inject("a foreign message", || self.logs.produce(partition, Err(EnvelopeError::Value))),
             4 => self.repeat(partition),
-            5 => self.look_at_ends(),
+            5 => self.compare_log_ends(),
             6 => {
                 let member = self.random.between(0, self.plan.members);
                 self.kill(member);
-                self.place.sleep(Duration::from_micros(self.random.between(0, 2_000_000))).await;
+                self.process.sleep(Duration::from_micros(self.random.between(0, 2_000_000))).await;
                 self.start(member);
             }
             7 => self.forge(partition),
             _ => {
-                self.place.tell(|| "the partitions are dealt again".to_owned());
+                self.process.log(|| "the group rebalances".to_owned());
                 self.group.rebalance();
             }
         }
     }
 
-    /// A message that looks like one of the relay, from beyond the book or of another history of it.
+    /// Forges a message of the relay: from beyond the end of the book, or of another history of it.
     fn forge(&mut self, partition: &Partition) {
-        self.place.tell(|| format!("a forged message in {partition:?}"));
+        self.process.log(|| format!("a forged message is produced to {partition:?}"));
         let published = self.published.get(partition).copied().unwrap_or(0);
         let beyond = BEYOND + i64::try_from(self.random.between(0, 3)).unwrap_or(0);
         let (position, prev_sequence, history) = match self.random.between(0, 3) {
@@ -301,14 +304,14 @@ impl World {
         self.logs.forge(partition, EventMessage { event, prev_sequence, history });
     }
 
-    fn told(&self, what: &str, harm: impl FnOnce()) {
-        self.place.tell(|| what.to_owned());
-        harm();
+    fn inject(&self, what: &str, fault: impl FnOnce()) {
+        self.process.log(|| what.to_owned());
+        fault();
     }
 
-    /// The relay was killed before it could write down what it had published: it is published once more.
+    /// Publishes events again, as a relay that was killed before it recorded the published position.
     fn repeat(&mut self, partition: &Partition) {
-        self.place.tell(|| format!("the relay repeats itself in {partition:?}"));
+        self.process.log(|| format!("the relay repeats events in {partition:?}"));
         let tables = self.server.tables();
         let own: Vec<i64> = self.of(&tables.book, partition).iter().map(|event| event.position).collect();
         drop(tables);
@@ -321,26 +324,26 @@ impl World {
     }
 
     fn kill(&mut self, member: u64) {
-        self.server.network().killed();
-        self.place.tell(|| format!("member {member} is killed"));
-        self.place.scheduler().kill(self.lives[usize::try_from(member).unwrap_or(0)]);
-        // Its partitions go to the others at once, or only when it is back.
+        self.server.network().count_kill();
+        self.process.log(|| format!("member {member} is killed"));
+        self.process.scheduler().kill(self.members[usize::try_from(member).unwrap_or(0)]);
+        // The other members get its partitions at once, or only when it joins again.
         if self.random.percent(50) {
             self.group.leave(member);
         }
     }
 
     fn start(&mut self, member: u64) {
-        self.last_life += 1;
-        let life = Group(self.last_life);
-        let (place, feed) = (self.place.elsewhere(life), Feed::new(self.plan.inbox));
-        let server = self.server.from(place.clone());
-        self.lives[usize::try_from(member).unwrap_or(0)] = life;
+        self.last_id += 1;
+        let id = ProcessId(self.last_id);
+        let (process, feed) = (self.process.other(id), Feed::new(self.plan.inbox));
+        let server = self.server.from(process.clone());
+        self.members[usize::try_from(member).unwrap_or(0)] = id;
         let mut random = self.random.fork();
         let all = self.plan.consumers.len();
         let runs = if self.plan.absent && member == 0 { all - 1 } else { all };
         for ConsumerPlan { name, slices, start, slow } in self.plan.consumers.iter().take(runs) {
-            let attendance = Attendance {
+            let consumer = RunningConsumer {
                 feed: feed.clone(),
                 topics: slices.iter().map(|slice| self.topology.topic(slice)).collect(),
                 start: *start,
@@ -351,18 +354,20 @@ impl World {
                     topology: Arc::clone(&self.topology),
                     random: Mutex::new(random.fork()),
                     slow: *slow,
+                    adopter: Adopter::new(&mut random, &self.plan),
                 },
                 batch: self.plan.batch,
                 random: random.fork(),
-                comes_and_goes: self.plan.comes_and_goes,
+                resubscribe_percent: self.plan.resubscribe_percent,
                 subscribed: Arc::clone(&self.subscribed),
             };
-            drop(place.spawn(attendance.attend()));
+            drop(process.spawn(consumer.run()));
         }
         let (logs, group) = (self.logs.clone(), self.group.clone());
         let (dropped, stalled) = (Arc::clone(&self.dropped), Arc::clone(&self.stalled));
-        let member = Member { nr: member, place: place.clone(), server, logs, group, feed, random, dropped, stalled };
-        drop(place.spawn(member.receive()));
+        let member =
+            Member { nr: member, process: process.clone(), server, logs, group, feed, random, dropped, stalled };
+        drop(process.spawn(member.receive()));
     }
 }
 

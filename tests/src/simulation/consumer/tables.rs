@@ -1,5 +1,5 @@
-//! The database of the consumers in memory: the book, what was published, and for each consumer its checkpoints, its parked events and
-//! a view that remembers which events it has processed. Every commit is judged at once.
+//! The database of the consumers in memory: the book and the published positions. Each consumer has its checkpoints, its parked events
+//! and a view of the events that it has processed. Every commit is judged at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -8,66 +8,68 @@ use daybook_event_stream::{
     EffectError, SharedEvent, Start, Topology,
     consumer::{
         ConsumerError,
-        contract::{AssignedPartition, Checkpoint, Partition, Published, Step, stay_within},
+        contract::{AssignedPartition, Checkpoint, CheckpointMove, Partition, Published, stay_within},
         parked::{Poisoned, divide},
     },
 };
 use uuid::Uuid;
 
-use super::HISTORY;
+use super::{HISTORY, adopters::Adoptions};
 
 /// A step of a checkpoint, on its way to the database.
 pub(super) type OwnedStep = (Partition, Checkpoint, (i64, i64));
 
-/// All of it.
+/// The tables of the database.
 #[derive(Default)]
 pub(super) struct Tables {
     /// The book.
     pub(super) book: Vec<RecordedEvent>,
-    /// What was published.
+    /// The published position of each partition.
     pub(super) published: HashMap<Partition, Published>,
-    /// What each consumer has, by its name.
+    /// The view of each consumer, by its name.
     pub(super) consumers: BTreeMap<&'static str, View>,
     /// A consumer whose transactions wait for a lock that another session holds.
     pub(super) locked: Option<&'static str>,
-    /// What was found wrong.
-    pub(super) wrong: Vec<String>,
-    /// How many commits there were.
+    /// The violations that were found.
+    pub(super) violations: Vec<String>,
+    /// The number of commits.
     pub(super) commits: u64,
-    /// How many were refused because the partition was another process's.
+    /// The number of commits that were refused because another process has the partition.
     pub(super) fenced: u64,
-    /// How often events were parked.
+    /// The number of parked events.
     pub(super) parkings: u64,
     /// How often partitions were taken over.
-    pub(super) takings: u64,
-    /// How often a consumer has asked how far the book goes.
-    pub(super) measured: u64,
-    /// How often what is not in the book was refused.
+    pub(super) takeovers: u64,
+    /// How often a consumer has read the head of the book.
+    pub(super) head_reads: u64,
+    /// How often a step beyond the end of the book was refused.
     pub(super) refused: u64,
+    /// The adoptions of partitions.
+    pub(super) adoptions: Adoptions,
 }
 
-/// What one consumer has.
+/// The data of one consumer.
 #[derive(Default)]
 pub(super) struct View {
-    /// How far it is.
+    /// The checkpoint of each partition.
     pub(super) checkpoints: BTreeMap<Partition, Checkpoint>,
-    /// The position after which it has begun.
+    /// The position after which the consumer has begun.
     pub(super) began: HashMap<Partition, i64>,
     /// Parked events, by position, with their streams.
     pub(super) parked: BTreeMap<i64, String>,
-    /// The positions that were processed, by stream, in their order.
+    /// The processed positions by stream, in the order of processing.
     pub(super) rows: BTreeMap<String, Vec<i64>>,
-    /// Events that it cannot process.
+    /// The positions of the events that it cannot process.
     pub(super) poison: HashSet<i64>,
 }
 
 impl Tables {
-    /// What a consumer has.
+    /// The data of a consumer.
     pub(super) fn view(&mut self, consumer: &'static str) -> &mut View {
         self.consumers.entry(consumer).or_default()
     }
 
-    /// Begins with partitions of a consumer that has these in all.
+    /// Creates the missing checkpoints of all partitions, and takes some of them over.
     pub(super) fn begin(
         &mut self,
         consumer: &'static str,
@@ -88,7 +90,7 @@ impl Tables {
 
     /// Takes partitions over.
     pub(super) fn take(&mut self, consumer: &'static str, partitions: &[Partition]) -> Vec<Checkpoint> {
-        self.takings += 1;
+        self.takeovers += 1;
         let view = self.view(consumer);
         let take = |partition: &Partition| {
             let checkpoint = view.checkpoints.get_mut(partition)?;
@@ -98,7 +100,7 @@ impl Tables {
         partitions.iter().filter_map(take).collect()
     }
 
-    /// The partitions in which a consumer is behind what was published to them.
+    /// The partitions in which a consumer is behind the published position.
     pub(super) fn behind(&mut self, consumer: &'static str) -> Vec<AssignedPartition> {
         let view = self.consumers.entry(consumer).or_default();
         let published = |partition: &Partition| self.published.get(partition).map_or(0, |published| published.last);
@@ -107,9 +109,9 @@ impl Tables {
         behind.collect()
     }
 
-    /// How far the book goes; the answer to a question of its own.
-    pub(super) fn measure(&mut self) -> Head {
-        self.measured += 1;
+    /// The head of the book, for a statement that reads only that.
+    pub(super) fn read_head(&mut self) -> Head {
+        self.head_reads += 1;
         self.head()
     }
 
@@ -117,18 +119,19 @@ impl Tables {
         Head { position: i64::try_from(self.book.len()).unwrap_or(i64::MAX), epoch: HISTORY }
     }
 
-    /// How a transaction begins.
+    /// Checks at the start of a transaction that its steps stay within the book.
     ///
     /// # Errors
     /// As the contract says.
-    pub(super) fn look(&mut self, history: Uuid, steps: &[OwnedStep]) -> Result<(), ConsumerError> {
-        let steps: Vec<Step<'_>> = steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
-        let stays = stay_within(&self.head(), history, &steps);
-        self.refused += u64::from(stays.is_err());
-        stays
+    pub(super) fn check_bounds(&mut self, history: Uuid, steps: &[OwnedStep]) -> Result<(), ConsumerError> {
+        let steps: Vec<CheckpointMove<'_>> =
+            steps.iter().map(|(partition, from, to)| (partition, *from, *to)).collect();
+        let checked = stay_within(&self.head(), history, &steps);
+        self.refused += u64::from(checked.is_err());
+        checked
     }
 
-    /// Effect, parked events and checkpoints: all of it or nothing.
+    /// Applies effect, parked events and checkpoints, all or none.
     ///
     /// # Errors
     /// As the contract says.
@@ -144,7 +147,7 @@ impl Tables {
         let streams: HashSet<String> = view.parked.values().cloned().collect();
         let (parked, processed) = divide(events, &streams, poisoned);
         if let Some(event) = processed.iter().find(|event| view.poison.contains(&event.position)) {
-            let (position, reason) = (event.position, "it tastes bad".to_owned());
+            let (position, reason) = (event.position, "the event is poisoned".to_owned());
             return Err(EffectError::Poison { position, reason }.into());
         }
         if steps.iter().any(|(partition, from, _)| view.checkpoints.get(partition) != Some(from)) {
@@ -159,22 +162,22 @@ impl Tables {
         let moved = steps.iter().map(|(partition, from, (offset, position))| {
             let to = Checkpoint { offset: *offset, position: *position, ..*from };
             if to.position < from.position {
-                let wrong = format!("the checkpoint of {partition:?} goes back from {} to {position}", from.position);
-                self.wrong.push(format!("{consumer}: {wrong}"));
+                let back = format!("the checkpoint of {partition:?} goes back from {} to {position}", from.position);
+                self.violations.push(format!("{consumer}: {back}"));
             }
             view.checkpoints.insert(partition.clone(), to);
             to
         });
         let moved = moved.collect();
         self.commits += 1;
-        let wrong = view.wrong(&self.book, topology, steps.iter().map(|(partition, ..)| partition));
-        self.wrong.extend(wrong.into_iter().map(|wrong| format!("{consumer}: {wrong}")));
+        let found = view.violations(&self.book, topology, steps.iter().map(|(partition, ..)| partition));
+        self.violations.extend(found.into_iter().map(|violation| format!("{consumer}: {violation}")));
         Ok(moved)
     }
 }
 
 impl View {
-    /// Mends the cause, and processes the parked events of every stream.
+    /// Removes the poison, and processes the parked events of every stream.
     pub(super) fn unpark(&mut self) {
         self.poison.clear();
         for (position, stream) in std::mem::take(&mut self.parked) {
@@ -182,7 +185,7 @@ impl View {
         }
     }
 
-    /// The events of a partition that the consumer gets.
+    /// The events of a partition that the consumer must process.
     pub(super) fn expected<'b>(
         &self,
         book: &'b [RecordedEvent],
@@ -195,14 +198,14 @@ impl View {
         book.iter().filter(own).collect()
     }
 
-    /// Up to its checkpoint, and no further, a partition is in the view or parked: each event once and in order. Says what is not so.
-    fn wrong<'p>(
+    /// Violations of this rule: the view and the parked events hold the events up to the checkpoint of a partition, once and in order.
+    fn violations<'p>(
         &self,
         book: &[RecordedEvent],
         topology: &Topology,
         partitions: impl Iterator<Item = &'p Partition>,
     ) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         for partition in partitions {
             let up_to = self.checkpoints[partition].position;
             let mut streams: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
@@ -217,10 +220,10 @@ impl View {
                 let parked = self.parked.iter().filter(|(_, parked)| *parked == stream).map(|(position, _)| *position);
                 let has: Vec<i64> = shown.into_iter().chain(parked).collect();
                 if has != expected {
-                    wrong.push(format!("{stream} has {has:?}, its partition is at {up_to}: {expected:?}"));
+                    violations.push(format!("{stream} has {has:?}, and up to {up_to} it should have {expected:?}"));
                 }
             }
         }
-        wrong
+        violations
     }
 }

@@ -18,7 +18,7 @@ use super::{
         recorded::Recorded,
         store::{
             Store,
-            building::BulkLoad,
+            bulk_load::BulkLoad,
             indexes::Indexes,
             writer::{Writer, WriterHandle},
         },
@@ -45,11 +45,11 @@ const ROUNDS: usize = 5;
 pub(super) async fn load(
     book: &Daybook,
     next: &Projection,
-    held_bytes: usize,
+    max_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
     let writer = Writer::start(book.connect().await?);
-    let loaded = fold_all(book, next, held_bytes, writer.handle(), progress).await;
+    let loaded = fold_all(book, next, max_bytes, writer.handle(), progress).await;
     // What the writer says comes first: the others notice only that it is gone.
     writer.stop().await?;
     loaded
@@ -58,23 +58,23 @@ pub(super) async fn load(
 async fn fold_all(
     book: &Daybook,
     next: &Projection,
-    held_bytes: usize,
+    max_bytes: usize,
     writer: WriterHandle,
     progress: Progress<'_>,
 ) -> Result<i64, ViewError> {
     let reader = book.connect().await?;
     let indexes = Indexes::take_away(&reader, &next.schema).await?;
-    let building = BulkLoad::new(next.schema.clone(), reader, writer, indexes);
-    let mut loading = Loading { book, next, building, poisoned: HashSet::new(), held_bytes, weight: 0, done: 0 };
+    let bulk_load = BulkLoad::new(next.schema.clone(), reader, writer, indexes);
+    let mut loading = Loading { book, next, bulk_load, poisoned: HashSet::new(), max_bytes, buffered: 0, done: 0 };
     for round in 0..ROUNDS {
         let head = book.head().await?.position;
         if round > 0 && head - loading.done <= FEW {
             break;
         }
         loading.up_to(head, progress).await?;
-        loading.building.flush().await?;
+        loading.bulk_load.flush().await?;
         if round == 0 {
-            loading.building.make_indexes().await?;
+            loading.bulk_load.make_indexes().await?;
         }
     }
     Ok(loading.done)
@@ -84,13 +84,13 @@ async fn fold_all(
 struct Loading<'l> {
     book: &'l Daybook,
     next: &'l Projection,
-    building: BulkLoad,
+    bulk_load: BulkLoad,
     /// The streams that are parked.
     poisoned: HashSet<String>,
-    /// How many bytes of events may go into the rows that are held.
-    held_bytes: usize,
-    /// How many have.
-    weight: usize,
+    /// How many bytes of events may go into the rows that are buffered.
+    max_bytes: usize,
+    /// How many have since the last flush.
+    buffered: usize,
     /// Everything up to this position is folded.
     done: i64,
 }
@@ -121,11 +121,11 @@ impl Loading<'_> {
             let client = self.book.pool().get().await?;
             parked::park(&client, &self.next.schema, &batch.parked).await?;
         }
-        (self.next.view.project)(&Store::bulk_load(&self.building), &batch.events).await?;
-        self.weight += batch.weight;
-        if self.weight >= self.held_bytes {
-            self.building.flush().await?;
-            self.weight = 0;
+        (self.next.view.project)(&Store::bulk_load(&self.bulk_load), &batch.events).await?;
+        self.buffered += batch.bytes;
+        if self.buffered >= self.max_bytes {
+            self.bulk_load.flush().await?;
+            self.buffered = 0;
         }
         Ok(())
     }
@@ -137,8 +137,8 @@ struct Batch {
     events: Vec<Recorded>,
     /// Those that are parked instead.
     parked: Vec<ParkedEvent>,
-    /// How much is in it, in bytes.
-    weight: usize,
+    /// The bytes of its events.
+    bytes: usize,
     /// Everything up to this position is in it or in one before.
     up_to: i64,
 }
@@ -164,7 +164,7 @@ impl Reading {
             let mut batch = Batch::default();
             while let Some(event) = events.try_next().await? {
                 self.take(&mut batch, event);
-                if batch.weight >= BATCH {
+                if batch.bytes >= BATCH {
                     self.hand_over(&mut batch).await;
                 }
             }
@@ -186,7 +186,7 @@ impl Reading {
     /// Adds an event to a batch. It is parked where it, or an earlier event of its stream, cannot be decoded.
     fn take(&mut self, batch: &mut Batch, event: RecordedEvent) {
         batch.up_to = event.position;
-        batch.weight += event.data.len() + EVENT;
+        batch.bytes += event.data.len() + EVENT;
         let (position, stream_id) = (event.position, event.stream_id.clone());
         let reason = if self.poisoned.contains(&event.stream_id) {
             parked::BEHIND.to_owned()

@@ -8,7 +8,7 @@ mod load;
 
 use std::time::Duration;
 
-use daybook_event_store::{Daybook, RecordedEvent, StoreError};
+use daybook_event_store::{Daybook, RecordedEvent, StoreError, is_data_error};
 use daybook_event_stream::{Effect, EffectError, SharedEvent, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
@@ -31,9 +31,9 @@ const SWAP_WAIT: &str = "200ms";
 /// How long a swap then leaves the way free.
 const SWAP_PAUSE: Duration = Duration::from_millis(500);
 
-/// How many bytes of events go into the rows that a rebuild holds in memory, unless it is said otherwise. A row takes a few times as
-/// much memory as the JSON of its events.
-pub const HELD_BYTES: usize = 128 << 20;
+/// How many bytes of events go into the rows that a rebuild buffers in memory, by default. A row takes a few times as much memory as the
+/// JSON of its events.
+pub const BUFFERED_BYTES: usize = 128 << 20;
 
 /// How far a rebuild is: events done, of how many.
 pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
@@ -64,7 +64,7 @@ pub(crate) async fn build_after(
     view: &'static ViewSpec,
     shown: Option<i32>,
 ) -> Result<(), ViewError> {
-    match rebuild_from(book, topology, view, shown, HELD_BYTES, &|_, _| {}).await? {
+    match rebuild_from(book, topology, view, shown, BUFFERED_BYTES, &|_, _| {}).await? {
         Some(version) => tracing::info!(view = view.name, version, "the view is built"),
         None => tracing::debug!(view = view.name, "another process has built the view"),
     }
@@ -88,10 +88,10 @@ pub async fn rebuild(
     view: &'static ViewSpec,
     progress: Progress<'_>,
 ) -> Result<i32, ViewError> {
-    rebuild_within(book, topology, view, HELD_BYTES, progress).await
+    rebuild_within(book, topology, view, BUFFERED_BYTES, progress).await
 }
 
-/// Does the same, and holds rows in memory that come from so many bytes of events, at most and but for one batch.
+/// Does the same with another limit: the rows in memory come from at most so many bytes of events, beside one batch.
 ///
 /// # Errors
 /// [`ViewError`] when the book or the tables failed; then the view is as it was.
@@ -99,12 +99,12 @@ pub async fn rebuild_within(
     book: &Daybook,
     topology: &Topology,
     view: &'static ViewSpec,
-    held_bytes: usize,
+    max_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<i32, ViewError> {
     loop {
         let shown = shown_version(book, view).await?;
-        if let Some(version) = rebuild_from(book, topology, view, shown, held_bytes, progress).await? {
+        if let Some(version) = rebuild_from(book, topology, view, shown, max_bytes, progress).await? {
             return Ok(version);
         }
     }
@@ -116,7 +116,7 @@ async fn rebuild_from(
     topology: &Topology,
     view: &'static ViewSpec,
     shown: Option<i32>,
-    held_bytes: usize,
+    max_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<Option<i32>, ViewError> {
     // One rebuild of a view at a time; the lock is the connection's.
@@ -132,7 +132,7 @@ async fn rebuild_from(
     let next = Projection::new(view, shown.unwrap_or(0) + 1);
     drop_all_but(&guard, view, shown).await?;
     make_tables(&mut guard, &next).await?;
-    let mut done = match load::load(book, &next, held_bytes, progress).await {
+    let mut done = match load::load(book, &next, max_bytes, progress).await {
         Ok(done) => done,
         Err(error) if is_refused(&error) => {
             // Small steps find the event that is refused.
@@ -199,13 +199,13 @@ async fn catch_up(book: &Daybook, next: &Projection, mut done: i64, progress: Pr
     Ok(done)
 }
 
-/// Whether the database has refused a row for what is in it (class 22) or because of another one (class 23).
+/// Whether the database has refused a row for a value in it, or because of another row (class 23).
 fn is_refused(error: &ViewError) -> bool {
     let (ViewError::Store(StoreError::Database(error)) | ViewError::Effect(EffectError::Database(error))) = error
     else {
         return false;
     };
-    error.code().is_some_and(|state| state.code().starts_with("22") || state.code().starts_with("23"))
+    is_data_error(error) || error.code().is_some_and(|state| state.code().starts_with("23"))
 }
 
 /// Folds the book into the new tables, a chunk a transaction.

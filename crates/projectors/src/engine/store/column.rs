@@ -7,15 +7,7 @@ use std::{error, marker::PhantomData};
 
 use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, NaiveDate, Utc};
-use daybook_domain::{
-    Currency,
-    ids::{
-        CartId, CategoryId, Channel, CustomerId, ExternalRef, LocationId, OrderId, ProductId, ReservationId,
-        ReservationOwner, Sku,
-    },
-    order::Phase,
-    text::{Name, Prose, Slug},
-};
+use daybook_domain::Scalar;
 use serde::{Serialize, ser::Error};
 use tokio_postgres::types::{IsNull, ToSql, Type};
 use uuid::Uuid;
@@ -28,8 +20,16 @@ const NULL: i32 = -1;
 /// The version of the binary format of `jsonb`.
 const JSONB_VERSION: u8 = 1;
 
+/// The plain types are columns by themselves.
+pub struct Plain;
+
+/// Every [`Scalar`] of the domain is a column of its plain value. So the ids of a slice are columns without being named here.
+pub struct ByValue;
+
 /// A type that a column can have. PostgreSQL must read its JSON, as serde writes it, as the same value.
-pub trait Column {
+///
+/// `How` keeps the implementations apart; the compiler finds it. It is [`Plain`], [`ByValue`], or an option or a list of them.
+pub trait Column<How = Plain> {
     /// The type of the column in SQL.
     const SQL: &'static str;
     /// Whether the column may be NULL.
@@ -43,41 +43,43 @@ pub trait Column {
 }
 
 /// A type that the elements of an array can have.
-pub trait Element: Column {
+pub trait Element<How = Plain>: Column<How> {
     /// The type of the array in SQL.
     const ARRAY: &'static str;
     /// The type of an element.
     const TYPE: Type;
 }
 
-/// Declares columns of types that PostgreSQL's client can write: the types, and what is written of a value.
+/// Declares columns of types that PostgreSQL's client can write.
 macro_rules! columns {
-    ($($sql:literal $type:ident: $($name:ty)|+ => |$value:ident| $written:expr;)*) => { $($(
+    ($($sql:literal $type:ident: $($name:ty)|+;)*) => { $($(
         impl Column for $name {
             const SQL: &'static str = $sql;
 
             fn write(&self, out: &mut BytesMut) -> Result<(), Unwritable> {
-                let $value = self;
-                framed(out, |out| $written.to_sql(&Type::$type, out))
+                framed(out, |out| self.to_sql(&Type::$type, out))
             }
         }
     )+)* };
 }
 
 columns! {
-    "smallint" INT2: i16 => |value| value;
-    "integer" INT4: i32 => |value| value;
-    "bigint" INT8: i64 => |value| value;
-    "boolean" BOOL: bool => |value| value;
-    "timestamptz" TIMESTAMPTZ: DateTime<Utc> => |value| value;
-    "date" DATE: NaiveDate => |value| value;
-    "uuid" UUID: Uuid => |value| value;
-    "uuid" UUID: CartId | CategoryId | CustomerId | OrderId | ProductId | ReservationId => |id| id.0;
-    "text" TEXT: str => |text| text;
-    "text" TEXT: String | Channel | ExternalRef | LocationId | Name | Prose | ReservationOwner | Sku | Slug
-        => |text| text.as_str();
-    "text" TEXT: Currency => |currency| currency.code();
-    "text" TEXT: Phase => |phase| phase.name();
+    "smallint" INT2: i16;
+    "integer" INT4: i32;
+    "bigint" INT8: i64;
+    "boolean" BOOL: bool;
+    "timestamptz" TIMESTAMPTZ: DateTime<Utc>;
+    "date" DATE: NaiveDate;
+    "uuid" UUID: Uuid;
+    "text" TEXT: String | str;
+}
+
+impl<T: Scalar<Value: Column>> Column<ByValue> for T {
+    const SQL: &'static str = T::Value::SQL;
+
+    fn write(&self, out: &mut BytesMut) -> Result<(), Unwritable> {
+        self.value().write(out)
+    }
 }
 
 /// Declares types as elements of arrays.
@@ -91,11 +93,16 @@ macro_rules! elements {
 }
 
 elements! {
-    "uuid[]" UUID: Uuid | CategoryId;
-    "text[]" TEXT: String;
+    "uuid[]" UUID: Uuid;
+    "text[]" TEXT: String | str;
 }
 
-impl<T: Column> Column for Option<T> {
+impl<T: Scalar<Value: Element>> Element<ByValue> for T {
+    const ARRAY: &'static str = T::Value::ARRAY;
+    const TYPE: Type = T::Value::TYPE;
+}
+
+impl<T: Column<How>, How> Column<Option<How>> for Option<T> {
     const SQL: &'static str = T::SQL;
     const NULLABLE: bool = true;
 
@@ -111,7 +118,7 @@ impl<T: Column> Column for Option<T> {
 }
 
 /// An array of one dimension.
-impl<T: Element> Column for Vec<T> {
+impl<T: Element<How>, How> Column<Vec<How>> for Vec<T> {
     const SQL: &'static str = T::ARRAY;
 
     fn write(&self, out: &mut BytesMut) -> Result<(), Unwritable> {
@@ -201,5 +208,40 @@ fn null_is_absent(out: &mut BytesMut, start: usize, skip: usize) {
     if out[start + skip..] == *b"null" {
         out.truncate(start);
         out.put_i32(NULL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::store::ColumnSpec;
+
+    /// An id of a slice that the engine does not know.
+    struct GiftCardId(Uuid);
+
+    impl Scalar for GiftCardId {
+        type Value = Uuid;
+
+        fn value(&self) -> &Uuid {
+            &self.0
+        }
+    }
+
+    fn written<How>(value: &impl Column<How>) -> BytesMut {
+        let mut out = BytesMut::new();
+        value.write(&mut out).expect("it is short");
+        out
+    }
+
+    #[test]
+    fn an_id_of_any_slice_is_a_column_of_its_plain_value() {
+        let sql = |column: ColumnSpec| (column.sql, column.nullable);
+        assert_eq!(sql(ColumnSpec::of::<GiftCardId, _>("gift_card_id")), ("uuid", false));
+        assert_eq!(sql(ColumnSpec::of::<Option<GiftCardId>, _>("gift_card_id")), ("uuid", true));
+        assert_eq!(sql(ColumnSpec::of::<Vec<GiftCardId>, _>("gift_card_ids")), ("uuid[]", false));
+        let id = Uuid::from_u128(7);
+        assert_eq!(written(&GiftCardId(id)), written(&id));
+        assert_eq!(written(&Some(GiftCardId(id))), written(&id));
+        assert_eq!(written(&vec![GiftCardId(id)]), written(&vec![id]));
     }
 }

@@ -3,11 +3,11 @@
 //!
 //! A row is [declared once](crate::row!). There are two ways to its table. A view that is shown applies its batches
 //! [row by row](tables), each in the transaction that moves the checkpoint. A version that is being built is not visible yet: a
-//! [bulk load](building) buffers its rows in memory for as long as they fit, and writes them by COPY. A fold works on both alike.
+//! [bulk load](bulk_load) buffers its rows in memory for as long as they fit, and writes them by COPY. A fold works on both alike.
 
 #[cfg(test)]
 pub(crate) mod agreement;
-pub(crate) mod building;
+pub(crate) mod bulk_load;
 mod column;
 mod copy;
 pub(crate) mod indexes;
@@ -23,9 +23,9 @@ pub use bytes::BytesMut;
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
 
-use self::{building::BulkLoad, tables::Tables};
+use self::{bulk_load::BulkLoad, tables::Tables};
 pub use self::{
-    column::{Column, Element, IsOption, NotOption, Unwritable, write_json, write_jsonb},
+    column::{ByValue, Column, Element, IsOption, NotOption, Plain, Unwritable, write_json, write_jsonb},
     row::{Row, Sum},
     spec::{ColumnSpec, GeneratedColumn, TableSpec},
     verbatim::Verbatim,

@@ -33,7 +33,7 @@ pub trait Sum: Row {
 /// Declares a row once: its struct, the struct of its key, its table in SQL with generated columns and indexes, and how it is
 /// written in binary form.
 ///
-/// The type of a column and whether it may be NULL follow from the type of its field, by [`Column`](crate::engine::store::Column). A field
+/// The type of a column and whether it may be NULL follow from the type of its field, by [`Column`](crate::store::Column). A field
 /// that has no such type is kept `as json` or `as jsonb`, by serde.
 ///
 /// ```
@@ -73,25 +73,25 @@ pub trait Sum: Row {
 #[macro_export]
 macro_rules! row {
     (@column $field:ident $type:ty) => {
-        $crate::engine::store::ColumnSpec::of::<$type>(stringify!($field))
+        $crate::store::ColumnSpec::of::<$type, _>(stringify!($field))
     };
     (@column $field:ident $type:ty, $json:ident) => {{
         #[allow(unused_imports, reason = "only types that are not options take the constant from the trait")]
-        use $crate::engine::store::NotOption as _;
-        $crate::engine::store::ColumnSpec::json(
+        use $crate::store::NotOption as _;
+        $crate::store::ColumnSpec::json(
             stringify!($field),
             stringify!($json),
-            $crate::engine::store::IsOption::<$type>::VALUE,
+            $crate::store::IsOption::<$type>::VALUE,
         )
     }};
     (@write $value:expr, $out:ident) => {
-        $crate::engine::store::Column::write($value, $out)
+        $crate::store::Column::write($value, $out)
     };
     (@write $value:expr, $out:ident, json) => {
-        $crate::engine::store::write_json($value, $out)
+        $crate::store::write_json($value, $out)
     };
     (@write $value:expr, $out:ident, jsonb) => {
-        $crate::engine::store::write_jsonb($value, $out)
+        $crate::store::write_jsonb($value, $out)
     };
     (
         $(#[$meta:meta])*
@@ -115,14 +115,14 @@ macro_rules! row {
             $($vis $key_field: $key_type,)+
         }
 
-        impl $crate::engine::store::Row for $row {
+        impl $crate::store::Row for $row {
             type Key = $key;
 
-            const TABLE: &'static $crate::engine::store::TableSpec = &$crate::engine::store::TableSpec {
+            const TABLE: &'static $crate::store::TableSpec = &$crate::store::TableSpec {
                 name: stringify!($table),
                 key: &[$($crate::row!(@column $key_field $key_type)),+],
                 columns: &[$($crate::row!(@column $field $type $(, $json)?)),*],
-                generated: &[$($($crate::engine::store::GeneratedColumn {
+                generated: &[$($($crate::store::GeneratedColumn {
                     name: stringify!($generated),
                     sql: $generated_sql,
                     expression: $expression,
@@ -134,7 +134,7 @@ macro_rules! row {
                 $key { $($key_field: ::core::clone::Clone::clone(&self.$key_field)),+ }
             }
 
-            fn write(&self, out: &mut $crate::engine::store::BytesMut) -> ::core::result::Result<(), $crate::engine::store::Unwritable> {
+            fn write(&self, out: &mut $crate::store::BytesMut) -> ::core::result::Result<(), $crate::store::Unwritable> {
                 $($crate::row!(@write &self.$key_field, out)?;)+
                 $($crate::row!(@write &self.$field, out $(, $json)?)?;)*
                 ::core::result::Result::Ok(())
@@ -181,11 +181,11 @@ macro_rules! labels {
             }
         }
 
-        impl $crate::engine::store::Column for $name {
+        impl $crate::store::Column for $name {
             const SQL: &'static str = "text";
 
-            fn write(&self, out: &mut $crate::engine::store::BytesMut) -> ::core::result::Result<(), $crate::engine::store::Unwritable> {
-                $crate::engine::store::Column::write(self.label(), out)
+            fn write(&self, out: &mut $crate::store::BytesMut) -> ::core::result::Result<(), $crate::store::Unwritable> {
+                $crate::store::Column::write(self.label(), out)
             }
         }
     };

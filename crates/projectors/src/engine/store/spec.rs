@@ -16,7 +16,7 @@ pub struct ColumnSpec {
 impl ColumnSpec {
     /// The column of a field. The field may be a raw identifier, such as `r#type`.
     #[must_use]
-    pub const fn of<T: Column>(field: &'static str) -> Self {
+    pub const fn of<T: Column<How>, How>(field: &'static str) -> Self {
         Self::json(field, T::SQL, T::NULLABLE)
     }
 

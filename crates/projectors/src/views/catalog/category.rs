@@ -46,13 +46,20 @@ fn key(recorded: &Recorded) -> Option<CategoryKey> {
 
 fn fold(row: Option<Category>, recorded: &Recorded) -> Option<Category> {
     let position = recorded.record.position;
-    match (&recorded.event, row) {
-        (Event::Catalog(catalog::Event::CategoryCreated(e)), _) => {
+    let Event::Catalog(event) = &recorded.event else { return row };
+    match event {
+        catalog::Event::CategoryCreated(e) => {
             Some(Category { category_id: e.category_id, parent_id: e.parent, name: e.name.clone(), position })
         }
-        (Event::Catalog(catalog::Event::CategoryMoved(e)), Some(row)) => {
-            Some(Category { parent_id: e.parent, position, ..row })
-        }
-        (_, row) => row,
+        catalog::Event::CategoryMoved(e) => row.map(|row| Category { parent_id: e.parent, position, ..row }),
+        catalog::Event::ProductCreated(_)
+        | catalog::Event::ProductRevised(_)
+        | catalog::Event::VariantAdded(_)
+        | catalog::Event::ProductPublished(_)
+        | catalog::Event::ProductArchived(_)
+        | catalog::Event::SkuClaimed(_)
+        | catalog::Event::PriceSet(_)
+        | catalog::Event::SlugClaimed(_)
+        | catalog::Event::SlugReleased(_) => row,
     }
 }

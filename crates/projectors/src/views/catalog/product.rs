@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Event, Fold, Money, Slice,
-    catalog::{self, PriceList, SkuRecord},
+    catalog::{self, PriceList, PriceSet, SkuRecord, VariantAdded},
     ids::{CategoryId, Channel, ProductId, Sku},
     text::{Name, Prose, Slug},
 };
@@ -97,8 +97,8 @@ impl Product {
         let (position, at) = (recorded.record.position, recorded.record.effective_at);
         let changed = |row: Self| Self { position, updated_at: at, ..row };
         let Event::Catalog(event) = &recorded.event else { return row };
-        match (event, row) {
-            (catalog::Event::ProductCreated(e), _) => Some(Self {
+        match event {
+            catalog::Event::ProductCreated(e) => Some(Self {
                 product_id: e.product_id,
                 slug: e.slug.clone(),
                 name: e.name.clone(),
@@ -111,22 +111,30 @@ impl Product {
                 updated_at: at,
                 position,
             }),
-            (catalog::Event::ProductRevised(e), Some(row)) => Some(changed(Self {
-                slug: e.slug.clone(),
-                name: e.name.clone(),
-                description: e.description.clone(),
-                brand: e.brand.clone(),
-                category_ids: e.categories.clone(),
-                attributes: e.attributes.clone(),
-                ..row
-            })),
-            (catalog::Event::ProductPublished(_), Some(row)) => {
-                Some(changed(Self { status: ProductStatus::Published, ..row }))
+            catalog::Event::ProductRevised(e) => row.map(|row| {
+                changed(Self {
+                    slug: e.slug.clone(),
+                    name: e.name.clone(),
+                    description: e.description.clone(),
+                    brand: e.brand.clone(),
+                    category_ids: e.categories.clone(),
+                    attributes: e.attributes.clone(),
+                    ..row
+                })
+            }),
+            catalog::Event::ProductPublished(_) => {
+                row.map(|row| changed(Self { status: ProductStatus::Published, ..row }))
             }
-            (catalog::Event::ProductArchived(_), Some(row)) => {
-                Some(changed(Self { status: ProductStatus::Archived, ..row }))
+            catalog::Event::ProductArchived(_) => {
+                row.map(|row| changed(Self { status: ProductStatus::Archived, ..row }))
             }
-            (_, row) => row,
+            catalog::Event::VariantAdded(_)
+            | catalog::Event::SkuClaimed(_)
+            | catalog::Event::PriceSet(_)
+            | catalog::Event::SlugClaimed(_)
+            | catalog::Event::SlugReleased(_)
+            | catalog::Event::CategoryCreated(_)
+            | catalog::Event::CategoryMoved(_) => row,
         }
     }
 }
@@ -145,26 +153,39 @@ row! {
     indexes { "(product_id, ordinal)" }
 }
 
+/// The variant that an event adds, if it adds one. No other event changes a variant.
+fn variant_added(event: &Event) -> Option<&VariantAdded> {
+    let Event::Catalog(event) = event else { return None };
+    match event {
+        catalog::Event::VariantAdded(e) => Some(e),
+        catalog::Event::ProductCreated(_)
+        | catalog::Event::ProductRevised(_)
+        | catalog::Event::ProductPublished(_)
+        | catalog::Event::ProductArchived(_)
+        | catalog::Event::SkuClaimed(_)
+        | catalog::Event::PriceSet(_)
+        | catalog::Event::SlugClaimed(_)
+        | catalog::Event::SlugReleased(_)
+        | catalog::Event::CategoryCreated(_)
+        | catalog::Event::CategoryMoved(_) => None,
+    }
+}
+
 impl Variant {
     fn key_of(recorded: &Recorded) -> Option<VariantKey> {
-        match &recorded.event {
-            Event::Catalog(catalog::Event::VariantAdded(e)) => Some(VariantKey { sku: e.sku.clone() }),
-            _ => None,
-        }
+        variant_added(&recorded.event).map(|e| VariantKey { sku: e.sku.clone() })
     }
 
     fn fold(row: Option<Self>, recorded: &Recorded) -> Option<Self> {
-        match &recorded.event {
-            Event::Catalog(catalog::Event::VariantAdded(e)) => Some(Self {
-                sku: e.sku.clone(),
-                product_id: e.product_id,
-                ordinal: recorded.record.version,
-                name: e.name.clone(),
-                options: e.options.clone(),
-                position: recorded.record.position,
-            }),
-            _ => row,
-        }
+        let Some(e) = variant_added(&recorded.event) else { return row };
+        Some(Self {
+            sku: e.sku.clone(),
+            product_id: e.product_id,
+            ordinal: recorded.record.version,
+            name: e.name.clone(),
+            options: e.options.clone(),
+            position: recorded.record.position,
+        })
     }
 }
 
@@ -186,19 +207,34 @@ pub(in crate::views) struct Asked {
     minor_units: i64,
 }
 
+/// The price that an event sets, if it sets one. No other event changes a price.
+fn price_set(event: &catalog::Event) -> Option<&PriceSet> {
+    match event {
+        catalog::Event::PriceSet(e) => Some(e),
+        catalog::Event::ProductCreated(_)
+        | catalog::Event::ProductRevised(_)
+        | catalog::Event::VariantAdded(_)
+        | catalog::Event::ProductPublished(_)
+        | catalog::Event::ProductArchived(_)
+        | catalog::Event::SkuClaimed(_)
+        | catalog::Event::SlugClaimed(_)
+        | catalog::Event::SlugReleased(_)
+        | catalog::Event::CategoryCreated(_)
+        | catalog::Event::CategoryMoved(_) => None,
+    }
+}
+
 impl Price {
     fn key_of(recorded: &Recorded) -> Option<PriceKey> {
-        match &recorded.event {
-            Event::Catalog(catalog::Event::PriceSet(e)) => {
-                Some(PriceKey { sku: e.sku.clone(), channel: e.channel.clone(), currency: e.price.currency })
-            }
-            _ => None,
-        }
+        let Event::Catalog(event) = &recorded.event else { return None };
+        let e = price_set(event)?;
+        Some(PriceKey { sku: e.sku.clone(), channel: e.channel.clone(), currency: e.price.currency })
     }
 
     /// The history is kept by the domain's own price list, so that both forget the same.
     fn fold(row: Option<Self>, recorded: &Recorded) -> Option<Self> {
-        let Event::Catalog(event @ catalog::Event::PriceSet(e)) = &recorded.event else { return row };
+        let Event::Catalog(event) = &recorded.event else { return row };
+        let Some(e) = price_set(event) else { return row };
         let since = recorded.record.effective_at;
         let history = row.into_iter().flat_map(|row| row.history);
         let prices = history.map(|asked| (asked.since, Money::new(asked.minor_units, e.price.currency)));

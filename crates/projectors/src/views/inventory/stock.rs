@@ -44,44 +44,62 @@ row! {
     }
 }
 
-/// Where an event of this slice took place, and what it did to what is on hand and what is reserved.
-fn effect(event: &Event) -> Option<(StockKey, i64, i64)> {
-    let at = |sku: &Sku, location: &LocationId| StockKey { sku: sku.clone(), location: location.clone() };
-    let Event::Inventory(event) = event else { return None };
-    Some(match event {
-        inventory::Event::StockReceived(e) => (at(&e.sku, &e.location), e.quantity.signed(), 0),
-        inventory::Event::StockAdjusted(e) => (at(&e.sku, &e.location), i64::from(e.delta), 0),
-        inventory::Event::StockTransferredIn(e) => (at(&e.sku, &e.location), e.quantity.signed(), 0),
-        inventory::Event::StockTransferredOut(e) => (at(&e.sku, &e.location), -e.quantity.signed(), 0),
-        inventory::Event::StockReserved(e) => (at(&e.sku, &e.location), 0, e.quantity.signed()),
-        inventory::Event::ReservationReleased(e) => (at(&e.sku, &e.location), 0, -e.quantity.signed()),
-        inventory::Event::ReservationCommitted(e) => {
-            (at(&e.sku, &e.location), -e.quantity.signed(), -e.quantity.signed())
-        }
-        inventory::Event::BackordersAllowed(e) => (at(&e.sku, &e.location), 0, 0),
-        inventory::Event::BackordersForbidden(e) => (at(&e.sku, &e.location), 0, 0),
-    })
+/// What an event of this slice did to the stock of a SKU at a location.
+struct StockChange {
+    key: StockKey,
+    /// What it added to what is on hand.
+    on_hand: i64,
+    /// What it added to what is reserved.
+    reserved: i64,
+    /// Whether backorders are possible from then on, if the event says so.
+    backorders: Option<bool>,
+}
+
+impl StockChange {
+    fn of(event: &Event) -> Option<Self> {
+        let Event::Inventory(event) = event else { return None };
+        let change = |sku: &Sku, location: &LocationId, on_hand, reserved| Self {
+            key: StockKey { sku: sku.clone(), location: location.clone() },
+            on_hand,
+            reserved,
+            backorders: None,
+        };
+        Some(match event {
+            inventory::Event::StockReceived(e) => change(&e.sku, &e.location, e.quantity.signed(), 0),
+            inventory::Event::StockAdjusted(e) => change(&e.sku, &e.location, i64::from(e.delta), 0),
+            inventory::Event::StockTransferredIn(e) => change(&e.sku, &e.location, e.quantity.signed(), 0),
+            inventory::Event::StockTransferredOut(e) => change(&e.sku, &e.location, -e.quantity.signed(), 0),
+            inventory::Event::StockReserved(e) => change(&e.sku, &e.location, 0, e.quantity.signed()),
+            inventory::Event::ReservationReleased(e) => change(&e.sku, &e.location, 0, -e.quantity.signed()),
+            inventory::Event::ReservationCommitted(e) => {
+                change(&e.sku, &e.location, -e.quantity.signed(), -e.quantity.signed())
+            }
+            inventory::Event::BackordersAllowed(e) => {
+                Self { backorders: Some(true), ..change(&e.sku, &e.location, 0, 0) }
+            }
+            inventory::Event::BackordersForbidden(e) => {
+                Self { backorders: Some(false), ..change(&e.sku, &e.location, 0, 0) }
+            }
+        })
+    }
 }
 
 impl Stock {
     fn key_of(recorded: &Recorded) -> Option<StockKey> {
-        effect(&recorded.event).map(|(key, ..)| key)
+        StockChange::of(&recorded.event).map(|change| change.key)
     }
 
     fn fold(row: Option<Self>, recorded: &Recorded) -> Option<Self> {
-        let Some((StockKey { sku, location }, on_hand, reserved)) = effect(&recorded.event) else { return row };
-        let (before_on_hand, before_reserved, before_backorders) =
+        let Some(change) = StockChange::of(&recorded.event) else { return row };
+        let StockKey { sku, location } = change.key;
+        let (on_hand, reserved, backorders) =
             row.map_or((0, 0, false), |row| (row.on_hand, row.reserved, row.backorders));
         Some(Self {
             sku,
             location,
-            on_hand: before_on_hand + on_hand,
-            reserved: before_reserved + reserved,
-            backorders: match recorded.event {
-                Event::Inventory(inventory::Event::BackordersAllowed(_)) => true,
-                Event::Inventory(inventory::Event::BackordersForbidden(_)) => false,
-                _ => before_backorders,
-            },
+            on_hand: on_hand + change.on_hand,
+            reserved: reserved + change.reserved,
+            backorders: change.backorders.unwrap_or(backorders),
             updated_at: recorded.record.effective_at,
             position: recorded.record.position,
         })
@@ -104,7 +122,6 @@ row! {
 
 impl Reservation {
     fn key_of(recorded: &Recorded) -> Option<ReservationKey> {
-        let (StockKey { sku, location }, ..) = effect(&recorded.event)?;
         let Event::Inventory(event) = &recorded.event else { return None };
         let reservation_id = match event {
             inventory::Event::StockReserved(e) => e.reservation_id,
@@ -117,6 +134,7 @@ impl Reservation {
             | inventory::Event::BackordersAllowed(_)
             | inventory::Event::BackordersForbidden(_) => return None,
         };
+        let StockKey { sku, location } = StockChange::of(&recorded.event)?.key;
         Some(ReservationKey { sku, location, reservation_id })
     }
 
@@ -132,7 +150,12 @@ impl Reservation {
                 expires_at: e.expires_at.map(|at| at.trunc_subsecs(SECOND_DIGITS)),
             }),
             inventory::Event::ReservationReleased(_) | inventory::Event::ReservationCommitted(_) => None,
-            _ => row,
+            inventory::Event::StockReceived(_)
+            | inventory::Event::StockAdjusted(_)
+            | inventory::Event::StockTransferredIn(_)
+            | inventory::Event::StockTransferredOut(_)
+            | inventory::Event::BackordersAllowed(_)
+            | inventory::Event::BackordersForbidden(_) => row,
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use daybook_domain::{
     Currency, Event,
     ids::{CartId, Channel, CustomerId, ExternalRef, OrderId},
-    order::{self, Progress, Totals},
+    order::{self, OrderImported, OrderPlaced, Progress, Totals},
 };
 
 use crate::engine::{
@@ -16,6 +16,44 @@ use crate::engine::{
 pub(super) fn order_id(recorded: &Recorded) -> Option<OrderId> {
     let Event::Order(event) = &recorded.event else { return None };
     Some(event.order_id())
+}
+
+/// The first event of an order.
+#[derive(Clone, Copy)]
+pub(super) enum FirstEvent<'e> {
+    /// It was placed here.
+    Placed(&'e OrderPlaced),
+    /// It was imported.
+    Imported(&'e OrderImported),
+}
+
+impl<'e> FirstEvent<'e> {
+    /// An event as the first one of its order, if it is one.
+    pub(super) fn of(event: &'e Event) -> Option<Self> {
+        let Event::Order(event) = event else { return None };
+        match event {
+            order::Event::OrderPlaced(e) => Some(Self::Placed(e)),
+            order::Event::OrderImported(e) => Some(Self::Imported(e)),
+            order::Event::OrderConfirmed(_)
+            | order::Event::OrderHeld(_)
+            | order::Event::OrderResumed(_)
+            | order::Event::FulfilmentStarted(_)
+            | order::Event::OrderShipped(_)
+            | order::Event::OrderDelivered(_)
+            | order::Event::OrderCancelled(_)
+            | order::Event::OrderReturned(_)
+            | order::Event::OrderRefunded(_)
+            | order::Event::NoteAdded(_) => None,
+        }
+    }
+
+    /// The lines of the order, as they were agreed.
+    pub(super) fn lines(self) -> Verbatim {
+        match self {
+            Self::Placed(e) => Verbatim::of(&e.lines),
+            Self::Imported(e) => Verbatim::of(&e.lines),
+        }
+    }
 }
 
 /// What is known of an order from its first event.
@@ -33,10 +71,10 @@ pub(super) struct OrderHeader<'e> {
 }
 
 impl<'e> OrderHeader<'e> {
-    /// The order that an event begins, if it begins one.
-    pub(super) fn of(event: &'e Event) -> Option<Self> {
-        Some(match event {
-            Event::Order(order::Event::OrderPlaced(e)) => Self {
+    /// What the first event of an order says.
+    pub(super) fn of(first: FirstEvent<'e>) -> Self {
+        match first {
+            FirstEvent::Placed(e) => Self {
                 order_id: e.order_id,
                 customer_id: e.customer_id,
                 cart_id: Some(e.cart_id),
@@ -48,7 +86,7 @@ impl<'e> OrderHeader<'e> {
                 units: e.lines.iter().map(|line| line.quantity.signed()).sum(),
                 progress: Progress::PLACED,
             },
-            Event::Order(order::Event::OrderImported(e)) => Self {
+            FirstEvent::Imported(e) => Self {
                 order_id: e.order_id,
                 customer_id: e.customer_id,
                 cart_id: None,
@@ -60,16 +98,6 @@ impl<'e> OrderHeader<'e> {
                 units: e.lines.iter().map(|line| line.quantity.signed()).sum(),
                 progress: Progress::IMPORTED,
             },
-            _ => return None,
-        })
-    }
-}
-
-/// The lines of the order that an event begins, as they were agreed.
-pub(super) fn lines(event: &Event) -> Option<Verbatim> {
-    match event {
-        Event::Order(order::Event::OrderPlaced(e)) => Some(Verbatim::of(&e.lines)),
-        Event::Order(order::Event::OrderImported(e)) => Some(Verbatim::of(&e.lines)),
-        _ => None,
+        }
     }
 }

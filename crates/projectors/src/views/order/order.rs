@@ -10,7 +10,7 @@ use daybook_event_stream::EffectError;
 use futures::FutureExt;
 use uuid::Uuid;
 
-use super::header::{self, OrderHeader, order_id};
+use super::header::{FirstEvent, OrderHeader, order_id};
 use crate::{
     engine::{
         recorded::Recorded,
@@ -82,7 +82,8 @@ fn fold(row: Option<OrderRow>, recorded: &Recorded) -> Option<OrderRow> {
 }
 
 fn begin(event: &Event) -> Option<OrderRow> {
-    let header = OrderHeader::of(event)?;
+    let first = FirstEvent::of(event)?;
+    let header = OrderHeader::of(first);
     Some(OrderRow {
         order_id: header.order_id,
         customer_id: header.customer_id,
@@ -97,7 +98,7 @@ fn begin(event: &Event) -> Option<OrderRow> {
         discount: header.totals.discount.minor_units,
         net: header.totals.net.minor_units,
         units: header.units,
-        lines: header::lines(event)?,
+        lines: first.lines(),
         version: 0,
         updated_at: header.placed_at,
         position: 0,
@@ -130,7 +131,7 @@ impl Entry {
             version: record.version,
             position: record.position,
             event_id: record.event_id,
-            r#type: record.event_type.clone(),
+            r#type: daybook_codec::current_name(&record.event_type).to_owned(),
             schema_version: record.schema_version,
             recorded_at: record.recorded_at,
             effective_at: record.effective_at,

@@ -10,7 +10,7 @@ use daybook_domain::{
 use daybook_event_stream::EffectError;
 use serde::{Deserialize, Serialize};
 
-use super::header::{OrderHeader, order_id};
+use super::header::{FirstEvent, OrderHeader, order_id};
 use crate::engine::{
     recorded::Recorded,
     store::{Row, Store, Sum},
@@ -63,9 +63,12 @@ pub(super) trait Contribution: Row {
     fn parts(&self, times: i64) -> Vec<Self::Sum>;
 }
 
-/// Takes events in: into the contributions of their orders, and from there into the sums.
+/// Projects events into the contributions of their orders, and from there into the sums.
 pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Recorded]) -> Result<(), EffectError> {
-    let key = |event: &Recorded| matters(event).then(|| order_id(event)).flatten().map(C::key_of);
+    let key = |recorded: &Recorded| {
+        SalesEvent::of(&recorded.event)?;
+        order_id(recorded).map(C::key_of)
+    };
     let changes = store.changes(events, key, fold::<C>).await?;
     let mut parts = Vec::with_capacity(changes.len());
     for (before, after) in changes {
@@ -79,53 +82,66 @@ pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Record
     store.add(parts).await
 }
 
-fn matters(recorded: &Recorded) -> bool {
-    let Event::Order(event) = &recorded.event else { return false };
-    match event {
-        order::Event::OrderPlaced(_) | order::Event::OrderImported(_) | order::Event::OrderCancelled(_) => true,
-        order::Event::OrderConfirmed(_)
-        | order::Event::OrderHeld(_)
-        | order::Event::OrderResumed(_)
-        | order::Event::FulfilmentStarted(_)
-        | order::Event::OrderShipped(_)
-        | order::Event::OrderDelivered(_)
-        | order::Event::OrderReturned(_)
-        | order::Event::OrderRefunded(_)
-        | order::Event::NoteAdded(_) => false,
+/// What an event changes in the sales figures.
+enum SalesEvent<'e> {
+    /// An order counts from now on.
+    Begun(FirstEvent<'e>),
+    /// It does not count any more.
+    Cancelled,
+}
+
+impl<'e> SalesEvent<'e> {
+    /// None for an event that changes nothing.
+    fn of(event: &'e Event) -> Option<Self> {
+        let Event::Order(event) = event else { return None };
+        match event {
+            order::Event::OrderPlaced(e) => Some(Self::Begun(FirstEvent::Placed(e))),
+            order::Event::OrderImported(e) => Some(Self::Begun(FirstEvent::Imported(e))),
+            order::Event::OrderCancelled(_) => Some(Self::Cancelled),
+            order::Event::OrderConfirmed(_)
+            | order::Event::OrderHeld(_)
+            | order::Event::OrderResumed(_)
+            | order::Event::FulfilmentStarted(_)
+            | order::Event::OrderShipped(_)
+            | order::Event::OrderDelivered(_)
+            | order::Event::OrderReturned(_)
+            | order::Event::OrderRefunded(_)
+            | order::Event::NoteAdded(_) => None,
+        }
     }
 }
 
 fn fold<C: Contribution>(row: Option<C>, recorded: &Recorded) -> Option<C> {
-    match &recorded.event {
-        Event::Order(order::Event::OrderCancelled(_)) => row.map(|mut row| {
+    match SalesEvent::of(&recorded.event) {
+        Some(SalesEvent::Begun(first)) => Some(C::of(sale(first))),
+        Some(SalesEvent::Cancelled) => row.map(|mut row| {
             *row.counted() = false;
             row
         }),
-        event => sale(event).map(C::of).or(row),
+        None => row,
     }
 }
 
-fn sale(event: &Event) -> Option<Sale> {
-    let header = OrderHeader::of(event)?;
-    let lines = match event {
-        Event::Order(order::Event::OrderPlaced(e)) => {
+fn sale(first: FirstEvent<'_>) -> Sale {
+    let header = OrderHeader::of(first);
+    let lines = match first {
+        FirstEvent::Placed(e) => {
             e.lines.iter().map(|line| sold(&line.sku, line.quantity, line.line_total, 0)).collect()
         }
-        Event::Order(order::Event::OrderImported(e)) => e
+        FirstEvent::Imported(e) => e
             .lines
             .iter()
             .map(|line| sold(&line.sku, line.quantity, line.line_total, line.discount.minor_units))
             .collect(),
-        _ => return None,
     };
-    Some(Sale {
+    Sale {
         order_id: header.order_id,
         day: header.placed_at.date_naive(),
         currency: header.currency,
         customer_id: header.customer_id,
         totals: header.totals.clone(),
         lines,
-    })
+    }
 }
 
 fn sold(sku: &Sku, quantity: Quantity, total: Money, discount: i64) -> SoldLine {

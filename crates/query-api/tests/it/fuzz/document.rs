@@ -1,7 +1,7 @@
-//! Documents drawn from a schema: valid in their form, with arguments of every kind.
+//! Documents that are generated from a schema: well formed, with arguments of every kind.
 //!
-//! Every decision is a byte of what proptest has drawn, and zero is always the smallest choice, so that a failing document
-//! shrinks to what matters.
+//! Every decision is a byte that proptest has drawn. Zero is always the smallest choice, so a failing document shrinks to its relevant
+//! parts.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -11,10 +11,10 @@ use async_graphql::parser::{
 };
 use serde_json::json;
 
-/// How deep a document nests: further than anybody's, and within the limit.
+/// The depth of a document: deeper than documents of real clients, and within the limit.
 const DEPTH: usize = 5;
 
-/// Texts for any argument that takes one.
+/// Texts for every argument that takes one.
 const TEXTS: [&str; 14] = [
     "S-000",
     "soap",
@@ -31,10 +31,10 @@ const TEXTS: [&str; 14] = [
     "2026-02-30",
     "-1",
 ];
-/// Whole numbers for any argument that takes one.
+/// Whole numbers for every argument that takes one.
 const NUMBERS: [i64; 9] = [1, 0, -1, 100, 101, 2_147_483_647, -2_147_483_648, i64::MAX, i64::MIN];
 
-/// The decisions that a document is made by.
+/// The decisions that generate a document.
 pub(crate) struct Choices<'b> {
     bytes: std::slice::Iter<'b, u8>,
 }
@@ -44,7 +44,7 @@ impl<'b> Choices<'b> {
         Self { bytes: bytes.iter() }
     }
 
-    /// A number below `many`; 0 when nothing is left to decide.
+    /// A number below `many`. 0 when no byte is left.
     fn below(&mut self, many: usize) -> usize {
         usize::from(self.bytes.next().copied().unwrap_or_default()) % many.max(1)
     }
@@ -53,18 +53,18 @@ impl<'b> Choices<'b> {
         &choices[self.below(choices.len())]
     }
 
-    /// Whether the rarer of two things happens.
+    /// True in one of eight cases.
     fn rarely(&mut self) -> bool {
         self.below(8) == 7
     }
 }
 
-/// A schema, by its types.
+/// The types of a schema.
 pub(crate) struct Schema {
     types: HashMap<String, TypeKind>,
 }
 
-/// What an operation is.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Query,
@@ -73,7 +73,7 @@ pub(crate) enum Kind {
 
 impl Schema {
     pub(crate) fn parse(sdl: &str) -> Self {
-        let document = parse_schema(sdl).expect("a schema of ours can be parsed");
+        let document = parse_schema(sdl).expect("the schema can be parsed");
         let types = document.definitions.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(ty) => Some((ty.node.name.node.to_string(), ty.node.kind)),
             _ => None,
@@ -114,7 +114,7 @@ impl Schema {
             return;
         }
         *text += " { __typename";
-        // What tells whether a mutation has written is always asked for.
+        // A payload always selects the fields that show whether the mutation has written.
         if ty.ends_with("Payload") {
             *text += " consistencyToken userErrors { code message path }";
         }
@@ -179,7 +179,7 @@ impl Schema {
 
 fn scalar(name: &str, choices: &mut Choices<'_>) -> String {
     let id = |choices: &mut Choices<'_>| {
-        json!(crate::shop::id(choices.one::<&str>(&["o", "c", "Soap", "nobody"]))).to_string()
+        json!(crate::shop::id(choices.one::<&str>(&["o", "c", "Soap", "unknown"]))).to_string()
     };
     match name {
         "Boolean" => choices.one(&["true", "false"]).to_string(),

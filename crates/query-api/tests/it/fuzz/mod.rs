@@ -1,5 +1,5 @@
 //! Bad input at the GraphQL endpoints and on their sockets. Every request is answered with data or with typed errors, and a refused
-//! one has written nothing. `PROPTEST_CASES` says how many requests are tried, `PROPTEST_RNG_SEED` which.
+//! request has written nothing. `PROPTEST_CASES` is the number of requests, and `PROPTEST_RNG_SEED` is their seed.
 
 mod document;
 mod protocol;
@@ -16,22 +16,22 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use self::document::{Choices, Kind, Schema};
-use crate::shop::{Answer, Shop, Who, id, skus};
+use crate::shop::{Answer, Caller, Shop, id, skus};
 
-/// For how long a single answer is waited for.
+/// How long a test waits for a single answer.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How many requests are tried by default.
+/// The default number of requests.
 const CASES: u32 = 250;
 
-fn runner(short: u32) -> TestRunner {
-    let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+fn runner(default_cases: u32) -> TestRunner {
+    let requested = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config { failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
-    TestRunner::new(Config { cases: given.unwrap_or(short), ..config })
+    TestRunner::new(Config { cases: requested.unwrap_or(default_cases), ..config })
 }
 
-/// A shop with goods, a cart and an order, for tests that are no tests of tokio.
+/// A shop with goods, a cart and an order, for tests without the tokio macro.
 fn shop() -> (Runtime, Shop) {
-    let runtime = Runtime::new().expect("there are threads");
+    let runtime = Runtime::new().expect("the runtime has threads");
     let shop = runtime.block_on(async {
         let shop = Shop::open().await;
         let skus = skus("S", 3);
@@ -45,13 +45,13 @@ fn shop() -> (Runtime, Shop) {
     (runtime, shop)
 }
 
-/// Holds an answer to what all answers have to be, and returns it.
+/// Checks that an answer has data, typed errors or a problem. Returns its body.
 fn typed(answer: &Answer) -> Result<Value, TestCaseError> {
     let fail = |why: &str| Err(TestCaseError::fail(format!("{why}: {} {}", answer.status, answer.text)));
     if answer.status.is_server_error() {
         return fail("the server has failed");
     }
-    let Ok(body) = serde_json::from_str::<Value>(&answer.text) else { return fail("that is no JSON") };
+    let Ok(body) = serde_json::from_str::<Value>(&answer.text) else { return fail("the answer is not JSON") };
     let errors = body["errors"].as_array().cloned().unwrap_or_default();
     for error in &errors {
         let code = error["extensions"]["code"].as_str();
@@ -62,7 +62,7 @@ fn typed(answer: &Answer) -> Result<Value, TestCaseError> {
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let problem = kind == "application/problem+json" && body["code"].is_string() && body["detail"].is_string();
     if body.get("data").is_none() && errors.is_empty() && !problem {
-        return fail("it is no answer");
+        return fail("the answer has no data, no errors and no problem");
     }
     Ok(body)
 }
@@ -72,46 +72,48 @@ fn has_written(body: &Value) -> bool {
     body["data"].as_object().is_some_and(|data| data.values().any(|payload| !payload["consistencyToken"].is_null()))
 }
 
+/// A request of a test.
 #[derive(Debug, Clone)]
-struct Asked {
+struct TestRequest {
     path: &'static str,
-    who: Who,
+    caller: Caller,
     body: Value,
-    /// The operation must not write.
-    harmless: bool,
+    /// Whether the operation must not write.
+    read_only: bool,
 }
 
-/// A mutation that anybody may send.
-const TAKEN: &str =
+/// A mutation that every caller may send.
+const ACCEPTED_MUTATION: &str =
     r#"mutation { cartOpen(input: {currency: "EUR"}) { cart { id } userErrors { code } consistencyToken } }"#;
 
-/// Documents of the schemas, as they are or with their text spoiled.
-fn documents() -> impl Strategy<Value = Asked> {
+/// Documents of the schemas, valid or with a damaged text.
+fn documents() -> impl Strategy<Value = TestRequest> {
     let schemas = [daybook_query_api::storefront_sdl(), daybook_query_api::admin_sdl()];
     let schemas = schemas.map(|sdl| std::sync::Arc::new(Schema::parse(&sdl)));
     let endpoints = select(vec![("/graphql", 0), ("/admin/graphql", 1)]);
-    let who = select(vec![
-        Who::Admin,
-        Who::Admin,
-        Who::Guest,
-        Who::Customer("ann"),
-        Who::Customer("bob"),
-        Who::Support,
-        Who::Expired,
+    let caller = select(vec![
+        Caller::Admin,
+        Caller::Admin,
+        Caller::Guest,
+        Caller::Customer("ann"),
+        Caller::Customer("bob"),
+        Caller::Support,
+        Caller::Expired,
     ]);
     let bytes = prop::collection::vec(any::<u8>(), 0..150);
-    let spoiled = prop::option::weighted(0.3, (any::<Index>(), prop::option::of(any::<Index>()), ".{0,6}"));
-    // Chance alone hardly ever finds a mutation that is taken.
+    let damage = prop::option::weighted(0.3, (any::<Index>(), prop::option::of(any::<Index>()), ".{0,6}"));
+    // Random mutations are hardly ever accepted, so some requests send a fixed one.
     let kind = prop_oneof![8 => Just(Some(Kind::Query)), 4 => Just(Some(Kind::Mutation)), 2 => Just(None)];
-    (endpoints, who, kind, bytes, spoiled).prop_map(move |((path, at), who, kind, bytes, spoiled)| {
-        let mut query = kind.map_or(TAKEN.to_owned(), |kind| schemas[at].document(kind, &mut Choices::of(&bytes)));
-        if let Some((from, until, other)) = spoiled {
+    (endpoints, caller, kind, bytes, damage).prop_map(move |((path, at), caller, kind, bytes, damage)| {
+        let mut query =
+            kind.map_or(ACCEPTED_MUTATION.to_owned(), |kind| schemas[at].document(kind, &mut Choices::of(&bytes)));
+        if let Some((from, until, other)) = damage {
             let boundary = |index: Index| query.floor_char_boundary(index.index(query.len() + 1));
             let from = boundary(from);
             let until = until.map_or(query.len().min(from), boundary).max(from);
             query.replace_range(from..until, &other);
         }
-        Asked { path, who, body: json!({ "query": query }), harmless: kind == Some(Kind::Query) }
+        TestRequest { path, caller, body: json!({ "query": query }), read_only: kind == Some(Kind::Query) }
     })
 }
 
@@ -119,14 +121,14 @@ fn documents() -> impl Strategy<Value = Asked> {
 fn documents_of_all_kinds_are_answered_and_refused_ones_write_nothing() {
     let (runtime, shop) = shop();
     let seen = std::cell::RefCell::new([0_u32; 3]);
-    let outcome = runner(CASES).run(&documents(), |asked| {
+    let outcome = runner(CASES).run(&documents(), |request| {
         runtime.block_on(async {
             let before = shop.head().await;
-            let answer = shop.post(asked.path, asked.who, &asked.body).await;
+            let answer = shop.post(request.path, request.caller, &request.body).await;
             let body = typed(&answer)?;
             let wrote = shop.head().await != before;
-            prop_assert!(!wrote || !asked.harmless, "a query has written");
-            prop_assert!(!wrote || has_written(&body), "what was refused has written: {}", body);
+            prop_assert!(!wrote || !request.read_only, "a query has written");
+            prop_assert!(!wrote || has_written(&body), "a refused request has written: {}", body);
             let at = if wrote { 0 } else { 1 + usize::from(body.get("data").is_none_or(Value::is_null)) };
             seen.borrow_mut()[at] += 1;
             Ok(())
@@ -135,10 +137,10 @@ fn documents_of_all_kinds_are_answered_and_refused_ones_write_nothing() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     let [wrote, answered, refused] = seen.into_inner();
     println!("wrote {wrote}, answered {answered}, refused {refused}");
-    assert!(wrote > 0 && answered > 0 && refused > 0, "not everything was tried");
+    assert!(wrote > 0 && answered > 0 && refused > 0, "one kind of outcome is missing");
 }
 
-/// A request that is none: any JSON, or bytes, under any headers.
+/// Malformed requests: any JSON or bytes, with any headers.
 fn requests() -> impl Strategy<Value = (Vec<(&'static str, Vec<u8>)>, Vec<u8>)> {
     let odd = prop_oneof![
         Just(Value::Null),
@@ -173,13 +175,14 @@ fn requests() -> impl Strategy<Value = (Vec<(&'static str, Vec<u8>)>, Vec<u8>)> 
 }
 
 #[test]
-fn what_is_no_request_gets_a_typed_refusal() {
+fn a_malformed_request_gets_a_typed_refusal() {
     let (runtime, shop) = shop();
     let outcome = runner(CASES).run(&requests(), |(headers, body)| {
         runtime.block_on(async {
             let before = shop.head().await;
-            for (path, who) in [("/graphql", Who::Guest), ("/admin/graphql", Who::Admin)] {
-                let mut request = shop.request(Method::POST, path, who).body(body.clone().into()).expect("a request");
+            for (path, caller) in [("/graphql", Caller::Guest), ("/admin/graphql", Caller::Admin)] {
+                let mut request =
+                    shop.request(Method::POST, path, caller).body(body.clone().into()).expect("a request");
                 request
                     .headers_mut()
                     .entry(header::CONTENT_TYPE)
@@ -236,12 +239,12 @@ fn urls() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn what_stands_in_a_url_is_answered_or_refused_by_name() {
+fn any_url_is_answered_or_refused_with_a_code() {
     let (runtime, shop) = shop();
     let outcome = runner(CASES).run(&urls(), |url| {
         runtime.block_on(async {
             let request =
-                shop.request(Method::GET, &url, Who::Admin).body(axum::body::Body::empty()).expect("a request");
+                shop.request(Method::GET, &url, Caller::Admin).body(axum::body::Body::empty()).expect("a request");
             let answer = shop.send(request).await;
             if answer.status == StatusCode::OK && url.starts_with("/events") {
                 return Ok(());
@@ -253,16 +256,16 @@ fn what_stands_in_a_url_is_answered_or_refused_by_name() {
 }
 
 #[test]
-fn a_cursor_that_was_tampered_with_is_refused_or_is_another_place() {
+fn a_changed_cursor_is_refused_or_is_another_position() {
     let (runtime, shop) = shop();
     let page = |after: Option<&str>| {
         let query = format!(
             "{{ products(first: 1{}) {{ edges {{ cursor node {{ name }} }} }} }}",
             after.map(|after| format!(", after: {}", json!(after))).unwrap_or_default()
         );
-        runtime.block_on(shop.storefront(Who::Guest, &query))
+        runtime.block_on(shop.storefront(Caller::Guest, &query))
     };
-    let real = page(None).data()["products"]["edges"][0]["cursor"].as_str().expect("there is a product").to_owned();
+    let real = page(None).data()["products"]["edges"][0]["cursor"].as_str().expect("the page has a product").to_owned();
     let outcome = runner(CASES / 2).run(&(any::<Index>(), "[0-9a-fA-Fg\u{e9}]{0,3}"), |(at, other)| {
         let mut cursor = real.clone();
         let at = at.index(cursor.len());
@@ -272,16 +275,16 @@ fn a_cursor_that_was_tampered_with_is_refused_or_is_another_place() {
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// What is asked to be answered in time, by code.
+/// The code of the refusal of a query, which must come in time.
 async fn refused(shop: &Shop, what: &str, query: &str) -> String {
-    let answered = tokio::time::timeout(PATIENCE, shop.storefront(Who::Guest, query)).await;
-    let answer = answered.unwrap_or_else(|_| panic!("{what} keep the server busy"));
+    let answered = tokio::time::timeout(PATIENCE, shop.storefront(Caller::Guest, query)).await;
+    let answer = answered.unwrap_or_else(|_| panic!("{what}: the server has not answered in time"));
     assert!(answer.status.is_success() || answer.status.is_client_error(), "{what}: {}", answer.text);
     answer.code()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fragments_that_double_at_every_level_or_have_no_end_are_refused_at_once() {
+async fn fragments_that_double_at_every_level_or_are_cyclic_are_refused_at_once() {
     let shop = Shop::open().await;
     for (levels, code) in [(15, "QUERY_TOO_COMPLEX"), (28, "QUERY_TOO_COMPLEX"), (2_000, "QUERY_TOO_DEEP")] {
         let chain: String = (0..levels)
@@ -292,12 +295,12 @@ async fn fragments_that_double_at_every_level_or_have_no_end_are_refused_at_once
         let unused = refused(&shop, "unused fragments", &format!("{{ __typename }} {chain}")).await;
         assert_eq!(unused, code, "{levels}");
     }
-    let around = "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...A ...A }";
-    assert_eq!(refused(&shop, "fragments without an end", around).await, "GRAPHQL_VALIDATION_FAILED");
+    let cyclic = "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...A ...A }";
+    assert_eq!(refused(&shop, "cyclic fragments", cyclic).await, "GRAPHQL_VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_that_nests_as_deep_as_it_is_long_is_refused() {
+async fn a_very_deep_or_very_long_text_is_refused_in_time() {
     let shop = Shop::open().await;
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(20_000), close.repeat(20_000));
     for (what, query) in [

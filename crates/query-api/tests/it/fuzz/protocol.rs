@@ -1,4 +1,4 @@
-//! Messages on a WebSocket: any of the protocol, in any order, and any that are none.
+//! Messages on a WebSocket: those of the protocol in any order, and malformed ones.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use tokio_tungstenite::{
 };
 
 use super::{runner, shop};
-use crate::shop::{Shop, Who};
+use crate::shop::{Caller, Shop};
 
-/// How many sockets are tried by default.
+/// The default number of sockets.
 const CASES: u32 = 150;
-/// For how long an answer is waited for.
+/// How long a test waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 fn message() -> impl Strategy<Value = Message> {
@@ -72,11 +72,11 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-/// Sends messages, and sees that what comes back is of the protocol until the socket is closed, for a reason, or the last
-/// message is answered.
-async fn converse(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(), TestCaseError> {
+/// Sends messages, and checks that every answer follows the protocol. It ends when the server closes the socket with a reason, or
+/// answers the last message.
+async fn exchange(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(), TestCaseError> {
     let url = format!("{}{path}", shop.url.replace("http://", "ws://"));
-    let mut request = url.into_client_request().expect("it is a url");
+    let mut request = url.into_client_request().expect("the URL is valid");
     let protocol = header::HeaderValue::from_static("graphql-transport-ws");
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     let (socket, _) = connect_async(request).await.map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -84,14 +84,14 @@ async fn converse(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(),
     for message in
         messages.into_iter().chain([Message::text(json!({"type": "ping", "payload": {"last": true}}).to_string())])
     {
-        // It may be closed already: what it said before that comes below.
+        // The server may have closed the socket. Its earlier messages are read below.
         if to.send(message).await.is_err() {
             break;
         }
     }
     loop {
         let answer = tokio::time::timeout(PATIENCE, from.next()).await;
-        match answer.map_err(|_| TestCaseError::fail("there is no answer"))? {
+        match answer.map_err(|_| TestCaseError::fail("no answer comes"))? {
             Some(Ok(Message::Text(text))) => {
                 let answer: Value =
                     serde_json::from_str(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -103,13 +103,13 @@ async fn converse(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(),
                 }
             }
             Some(Ok(Message::Close(frame))) => {
-                let frame = frame.ok_or_else(|| TestCaseError::fail("it was closed without a reason"))?;
+                let frame = frame.ok_or_else(|| TestCaseError::fail("the socket was closed without a reason"))?;
                 let code = u16::from(frame.code);
                 prop_assert!(code != 1011 && (code >= 4400 || (1000..1012).contains(&code)), "{:?}", frame);
                 return Ok(());
             }
             Some(Ok(_)) => {}
-            // It was closed before all was said.
+            // The socket was closed before every message was sent.
             Some(Err(_)) | None => return Ok(()),
         }
     }
@@ -118,10 +118,10 @@ async fn converse(shop: &Shop, path: &str, messages: Vec<Message>) -> Result<(),
 #[test]
 fn a_socket_follows_the_protocol_after_any_messages() {
     let (runtime, shop) = shop();
-    let conversation = (select(vec!["/graphql", "/admin/graphql/ws"]), prop::collection::vec(message(), 0..7));
+    let conversations = (select(vec!["/graphql", "/admin/graphql/ws"]), prop::collection::vec(message(), 0..7));
     let outcome =
-        runner(CASES).run(&conversation, |(path, messages)| runtime.block_on(converse(&shop, path, messages)));
+        runner(CASES).run(&conversations, |(path, messages)| runtime.block_on(exchange(&shop, path, messages)));
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    let answer = runtime.block_on(shop.storefront(Who::Guest, "{ __typename }"));
-    assert_eq!(answer.data()["__typename"], "Query", "the shop goes on");
+    let answer = runtime.block_on(shop.storefront(Caller::Guest, "{ __typename }"));
+    assert_eq!(answer.data()["__typename"], "Query", "the server still answers");
 }

@@ -1,0 +1,76 @@
+//! Adding units of a SKU to a cart.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cart,
+    lines::{NewLine, add},
+};
+use crate::{
+    Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
+    catalog::SkuRecord,
+    ids::{CartId, Sku},
+};
+
+/// Adds units of a SKU to a cart; to the line that it has, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddLine {
+    /// The cart.
+    pub cart_id: CartId,
+    /// The SKU.
+    pub sku: Sku,
+    /// How many more.
+    pub quantity: Quantity,
+}
+
+impl Decide for AddLine {
+    fn reads(&self, reads: &mut Reads) {
+        reads.add::<Cart>(&self.cart_id);
+        reads.add::<SkuRecord>(&self.sku);
+    }
+
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+        let lines = [NewLine { sku: self.sku.clone(), quantity: self.quantity }];
+        add(self.cart_id, &lines, context, streams)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::spec::{Book, cart, code, opened, product};
+
+    fn line(number: u128, sku: &str, quantity: u32) -> Value {
+        json!({ "cart_id": cart(number), "sku": sku, "quantity": quantity })
+    }
+
+    #[test]
+    fn quantities_of_one_sku_add_up_in_one_line() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[("a", 2), ("a", 3)]);
+        assert_eq!(opened(&book, 1).lines[0].quantity.units(), 5);
+        assert_eq!(code(book.when("AddLine", line(1, "a", 10_000_000))), "quantity_too_large");
+    }
+
+    #[test]
+    fn only_what_is_on_sale_in_the_currency_of_the_cart_is_added() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[]);
+        book.given("OpenCart", json!({ "cart_id": cart(2), "currency": "USD" }));
+        book.given("CreateProduct", json!({ "product_id": product(2), "name": "P", "variants": [{ "sku": "b" }] }));
+        assert_eq!(code(book.when("AddLine", line(1, "c", 1))), "unknown_sku");
+        assert_eq!(code(book.when("AddLine", line(1, "b", 1))), "not_on_sale");
+        assert_eq!(code(book.when("AddLine", line(2, "a", 1))), "no_price");
+    }
+
+    #[test]
+    fn a_refusal_points_at_the_field_that_it_objects_to() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[]);
+        assert_eq!(book.pointer("AddLine", line(1, "c", 1)).as_deref(), Some("/sku"));
+        assert_eq!(book.pointer("AddLine", line(9, "a", 1)).as_deref(), Some("/cart_id"));
+    }
+}
