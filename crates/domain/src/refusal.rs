@@ -17,12 +17,12 @@ impl Refuse for Refusal {}
 pub(crate) struct Facts {
     code: &'static str,
     kind: RefusalKind,
-    field: Option<&'static str>,
+    fields: &'static [&'static str],
 }
 
 impl Facts {
     pub(crate) const fn of<R: RefusalSpec>() -> Self {
-        Self { code: R::CODE, kind: R::KIND, field: R::FIELD }
+        Self { code: R::CODE, kind: R::KIND, fields: R::FIELDS }
     }
 }
 
@@ -50,19 +50,44 @@ impl Refusal {
     }
 
     /// The part of the command that the rule objects to, as a JSON pointer (RFC 6901) into its body, where there is one: the
-    /// field that the refusal names, or the line or element of it.
+    /// field that the refusal names, or the line or element of it. Where a command has the value in another field, such as a cart in
+    /// `from`, it is that field.
     #[must_use]
     pub fn pointer(&self, command: &Command) -> Option<String> {
-        let (field, data) = (self.facts().field, self.data());
+        let (fields, data) = (self.facts().fields, self.data());
+        let body = serde_json::to_value(command).ok()?;
         let number = |name| data.get(name).and_then(Value::as_u64);
         let of_line = number("line").into_iter().flat_map(|line| {
             let whole = format!("/lines/{line}");
-            field.map(|field| format!("{whole}/{field}")).into_iter().chain([whole])
+            fields.iter().map(|field| format!("{whole}/{field}")).chain([whole.clone()]).collect::<Vec<_>>()
         });
-        let of_element = number("index").zip(field).map(|(index, field)| format!("/{field}/{index}"));
-        let own = field.map(|field| format!("/{field}"));
-        let body = serde_json::to_value(command).ok()?;
-        of_line.chain(of_element).chain(own).find(|pointer| body.pointer(pointer).is_some())
+        let of_element =
+            number("index").into_iter().flat_map(|index| fields.iter().map(move |field| format!("/{field}/{index}")));
+        let exact = of_line.chain(of_element).find(|pointer| body.pointer(pointer).is_some());
+        exact.or_else(|| {
+            let objected = |field: &str| data.get(field).filter(|value| value.is_string());
+            let is_same = |field: &str, value: &Value| objected(field).is_none_or(|objected| objected == value);
+            let own = fields.iter().find(|field| body.get(**field).is_some_and(|value| is_same(field, value)));
+            let elsewhere = || last_place(&body, fields.iter().find_map(|field| objected(field))?);
+            own.map(|field| format!("/{field}")).or_else(elsewhere)
+        })
+    }
+}
+
+/// The last place in a body that has a text: of two that are equal, the second is one too many.
+fn last_place(body: &Value, text: &Value) -> Option<String> {
+    match body {
+        Value::String(_) => (body == text).then(String::new),
+        Value::Array(elements) => elements
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(index, element)| Some(format!("/{index}{}", last_place(element, text)?))),
+        Value::Object(members) => members.iter().rev().find_map(|(name, member)| {
+            let name = name.replace('~', "~0").replace('/', "~1");
+            Some(format!("/{name}{}", last_place(member, text)?))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

@@ -21,8 +21,9 @@ pub trait RefusalSpec: Serialize + JsonSchema {
     const CODE: &'static str;
     /// What sort of refusal it is.
     const KIND: RefusalKind;
-    /// The field of the command that the rule objects to; of the line, where the refusal names one.
-    const FIELD: Option<&'static str>;
+    /// The field of the command that the rule objects to, by the name that it has in one command or another; of the line, where the
+    /// refusal names one.
+    const FIELDS: &'static [&'static str];
     /// What it means, in words.
     const DESCRIPTION: &'static str;
 }
@@ -58,13 +59,13 @@ pub struct RefusalContract {
 /// }
 /// ```
 ///
-/// `at` names the field of the command that the rule objects to, if there is one. A field `line` is the index of a line of
-/// the command.
+/// `at` names the field of the command that the rule objects to, if there is one; `or` gives its name in other commands. A field `line` is
+/// the index of a line of the command, a field `index` that of an element of a list.
 #[macro_export]
 macro_rules! refusals {
     ($(
         $(#[doc = $doc:literal])+
-        $code:literal $name:ident: $kind:ident $(at $field:literal)? = $message:literal $(($($argument:tt)+))?, {
+        $code:literal $name:ident: $kind:ident $(at $field:literal $(or $other:literal)*)? = $message:literal $(($($argument:tt)+))?, {
             $($(#[$($attribute:tt)*])* $member:ident: $type:ty),* $(,)?
         }
     )*) => {$(
@@ -78,7 +79,7 @@ macro_rules! refusals {
         impl $crate::refusal::RefusalSpec for $name {
             const CODE: &'static str = $code;
             const KIND: $crate::RefusalKind = $crate::RefusalKind::$kind;
-            const FIELD: Option<&'static str> = $crate::optional!($($field)?);
+            const FIELDS: &'static [&'static str] = &[$($field $(, $other)*)?];
             const DESCRIPTION: &'static str = concat!($($doc, "\n"),+);
         }
     )*};

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cart,
-    lines::{NewLine, add},
-    policy::MAX_LINES,
+    lines::{NewLine, add, skus},
+    policy::{MAX_LINES, MAX_NEW_LINES},
 };
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRecord, ids::CartId};
 
@@ -17,21 +17,28 @@ use crate::{Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRe
 pub struct AddLines {
     /// The cart.
     pub cart_id: CartId,
-    /// The lines.
-    #[schemars(length(min = 1, max = MAX_LINES))]
+    /// The lines. Those of one SKU become one line of the cart.
+    #[schemars(length(min = 1, max = MAX_NEW_LINES))]
     pub lines: Vec<NewLine>,
 }
 
 refusals! {
     /// A command adds at least one line.
     "no_lines" NoLines: Rule at "lines" = "there is no line to add", {}
+    /// A command adds a bounded number of lines.
+    "too_many_new_lines" TooManyNewLines: Rule at "lines" = "a command adds at most {limit} lines, not {lines}", {
+        /// The limit.
+        limit: usize,
+        /// How many there are.
+        lines: usize,
+    }
 }
 
 impl Decide for AddLines {
     fn reads(&self, reads: &mut Reads) {
         reads.add::<Cart>(&self.cart_id);
-        // More lines are refused without a look at their SKUs.
-        if self.lines.len() <= MAX_LINES {
+        // More are refused without a look at their SKUs.
+        if self.lines.len() <= MAX_NEW_LINES && skus(&self.lines).len() <= MAX_LINES {
             reads.add_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku));
         }
     }
@@ -39,6 +46,9 @@ impl Decide for AddLines {
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         if self.lines.is_empty() {
             return Err(NoLines {}.into());
+        }
+        if self.lines.len() > MAX_NEW_LINES {
+            return Err(TooManyNewLines { limit: MAX_NEW_LINES, lines: self.lines.len() }.into());
         }
         add(self.cart_id, &self.lines, context, streams)
     }
@@ -49,7 +59,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
-        cart::policy::MAX_LINES,
+        Money, Quantity,
+        cart::{
+            Cart, LineAdded,
+            policy::{MAX_LINES, MAX_NEW_LINES},
+        },
         spec::{Book, cart, code, opened},
     };
 
@@ -68,6 +82,18 @@ mod tests {
     }
 
     #[test]
+    fn many_units_that_are_scanned_one_by_one_are_one_line() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[]);
+        let scans = vec![json!({ "sku": "a", "quantity": 1 }); MAX_NEW_LINES];
+        book.given("AddLines", add(&scans));
+        let quantity = opened(&book, 1).lines[0].quantity.units();
+        assert_eq!((opened(&book, 1).lines.len(), usize::try_from(quantity)), (1, Ok(MAX_NEW_LINES)));
+        let one_more = [scans, vec![json!({ "sku": "a", "quantity": 1 })]].concat();
+        assert_eq!(code(book.when("AddLines", add(&one_more))), "too_many_new_lines");
+    }
+
+    #[test]
     fn a_cart_holds_as_many_lines_as_can_be_ordered() {
         let mut book = Book::new();
         let lines: Vec<_> = (0..=MAX_LINES).map(|nr| json!({ "sku": format!("s{nr}"), "quantity": 1 })).collect();
@@ -80,6 +106,31 @@ mod tests {
         let one_more = json!({ "cart_id": cart(1), "sku": format!("s{MAX_LINES}"), "quantity": 1 });
         assert_eq!(code(book.when("AddLine", one_more)), "too_many_lines");
         book.given("PlaceOrder", json!({ "cart_id": cart(1), "order_id": cart(1) }));
+    }
+
+    #[test]
+    fn a_cart_from_before_the_limit_can_have_more_of_what_it_holds_and_an_order_says_what_is_too_many() {
+        let mut book = Book::new();
+        book.with_cart(1, &[]);
+        for nr in 0..=MAX_LINES {
+            book.put_on_sale(nr as u128 + 1, &format!("s{nr}"), 100, 9);
+            let sku = format!("s{nr}").parse().expect("a SKU");
+            let line = LineAdded {
+                cart_id: cart(1),
+                sku,
+                product_id: None,
+                quantity: Quantity::new(1).expect("it is positive"),
+                unit_price: Money::new(100, "EUR".parse().expect("a currency")),
+            };
+            book.happened::<Cart>(&cart(1), line);
+        }
+        let one = |sku: &str| json!({ "cart_id": cart(1), "sku": sku, "quantity": 1 });
+        book.given("AddLine", one("s0"));
+        book.put_on_sale(9_000, "new", 100, 9);
+        assert_eq!(code(book.when("AddLine", one("new"))), "too_many_lines");
+        let place = json!({ "cart_id": cart(1), "order_id": cart(1) });
+        assert_eq!(code(book.when("PlaceOrder", place.clone())), "too_many_lines");
+        assert_eq!(book.pointer("PlaceOrder", place).as_deref(), Some("/cart_id"));
     }
 
     #[test]

@@ -21,10 +21,11 @@ mod state;
 
 pub use abandon_cart::AbandonCart;
 pub use add_line::AddLine;
-pub use add_lines::{AddLines, NoLines};
+pub use add_lines::{AddLines, NoLines, TooManyNewLines};
 pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
 pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
+pub(crate) use lines::check_line_count;
 pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
 pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself, OwnersDiffer};
 pub use open_cart::{CartExists, OpenCart};
@@ -61,8 +62,9 @@ crate::declare::slice! {
         "cart.CartCheckedOut" 1 => CartCheckedOut,
     }
     refusals {
-        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyLines,
-        QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, OwnersDiffer, CartsDiffer,
+        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines,
+        TooManyNewLines, TooManyLines, QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, OwnersDiffer,
+        CartsDiffer,
     }
 }
 

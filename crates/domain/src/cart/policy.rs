@@ -11,6 +11,8 @@ pub const CUSTOMER_CART_LIFETIME: TimeDelta = TimeDelta::days(30);
 /// The most lines of one cart. A checkout reads the cart and the order, and a SKU, a product and a stock for each line; so
 /// every cart can be ordered from one location.
 pub const MAX_LINES: usize = (MAX_STREAMS - 2) / 3;
+/// The most lines that one command adds. Those of one SKU become one line, so this may be more than a cart holds.
+pub const MAX_NEW_LINES: usize = 1_000;
 
 /// When a cart that was changed at `touched_at` expires, if it is not changed before.
 #[must_use]

@@ -60,7 +60,7 @@ refusals! {
         product_id: ProductId,
     }
     /// The same command names a SKU twice.
-    "sku_repeated" SkuRepeated: Rule at "variants" = "SKU {sku} is named twice", {
+    "sku_repeated" SkuRepeated: Rule at "sku" = "SKU {sku} is named twice", {
         /// The SKU.
         sku: Sku,
     }

@@ -41,7 +41,7 @@ refusals! {
         limit: usize,
     }
     /// There is no such category.
-    "category_not_found" CategoryNotFound: NotFound = "there is no category {category_id}", {
+    "category_not_found" CategoryNotFound: NotFound at "category_id" = "there is no category {category_id}", {
         /// The category.
         category_id: CategoryId,
     }

@@ -34,11 +34,11 @@ refusals! {
     }
     /// Prices are not negative.
     "price_out_of_range" PriceOutOfRange: Rule at "price"
-        = "a price is not negative and at most {limit} minor units, not {price}", {
+        = "a price is not negative and at most {limit}, not {price}", {
         /// The price that was asked for.
         price: Money,
-        /// The limit, in minor units.
-        limit: i64,
+        /// The limit.
+        limit: Money,
     }
     /// The SKU has that price already.
     "price_unchanged" PriceUnchanged: Rule at "price" = "SKU {sku} costs {price} already", {
@@ -57,7 +57,7 @@ impl Decide for SetPrice {
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { sku, channel, price } = self.clone();
         if !(0..=MAX_PRICE).contains(&price.minor_units) {
-            return Err(PriceOutOfRange { price, limit: MAX_PRICE }.into());
+            return Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) }.into());
         }
         let record = streams.get::<SkuRecord>(&sku)?;
         let Some(product_id) = record.product_id() else {

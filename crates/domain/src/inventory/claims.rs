@@ -15,7 +15,7 @@ use crate::{
 
 refusals! {
     /// There is less than was asked for.
-    "insufficient_stock" InsufficientStock: Rule at "quantity" = "{requested} of {sku} were asked for; {available} are available", {
+    "insufficient_stock" InsufficientStock: Rule at "quantity" or "delta" = "{requested} of {sku} were asked for; {available} are available", {
         /// The SKU.
         sku: Sku,
         /// How many were asked for.

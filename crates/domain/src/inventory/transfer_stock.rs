@@ -4,9 +4,13 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Stock, StockId, StockTransferredIn, StockTransferredOut, claims::make_room};
+use super::{
+    Stock, StockId, StockTransferredIn, StockTransferredOut,
+    claims::{check_known, make_room},
+};
 use crate::{
     Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
+    catalog::SkuRecord,
     ids::{LocationId, Sku},
 };
 
@@ -35,6 +39,7 @@ refusals! {
 impl Decide for TransferStock {
     fn reads(&self, reads: &mut Reads) {
         let Self { sku, from, to, .. } = self.clone();
+        reads.add::<SkuRecord>(&sku);
         reads.add::<Stock>(&StockId { sku: sku.clone(), location: from });
         reads.add::<Stock>(&StockId { sku, location: to });
     }
@@ -46,6 +51,7 @@ impl Decide for TransferStock {
         }
         let source = StockId { sku: sku.clone(), location: from.clone() };
         let target = StockId { sku: sku.clone(), location: to.clone() };
+        check_known(&sku, streams)?;
         let stock = streams.get::<Stock>(&source)?;
         streams.get::<Stock>(&target)?;
         let released = make_room(stock, &source, quantity.units(), context.now)?;
@@ -77,6 +83,8 @@ mod tests {
         );
         assert_eq!(code(book.when("TransferStock", transfer(3, "shop"))), "insufficient_stock");
         assert_eq!(code(book.when("TransferStock", transfer(1, "main"))), "same_location");
+        let unknown = json!({ "sku": "b", "from": "main", "to": "shop", "quantity": 1 });
+        assert_eq!(code(book.when("TransferStock", unknown)), "unknown_sku");
         let moved = vec!["inventory.StockTransferredOut", "inventory.StockTransferredIn"];
         assert_eq!(book.when("TransferStock", transfer(1, "shop")), Ok(moved));
         assert_eq!(book.stock("a"), (4, 3));

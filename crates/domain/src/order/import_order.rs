@@ -74,8 +74,15 @@ refusals! {
         /// The index of the line.
         line: usize,
     }
-    /// An amount of an imported line is negative.
-    "amount_negative" AmountNegative: Rule at "line_total" = "an amount of SKU {sku} is negative", {
+    /// The total of an imported line is negative.
+    "amount_negative" AmountNegative: Rule at "line_total" = "the total of SKU {sku} is negative", {
+        /// The SKU.
+        sku: Sku,
+        /// The index of the line.
+        line: usize,
+    }
+    /// The discount of an imported line is negative.
+    "discount_negative" DiscountNegative: Rule at "discount" = "the discount of SKU {sku} is negative", {
         /// The SKU.
         sku: Sku,
         /// The index of the line.
@@ -134,8 +141,11 @@ impl ImportOrder {
     fn quantities(&self) -> Result<Vec<Quantity>, Refusal> {
         let checked = self.lines.iter().enumerate().map(|(index, line)| {
             let (sku, quantity) = (line.sku.clone(), line.quantity);
-            if line.line_total < 0 || line.discount < 0 {
+            if line.line_total < 0 {
                 return Err(AmountNegative { sku, line: index }.into());
+            }
+            if line.discount < 0 {
+                return Err(DiscountNegative { sku, line: index }.into());
             }
             if quantity <= 0 {
                 return Err(QuantityNotPositive { sku, quantity, line: index }.into());

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Order, OrderLine, OrderPlaced, Totals, policy};
 use crate::{
     Context, Decide, Decision, Fold, MAX_STREAMS, Money, Reads, Refusal, Rejection, Streams,
-    cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, require_open},
+    cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, check_line_count, require_open},
     catalog::{Product, SkuRecord},
     general::TooManyStreams,
     ids::{CartId, LocationId, OrderId, ProductId, ReservationId, Sku},
@@ -85,6 +85,8 @@ impl Decide for PlaceOrder {
         if cart.lines.is_empty() {
             return Err(CartEmpty { cart_id }.into());
         }
+        // A cart from before the limit was lowered may hold more lines.
+        check_line_count(cart.lines.len())?;
         self.load_lines(cart, streams)?;
         let mut lines = Vec::with_capacity(cart.lines.len());
         let mut claims = Decision::default();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Book, cart, command, order, product};
 use crate::{
-    Actor, Command, CommandContract, MAX_STREAMS, Role, catalog::policy::MAX_CATEGORY_DEPTH,
+    Actor, Command, CommandContract, MAX_STREAMS, Role, cart::policy::MAX_LINES, catalog::policy::MAX_CATEGORY_DEPTH,
     order::policy::MAX_LOCATIONS,
 };
 
@@ -50,10 +50,10 @@ fn body(command: &str) -> Value {
     }
 }
 
-/// An element of a list. No two of them are of the same stream.
+/// An element of a list. As few of them as possible are of the same stream.
 fn element(command: &str, list: &str, number: usize) -> Value {
     match (command, list) {
-        ("AddLines", "lines") => json!({ "sku": sku(number), "quantity": 1 }),
+        ("AddLines", "lines") => json!({ "sku": sku(number % MAX_LINES), "quantity": 1 }),
         ("ImportOrder", "lines") => json!({ "sku": sku(number), "quantity": 1, "line_total": 1 }),
         ("PlaceOrder", "locations") => json!(location(number)),
         ("CreateProduct", "variants") => json!({ "sku": format!("variant-{number}") }),
@@ -85,12 +85,11 @@ fn with(command: &str, list: &str, count: usize) -> Value {
 /// A book in which the largest commands are accepted.
 fn full_book() -> Book {
     let mut book = Book::new();
-    let on_sale = limit("AddLines", "lines");
-    for number in 0..on_sale {
+    for number in 0..MAX_LINES {
         book.put_on_sale(number as u128 + 1, &sku(number), 100, 9);
     }
     // The SKUs that only an import names need no price and no stock.
-    let imported: Vec<_> = (on_sale..limit("ImportOrder", "lines")).collect();
+    let imported: Vec<_> = (MAX_LINES..limit("ImportOrder", "lines")).collect();
     for (skus, number) in imported.chunks(limit("CreateProduct", "variants")).zip(8_000..) {
         let variants: Vec<_> = skus.iter().map(|number| json!({ "sku": sku(*number) })).collect();
         book.given("CreateProduct", json!({ "product_id": product(number), "name": "P", "variants": variants }));

@@ -5,6 +5,7 @@ mod bounds;
 mod examples;
 mod moves;
 mod names;
+mod pointers;
 mod properties;
 
 use std::{
@@ -151,6 +152,16 @@ impl Book {
     pub(crate) fn pointer(&mut self, name: &str, body: Value) -> Option<String> {
         let command = command(name, body);
         self.decide(Actor::Admin("ada".into()), &command).expect_err("it is refused").pointer(&command)
+    }
+
+    /// What has happened whether today's rules allow it or not.
+    pub(crate) fn happened<S: Fold>(&mut self, id: &S::Id, event: impl Into<Event>) -> &mut Self {
+        let (stream, event) = (S::stream(id), event.into());
+        let empty = || State::empty(&stream).expect("the prefix is known");
+        let (state, version) = self.streams.entry(stream.clone()).or_insert_with(|| (empty(), 0));
+        state.evolve(&event, self.now);
+        *version += 1;
+        self
     }
 
     /// Time goes by.

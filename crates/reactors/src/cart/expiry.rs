@@ -59,6 +59,7 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
         | cart::Refusal::NotOnSale(_)
         | cart::Refusal::NoPrice(_)
         | cart::Refusal::NoLines(_)
+        | cart::Refusal::TooManyNewLines(_)
         | cart::Refusal::TooManyLines(_)
         | cart::Refusal::QuantityTooLarge(_)
         | cart::Refusal::LineNotFound(_)
