@@ -98,7 +98,7 @@ fn responses() -> Value {
         "200": accepted(),
         "400": problem("The body is malformed; `pointer` says where."),
         "401": problem("The token is missing, expired or not valid."),
-        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing belongs to another customer."),
+        "403": problem("The role may not do that, the storefront does not serve what is named, or the thing does not belong to the sender."),
         "404": problem("There is no such command or thing."),
         "408": problem("The body took too long; nothing was done."),
         "409": problem("The idempotency key was used for something else."),

@@ -4,8 +4,8 @@
 use daybook_kernel::{Fold, Streams as Window};
 
 use crate::{
-    Actor, Command, Refusal, Rejection, Role, State, Streams,
-    general::{ChannelNotServed, ForSomebodyElse, LocationNotServed, RoleForbidden},
+    Actor, Command, Owner, Refusal, Rejection, Role, State, Streams,
+    general::{ChannelNotServed, ForAnotherCustomer, LocationNotServed, RoleForbidden},
     ids::{Channel, CustomerId, LocationId},
 };
 
@@ -59,12 +59,12 @@ pub(crate) struct Named<'c> {
     pub(crate) locations: Option<&'c [LocationId]>,
 }
 
-/// A state whose stream may belong to a customer.
+/// A state of a thing that has an [owner](Owner).
 pub(crate) trait Owned: Fold {
-    /// The customer whose it is; `None` where it belongs to no customer.
-    fn owner(&self) -> Option<CustomerId>;
+    /// The owner. What does not exist belongs to the bearer of the id, and the decision finds nothing there.
+    fn owner(&self) -> Owner;
 
-    /// What a buyer is answered who asks for the thing of another customer.
+    /// The refusal of a buyer who is not the owner.
     fn not_yours(id: &Self::Id) -> Refusal;
 }
 
@@ -94,16 +94,13 @@ pub fn authorise(
     storefront: &Storefront,
     streams: &Streams<'_>,
 ) -> Result<(), Rejection> {
-    let name = command.name();
-    if let Some(access) = Command::access_of(name) {
-        access.check_role(name, actor.role())?;
-    }
+    command.access().check_role(command.name(), actor.role())?;
     if !actor.is_buyer() {
         return Ok(());
     }
     let Named { customer, channel, locations } = command.named();
-    if let Some(customer_id) = customer.filter(|named| !actor.may_touch(Some(*named))) {
-        return Err(ForSomebodyElse { customer_id }.into());
+    if let Some(customer_id) = customer.filter(|named| !actor.may_touch(Owner::Customer(*named))) {
+        return Err(ForAnotherCustomer { customer_id }.into());
     }
     storefront.check_channel(channel)?;
     storefront.check_locations(locations.unwrap_or_default())?;
@@ -125,7 +122,7 @@ impl Storefront {
             Some(channel) if !self.channels.contains(channel) => {
                 Err(ChannelNotServed { channel: channel.clone(), served: self.channels.clone() })
             }
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
-//! The public descriptions of commands and events, from which `schemas/` is generated.
+//! The public descriptions of commands, events and refusals, from which `schemas/` is generated.
 
+use daybook_kernel::{RefusalContract, refusal::RefusalSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 
 use crate::{Access, Slice};
@@ -28,6 +29,12 @@ pub struct EventContract {
     pub schema_version: i16,
     /// Its JSON Schema (2020-12).
     pub schema: Schema,
+}
+
+/// The public description of a refusal.
+pub(crate) fn of_refusal<R: RefusalSpec>(slice: Option<&'static str>, name: &'static str) -> RefusalContract {
+    let (code, kind, description) = (R::CODE, R::KIND, R::DESCRIPTION.trim());
+    RefusalContract { slice, code, name, kind, description, schema: schema_of::<R>() }
 }
 
 /// The JSON Schema of a type, with its definitions inside, so that each file stands on its own.

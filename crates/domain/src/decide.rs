@@ -1,6 +1,6 @@
 //! Deciding: what every command implements.
 
-use daybook_kernel::Unread;
+use daybook_kernel::{Unread, money::MoneyError};
 
 use crate::{Context, Event, MAX_STREAMS, Reads, Refusal, State, general::TooManyStreams, refusal::Refuse};
 
@@ -37,6 +37,12 @@ pub enum Rejection {
 impl<R: Refuse> From<R> for Rejection {
     fn from(refusal: R) -> Self {
         Self::Refused(refusal.into())
+    }
+}
+
+impl From<MoneyError> for Rejection {
+    fn from(error: MoneyError) -> Self {
+        Self::Refused(error.into())
     }
 }
 

@@ -16,7 +16,7 @@ refusals! {
         roles: Vec<Role>,
     }
     /// Buyers act for themselves only.
-    "for_somebody_else" ForSomebodyElse: Forbidden at "customer_id" = "only staff acts for customer {customer_id}", {
+    "for_another_customer" ForAnotherCustomer: Forbidden at "customer_id" = "only staff acts for customer {customer_id}", {
         /// The customer whom the command names.
         customer_id: CustomerId,
     }
@@ -55,5 +55,5 @@ refusals! {
 }
 
 crate::declare::refusal_set! {
-    None, General: RoleForbidden, ForSomebodyElse, ChannelNotServed, LocationNotServed, TooManyStreams, AmountOverflow, CurrencyMismatch
+    None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, AmountOverflow, CurrencyMismatch
 }

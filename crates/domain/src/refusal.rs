@@ -1,10 +1,10 @@
 //! What all refusals have in common: a stable code, a kind, data, and the place in the command.
 
-use daybook_kernel::{RefusalContract, RefusalKind, money::MoneyError, refusal::RefusalSpec};
+use daybook_kernel::{RefusalKind, money::MoneyError, refusal::RefusalSpec};
 use serde_json::{Map, Value};
 
 use crate::{
-    Command, Refusal, Rejection, contract,
+    Command, Refusal,
     general::{AmountOverflow, CurrencyMismatch},
 };
 
@@ -24,11 +24,6 @@ impl Facts {
     pub(crate) const fn of<R: RefusalSpec>() -> Self {
         Self { code: R::CODE, kind: R::KIND, fields: R::FIELDS }
     }
-}
-
-pub(crate) fn contract<R: RefusalSpec>(slice: Option<&'static str>, name: &'static str) -> RefusalContract {
-    let (code, kind, description) = (R::CODE, R::KIND, R::DESCRIPTION.trim());
-    RefusalContract { slice, code, name, kind, description, schema: contract::schema_of::<R>() }
 }
 
 impl Refusal {
@@ -102,11 +97,5 @@ impl From<MoneyError> for Refusal {
             MoneyError::AmountOverflow => AmountOverflow {}.into(),
             MoneyError::CurrencyMismatch { left, right } => CurrencyMismatch { left, right }.into(),
         }
-    }
-}
-
-impl From<MoneyError> for Rejection {
-    fn from(error: MoneyError) -> Self {
-        Self::Refused(error.into())
     }
 }

@@ -13,10 +13,10 @@ use crate::{
     Daybook, StoreError,
     batch::{AppendUnit, Operation, Outcome},
     chain,
-    contract::{KnownCommand, Session, Writing, Written},
     driver::Driver,
     is_data_error,
     resolve::plan,
+    session::{KnownCommand, Session, Writing, Written},
     sql::JsonRef,
 };
 

@@ -11,75 +11,21 @@ use std::{
 
 use futures::{StreamExt, stream};
 use tokio::sync::{Notify, watch};
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::{AsyncMessage, NoTls};
 
-use crate::{Daybook, StoreError};
+use crate::{
+    Daybook, StoreError,
+    notify::{CHANNEL, Listener, RECONNECT_AFTER},
+};
 
-const CHANNEL: &str = "daybook_head";
-/// The shortest time between two NOTIFYs.
-const NOTIFY_EVERY: Duration = Duration::from_millis(5);
 /// The time between two polls. A missed notification is noticed within this time.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// How long to wait before a broken connection is made again.
-const RECONNECT_AFTER: Duration = Duration::from_millis(200);
-
-/// Notifies other processes after an append.
-#[derive(Clone)]
-pub(crate) struct Notifier {
-    config: Arc<Config>,
-    grown: Arc<Notify>,
-    started: Arc<std::sync::Once>,
-}
-
-impl Notifier {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
-    }
-
-    /// Requests a NOTIFY, which follows soon. The first request starts the task that sends it; the task ends with its runtime.
-    fn notify(&self) {
-        self.started.call_once(|| {
-            let (config, grown) = (Arc::clone(&self.config), Arc::clone(&self.grown));
-            tokio::spawn(async move {
-                loop {
-                    if let Err(error) = notify_while_connected(&config, &grown).await {
-                        tracing::warn!(%error, "the notifier lost its connection; followers elsewhere poll meanwhile");
-                    }
-                    tokio::time::sleep(RECONNECT_AFTER).await;
-                }
-            });
-        });
-        self.grown.notify_one();
-    }
-}
-
-async fn notify_while_connected(config: &Config, grown: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    let connection = tokio::spawn(connection);
-    // The poll makes up for a lost notification, so the NOTIFY need not wait for the disk.
-    client.batch_execute("SET synchronous_commit = off").await?;
-    while !connection.is_finished() {
-        grown.notified().await;
-        client.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
-        tokio::time::sleep(NOTIFY_EVERY).await;
-    }
-    Ok(())
-}
 
 /// Waits for appends. All followers of a process share one listener. A connection for each follower would take connections from the
 /// writers.
 pub struct Follower {
     head: watch::Receiver<i64>,
     _listener: Arc<Listener>,
-}
-
-/// Listens as long as the process has followers.
-pub(crate) struct Listener(tokio::task::JoinHandle<()>);
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Follower {
@@ -116,7 +62,7 @@ impl Daybook {
 
     fn start_listening(&self) -> Listener {
         let book = self.clone();
-        Listener(tokio::spawn(async move {
+        Listener::new(tokio::spawn(async move {
             loop {
                 if let Err(error) = book.listen().await {
                     tracing::warn!(%error, "following the book was interrupted");

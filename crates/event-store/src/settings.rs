@@ -11,7 +11,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
 use tokio_postgres::{Config, NoTls};
 
-use crate::follow::{Listener, Notifier};
+use crate::notify::{Listener, Notifier};
 
 mod migrations {
     // The macro's own code has no docs and casts.

@@ -1,4 +1,4 @@
-//! Actors: the role and the identity on whose authority a command is decided.
+//! Actors: the role and the identity on whose authority a command is decided, and the owners of what actors touch.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use crate::ids::CustomerId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// A visitor of the storefront without a login. May use carts and orders that belong to no customer.
+    /// A visitor of the storefront without a login. May use carts and orders that belong to the bearer of their id.
     Guest,
     /// A known customer: touches only what is theirs.
     Customer,
@@ -39,6 +39,12 @@ impl Role {
             Self::Admin => "admin",
             Self::System => "system",
         }
+    }
+
+    /// Whether it buys, rather than works for the shop.
+    #[must_use]
+    pub const fn is_buyer(self) -> bool {
+        matches!(self, Self::Guest | Self::Customer)
     }
 }
 
@@ -101,15 +107,30 @@ impl Actor {
     /// Whether this actor buys, rather than works for the shop: a guest or a customer.
     #[must_use]
     pub const fn is_buyer(&self) -> bool {
-        matches!(self, Self::Guest | Self::Customer(_))
+        self.role().is_buyer()
     }
 
-    /// Whether this actor may see and touch what belongs to `owner`. `None` is what belongs to no customer, where
-    /// knowing the unguessable id is the permission.
+    /// Whether this actor may see and touch what belongs to an owner. The shop's own actors may touch everything.
     #[must_use]
-    pub fn may_touch(&self, owner: Option<CustomerId>) -> bool {
-        !self.is_buyer() || owner.is_none() || owner == self.customer()
+    pub fn may_touch(&self, owner: Owner) -> bool {
+        !self.is_buyer()
+            || match owner {
+                Owner::Customer(customer_id) => self.customer() == Some(customer_id),
+                Owner::Bearer => true,
+                Owner::Staff => false,
+            }
     }
+}
+
+/// The owner of a cart, an order, or another thing that buyers touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// A customer. No other buyer may touch the thing.
+    Customer(CustomerId),
+    /// The bearer of the id. The id cannot be guessed, so knowledge of the id is the permission.
+    Bearer,
+    /// The staff. No buyer may touch the thing.
+    Staff,
 }
 
 impl fmt::Display for Actor {
@@ -121,6 +142,28 @@ impl fmt::Display for Actor {
             Self::Support(name) => write!(f, "support:{name}"),
             Self::Admin(name) => write!(f, "admin:{name}"),
             Self::System(name) => write!(f, "system:{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_buyer_touches_what_is_theirs_and_what_belongs_to_the_bearer() {
+        let (own, other) = (CustomerId(Uuid::from_u128(1)), CustomerId(Uuid::from_u128(2)));
+        let owners = [Owner::Customer(own), Owner::Customer(other), Owner::Bearer, Owner::Staff];
+        for (actor, expected) in [
+            (Actor::Guest, [false, false, true, false]),
+            (Actor::Customer(own), [true, false, true, false]),
+            (Actor::Support("sue".into()), [true; 4]),
+            (Actor::Admin("ada".into()), [true; 4]),
+            (Actor::System("expiry"), [true; 4]),
+        ] {
+            assert_eq!(owners.map(|owner| actor.may_touch(owner)), expected, "{actor}");
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod stream_name;
 pub mod streams;
 pub mod text;
 
-pub use actor::{Actor, Role};
+pub use actor::{Actor, Owner, Role};
 pub use decision::{Context, Decision};
 pub use fold::Fold;
 pub use money::{Currency, Money};

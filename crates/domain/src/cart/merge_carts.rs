@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cart, CartMerged, CartMergedInto, CartNotYours, MergedLine, OpenedCart,
+    Cart, CartMerged, CartMergedInto, MergedLine, OpenedCart,
     lines::{add_up, check_line_count},
     require_open::require_open,
 };
@@ -28,6 +28,13 @@ refusals! {
         /// The cart.
         cart_id: CartId,
     }
+    /// The cart that ends is a customer's, and the cart that takes the lines is not that customer's.
+    "owners_differ" OwnersDiffer: Rule at "into" = "cart {from} belongs to a customer, and cart {into} does not belong to that customer", {
+        /// The cart that should end.
+        from: CartId,
+        /// The cart that should take the lines.
+        into: CartId,
+    }
     /// The carts are quoted in different currencies or channels.
     "carts_differ" CartsDiffer: Rule at "into" = "carts of different currencies or channels cannot be merged", {}
 }
@@ -44,9 +51,9 @@ impl Decide for MergeCarts {
         }
         let source = require_open(from, context, streams)?;
         let target = require_open(into, context, streams)?;
-        // Staff may touch both; still a customer's lines do not become another customer's.
+        // Staff, and a customer with a guest's cart, may touch both. Still a customer's lines stay with the customer.
         if source.customer_id.is_some() && source.customer_id != target.customer_id {
-            return Err(CartNotYours { cart_id: from }.into());
+            return Err(OwnersDiffer { from, into }.into());
         }
         if (source.currency, &source.channel) != (target.currency, &target.channel) {
             return Err(CartsDiffer {}.into());
@@ -76,7 +83,10 @@ fn merged_lines(source: &OpenedCart, target: &OpenedCart) -> Result<Vec<MergedLi
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::spec::{Book, cart, code, customer, customer_id, opened};
+    use crate::{
+        Actor,
+        spec::{Book, cart, code, customer, customer_id, opened},
+    };
 
     fn merge(from: u128, into: u128) -> Value {
         json!({ "from": cart(from), "into": cart(into) })
@@ -98,10 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn a_customers_lines_stay_with_the_customer() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[]).with_customer_cart(2, "ann", &[("a", 1)]).with_customer_cart(3, "bob", &[]);
+        for actor in [customer("ann"), Actor::Support("sue".into()), Actor::Admin("ada".into())] {
+            assert_eq!(
+                code(book.when_as(actor, "MergeCarts", merge(2, 1))),
+                "owners_differ",
+                "a guest has the other cart"
+            );
+        }
+        assert_eq!(code(book.when("MergeCarts", merge(2, 3))), "owners_differ");
+        assert_eq!(code(book.when_as(customer("ann"), "MergeCarts", merge(2, 3))), "cart_not_yours");
+        assert_eq!(opened(&book, 2).lines.len(), 1);
+    }
+
+    #[test]
     fn carts_of_other_customers_and_currencies_are_not_merged() {
         let mut book = Book::with_product("a", 1);
         book.with_customer_cart(2, "ann", &[]).with_customer_cart(3, "bob", &[]);
-        assert_eq!(code(book.when("MergeCarts", merge(3, 2))), "cart_not_yours");
+        assert_eq!(code(book.when("MergeCarts", merge(3, 2))), "owners_differ");
         assert_eq!(code(book.when_as(customer("ann"), "MergeCarts", merge(3, 2))), "cart_not_yours");
         assert_eq!(opened(&book, 3).customer_id, Some(customer_id("bob")));
         book.given("OpenCart", json!({ "cart_id": cart(4), "currency": "USD" }));

@@ -1,7 +1,7 @@
 //! Carts: what a visitor or a customer means to buy.
 //!
 //! A cart holds SKUs and quantities. The price that a line was added at is kept to show that it has changed; what is paid is
-//! quoted at checkout. A guest's cart belongs to everybody who knows its id; a customer's cart belongs to the customer.
+//! quoted at checkout. A guest's cart belongs to the bearer of its id; a customer's cart belongs to the customer.
 
 mod abandon_cart;
 mod add_line;
@@ -13,6 +13,7 @@ pub(crate) mod ids;
 mod lines;
 mod merge_carts;
 mod open_cart;
+mod ownership;
 pub mod policy;
 mod remove_line;
 mod require_open;
@@ -27,11 +28,12 @@ pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
 pub(crate) use lines::check_line_count;
 pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
-pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself};
+pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself, OwnersDiffer};
 pub use open_cart::{CartExists, OpenCart};
+pub use ownership::{CartNotYours, owner};
 pub use remove_line::RemoveLine;
 pub(crate) use require_open::require_open;
-pub use require_open::{CartClosed, CartExpiredAt, CartNotFound, CartNotYours};
+pub use require_open::{CartClosed, CartExpiredAt, CartNotFound};
 pub use state::{Cart, CartLine, OpenedCart};
 pub use status::CartStatus;
 
@@ -62,8 +64,9 @@ crate::declare::slice! {
         "cart.CartCheckedOut" 1 => CartCheckedOut,
     }
     refusals {
-        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines, TooManyNewLines, TooManyLines,
-        QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, CartsDiffer,
+        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines,
+        TooManyNewLines, TooManyLines, QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, OwnersDiffer,
+        CartsDiffer,
     }
 }
 

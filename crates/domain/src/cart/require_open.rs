@@ -12,11 +12,6 @@ refusals! {
         /// The cart.
         cart_id: CartId,
     }
-    /// The cart belongs to another customer.
-    "cart_not_yours" CartNotYours: Forbidden at "cart_id" = "cart {cart_id} belongs to another customer", {
-        /// The cart.
-        cart_id: CartId,
-    }
     /// The cart was checked out, merged or abandoned.
     "cart_closed" CartClosed: Rule at "cart_id" = "cart {cart_id} is closed: it was {how}", {
         /// The cart.
@@ -49,7 +44,7 @@ pub(crate) fn require_open<'a>(
         Cart::Absent => Err(CartNotFound { cart_id }.into()),
         Cart::CheckedOut { .. } => Err(CartClosed::of(cart_id, "checked out").into()),
         Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
-        Cart::Abandoned => Err(CartClosed::of(cart_id, "abandoned").into()),
+        Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
         Cart::Expired { expired_at, .. } => Err(CartExpiredAt { cart_id, expired_at: *expired_at }.into()),
         Cart::Open(cart) if cart.is_expired(context.now) => {
             Err(CartExpiredAt { cart_id, expired_at: cart.expires_at() }.into())

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{CartNotYours, Event, MergedLine, policy};
+use super::{Event, MergedLine, policy};
 use crate::{
-    Currency, Fold, Money, Quantity, Refusal, StreamName,
-    access::Owned,
+    Currency, Fold, Money, Quantity, StreamName,
     ids::{CartId, Channel, CustomerId, OrderId, ProductId, Sku},
 };
 
@@ -93,11 +92,16 @@ pub enum Cart {
     },
     /// Another cart has its lines.
     Merged {
+        /// Whose cart it was.
+        customer_id: Option<CustomerId>,
         /// The cart that goes on.
         into: CartId,
     },
     /// It was given up.
-    Abandoned,
+    Abandoned {
+        /// Whose cart it was.
+        customer_id: Option<CustomerId>,
+    },
     /// It was not changed for too long.
     Expired {
         /// Whose cart it was.
@@ -138,8 +142,10 @@ impl Fold for Cart {
             Event::QuantityChanged(e) => cart.set_quantity(&e.sku, e.quantity),
             Event::LineRemoved(e) => cart.lines.retain(|line| line.sku != e.sku),
             Event::CartMerged(e) => e.lines.iter().for_each(|line| cart.merge(line)),
-            Event::CartMergedInto(e) => *self = Self::Merged { into: e.into },
-            Event::CartAbandoned(_) => *self = Self::Abandoned,
+            Event::CartMergedInto(e) => {
+                *self = Self::Merged { customer_id: cart.customer_id, into: e.into };
+            }
+            Event::CartAbandoned(_) => *self = Self::Abandoned { customer_id: cart.customer_id },
             Event::CartExpired(e) => {
                 *self = Self::Expired { customer_id: cart.customer_id, expired_at: e.expired_at };
             }
@@ -152,22 +158,11 @@ impl Fold for Cart {
     fn heap_size(&self) -> usize {
         match self {
             Self::Open(cart) => 96 + 96 * cart.lines.len(),
-            _ => 32,
+            Self::Absent
+            | Self::CheckedOut { .. }
+            | Self::Merged { .. }
+            | Self::Abandoned { .. }
+            | Self::Expired { .. } => 32,
         }
-    }
-}
-
-impl Owned for Cart {
-    fn owner(&self) -> Option<CustomerId> {
-        match self {
-            Self::Open(OpenedCart { customer_id, .. })
-            | Self::CheckedOut { customer_id, .. }
-            | Self::Expired { customer_id, .. } => *customer_id,
-            Self::Absent | Self::Merged { .. } | Self::Abandoned => None,
-        }
-    }
-
-    fn not_yours(cart_id: &CartId) -> Refusal {
-        CartNotYours { cart_id: *cart_id }.into()
     }
 }

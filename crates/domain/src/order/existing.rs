@@ -18,11 +18,6 @@ refusals! {
         /// The order.
         order_id: OrderId,
     }
-    /// The order belongs to another customer.
-    "order_not_yours" OrderNotYours: Forbidden at "order_id" = "order {order_id} belongs to another customer", {
-        /// The order.
-        order_id: OrderId,
-    }
     /// The order is not in a phase from which that can be done, or not by this role.
     "illegal_move" IllegalMove: Rule at "order_id"
         = "{command} cannot be done by this role while the order is {phase}; it can: {}" (next_moves.join(", ")), {

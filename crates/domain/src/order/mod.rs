@@ -13,6 +13,7 @@ mod hold_order;
 pub(crate) mod ids;
 mod import_order;
 pub mod moves;
+mod ownership;
 mod place_order;
 pub mod policy;
 mod refund_order;
@@ -27,13 +28,14 @@ pub use cancel_order::CancelOrder;
 pub use confirm_order::ConfirmOrder;
 pub use deliver_order::DeliverOrder;
 pub use event::*;
-pub use existing::{IllegalMove, OrderNotFound, OrderNotYours};
+pub use existing::{IllegalMove, OrderNotFound};
 pub use hold_order::HoldOrder;
 pub use import_order::{
     AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture,
     PlacedTooEarly, QuantityNotPositive,
 };
 pub use moves::Phase;
+pub use ownership::{OrderNotYours, owner};
 pub use place_order::{CartEmpty, LocationCount, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged};
 pub use refund_order::RefundOrder;
 pub use resume_order::ResumeOrder;

@@ -106,7 +106,7 @@ impl Move {
         let access = Command::access_of(self.command);
         let staff_only = self.staff_only;
         let roles = access.into_iter().flat_map(|access| access.roles).copied();
-        roles.filter(move |role| !(staff_only && matches!(role, Role::Guest | Role::Customer)))
+        roles.filter(move |role| !(staff_only && role.is_buyer()))
     }
 }
 

@@ -3,11 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, OrderImported, OrderNotYours, OrderPlaced, Totals, moves::Phase};
+use super::{Event, OrderImported, OrderPlaced, Totals, moves::Phase};
 use crate::{
-    Currency, Fold, Quantity, Refusal, StreamName,
-    access::Owned,
-    ids::{Channel, CustomerId, LocationId, OrderId, ReservationId, Sku},
+    Currency, Fold, Quantity, StreamName,
+    ids::{Channel, CustomerId, ExternalRef, LocationId, OrderId, ReservationId, Sku},
 };
 
 /// What an order has to remember of a line.
@@ -92,7 +91,14 @@ impl Progress {
     pub const fn held_in(self) -> Option<Phase> {
         match self {
             Self::Held { held_in } => Some(held_in),
-            _ => None,
+            Self::Placed
+            | Self::Confirmed
+            | Self::InFulfilment
+            | Self::Shipped
+            | Self::Delivered
+            | Self::Cancelled
+            | Self::Returned
+            | Self::Refunded => None,
         }
     }
 
@@ -119,8 +125,10 @@ impl Progress {
 /// An order that was placed or imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderRecord {
-    /// Whose order it is; a guest's when absent.
+    /// Whose order it is; absent for a guest's order, and for an imported order of no known customer.
     pub customer_id: Option<CustomerId>,
+    /// The reference of an imported order in its original system.
+    pub external_ref: Option<ExternalRef>,
     /// The channel it came through.
     pub channel: Channel,
     /// The currency of its amounts.
@@ -182,16 +190,6 @@ impl Fold for Order {
     }
 }
 
-impl Owned for Order {
-    fn owner(&self) -> Option<CustomerId> {
-        self.record()?.customer_id
-    }
-
-    fn not_yours(order_id: &OrderId) -> Refusal {
-        OrderNotYours { order_id: *order_id }.into()
-    }
-}
-
 impl OrderRecord {
     fn placed(e: &OrderPlaced) -> Self {
         let lines = e.lines.iter().map(|line| RecordedLine {
@@ -201,6 +199,7 @@ impl OrderRecord {
         });
         Self {
             customer_id: e.customer_id,
+            external_ref: None,
             channel: e.channel.clone(),
             currency: e.currency,
             placed_at: e.placed_at,
@@ -216,6 +215,7 @@ impl OrderRecord {
             e.lines.iter().map(|line| RecordedLine { sku: line.sku.clone(), quantity: line.quantity, reserved: None });
         Self {
             customer_id: e.customer_id,
+            external_ref: Some(e.external_ref.clone()),
             channel: e.channel.clone(),
             currency: e.currency,
             placed_at: e.placed_at,

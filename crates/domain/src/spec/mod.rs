@@ -2,10 +2,11 @@
 
 mod access;
 mod bounds;
+mod examples;
 mod moves;
+mod names;
 mod pointers;
 mod properties;
-mod wire;
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,6 +1,7 @@
 //! Queries of carts.
 
 use async_graphql::{Context, ID, Object};
+use daybook_domain::cart;
 use uuid::Uuid;
 
 use super::{CART, types::Cart};
@@ -28,7 +29,7 @@ pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Res
     const BY_ID: Statement = Statement::new(&[CART], "SELECT to_json(c) FROM read.carts c WHERE cart_id = $1");
     let cart: Option<Cart> = reader(context)?.row(&BY_ID, &[&id]).await?;
     match cart {
-        Some(cart) if !viewer(context)?.may_see(cart.customer_id) => {
+        Some(cart) if !viewer(context)?.may_see(cart::owner(cart.customer_id)) => {
             Err(coded("FORBIDDEN", "the cart belongs to another customer"))
         }
         cart => Ok(cart),

@@ -156,13 +156,6 @@ impl<'c, I: Input> Intent<'c, I> {
         self
     }
 
-    /// Sets a field that the caller left out.
-    pub(crate) fn with_default(mut self, field: &str, value: impl Serialize) -> async_graphql::Result<Self> {
-        let value = serde_json::to_value(value)?;
-        self.body.entry(field).or_insert(value);
-        Ok(self)
-    }
-
     /// Sends the command, and reads the object whose id is in `field`, if it is selected. From now on the operation sees what the
     /// command has written. It waits only for the views that it reads.
     pub(crate) async fn execute<P: Payload>(self, field: &str) -> MutationResult<P> {

@@ -1,7 +1,7 @@
 //! The viewer: the actor behind a request.
 
 use async_graphql::Context;
-use daybook_domain::{Actor, ids::CustomerId};
+use daybook_domain::{Actor, Owner};
 use daybook_edge::rates::ClientAddress;
 
 use crate::graphql::error::coded;
@@ -21,7 +21,8 @@ impl Viewer {
         matches!(self.actor, Actor::Support(_) | Actor::Admin(_))
     }
 
-    pub(crate) fn may_see(&self, owner: Option<CustomerId>) -> bool {
+    /// Whether the viewer may see what belongs to an owner. The bus asks the same function before a command is decided.
+    pub(crate) fn may_see(&self, owner: Owner) -> bool {
         self.actor.may_touch(owner)
     }
 }

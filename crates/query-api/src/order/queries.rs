@@ -244,7 +244,7 @@ pub(super) async fn row(reader: &Reader, id: Uuid) -> async_graphql::Result<Opti
 pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
     match row(reader(context)?, id).await? {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {
-            Err(coded("FORBIDDEN", "the order belongs to another customer"))
+            Err(coded("FORBIDDEN", "the order belongs to another customer, or to staff only"))
         }
         order => Ok(order),
     }

@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Role,
     ids::CustomerId,
-    order::moves::{Destination, Phase, next_moves},
+    order::{
+        self,
+        moves::{Destination, Phase, next_moves},
+    },
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -179,10 +182,8 @@ impl Order {
         Self { phase, version, ..self }
     }
 
-    /// Whether a viewer may see the order. The id of a guest's order cannot be guessed, so it gives access. The id of an imported order
-    /// derives from its reference and can be guessed, so without a customer only staff see the order.
+    /// Whether a viewer may see the order.
     pub(super) fn may_be_seen_by(&self, viewer: &Viewer) -> bool {
-        let guessable = self.customer_id.is_none() && self.external_ref.is_some();
-        viewer.is_staff() || (!guessable && viewer.may_see(self.customer_id))
+        viewer.may_see(order::owner(self.customer_id, self.external_ref.is_some()))
     }
 }

@@ -1,7 +1,9 @@
 //! Access: what guests, customers and staff may see.
 
 use axum::http::{Method, StatusCode, header};
+use daybook_domain::ids::OrderId;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::shop::{Caller, Shop, customer_id, id, skus};
 
@@ -24,6 +26,79 @@ async fn a_cart_and_an_order_are_seen_by_their_customer_and_by_staff_only() {
             let answer = shop.storefront(caller, &query).await;
             assert_eq!(answer.code(), "FORBIDDEN");
             assert!(!answer.text.contains(&customer_id("ann").to_string()), "{}", answer.text);
+        }
+    }
+}
+
+/// How a query answers: with the code of its error, or with whether it shows the object.
+async fn seen(shop: &Shop, path: &str, caller: Caller, query: &str) -> String {
+    let answer = shop.post(path, caller, &json!({"query": format!("{{ it: {query} {{ version }} }}")})).await.json();
+    let shown = if answer["data"]["it"].is_null() { "nothing" } else { "shown" };
+    answer.pointer("/errors/0/extensions/code").and_then(Value::as_str).unwrap_or(shown).to_owned()
+}
+
+/// The code with which a mutation is refused.
+async fn refused(shop: &Shop, path: &str, caller: Caller, mutation: &str) -> String {
+    let mutation = json!({"query": format!("mutation {{ it: {mutation} {{ userErrors {{ code }} }} }}")});
+    let answer = shop.post(path, caller, &mutation).await.data();
+    answer["it"]["userErrors"][0]["code"].as_str().expect("the mutation is refused").to_owned()
+}
+
+#[tokio::test]
+async fn a_query_and_a_command_give_the_same_answer_about_the_owner() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    for cart in ["placed", "merged", "abandoned", "other"] {
+        shop.cart(id(cart), Some("ann"), &skus).await;
+    }
+    shop.cart(id("guest"), None, &skus).await;
+    shop.command("PlaceOrder", json!({"cart_id": id("placed"), "order_id": id("order")})).await;
+    shop.command("MergeCarts", json!({"from": id("merged"), "into": id("other")})).await;
+    shop.command("AbandonCart", json!({"cart_id": id("abandoned")})).await;
+    shop.command("AbandonCart", json!({"cart_id": id("guest")})).await;
+    for step in ["ConfirmOrder", "StartFulfilment", "ShipOrder"] {
+        shop.command(step, json!({"order_id": id("order")})).await;
+    }
+    for (reference, customer) in [("x-1", None), ("x-2", Some("ann"))] {
+        let line = json!({"sku": skus[0], "quantity": 1, "line_total": 250});
+        let past = json!({"external_ref": reference, "customer_ref": customer, "placed_at": "2017-01-01T10:00:00Z",
+                          "currency": "EUR", "lines": [line]});
+        shop.command("ImportOrder", past).await;
+    }
+    shop.shown(shop.head().await).await;
+    let imported = |reference: &str| OrderId::imported(&reference.parse().expect("a reference")).0;
+    let cart = |name: &str| {
+        let cart = id(name);
+        (format!(r#"cart(id: "{cart}")"#), format!(r#"cartAbandon(input: {{cartId: "{cart}"}})"#))
+    };
+    let order = |order: Uuid| {
+        (format!(r#"order(id: "{order}")"#), format!(r#"orderCancel(input: {{orderId: "{order}", reason: "late"}})"#))
+    };
+    // For each cart and order: whether it is forbidden to a guest, to bob and to ann.
+    for ((query, mutation), forbidden) in [
+        (cart("placed"), [true, true, false]),
+        (cart("merged"), [true, true, false]),
+        (cart("abandoned"), [true, true, false]),
+        (cart("guest"), [false, false, false]),
+        (cart("unknown"), [false, false, false]),
+        (order(id("order")), [true, true, false]),
+        (order(imported("x-1")), [true, true, true]),
+        (order(imported("x-2")), [true, true, false]),
+        (order(id("unknown")), [false, false, false]),
+    ] {
+        let buyers = [Caller::Guest, Caller::Customer("bob"), Caller::Customer("ann")].into_iter().zip(forbidden);
+        let buyers = buyers.map(|(caller, forbidden)| ("/graphql", caller, forbidden));
+        let staff = [Caller::Support, Caller::Admin].map(|caller| ("/admin/graphql", caller, false));
+        for (path, caller, forbidden) in buyers.chain(staff) {
+            let expected = match refused(&shop, path, caller, &mutation).await.as_str() {
+                "cart_not_yours" | "order_not_yours" => "FORBIDDEN",
+                "cart_not_found" | "order_not_found" => "nothing",
+                "cart_closed" | "illegal_move" => "shown",
+                other => panic!("{mutation} by {caller:?} is refused with {other}"),
+            };
+            assert_eq!(seen(&shop, path, caller, &query).await, expected, "{query} by {caller:?}");
+            assert_eq!(expected == "FORBIDDEN", forbidden, "{query} by {caller:?}");
         }
     }
 }

@@ -65,6 +65,7 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
         | cart::Refusal::LineNotFound(_)
         | cart::Refusal::QuantityUnchanged(_)
         | cart::Refusal::MergeIntoItself(_)
+        | cart::Refusal::OwnersDiffer(_)
         | cart::Refusal::CartsDiffer(_) => None,
     }
 }

@@ -1,29 +1,21 @@
-//! Adopted partitions: what processes adopt, and what makes them do so. A process that hangs in a transaction, or reads the book
-//! slowly, has partitions that do not move. Others adopt them, and compete with each other and with the process that comes back.
+//! What is known of adopted partitions: of all processes, and of one consumer.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-use daybook_event_stream::consumer::{
-    ConsumerError,
-    contract::{AssignedPartition, ConsumerEnvironment, Partition},
-};
+use daybook_event_stream::consumer::contract::Partition;
 
-use super::{environment::Environment, plan::Plan, tables::Tables};
+use super::plan::Plan;
 use crate::nemesis::{check::Check, random::Random};
 
 /// The adoptions of all processes.
 #[derive(Default)]
 pub(super) struct Adoptions {
     /// The number of adopted partitions.
-    adopted: u64,
+    pub(super) adopted: u64,
     /// The number of partitions that a process wanted to adopt, and that another one had taken over or moved meanwhile.
-    refused: u64,
+    pub(super) refused: u64,
     /// The partitions that a process took again, though they were not assigned to it.
-    taken_again: Vec<String>,
+    pub(super) taken_again: Vec<String>,
 }
 
 impl Adoptions {
@@ -47,11 +39,11 @@ impl Adoptions {
 /// One consumer of one process, as far as it adopts partitions or makes others adopt them.
 pub(super) struct Adopter {
     /// The partitions that it has adopted, and that were not assigned to it since.
-    adopted: Mutex<HashSet<Partition>>,
+    pub(super) adopted: Mutex<HashSet<Partition>>,
     /// How long its next transaction hangs.
-    hang: Mutex<Option<Duration>>,
+    pub(super) hang: Mutex<Option<Duration>>,
     /// How long it takes to read a page of the book.
-    slow_read: Duration,
+    pub(super) slow_read: Duration,
 }
 
 impl Adopter {
@@ -60,70 +52,5 @@ impl Adopter {
         let hangs = random.percent(plan.hang_percent);
         let hang = hangs.then(|| Duration::from_secs(random.between(20, 60)));
         Self { adopted: Mutex::default(), hang: Mutex::new(hang), slow_read: plan.slow_read }
-    }
-}
-
-impl Environment {
-    fn adopted<T>(&self, on: impl FnOnce(&mut HashSet<Partition>) -> T) -> T {
-        on(&mut self.adopter.adopted.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The feed has assigned partitions.
-    pub(super) fn assigned(&self, partitions: &[Partition]) {
-        self.adopted(|adopted| adopted.retain(|adopted| !partitions.contains(adopted)));
-    }
-
-    /// The consumer takes partitions again after a failure.
-    pub(super) fn takes_again(&self, partitions: &[Partition]) {
-        let of_others = self.adopted(|adopted| {
-            let of_others = partitions.iter().filter(|partition| adopted.contains(*partition));
-            of_others.cloned().collect::<Vec<_>>()
-        });
-        if !of_others.is_empty() {
-            let violation = format!("{} takes {of_others:?} again", self.consumer);
-            self.server.tables().adoptions.taken_again.push(violation);
-        }
-    }
-
-    /// Adopts partitions.
-    pub(super) async fn adopt_unmoved(
-        &self,
-        orphans: &[AssignedPartition],
-    ) -> Result<Vec<AssignedPartition>, ConsumerError> {
-        self.adopted(|adopted| adopted.extend(orphans.iter().map(|orphan| orphan.partition.clone())));
-        let (consumer, orphans) = (self.consumer, orphans.to_vec());
-        let adopt = move |tables: &mut Tables, _| tables.adopt(consumer, orphans);
-        Ok(self.server.ask("adopt partitions", adopt).await?)
-    }
-
-    /// Hangs in the first transaction, where the plan wants that.
-    pub(super) async fn hang(&self) {
-        let hang = self.adopter.hang.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(time) = hang {
-            self.sleep(time).await;
-        }
-    }
-
-    /// Reads slowly, where the plan wants that.
-    pub(super) async fn linger(&self) {
-        if !self.adopter.slow_read.is_zero() {
-            self.sleep(self.adopter.slow_read).await;
-        }
-    }
-}
-
-impl Tables {
-    /// Takes partitions over whose checkpoints are still the given ones.
-    fn adopt(&mut self, consumer: &'static str, mut orphans: Vec<AssignedPartition>) -> Vec<AssignedPartition> {
-        let found = orphans.len();
-        let checkpoints = &self.view(consumer).checkpoints;
-        orphans.retain(|orphan| checkpoints.get(&orphan.partition) == Some(&orphan.checkpoint));
-        let count = |number: usize| u64::try_from(number).unwrap_or(0);
-        self.adoptions.adopted += count(orphans.len());
-        self.adoptions.refused += count(found - orphans.len());
-        let partitions: Vec<Partition> = orphans.into_iter().map(|orphan| orphan.partition).collect();
-        let checkpoints = self.take(consumer, &partitions);
-        let adopted = partitions.into_iter().zip(checkpoints);
-        adopted.map(|(partition, checkpoint)| AssignedPartition { partition, checkpoint }).collect()
     }
 }

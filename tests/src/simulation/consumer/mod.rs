@@ -6,6 +6,7 @@
 //! book. They park streams, begin again after a failure and detect a stall. Not real are SQL, librdkafka, and the relay.
 
 mod adopters;
+mod adopting;
 mod environment;
 mod group;
 mod judge;

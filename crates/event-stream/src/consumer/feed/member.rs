@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use tokio::sync::mpsc;
 
-use super::{ConsumerGroup, Feed, Log};
+use super::{Feed, Log};
 use crate::{
     consumer::{
         ConsumerError,
@@ -33,6 +33,15 @@ use crate::{
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// After so many messages in a row other tasks get the thread.
 const TURN: usize = 256;
+
+/// A consumer group: its members share the partitions of its topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroup {
+    /// Its name. All members of a group have the same subscribers: an event reaches those of one member.
+    pub name: String,
+    /// The topics.
+    pub topics: Vec<String>,
+}
 
 /// What has happened to this member.
 pub(super) enum Change {

@@ -22,7 +22,7 @@ use std::{
 use tokio::sync::Notify;
 
 pub(super) use self::inbox::Inbox;
-pub use self::{inbox::InboxLimits, run::ConsumerGroup};
+pub use self::{inbox::InboxLimits, member::ConsumerGroup};
 use super::{
     Start,
     contract::{Checkpoint, Partition, Published, ReceivedMessage},

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Feed, Log,
-    member::{Change, Member},
+    member::{Change, ConsumerGroup, Member},
 };
 use crate::{
     KafkaSettings,
@@ -21,15 +21,6 @@ use crate::{
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How often the lag is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
-
-/// A consumer group: its members share the partitions of its topics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsumerGroup {
-    /// Its name. All members of a group have the same subscribers: an event reaches those of one member.
-    pub name: String,
-    /// The topics.
-    pub topics: Vec<String>,
-}
 
 impl Feed {
     /// Receives from Kafka, as a member of a group, until it is stopped. After a failure it joins the group again.

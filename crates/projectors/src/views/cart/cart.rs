@@ -21,7 +21,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "cart",
     slices: &[Slice::Cart],
     tables: &[CartRow::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 
@@ -93,11 +93,11 @@ fn fold(row: Option<CartRow>, recorded: &Recorded) -> Option<CartRow> {
             row.order_id = Some(*order_id);
             CartStatus::CheckedOut
         }
-        Cart::Merged { into } => {
+        Cart::Merged { into, .. } => {
             row.merged_into = Some(*into);
             CartStatus::Merged
         }
-        Cart::Abandoned => CartStatus::Abandoned,
+        Cart::Abandoned { .. } => CartStatus::Abandoned,
         Cart::Expired { .. } => CartStatus::Expired,
     };
     row.updated_at = at;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{Command, Event, Refusal, Slice};
 
 #[test]
-fn names_of_events_and_their_versions_are_pinned() {
+fn type_names_of_events_and_their_versions_are_pinned() {
     let names: Vec<_> = Event::contracts()
         .iter()
         .map(|contract| format!("{}.v{}", contract.event_type, contract.schema_version))
@@ -35,7 +35,7 @@ fn codes_of_refusals_are_pinned_and_each_has_one_meaning() {
 }
 
 #[test]
-fn the_name_of_an_event_begins_with_its_slice() {
+fn the_type_name_of_an_event_begins_with_its_slice() {
     for contract in Event::contracts() {
         let (slice, _) = contract.event_type.split_once('.').expect("a slice and a name");
         assert_eq!(slice, contract.slice.name());
