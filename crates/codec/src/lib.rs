@@ -7,6 +7,7 @@
 //!
 //! What does not belong here: the meaning of an event (the domain), and where bytes are kept (the event store, Kafka).
 
+pub mod history;
 pub mod upcast;
 
 mod legacy;

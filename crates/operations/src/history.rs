@@ -1,12 +1,13 @@
 //! `daybook history order ID`: replaying one order: its state at a moment, its events, and the changes between two versions.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use daybook_domain::{Event, Fold, ids::OrderId, order::Order};
+use daybook_codec::history::{Difference, StoredEvent, differences, fold_order};
+use daybook_domain::{Fold, ids::OrderId, order::Order};
 use daybook_event_store::{AsOf, RecordedEvent};
 use serde_json::{Value, json};
 
@@ -88,35 +89,30 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The domain's own fold of the events up to a version.
+/// The domain's own fold of the events up to a version, as JSON.
 fn state(events: &[RecordedEvent], version: i32) -> anyhow::Result<Value> {
-    let mut order = Order::default();
-    for recorded in events.iter().filter(|event| event.version <= version) {
-        let event = daybook_codec::decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
-            .with_context(|| format!("version {} cannot be read", recorded.version))?;
-        if let Event::Order(event) = &event {
-            order.evolve(event, recorded.effective_at);
-        }
-    }
+    let stored = events.iter().filter(|event| event.version <= version).map(|event| StoredEvent {
+        event_type: &event.event_type,
+        schema_version: event.schema_version,
+        data: event.data.as_bytes().into(),
+        effective_at: event.effective_at,
+    });
+    let order = fold_order(stored).context("an event of the order cannot be read")?;
     Ok(serde_json::to_value(order)?)
 }
 
 fn print_diff(before: &Value, after: &Value, json: bool) -> anyhow::Result<ExitCode> {
-    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let (before, after) = (fields(before), fields(after));
-    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    let null = Value::Null;
-    let changed = names.into_iter().filter_map(|name| {
-        let (a, b) = (before.get(name).unwrap_or(&null), after.get(name).unwrap_or(&null));
-        (a != b).then(|| json!({ "path": format!("/{name}"), "before": a, "after": b }))
-    });
-    let changed: Vec<_> = changed.collect();
+    let changed = differences(before, after).into_iter();
+    let changed = changed.map(|Difference { path, before, after }| (path, before.into(), after.into()));
+    let changed: Vec<(String, Value, Value)> = changed.collect();
     if json {
-        println!("{}", serde_json::to_string(&changed)?);
+        let listed =
+            changed.iter().map(|(path, before, after)| json!({ "path": path, "before": before, "after": after }));
+        println!("{}", serde_json::to_string(&listed.collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);
     }
-    for change in changed {
-        println!("{}: {} → {}", change["path"].as_str().unwrap_or_default(), change["before"], change["after"]);
+    for (path, before, after) in changed {
+        println!("{path}: {before} → {after}");
     }
     Ok(ExitCode::SUCCESS)
 }

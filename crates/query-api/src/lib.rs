@@ -13,7 +13,6 @@ mod inventory;
 mod loaders;
 mod order;
 mod reader;
-mod sales;
 
 use std::{sync::Arc, time::Duration};
 
@@ -61,7 +60,7 @@ pub fn router(settings: &QuerySettings) -> Router {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{cart, catalog, inventory, order, sales};
+    use super::{cart, catalog, inventory, order};
 
     #[test]
     fn the_views_that_queries_read_are_those_of_the_projectors_with_their_tables() {
@@ -71,8 +70,8 @@ mod tests {
             inventory::STOCK,
             cart::CART,
             order::ORDER,
-            sales::SALES_BY_DAY,
-            sales::TOP_PRODUCTS,
+            order::SALES_BY_DAY,
+            order::TOP_PRODUCTS,
         ];
         let read: BTreeMap<&str, BTreeSet<&str>> =
             read.into_iter().map(|view| (view.name, view.tables.iter().copied().collect())).collect();

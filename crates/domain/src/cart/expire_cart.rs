@@ -39,7 +39,7 @@ impl Decide for ExpireCart {
             Cart::CheckedOut { .. } => Err(CartClosed::of(cart_id, "checked out").into()),
             Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
             Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
-            Cart::Open(cart) if cart.expires_at() > context.now => {
+            Cart::Open(cart) if !cart.is_expired(context.now) => {
                 Err(CartNotExpired { cart_id, expires_at: cart.expires_at() }.into())
             }
             Cart::Open(cart) => {

@@ -18,6 +18,7 @@ pub mod policy;
 mod remove_line;
 mod require_open;
 mod state;
+mod status;
 
 pub use abandon_cart::AbandonCart;
 pub use add_line::AddLine;
@@ -34,6 +35,7 @@ pub use remove_line::RemoveLine;
 pub(crate) use require_open::require_open;
 pub use require_open::{CartClosed, CartExpiredAt, CartNotFound};
 pub use state::{Cart, CartLine, OpenedCart};
+pub use status::CartStatus;
 
 use crate::ids::CartId;
 

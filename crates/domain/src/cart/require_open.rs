@@ -46,7 +46,7 @@ pub(crate) fn require_open<'a>(
         Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
         Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
         Cart::Expired { expired_at, .. } => Err(CartExpiredAt { cart_id, expired_at: *expired_at }.into()),
-        Cart::Open(cart) if cart.expires_at() <= context.now => {
+        Cart::Open(cart) if cart.is_expired(context.now) => {
             Err(CartExpiredAt { cart_id, expired_at: cart.expires_at() }.into())
         }
         Cart::Open(cart) => Ok(cart),

@@ -5,6 +5,7 @@
 //! of the operation waits. So each level of a query takes one statement of a kind, and no timer is needed.
 
 use std::{
+    any::TypeId,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// An executor that gives each operation its own reader and loaders, and runs their batches. So operations share neither loaded rows
-/// nor the positions that they wait for.
+/// nor the positions that they wait for. A request that requires a position brings the reader of its operation.
 #[derive(Clone)]
 pub(crate) struct BatchExecutor<E> {
     schema: E,
@@ -49,7 +50,8 @@ impl<E> BatchExecutor<E> {
             // The operation may have ended, and needs no batch any more.
             drop(sender.send(batch));
         };
-        let reader = self.reader.of_operation();
+        let brought = request.data.get(&TypeId::of::<Reader>()).and_then(|reader| reader.downcast_ref::<Reader>());
+        let reader = brought.cloned().unwrap_or_else(|| self.reader.of_operation());
         let loaders = DataLoader::new(Loader { reader: reader.clone(), now: self.now.clone() }, start);
         let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY);
         (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new() })

@@ -9,8 +9,17 @@ pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
 
 /// The code of one of our own errors.
 pub(crate) fn code(error: &Error) -> Option<&str> {
-    match error.extensions.as_ref()?.get("code")? {
-        Value::String(code) => Some(code),
+    text(error.extensions.as_ref()?.get("code")?)
+}
+
+/// The code of an error in an answer.
+pub(crate) fn code_of(error: &ServerError) -> Option<&str> {
+    text(error.extensions.as_ref()?.get("code")?)
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
         _ => None,
     }
 }

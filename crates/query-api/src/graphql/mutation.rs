@@ -165,7 +165,7 @@ impl<'c, I: Input> Intent<'c, I> {
         match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
             Ok(Receipt { position }) => {
                 // The command was executed, even if the views do not show it in time. The caller gets the token, and an error beside it.
-                reader(context)?.has_written(position);
+                reader(context)?.require(position);
                 let selected = context.look_ahead().field(P::SUBJECT).exists();
                 let found = if selected { P::find(context, &id).await } else { Ok(None) };
                 let subject = found.unwrap_or_else(|error| {

@@ -11,9 +11,9 @@ use async_graphql::{
 use crate::{graphql::scalars::Long, reader::reader};
 
 pub(crate) const ARGUMENT: &str = "minPosition";
-const DESCRIPTION: &str = "The position that the answer must include, such as a `consistencyToken`. The query waits until the views have \
-                           reached it, and fails with `CONSISTENCY_TIMEOUT` when that takes too long. A position beyond the end of the book is \
-                           `BAD_INPUT`. The header `X-Min-Position` does the same.";
+const DESCRIPTION: &str = "The position that the answer must include, such as a `consistencyToken`. The operation waits until each view that \
+                           it reads has reached it, and fails with `CONSISTENCY_TIMEOUT` when that takes too long. A position beyond the end \
+                           of the book is `BAD_INPUT`. The header `X-Min-Position` does the same.";
 
 /// Adds the argument `minPosition` to all fields of a query type, so no resolver has to handle it.
 #[derive(Default)]
@@ -24,8 +24,8 @@ impl<Q: ObjectType> ContainerType for AtPosition<Q> {
         let position = context.param_value::<Option<Long>>(ARGUMENT, None);
         let (at, position) = position.map_err(|error| context.set_error_path(error))?;
         if let Some(Long(position)) = position {
-            let waiting = async { reader(context)?.show(position).await };
-            waiting.await.map_err(|error| context.set_error_path(error.into_server_error(at)))?;
+            let required = async { reader(context)?.require_named(position).await };
+            required.await.map_err(|error| context.set_error_path(error.into_server_error(at)))?;
         }
         self.0.resolve_field(context).await
     }

@@ -19,9 +19,7 @@ use crate::{
         position::AtPosition,
     },
     inventory::{InventoryMutation, InventoryQuery, StockSubscription},
-    order::{BackOfficeOrderMutation, BackOfficeOrders, OrderMutation, OrderQuery, OrderSubscription},
-    reader::{Reader, tail::Tail},
-    sales::SalesQuery,
+    order::{BackOfficeOrderMutation, BackOfficeOrders, OrderMutation, OrderQuery, OrderSubscription, SalesQuery},
 };
 
 /// How many directives a field may have.
@@ -82,8 +80,8 @@ where
         .limit_directives(MAX_DIRECTIVES)
 }
 
-/// A schema that can execute operations.
-pub(crate) fn build<Q, M, S>(settings: &QuerySettings, tail: &Tail) -> Schema<Q, M, S>
+/// A schema that can execute operations. Each operation brings its own reader.
+pub(crate) fn build<Q, M, S>(settings: &QuerySettings) -> Schema<Q, M, S>
 where
     Q: ObjectType + Default + 'static,
     M: ObjectType + Default + 'static,
@@ -91,7 +89,6 @@ where
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
-        .data(Reader::new(settings.book.clone(), tail.clone(), settings.patience))
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)

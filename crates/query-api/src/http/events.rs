@@ -5,18 +5,22 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::{Extensions, HeaderMap, StatusCode, header},
+    http::{Extensions, HeaderMap, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::get,
 };
-use daybook_edge::{rates::Rates, tokens::Keys};
+use daybook_edge::{problem::Problem, rates::Rates, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 
-use super::{Rejection, address, text};
+use super::{
+    address,
+    problem::{bad_parameter, bad_request, for_staff, unavailable},
+    text,
+};
 use crate::{
     QuerySettings,
     graphql::{
@@ -43,10 +47,10 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn of(parameters: Vec<(String, String)>) -> Result<Self, Rejection> {
+    fn of(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut parsed = Self::default();
         for (name, value) in parameters {
-            let not = |what: &str| Rejection::of_parameter(&name, format!("{name} is {what}"));
+            let not = |what: &str| bad_parameter(&name, &format!("{name} is {what}"));
             match name.as_str() {
                 "after" => parsed.after = position(&value).ok_or_else(|| not("a position of the book, from 0"))?,
                 "limit" => {
@@ -86,16 +90,15 @@ async fn events(
     headers: HeaderMap,
     extensions: Extensions,
     parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
-) -> Result<Response, Rejection> {
+) -> Result<Response, Problem> {
     let authorization = text(&headers, header::AUTHORIZATION.as_str());
     let (actor, address) = (shared.keys.check_header(authorization), address(&extensions));
     shared.rates.check(actor.as_ref().ok(), address)?;
     let viewer = Viewer { actor: actor?, authorization: None, address };
     if !viewer.is_staff() {
-        return Err(Rejection::for_staff());
+        return Err(for_staff());
     }
-    let Query(parameters) =
-        parameters.map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, "bad_request", error.body_text()))?;
+    let Query(parameters) = parameters.map_err(|error| bad_request(&error.body_text()))?;
     let Parameters { after, types, stream, limit } = Parameters::of(parameters)?;
     let filter = Filter { types, stream };
     if text(&headers, header::ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/event-stream")) {
@@ -103,7 +106,7 @@ async fn events(
             None => ("after", Some(after)),
             Some(id) => ("Last-Event-ID", id.to_str().ok().and_then(position)),
         };
-        let after = after.ok_or_else(|| Rejection::of_parameter(name, format!("{name} is a position of the book")))?;
+        let after = after.ok_or_else(|| bad_parameter(name, &format!("{name} is a position of the book")))?;
         let history = history_of(&shared.book, name, after).await?;
         let stream = stream_of(&shared, after, filter, shared.streams.acquire()?);
         return Ok(([(HISTORY, history)], stream).into_response());
@@ -117,25 +120,21 @@ async fn events(
 
 /// The history of the book, if the book has the position that the client resumes after. A position beyond its end belongs to another
 /// history. Waiting for it would skip the events that will get it.
-async fn history_of(book: &Daybook, name: &str, after: i64) -> Result<String, Rejection> {
+async fn history_of(book: &Daybook, name: &str, after: i64) -> Result<String, Problem> {
     let Head { position, epoch } = book.head().await.map_err(|error| unreadable(&error))?;
     if after > position {
         let detail = format!("the book ends at position {position}, before {after}; was it restored from a back-up?");
-        return Err(Rejection::of_parameter(name, detail));
+        return Err(bad_parameter(name, &detail));
     }
     Ok(epoch.to_string())
 }
 
-fn unreadable(error: &StoreError) -> Rejection {
+fn unreadable(error: &StoreError) -> Problem {
     if is_bad_value(error) {
-        return Rejection::new(
-            StatusCode::BAD_REQUEST,
-            "bad_request",
-            "a parameter is not a value that can be searched for",
-        );
+        return bad_request(&"a parameter is not a value that can be searched for");
     }
     tracing::error!(%error, "the book could not be read");
-    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again")
+    unavailable()
 }
 
 fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) -> Response {

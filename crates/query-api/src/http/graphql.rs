@@ -15,14 +15,22 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
+use daybook_edge::problem::Problem;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Rejection, address, graphiql, text};
-use crate::graphql::{
-    error::code,
-    stream_limits::{StreamPermit, runs},
-    viewer::Viewer,
+use super::{
+    Endpoint, address, graphiql,
+    problem::{bad_request, problem, unavailable},
+    text,
+};
+use crate::{
+    graphql::{
+        error::{code, code_of},
+        stream_limits::{StreamPermit, runs},
+        viewer::Viewer,
+    },
+    reader::{CONSISTENCY_TIMEOUT, Reader},
 };
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
@@ -42,7 +50,7 @@ enum Answer {
 
 impl Answer {
     /// The first known media type of the `Accept` header; JSON when the client accepts anything.
-    fn wanted(headers: &HeaderMap) -> Result<Self, Rejection> {
+    fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
         let accept = text(headers, header::ACCEPT.as_str()).unwrap_or("*/*");
         let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
         let known = |kind: &str| match kind {
@@ -53,12 +61,12 @@ impl Answer {
         };
         kinds.filter_map(known).next().ok_or_else(|| {
             let detail = format!("answers are {GRAPHQL_JSON}, {JSON} or {EVENT_STREAM}");
-            bad(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+            problem(StatusCode::NOT_ACCEPTABLE, "not_acceptable", &detail)
         })
     }
 
     /// A response as HTTP.
-    fn written(self, response: &async_graphql::Response) -> Result<Response, Rejection> {
+    fn written(self, response: &async_graphql::Response) -> Result<Response, Problem> {
         // An error of a field has a path. Errors without a path mean that the request was not executed.
         let refused = response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
         let (status, kind) = match self {
@@ -73,7 +81,7 @@ impl Answer {
         };
         let body = body.map_err(|error| {
             tracing::error!(%error, "an answer could not be written");
-            bad(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written")
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", &"the answer could not be written")
         })?;
         let kind = HeaderValue::from_str(&format!("{kind}; charset=utf-8")).unwrap_or(HeaderValue::from_static(JSON));
         let mut http = (status, response.http_headers.clone(), body).into_response();
@@ -90,14 +98,6 @@ struct Refused<'r> {
     errors: &'r [ServerError],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     extensions: &'r BTreeMap<String, async_graphql::Value>,
-}
-
-fn bad_request(detail: impl Into<String>) -> Rejection {
-    bad(StatusCode::BAD_REQUEST, "bad_request", detail)
-}
-
-fn bad(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Rejection {
-    Rejection::new(status, code, detail)
 }
 
 /// A request in the query of a URL.
@@ -132,20 +132,19 @@ pub(super) async fn get<E: Executor>(
     headers: HeaderMap,
     extensions: Extensions,
     parameters: Result<Query<Parameters>, QueryRejection>,
-) -> Result<Response, Rejection> {
+) -> Result<Response, Problem> {
     if graphiql::is_wanted(&headers) {
         return Ok(graphiql::page());
     }
     let answer = Answer::wanted(&headers)?;
     let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
-    let Query(parameters) = parameters.map_err(|error| bad_request(error.body_text()))?;
-    let mut request = Request::try_from(parameters).map_err(|error| bad_request(error.to_string()))?;
+    let Query(parameters) = parameters.map_err(|error| bad_request(&error.body_text()))?;
+    let mut request = Request::try_from(parameters).map_err(|error| bad_request(&error))?;
     if let Err(error) = prepare(&endpoint, &mut request)? {
         return answer.written(&error);
     }
     if runs(&mut request, OperationType::Mutation) {
-        let mut response =
-            bad(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "a mutation is sent by POST").into_response();
+        let mut response = Problem::method_not_allowed("a mutation is sent by POST").into_response();
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return Ok(response);
     }
@@ -157,18 +156,18 @@ pub(super) async fn post<E: Executor>(
     headers: HeaderMap,
     extensions: Extensions,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Rejection> {
+) -> Result<Response, Problem> {
     let answer = Answer::wanted(&headers)?;
     let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
     let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != JSON {
-        return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "a request is application/json"));
+        return Err(Problem::unsupported_media_type("a request is application/json"));
     }
-    let body = body.map_err(|rejection| bad(rejection.status(), "body_too_large", rejection.body_text()))?;
+    let body = body.map_err(|rejection| problem(rejection.status(), "body_too_large", &rejection.body_text()))?;
     let mut request = match serde_json::from_slice(&body) {
         Ok(BatchRequest::Single(request)) => request,
-        Ok(BatchRequest::Batch(_)) => return Err(bad_request("one operation a request")),
-        Err(error) => return Err(bad_request(error.to_string())),
+        Ok(BatchRequest::Batch(_)) => return Err(bad_request(&"one operation a request")),
+        Err(error) => return Err(bad_request(&error)),
     };
     match prepare(&endpoint, &mut request)? {
         Ok(()) => respond(&endpoint, request, viewer, &headers, answer).await,
@@ -177,9 +176,9 @@ pub(super) async fn post<E: Executor>(
 }
 
 /// Sets the document of a request. The inner error is an answer of GraphQL.
-fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<(), async_graphql::Response>, Rejection> {
+fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<(), async_graphql::Response>, Problem> {
     if request.query.is_empty() && !request.extensions.contains_key("persistedQuery") {
-        return Err(bad_request("the query is missing"));
+        return Err(bad_request(&"the query is missing"));
     }
     let prepared = endpoint.documents.prepare(request);
     Ok(prepared.map_err(|error| async_graphql::Response::from_errors(vec![error])))
@@ -191,28 +190,36 @@ async fn respond<E: Executor>(
     viewer: Viewer,
     headers: &HeaderMap,
     answer: Answer,
-) -> Result<Response, Rejection> {
-    if let Some(position) = text(headers, "x-min-position") {
-        wait_until_shown(endpoint, position).await?;
-    }
+) -> Result<Response, Problem> {
     let mut request = request.data(viewer);
+    let position = text(headers, "x-min-position");
+    if let Some(position) = position {
+        request = request.data(reader_at(endpoint, position).await?);
+    }
     if answer == Answer::Events {
         let live = runs(&mut request, OperationType::Subscription);
         let permit = live.then(|| endpoint.streams.acquire()).transpose()?;
         return Ok(events(&endpoint.schema, request, permit));
     }
-    answer.written(&endpoint.schema.execute(request).await)
+    // What a mutation has done is part of its answer, whether the views show it or not.
+    let all_or_nothing = position.is_some() && !runs(&mut request, OperationType::Mutation);
+    let response = endpoint.schema.execute(request).await;
+    match response.errors.iter().find(|error| all_or_nothing && code_of(error) == Some(CONSISTENCY_TIMEOUT)) {
+        Some(late) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", &late.message)),
+        None => answer.written(&response),
+    }
 }
 
-/// Waits until the views show the position of the header `X-Min-Position`.
-async fn wait_until_shown<E>(endpoint: &Endpoint<E>, position: &str) -> Result<(), Rejection> {
-    let bad_position = |detail| bad(StatusCode::BAD_REQUEST, "bad_position", detail);
-    let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book".to_owned()))?;
-    endpoint.reader.show(position).await.map_err(|error| match code(&error) {
-        Some("BAD_INPUT") => bad_position(error.message),
-        Some("CONSISTENCY_TIMEOUT") => bad(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", error.message),
-        _ => bad(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again"),
-    })
+/// A reader that requires the position of the header `X-Min-Position`.
+async fn reader_at<E>(endpoint: &Endpoint<E>, position: &str) -> Result<Reader, Problem> {
+    let bad_position = |detail: &str| problem(StatusCode::BAD_REQUEST, "bad_position", &detail);
+    let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book"))?;
+    let reader = endpoint.reader.of_operation();
+    reader.require_named(position).await.map_err(|error| match code(&error) {
+        Some("BAD_INPUT") => bad_position(&error.message),
+        _ => unavailable(),
+    })?;
+    Ok(reader)
 }
 
 /// The results of an operation as server-sent events: `next` for each, then `complete`.

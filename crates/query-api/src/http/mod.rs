@@ -3,26 +3,27 @@
 mod events;
 mod graphiql;
 mod graphql;
+mod problem;
 mod websocket;
 
 use std::sync::Arc;
 
 use async_graphql::Executor;
 use axum::{
-    Json, Router,
+    Router,
     extract::DefaultBodyLimit,
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, StatusCode},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
     routing::get,
 };
 use daybook_domain::Actor;
 use daybook_edge::{
-    rates::{ClientAddress, Rates, TooOften},
-    tokens::{Keys, TokenError},
+    problem::Problem,
+    rates::{ClientAddress, Rates},
+    tokens::Keys,
 };
-use serde_json::json;
 
+use self::problem::for_staff;
 pub use self::websocket::SocketLimits;
 use crate::{
     QuerySettings,
@@ -31,7 +32,7 @@ use crate::{
         documents::Documents,
         environment::Now,
         schema::{Admin, Storefront, build},
-        stream_limits::{StreamPermits, TooManyStreams},
+        stream_limits::StreamPermits,
         viewer::Viewer,
     },
     reader::{Reader, tail::Tail},
@@ -39,8 +40,6 @@ use crate::{
 
 /// The largest request, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// After how many seconds a client may ask again for a stream that got no permit.
-const RETRY_AFTER: u16 = 10;
 
 /// An endpoint: a schema, and its access rules.
 struct Endpoint<E> {
@@ -58,20 +57,14 @@ pub(crate) fn router(settings: &QuerySettings) -> Router {
     let streams = StreamPermits::new(settings.streams);
     let rates = Rates::new(&settings.rates);
     let tail = Tail::default();
-    let storefront: Storefront = build(settings, &tail);
-    let admin: Admin = build(settings, &tail);
+    let reader = Reader::new(settings.book.clone(), tail.clone(), settings.patience);
+    let (storefront, admin): (Storefront, Admin) = (build(settings), build(settings));
     Router::new()
-        .merge(endpoint("/graphql", Endpoint::new(storefront, settings, &streams, &rates, false)))
-        .merge(endpoint("/admin/graphql", Endpoint::new(admin, settings, &streams, &rates, true)))
+        .merge(endpoint("/graphql", Endpoint::new(storefront, &reader, settings, &streams, &rates, false)))
+        .merge(endpoint("/admin/graphql", Endpoint::new(admin, &reader, settings, &streams, &rates, true)))
         .merge(events::router(settings, tail, streams, rates))
         .merge(graphiql::router())
-        .method_not_allowed_fallback(async || {
-            Rejection::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "the path does not support this method",
-            )
-        })
+        .method_not_allowed_fallback(async || Problem::method_not_allowed("the path does not support this method"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
@@ -86,13 +79,18 @@ fn endpoint<E: Executor>(path: &str, endpoint: Endpoint<E>) -> Router {
 }
 
 impl<E> Endpoint<BatchExecutor<E>> {
-    fn new(schema: E, settings: &QuerySettings, streams: &StreamPermits, rates: &Rates, staff_only: bool) -> Self {
-        let reader = Reader::new(settings.book.clone(), Tail::default(), settings.patience);
-        let schema = BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)));
+    fn new(
+        schema: E,
+        reader: &Reader,
+        settings: &QuerySettings,
+        streams: &StreamPermits,
+        rates: &Rates,
+        staff_only: bool,
+    ) -> Self {
         Self {
-            schema,
+            schema: BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now))),
             documents: Documents::new(),
-            reader,
+            reader: reader.clone(),
             keys: settings.keys.clone(),
             staff_only,
             streams: streams.clone(),
@@ -104,7 +102,7 @@ impl<E> Endpoint<BatchExecutor<E>> {
 
 impl<E> Endpoint<E> {
     /// The viewer of a request, if they may use this endpoint.
-    fn viewer(&self, authorization: Option<&str>, address: Option<ClientAddress>) -> Result<Viewer, Rejection> {
+    fn viewer(&self, authorization: Option<&str>, address: Option<ClientAddress>) -> Result<Viewer, Problem> {
         let actor = match authorization {
             None if !self.staff_only => Ok(Actor::Guest),
             given => self.keys.check_header(given),
@@ -112,86 +110,9 @@ impl<E> Endpoint<E> {
         self.rates.check(actor.as_ref().ok(), address)?;
         let viewer = Viewer { actor: actor?, authorization: authorization.map(str::to_owned), address };
         if self.staff_only && !viewer.is_staff() {
-            return Err(Rejection::for_staff());
+            return Err(for_staff());
         }
         Ok(viewer)
-    }
-}
-
-/// A request that was refused before GraphQL handled it.
-#[derive(Debug)]
-struct Rejection {
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
-    /// The parameter that is wrong.
-    parameter: Option<String>,
-    /// After how many seconds the client may try again.
-    retry_after: Option<u16>,
-}
-
-impl Rejection {
-    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None, retry_after: None }
-    }
-
-    fn for_staff() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "only staff may do this")
-    }
-
-    /// A wrong parameter of a URL, or a wrong header.
-    fn of_parameter(name: &str, detail: impl Into<String>) -> Self {
-        let parameter = Some(name.to_owned());
-        Self { parameter, ..Self::new(StatusCode::BAD_REQUEST, "bad_parameter", detail) }
-    }
-}
-
-impl From<TooManyStreams> for Rejection {
-    fn from(error: TooManyStreams) -> Self {
-        let rejection = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", error.to_string());
-        Self { retry_after: Some(RETRY_AFTER), ..rejection }
-    }
-}
-
-impl From<TooOften> for Rejection {
-    fn from(error: TooOften) -> Self {
-        let rejection = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string());
-        Self { retry_after: Some(error.retry_after_seconds()), ..rejection }
-    }
-}
-
-impl From<TokenError> for Rejection {
-    fn from(error: TokenError) -> Self {
-        let code = match error {
-            TokenError::Missing => "token_missing",
-            TokenError::Expired => "token_expired",
-            _ => "token_invalid",
-        };
-        Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        let Self { status, code, detail, parameter, retry_after } = self;
-        let title = status.canonical_reason().unwrap_or("Rejected");
-        let mut problem = json!({
-            "type": format!("/problems/{code}"), "title": title, "status": status.as_u16(), "code": code, "detail": detail,
-        });
-        if let Some(parameter) = parameter {
-            problem["parameter"] = parameter.into();
-        }
-        let mut response = (status, Json(problem)).into_response();
-        let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        if let Some(seconds) = retry_after.or(unavailable) {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
     }
 }
 

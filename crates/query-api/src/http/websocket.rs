@@ -26,7 +26,7 @@ use futures::{SinkExt, Stream, StreamExt, stream::SplitSink};
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::{Endpoint, MAX_BODY, Rejection, address, text};
+use super::{Endpoint, MAX_BODY, address, problem::problem, text};
 use crate::graphql::error::coded;
 
 /// The size of the read buffer. Each socket has one, and most sockets wait.
@@ -62,11 +62,11 @@ pub(super) async fn upgrade<E: Executor>(
     let (mut parts, _) = request.into_parts();
     let Some(protocol) = protocol(&parts.headers) else {
         let detail = format!("Sec-WebSocket-Protocol is {}", ALL_WEBSOCKET_PROTOCOLS.join(" or "));
-        return Rejection::new(StatusCode::BAD_REQUEST, "unknown_protocol", detail).into_response();
+        return problem(StatusCode::BAD_REQUEST, "unknown_protocol", &detail).into_response();
     };
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => serve(endpoint, &parts, protocol, upgrade),
-        Err(rejection) => Rejection::new(rejection.status(), "bad_upgrade", rejection.body_text()).into_response(),
+        Err(rejection) => problem(rejection.status(), "bad_upgrade", &rejection.body_text()).into_response(),
     }
 }
 
@@ -93,7 +93,7 @@ fn serve<E: Executor>(
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
             let viewer = endpoint.viewer(given.as_deref(), address);
-            let viewer = viewer.map_err(|rejection| coded(rejection.code, rejection.detail))?;
+            let viewer = viewer.map_err(|problem| coded(&problem.code, problem.detail))?;
             let mut data = Data::default();
             data.insert(viewer);
             Ok(data)

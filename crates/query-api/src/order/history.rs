@@ -2,7 +2,8 @@
 
 use async_graphql::{Json, OneofObject, SimpleObject};
 use chrono::{DateTime, Utc};
-use daybook_domain::{Event, Fold, order::Order as Folded};
+use daybook_codec::history::{StoredEvent, fold_order};
+use daybook_domain::order::Order as Folded;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -57,23 +58,29 @@ pub(super) async fn timeline(
     reader.rows(&UP_TO, &[&order_id, &version]).await
 }
 
-/// An earlier state of an order, by the domain's own fold of its events, and the version of that state.
-pub(super) async fn folded(reader: &Reader, order_id: Uuid, as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
-    let mut state = (Folded::default(), 0);
-    for entry in timeline(reader, order_id, i32::MAX).await? {
-        let past = match as_of {
-            AsOf::Version(version) => entry.version <= version,
-            AsOf::Time(time) => entry.recorded_at <= time,
-        };
-        if !past {
-            break;
+impl TimelineEntry {
+    /// Whether the event belongs to an earlier state of the order.
+    fn is_in(&self, as_of: AsOf) -> bool {
+        match as_of {
+            AsOf::Version(version) => self.version <= version,
+            AsOf::Time(time) => self.recorded_at <= time,
         }
-        let data = serde_json::to_vec(&entry.data.0)?;
-        let event = daybook_codec::decode(&entry.event_type, entry.schema_version, &data);
-        if let Event::Order(event) = event.map_err(|error| failed(&error))? {
-            state.0.evolve(&event, entry.effective_at);
-        }
-        state.1 = entry.version;
     }
-    Ok(state)
+
+    fn stored(&self) -> Result<StoredEvent<'_>, serde_json::Error> {
+        Ok(StoredEvent {
+            event_type: &self.event_type,
+            schema_version: self.schema_version,
+            data: serde_json::to_vec(&self.data.0)?.into(),
+            effective_at: self.effective_at,
+        })
+    }
+}
+
+/// An earlier state of an order, by the domain's own fold of its events, and the version of that state.
+pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
+    let past = timeline.iter().take_while(|entry| entry.is_in(as_of));
+    let stored = past.clone().map(TimelineEntry::stored).collect::<Result<Vec<_>, _>>()?;
+    let order = fold_order(stored).map_err(|error| failed(&error))?;
+    Ok((order, past.last().map_or(0, |entry| entry.version)))
 }

@@ -1,13 +1,17 @@
-//! Orders, and their history.
+//! Orders, their history, and their sales figures.
 
 mod history;
 mod mutations;
 mod queries;
+mod sales;
 mod subscriptions;
 mod types;
 
 pub(crate) use mutations::{BackOfficeOrderMutation, OrderMutation};
 pub(crate) use queries::{BackOfficeOrders, OrderQuery};
+pub(crate) use sales::SalesQuery;
+#[cfg(test)]
+pub(crate) use sales::{SALES_BY_DAY, TOP_PRODUCTS};
 pub(crate) use subscriptions::OrderSubscription;
 
 use crate::reader::View;

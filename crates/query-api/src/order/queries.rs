@@ -5,6 +5,7 @@ use async_graphql::{
     connection::{Connection, EmptyFields},
 };
 use chrono::{DateTime, Utc};
+use daybook_codec::history;
 use daybook_domain::{
     ids::{CustomerId, CustomerRef},
     order::Phase,
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     ORDER,
-    history::{AsOf, folded},
+    history::{AsOf, folded, timeline},
     types::{Order, OrderPhase},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         error::coded,
         viewer::{staff_only, viewer},
     },
-    reader::{Statement, plain, reader},
+    reader::{Reader, Statement, plain, reader},
 };
 
 /// Orders, the newest first. Their cursor is the time of placement, and the id.
@@ -79,7 +80,7 @@ impl OrderQuery {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
-        let (state, version) = folded(reader(context)?, id, as_of).await?;
+        let (state, version) = folded(&timeline(reader(context)?, id, i32::MAX).await?, as_of)?;
         Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
     }
 
@@ -152,29 +153,15 @@ impl BackOfficeOrders {
     ) -> async_graphql::Result<Vec<Difference>> {
         staff_only(context)?;
         let id = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
-        let reader = reader(context)?;
-        let before = serde_json::to_value(folded(reader, id, AsOf::Version(from)).await?.0)?;
-        let after = serde_json::to_value(folded(reader, id, AsOf::Version(to)).await?.0)?;
-        let mut differences = Vec::new();
-        compare(String::new(), Some(&before), Some(&after), &mut differences);
-        Ok(differences)
-    }
-}
-
-/// Compares two values, and collects their differences.
-fn compare(path: String, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
-    match (before, after) {
-        (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
-            for key in keys {
-                compare(format!("{path}/{key}"), a.get(key), b.get(key), found);
-            }
-        }
-        (before, after) if before == after => {}
-        (before, after) => {
-            let json = |value: Option<&Value>| value.filter(|value| !value.is_null()).cloned().map(Json);
-            found.push(Difference { path, before: json(before), after: json(after) });
-        }
+        let timeline = timeline(reader(context)?, id, i32::MAX).await?;
+        let state = |version| {
+            let (order, _) = folded(&timeline, AsOf::Version(version))?;
+            Ok::<_, async_graphql::Error>(serde_json::to_value(order)?)
+        };
+        let differences = history::differences(&state(from)?, &state(to)?).into_iter();
+        Ok(differences
+            .map(|found| Difference { path: found.path, before: found.before.map(Json), after: found.after.map(Json) })
+            .collect())
     }
 }
 
@@ -247,11 +234,15 @@ async fn select(
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))
 }
 
+/// An order by its id, without a check of the viewer.
+pub(super) async fn row(reader: &Reader, id: Uuid) -> async_graphql::Result<Option<Order>> {
+    const BY_ID: Statement = Statement::new(&[ORDER], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
+    reader.row(&BY_ID, &[&id]).await
+}
+
 /// An order by its id, if the viewer may see it.
 pub(super) async fn by_id(context: &Context<'_>, id: Uuid) -> async_graphql::Result<Option<Order>> {
-    const BY_ID: Statement = Statement::new(&[ORDER], "SELECT to_json(o) FROM read.orders o WHERE order_id = $1");
-    let order: Option<Order> = reader(context)?.row(&BY_ID, &[&id]).await?;
-    match order {
+    match row(reader(context)?, id).await? {
         Some(order) if !order.may_be_seen_by(viewer(context)?) => {
             Err(coded("FORBIDDEN", "the order belongs to another customer, or to staff only"))
         }

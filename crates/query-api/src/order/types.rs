@@ -66,9 +66,12 @@ pub(crate) struct Order {
     #[graphql(skip)]
     lines: Vec<OrderLine>,
     /// The version of the order: the number of its events.
-    version: i32,
+    pub(super) version: i32,
     /// When the order last changed.
     updated_at: DateTime<Utc>,
+    /// The position of its last event.
+    #[graphql(skip)]
+    pub(super) position: i64,
 }
 
 /// An amount in the form of events.

@@ -1,26 +1,28 @@
 //! Reads the read tables by SQL, and waits until they show what the caller has written.
 
 pub(crate) mod follow;
+mod required;
 mod statement;
 pub(crate) mod tail;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use async_graphql::{Context, Error};
 use daybook_event_store::Daybook;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio_postgres::types::{Json, ToSql};
 
 pub(crate) use self::statement::{Statement, View};
-use self::tail::Tail;
+use self::{
+    required::{Missing, Required},
+    tail::Tail,
+};
 use crate::graphql::error::coded;
 
 /// How long a query waits for the read models by default. They restart in less time.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The code of a query whose views have not reached its position in time.
+pub(crate) const CONSISTENCY_TIMEOUT: &str = "CONSISTENCY_TIMEOUT";
 /// The pauses between the first checks of the views.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(2),
@@ -38,17 +40,15 @@ pub(crate) struct Reader {
     pub(crate) tail: Tail,
     /// How long it waits for the views to reach a position.
     patience: Duration,
-    /// What the operation has written.
-    written: Arc<Mutex<Written>>,
+    /// The position that the operation must see.
+    required: Required,
 }
 
-/// What an operation has written. The operation must see this in everything that it reads afterwards.
-#[derive(Default)]
-struct Written {
-    /// The position of its last event; 0 when it has written nothing.
-    position: i64,
-    /// The views that have reached that position.
-    shown_by: BTreeSet<View>,
+/// The end of the book, and the views that have reached a position.
+#[derive(Deserialize)]
+struct Progress {
+    head: i64,
+    shown_by: Vec<String>,
 }
 
 /// Parameters of a statement.
@@ -61,41 +61,61 @@ pub(crate) fn reader<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Rea
 
 impl Reader {
     pub(crate) fn new(book: Daybook, tail: Tail, patience: Duration) -> Self {
-        Self { book, tail, patience, written: Arc::default() }
+        Self { book, tail, patience, required: Required::default() }
     }
 
-    /// A reader for one operation, which sees what that operation writes.
+    /// A reader for one operation, with a required position of its own.
     pub(crate) fn of_operation(&self) -> Self {
-        Self { written: Arc::default(), ..self.clone() }
+        Self { required: Required::default(), ..self.clone() }
     }
 
-    /// From now on the operation sees this position. It waits only for the views that it reads, and only when it reads them.
-    pub(crate) fn has_written(&self, position: i64) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if position > written.position {
-            *written = Written { position, shown_by: BTreeSet::new() };
-        }
+    /// From now on the operation sees this position of the book. Each statement waits for the views that it reads, and for no others.
+    pub(crate) fn require(&self, position: i64) {
+        self.required.raise(position);
     }
 
-    /// Waits until these views show what this operation has written.
-    async fn catch_up(&self, views: &[View]) -> Result<(), Error> {
-        let (position, awaited) = {
-            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-            if written.position == 0 {
-                return Ok(());
-            }
-            let awaited: Vec<View> = views.iter().filter(|view| !written.shown_by.contains(view)).copied().collect();
-            (written.position, awaited)
-        };
-        if awaited.is_empty() {
+    /// Requires a position that the caller has named. A position beyond the end of the book is refused.
+    pub(crate) async fn require_named(&self, position: i64) -> Result<(), Error> {
+        if self.required.includes(position) {
             return Ok(());
         }
-        self.wait(position, Some(&awaited)).await?;
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.position == position {
-            written.shown_by.extend(awaited);
+        let Progress { head, shown_by } = self.progress(position, None).await?;
+        if position > head {
+            return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {position}")));
+        }
+        self.required.raise(position);
+        self.required.is_shown_by(position, shown_by);
+        Ok(())
+    }
+
+    /// Waits until these views show the position that the operation must see. Once a view shows it, no statement asks again.
+    async fn catch_up(&self, views: &[View]) -> Result<(), Error> {
+        let mut pauses = PAUSES.into_iter();
+        while let Some(Missing { position, since, views }) = self.required.missing(views) {
+            let Progress { shown_by, .. } = self.progress(position, Some(&views)).await?;
+            let behind = views.iter().find(|view| !shown_by.iter().any(|shown| shown == *view));
+            self.required.is_shown_by(position, shown_by);
+            let Some(view) = behind else { continue };
+            if since.elapsed() > self.patience {
+                let message = format!("the view {view} has not passed position {position} yet; try again");
+                return Err(coded(CONSISTENCY_TIMEOUT, message));
+            }
+            tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(50))).await;
         }
         Ok(())
+    }
+
+    /// The end of the book, and which of these views, or of all views, have reached a position.
+    async fn progress(&self, position: i64, views: Option<&[&str]>) -> Result<Progress, Error> {
+        const PROGRESS: Statement = Statement::new(
+            &[],
+            "SELECT json_build_object('head', h.position, 'shown_by', ARRAY(
+                 SELECT name FROM read.view_status
+                 WHERE ($2::text[] IS NULL OR name = ANY ($2)) AND position >= $1))
+             FROM head h",
+        );
+        let rows: Vec<Progress> = self.select(&PROGRESS, &[&position, &views]).await?;
+        rows.into_iter().next().ok_or_else(|| coded("INTERNAL", "the book has no head"))
     }
 
     /// The rows of a statement.
@@ -127,41 +147,6 @@ impl Reader {
         parameters: Parameters<'_>,
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(statement, parameters).await?.into_iter().next())
-    }
-
-    /// Waits until every view shows a position that the caller must see. A position beyond the end of the book is refused.
-    pub(crate) async fn show(&self, position: i64) -> Result<(), Error> {
-        let head = self.book.head().await.map_err(|error| failed(&error))?.position;
-        if position > head {
-            return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {position}")));
-        }
-        self.wait_until_shown(position).await
-    }
-
-    /// Waits until every view has reached a position.
-    pub(crate) async fn wait_until_shown(&self, position: i64) -> Result<(), Error> {
-        self.wait(position, None).await
-    }
-
-    /// Waits until these views, or all views, have reached a position.
-    async fn wait(&self, position: i64, views: Option<&[View]>) -> Result<(), Error> {
-        const BEHIND: Statement = Statement::new(
-            &[],
-            "SELECT to_json(name) FROM read.view_status
-             WHERE position < $1 AND ($2::text[] IS NULL OR name = ANY ($2)) LIMIT 1",
-        );
-        let views: Option<Vec<&str>> = views.map(|views| views.iter().map(|view| view.name).collect());
-        let begin = Instant::now();
-        let mut pauses = PAUSES.into_iter();
-        loop {
-            let behind: Vec<String> = self.select(&BEHIND, &[&position, &views]).await?;
-            let Some(view) = behind.first() else { return Ok(()) };
-            if begin.elapsed() > self.patience {
-                let message = format!("the view {view} has not passed position {position} yet; try again");
-                return Err(coded("CONSISTENCY_TIMEOUT", message));
-            }
-            tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(50))).await;
-        }
     }
 }
 

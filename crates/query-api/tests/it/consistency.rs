@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode, header};
+use daybook_domain::Slice;
 use serde_json::json;
 
-use crate::shop::{Answer, Caller, Shop, ShopSettings, skus};
+use crate::shop::{Answer, Caller, Shop, ShopSettings, id, skus};
 
 const QUERY: &str = "{ product(sku: \"S-000\") { name } }";
+const AT: &str = "query($at: Long) { product(sku: \"S-000\", minPosition: $at) { name } }";
 
-async fn with_header(shop: &Shop, position: &str) -> Answer {
+async fn with_header(shop: &Shop, position: &str, query: &str) -> Answer {
     let request = shop.request(Method::POST, "/graphql", Caller::Guest).header("x-min-position", position);
     let request = request.header(header::CONTENT_TYPE, "application/json");
-    shop.send(request.body(json!({"query": QUERY}).to_string().into()).expect("the request is valid")).await
+    shop.send(request.body(json!({"query": query}).to_string().into()).expect("the request is valid")).await
 }
 
-async fn with_argument(shop: &Shop, position: i64) -> Answer {
-    let query = "query($at: Long) { product(sku: \"S-000\", minPosition: $at) { name } }";
+async fn with_argument(shop: &Shop, position: i64, query: &str) -> Answer {
     shop.post("/graphql", Caller::Guest, &json!({"query": query, "variables": {"at": position}})).await
 }
 
@@ -36,7 +37,7 @@ async fn a_query_waits_until_the_position_is_shown() {
     };
     let position_text = position.to_string();
     let (by_header, by_argument, ()) =
-        tokio::join!(with_header(&shop, &position_text), with_argument(&shop, position), release);
+        tokio::join!(with_header(&shop, &position_text, QUERY), with_argument(&shop, position, AT), release);
     assert_eq!(by_header.data()["product"]["name"], "Soap");
     assert_eq!(by_argument.data()["product"]["name"], "Soap");
 }
@@ -46,17 +47,73 @@ async fn a_query_that_waits_too_long_times_out_by_header_and_by_argument() {
     let shop = Shop::with(ShopSettings { patience: Duration::from_millis(10), ..ShopSettings::default() }).await;
     let _held = shop.projection.clone().lock_owned().await;
     let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
-    let by_header = with_header(&shop, &position.to_string()).await;
+    let by_header = with_header(&shop, &position.to_string(), QUERY).await;
     assert_eq!(by_header.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(by_header.headers[header::CONTENT_TYPE], "application/problem+json");
     assert_eq!(by_header.code(), "consistency_timeout");
-    assert_eq!(with_argument(&shop, position).await.code(), "CONSISTENCY_TIMEOUT");
+    assert_eq!(with_argument(&shop, position, AT).await.code(), "CONSISTENCY_TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_view_that_stands_still_delays_the_queries_that_read_it_and_no_others() {
+    let shop = Shop::with(ShopSettings { patience: Duration::from_millis(10), ..ShopSettings::default() }).await;
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
+    shop.stall_views(Slice::Inventory).await;
+    let position = shop.command("CreateCategory", json!({"category_id": id("category"), "name": "Soaps"})).await;
+    shop.shown_except(position, "stock").await;
+    let with_both = async |fields: &str| {
+        let header = position.to_string();
+        let query = format!("{{ product(sku: \"S-000\") {{ {fields} }} }}");
+        let by_header = with_header(&shop, &header, &query).await;
+        let query = format!("query($at: Long) {{ product(sku: \"S-000\", minPosition: $at) {{ {fields} }} }}");
+        (by_header, with_argument(&shop, position, &query).await)
+    };
+    let (by_header, by_argument) = with_both("name").await;
+    assert_eq!(by_header.data(), json!({"product": {"name": "Soap"}}));
+    assert_eq!(by_argument.data(), json!({"product": {"name": "Soap"}}));
+
+    let (by_header, by_argument) = with_both("name variants { available }").await;
+    assert_eq!((by_header.status, by_header.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout"));
+    assert_eq!(by_argument.code(), "CONSISTENCY_TIMEOUT");
+    for answer in [by_header, by_argument] {
+        assert!(answer.text.contains("the view stock has not passed"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_with_a_position_is_answered_with_what_it_has_done() {
+    let shop = Shop::with(ShopSettings { patience: Duration::from_millis(10), ..ShopSettings::default() }).await;
+    let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let _held = shop.projection.clone().lock_owned().await;
+    let mutation = "mutation { it: cartOpen(input: {currency: \"EUR\"}) { cart { id } consistencyToken } }";
+    let answer = with_header(&shop, &position.to_string(), mutation).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::OK, "CONSISTENCY_TIMEOUT"));
+    assert_eq!(answer.json()["data"]["it"], json!({"cart": null, "consistencyToken": position + 1}));
+}
+
+#[tokio::test]
+async fn a_position_is_checked_once_for_all_views_that_show_it() {
+    let shop = Shop::open().await;
+    let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    shop.shown(position).await;
+    let fields = "name variants { sku available prices { price { formatted } } }";
+    let statements = async |query: &str| {
+        let before = shop.proxy.executed();
+        with_argument(&shop, position, query).await.data();
+        shop.proxy.executed() - before
+    };
+    let without = format!("{{ product(sku: \"S-000\") {{ {fields} }} }}");
+    let with = format!("query($at: Long) {{ product(sku: \"S-000\", minPosition: $at) {{ {fields} }} }}");
+    // What is prepared once is not counted.
+    statements(&without).await;
+    statements(&with).await;
+    assert_eq!(statements(&with).await, statements(&without).await + 1);
 }
 
 #[tokio::test]
 async fn a_malformed_position_is_refused() {
     let shop = Shop::open().await;
-    let answer = with_header(&shop, "soon").await;
+    let answer = with_header(&shop, "soon", QUERY).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
 }
 
@@ -64,9 +121,9 @@ async fn a_malformed_position_is_refused() {
 async fn a_position_that_the_book_does_not_have_is_refused_at_once() {
     let shop = Shop::with(ShopSettings { patience: Duration::MAX, ..ShopSettings::default() }).await;
     let beyond = shop.sell("Soap", "Suds", &skus("S", 1)).await + 1;
-    let answer = with_header(&shop, &beyond.to_string()).await;
+    let answer = with_header(&shop, &beyond.to_string(), QUERY).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
-    assert_eq!(with_argument(&shop, beyond).await.code(), "BAD_INPUT");
+    assert_eq!(with_argument(&shop, beyond, AT).await.code(), "BAD_INPUT");
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
 //! Subscriptions, over WebSocket and as server-sent events.
 
-use std::time::Duration;
-
 use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
+use daybook_domain::Slice;
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -16,10 +15,7 @@ use tokio_tungstenite::{
 };
 use tower::ServiceExt;
 
-use crate::shop::{Caller, Shop, id, skus};
-
-/// How long a test waits for an expected message.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+use crate::shop::{Caller, PATIENCE, Shop, id, skus};
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -152,6 +148,54 @@ async fn every_change_of_an_order_is_sent() {
         let refused = receive(&mut other).await.expect("the subscription is answered");
         assert!(refused.to_string().contains("FORBIDDEN"), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_with_a_long_history_is_sent_as_it_is_and_then_after_each_change() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    shop.cart(id("c"), Some("ann"), &skus).await;
+    let mut position = shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await;
+    for number in 1..200 {
+        let note = json!({"order_id": id("o"), "note": format!("call no. {number}")});
+        position = shop.command("AddNote", note).await;
+    }
+    shop.shown(position).await;
+    // A view that the subscription does not read stands still.
+    shop.stall_views(Slice::Inventory).await;
+    let query = format!("subscription {{ orderUpdated(id: \"{}\") {{ phase version }} }}", id("o"));
+    let before = shop.proxy.executed();
+    let mut socket = subscribe(&shop, "/graphql", Caller::Customer("ann"), &query).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"], json!({"phase": "PLACED", "version": 200}));
+    let statements = shop.proxy.executed() - before;
+    assert!(statements < 50, "{statements} statements: the history was read again");
+    shop.command("ConfirmOrder", json!({"order_id": id("o")})).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"], json!({"phase": "CONFIRMED", "version": 201}));
+    shop.command("AddNote", json!({"order_id": id("o"), "note": "called"})).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"], json!({"phase": "CONFIRMED", "version": 202}));
+    shop.command("StartFulfilment", json!({"order_id": id("o")})).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"], json!({"phase": "IN_FULFILMENT", "version": 203}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_the_view_shows_at_once_are_sent_once() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    shop.cart(id("c"), None, &skus).await;
+    shop.shown(shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await).await;
+    let query = format!("subscription {{ orderUpdated(id: \"{}\") {{ version }} }}", id("o"));
+    let mut socket = subscribe(&shop, "/graphql", Caller::Guest, &query).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"]["version"], 1);
+    let held = shop.projection.clone().lock_owned().await;
+    for command in ["ConfirmOrder", "StartFulfilment", "ShipOrder"] {
+        shop.command(command, json!({"order_id": id("o")})).await;
+    }
+    drop(held);
+    assert_eq!(next(&mut socket).await["orderUpdated"]["version"], 4);
+    shop.command("DeliverOrder", json!({"order_id": id("o")})).await;
+    assert_eq!(next(&mut socket).await["orderUpdated"]["version"], 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod carts;
 mod catalog;
 mod consistency;
 mod database;

@@ -218,7 +218,7 @@ async fn a_customer_opens_their_own_cart_and_merges_a_guest_cart_into_it() {
     let merged = mutate(&shop, ann, &merge).await;
     assert_eq!((&merged["cart"]["id"], &merged["cart"]["lines"]), (&opened["cart"]["id"], &json!([{"sku": "S-000"}])));
     let abandon = format!("cartAbandon(input: {{cartId: {}}}) {{ cart {{ status }} }}", opened["cart"]["id"]);
-    assert_eq!(mutate(&shop, ann, &abandon).await["cart"]["status"], "abandoned");
+    assert_eq!(mutate(&shop, ann, &abandon).await["cart"]["status"], "ABANDONED");
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn a_mutation_waits_only_for_the_views_that_its_payload_reads() {
     };
     let shown =
         shop.post("/admin/graphql", Caller::Admin, &cart("cart { status lines { product { name } } }")).await.data();
-    assert_eq!(shown["open"]["cart"]["status"], "open", "the views of carts and products are up to date");
+    assert_eq!(shown["open"]["cart"]["status"], "OPEN", "the views of carts and products are up to date");
     assert!(
         shown["reserve"]["consistencyToken"].is_i64(),
         "a payload without stock does not wait for the view of stock"
@@ -310,6 +310,6 @@ async fn a_failed_mutation_does_not_affect_the_others_in_the_request() {
         three: cartOpen(input: { currency: "EUR" }) { cart { status } } }"#;
     let answer = shop.storefront(Caller::Guest, mutation).await;
     assert_eq!(answer.code(), "BAD_INPUT");
-    let open = json!({ "cart": { "status": "open" } });
+    let open = json!({ "cart": { "status": "OPEN" } });
     assert_eq!(answer.json()["data"], json!({ "one": open, "two": null, "three": open }));
 }

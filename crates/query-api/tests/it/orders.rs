@@ -77,6 +77,10 @@ async fn a_diff_lists_the_changes_between_two_versions() {
     let after: Vec<_> = held.as_array().into_iter().flatten().map(|one| (&one["path"], &one["after"])).collect();
     let before: Vec<_> = back.as_array().into_iter().flatten().map(|one| (&one["path"], &one["before"])).collect();
     assert_eq!(after, before);
+    let began = diff(0, 1).await;
+    let paths: Vec<_> = began.as_array().into_iter().flatten().filter_map(|one| one["path"].as_str()).collect();
+    assert!(paths.contains(&"/phase") && paths.contains(&"/totals/net/minor_units"), "{began}");
+    assert!(began.as_array().into_iter().flatten().all(|one| one["before"].is_null()), "{began}");
 }
 
 #[tokio::test]

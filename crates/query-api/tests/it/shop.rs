@@ -1,6 +1,12 @@
 //! A shop in one process: the book, the command API, the query API, and views that are folded as the book grows.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -26,6 +32,9 @@ use tokio::{net::TcpListener, sync::Mutex, task::JoinSet};
 use tower::ServiceExt;
 
 use crate::database::StatementProxy;
+
+/// For how long a test waits for an expected result.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The caller of a request.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +65,7 @@ impl Default for ShopSettings {
         Self {
             introspection: true,
             // This is longer than any machine takes. A test of the timeout sets a shorter one.
-            patience: Duration::from_secs(180),
+            patience: PATIENCE,
             streams: StreamLimits::default(),
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
@@ -75,6 +84,8 @@ pub(crate) struct Shop {
     database: TestDatabase,
     /// The proxy between the query API and the database.
     pub(crate) proxy: StatementProxy,
+    /// By how many seconds the clock of the shop is ahead of the machine's.
+    passed: Arc<AtomicI64>,
     /// The projection waits while a test holds this lock.
     pub(crate) projection: Arc<Mutex<()>>,
     _tasks: JoinSet<()>,
@@ -121,7 +132,8 @@ impl Shop {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("the port is bound"));
         let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
-        let clock = Clock::system();
+        let passed = Arc::new(AtomicI64::new(0));
+        let clock = clock(Arc::clone(&passed));
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
@@ -140,7 +152,7 @@ impl Shop {
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("the server runs") });
         tasks.spawn(project(book.clone(), Arc::clone(&projection)));
-        Self { book, router, url, keys, database, proxy, projection, _tasks: tasks }
+        Self { book, router, url, keys, database, proxy, passed, projection, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
@@ -205,13 +217,28 @@ impl Shop {
         answer.json()["position"].as_i64().expect("a receipt has a position")
     }
 
+    /// Lets time pass, for the command API and the query API.
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        self.passed.fetch_add(time.num_seconds(), Ordering::SeqCst);
+    }
+
     /// Waits until the views show everything up to a position.
     pub(crate) async fn shown(&self, position: i64) {
-        let request = self.request(Method::POST, "/graphql", Caller::Guest).header("x-min-position", position);
-        let request = request.header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(json!({"query": "{ __typename }"}).to_string().into()).expect("the request is valid"))
-            .await
-            .data();
+        self.shown_except(position, "").await;
+    }
+
+    /// Waits until all views but one show everything up to a position.
+    pub(crate) async fn shown_except(&self, position: i64, view: &str) {
+        let client = self.book.pool().get().await.expect("the database answers");
+        let behind = "SELECT count(*) FROM read.view_status WHERE position < $1 AND name <> $2";
+        let waiting = async {
+            while client.query_one(behind, &[&position, &view]).await.expect("the views have a status").get::<_, i64>(0)
+                > 0
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the views reach the position");
     }
 
     /// A connection to the database, beside the query API's.
@@ -265,6 +292,12 @@ pub(crate) fn id(of: &str) -> uuid::Uuid {
 /// SKUs with a prefix.
 pub(crate) fn skus(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|at| format!("{prefix}-{at:03}")).collect()
+}
+
+/// The clock of the machine, and the time that a test has let pass.
+fn clock(passed: Arc<AtomicI64>) -> Clock {
+    let system = Clock::system();
+    Clock::from_fn(move || system.now() + TimeDelta::seconds(passed.load(Ordering::SeqCst)))
 }
 
 fn open(url: &str) -> Daybook {

@@ -16,8 +16,8 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    live::{PATIENCE, Socket, connect, next, receive, send, subscribe},
-    shop::{Caller, Shop, ShopSettings, skus},
+    live::{Socket, connect, next, receive, send, subscribe},
+    shop::{Caller, PATIENCE, Shop, ShopSettings, skus},
 };
 
 #[tokio::test(flavor = "multi_thread")]

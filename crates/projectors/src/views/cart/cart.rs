@@ -3,14 +3,18 @@
 use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Event, Fold, Slice,
-    cart::{self, Cart, CartLine},
+    cart::{self, Cart, CartLine, CartStatus},
     ids::{CartId, Channel, CustomerId, OrderId},
 };
 use futures::FutureExt;
 
 use crate::{
-    engine::{recorded::Recorded, store::Row, view::ViewSpec},
-    labels, row,
+    engine::{
+        recorded::Recorded,
+        store::{BytesMut, Column, Row, Unwritable},
+        view::ViewSpec,
+    },
+    row,
 };
 
 pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
@@ -40,19 +44,12 @@ row! {
     }
 }
 
-labels! {
-    /// The phase of a cart.
-    pub(in crate::views) enum CartStatus {
-        /// It can be filled and bought.
-        Open = "open",
-        /// It became an order.
-        CheckedOut = "checked_out",
-        /// Another cart has its lines.
-        Merged = "merged",
-        /// It was given up.
-        Abandoned = "abandoned",
-        /// It was not changed for too long.
-        Expired = "expired",
+/// The status after the last event. Readers resolve it with their clock, by [`CartStatus::at`].
+impl Column for CartStatus {
+    const SQL: &'static str = "text";
+
+    fn write(&self, out: &mut BytesMut) -> Result<(), Unwritable> {
+        self.name().write(out)
     }
 }
 
