@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Submission, clock::new_id};
-use daybook_domain::{Actor, Command, MAX_STREAMS, cart::policy::MAX_LINES};
+use daybook_domain::{
+    Actor, Command, MAX_STREAMS,
+    cart::policy::{MAX_LINES, MAX_NEW_LINES},
+};
 use daybook_event_store::{
     Appender, Daybook, Filter, LoadedStream, PostgresSession, RecordedEvent, Snapshot, Store, StoreError, StoreSettings,
 };
@@ -61,7 +64,12 @@ async fn add_lines(count: usize) -> (&'static str, usize) {
 
 #[tokio::test]
 async fn a_guest_who_adds_twenty_thousand_lines_is_refused_after_one_stream_is_loaded() {
-    assert_eq!(add_lines(20_000).await, ("too_many_lines", 1), "only the cart is loaded, whose owner is checked");
+    assert_eq!(add_lines(20_000).await, ("too_many_new_lines", 1), "only the cart is loaded, whose owner is checked");
+    assert_eq!(
+        add_lines(MAX_NEW_LINES).await,
+        ("too_many_lines", 1),
+        "so it is where the SKUs are too many for a cart"
+    );
 }
 
 #[tokio::test]
