@@ -206,7 +206,7 @@ async fn assert_bad_commands_are_refused(shop: &Shop) {
         ("SetPrice", price(i64::MAX, "EUR"), 422, "price_out_of_range"),
         ("SetPrice", price(-1, "EUR"), 422, "price_out_of_range"),
         ("ReceiveStock", json!({ "sku": "nothing", "quantity": 1 }), 422, "unknown_sku"),
-        ("AddLines", json!({ "cart_id": new_cart, "lines": many }), 422, "too_many_lines"),
+        ("AddLines", json!({ "cart_id": new_cart, "lines": many }), 422, "too_many_new_lines"),
         ("AddLine", line(json!(1)), 422, "cart_closed"),
         ("ShipOrder", json!({ "order_id": ORDER }), 422, "illegal_move"),
         ("ConfirmOrder", json!({ "order_id": new_cart }), 404, "order_not_found"),
