@@ -4,6 +4,7 @@ use async_graphql::{
     Context, ID, Object, SimpleObject,
     connection::{Connection, EmptyFields},
 };
+use chrono::DateTime;
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     graphql::{
-        connection::{Cursor, Page, rows},
+        connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
         viewer::viewer,
     },
@@ -88,7 +89,10 @@ impl CatalogQuery {
             ProductSort::Name => "products by name",
             ProductSort::Newest => "products, newest first",
         };
-        let page = Page::<(String, Uuid)>::new(of_order, first, after.as_deref())?;
+        let page = Page::<(String, Uuid)>::new(of_order, first, after.as_deref(), |(key, _)| match sort {
+            ProductSort::Name => is_name(key),
+            ProductSort::Newest => is_time(key),
+        })?;
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
@@ -118,7 +122,7 @@ impl CatalogQuery {
         after: Option<String>,
     ) -> async_graphql::Result<SearchResult> {
         plain("query", Some(&query))?;
-        let page = Page::<(String, Uuid)>::new("search", first, after.as_deref())?;
+        let page = Page::<(String, Uuid)>::new("search", first, after.as_deref(), |(name, _)| is_name(name))?;
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
@@ -142,6 +146,18 @@ impl CatalogQuery {
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         reader(context)?.rows(&statements::CATEGORIES, &[]).await
     }
+}
+
+/// Whether the key of a cursor can be the name of a product.
+fn is_name(key: &str) -> bool {
+    !key.contains('\0')
+}
+
+/// Whether the key of a cursor is a time as a page writes it. PostgreSQL would also read `now` as a time.
+fn is_time(key: &str) -> bool {
+    DateTime::parse_from_rfc3339(key)
+        .map(|time| time.to_utc())
+        .is_ok_and(|time| is_time_of_row(time) && time.to_rfc3339() == key)
 }
 
 /// The category of a filter, which is checked.

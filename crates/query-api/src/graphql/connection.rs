@@ -6,6 +6,7 @@ use async_graphql::{
     Error, OutputType, Pos, ServerResult,
     connection::{Connection, CursorType, Edge, EmptyFields},
 };
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::graphql::error::coded;
@@ -67,6 +68,11 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
     }
 }
 
+/// Whether a time can be the key of a row: one that RFC 3339 and PostgreSQL both have.
+pub(crate) fn is_time_of_row(time: DateTime<Utc>) -> bool {
+    (1..=9999).contains(&time.year())
+}
+
 /// The page that a query asks for.
 pub(crate) struct Page<K> {
     /// How many rows.
@@ -78,10 +84,16 @@ pub(crate) struct Page<K> {
 }
 
 impl<K: Serialize + DeserializeOwned + Send + Sync> Page<K> {
-    pub(crate) fn new(order: &'static str, first: Option<i32>, after: Option<&str>) -> Result<Self, Error> {
+    /// The page of an order, after a cursor whose key is one of that order. A caller can forge a cursor.
+    pub(crate) fn new(
+        order: &'static str,
+        first: Option<i32>,
+        after: Option<&str>,
+        is_key: impl FnOnce(&K) -> bool,
+    ) -> Result<Self, Error> {
         let first = page_size(first.unwrap_or(DEFAULT_PAGE), MAX_PAGE)?;
         let after = after.map(Cursor::<K>::decode_cursor).transpose().map_err(|error| coded("BAD_CURSOR", error))?;
-        if after.as_ref().is_some_and(|cursor| cursor.order != order) {
+        if after.as_ref().is_some_and(|cursor| cursor.order != order || !is_key(&cursor.key)) {
             return Err(coded("BAD_CURSOR", OTHER_CURSOR));
         }
         Ok(Self { first: i64::from(first), after: after.map(|cursor| cursor.key), order })

@@ -9,12 +9,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::ORDER;
-use crate::reader::{Reader, Statement, failed};
+use crate::{
+    graphql::error::coded,
+    reader::{Reader, Statement, failed},
+};
 
 /// An earlier state of an order.
 #[derive(Clone, Copy, OneofObject)]
 pub(crate) enum AsOf {
-    /// The state at this version.
+    /// The state at this version. A version that the order does not have is `BAD_INPUT`.
     Version(i32),
     /// The state at this time, by the times at which events were recorded.
     Time(DateTime<Utc>),
@@ -77,8 +80,19 @@ impl TimelineEntry {
     }
 }
 
-/// An earlier state of an order, by the domain's own fold of its events, and the version of that state.
+/// An earlier state of an order, by the domain's own fold of its events, and the version of that state. Version 0 is before the first
+/// event.
 pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
+    let last = timeline.last().map_or(0, |entry| entry.version);
+    if let AsOf::Version(version) = as_of
+        && !(0..=last).contains(&version)
+    {
+        let versions = if last == 1 { "version" } else { "versions" };
+        return Err(coded(
+            "BAD_INPUT",
+            format!("{version} is not a version of the order, which has {last} {versions}"),
+        ));
+    }
     let past = timeline.iter().take_while(|entry| entry.is_in(as_of));
     let stored = past.clone().map(TimelineEntry::stored).collect::<Result<Vec<_>, _>>()?;
     let order = fold_order(stored).map_err(|error| failed(&error))?;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     graphql::{
-        connection::{Cursor, Page, rows},
+        connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
         viewer::{staff_only, viewer},
     },
@@ -143,7 +143,8 @@ impl BackOfficeOrders {
         Ok(Me { customer_id })
     }
 
-    /// The differences between two versions of an order.
+    /// The differences between two versions of an order. Version 0 is before the first event. A version that the order does not have is
+    /// `BAD_INPUT`.
     async fn order_diff(
         &self,
         context: &Context<'_>,
@@ -212,7 +213,7 @@ async fn select(
     first: Option<i32>,
     after: Option<&str>,
 ) -> async_graphql::Result<Orders> {
-    let page = Page::<(DateTime<Utc>, Uuid)>::new("orders", first, after)?;
+    let page = Page::<(DateTime<Utc>, Uuid)>::new("orders", first, after, |(time, _)| is_time_of_row(*time))?;
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());

@@ -151,21 +151,41 @@ async fn a_cursor_of_another_order_is_refused() {
     }
 }
 
+/// A cursor that no page has shown.
+fn forged(order: &str, key: &str) -> String {
+    let text = json!([order, [key, crate::shop::id("x")]]).to_string();
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_forged_cursor_of_the_right_order_is_refused() {
+    let shop = shop_of(1).await;
+    let no_times = ["soon", "", "now", "today", "infinity", "-infinity", "2026-01-01", "a\0"];
+    for key in no_times.into_iter().chain(["0000-01-01T00:00:00+00:00", "+12000-01-01T00:00:00+00:00"]) {
+        let newest = forged("products, newest first", key);
+        let query = format!("{{ products(sort: NEWEST, after: \"{newest}\") {{ edges {{ cursor }} }} }}");
+        assert_eq!(shop.storefront(Caller::Guest, &query).await.code(), "BAD_CURSOR", "{key:?}");
+        let orders = forged("orders", key);
+        let query = format!("{{ orders(after: \"{orders}\") {{ edges {{ cursor }} }} }}");
+        assert_eq!(shop.office(Caller::Admin, &query).await.code(), "BAD_CURSOR", "{key:?}");
+    }
+    let (by_name, found) = (forged("products by name", "a\0"), forged("search", "a\0"));
+    for field in [
+        format!("products(after: \"{by_name}\") {{ edges {{ cursor }} }}"),
+        format!("search(query: \"tea\", after: \"{found}\") {{ products {{ edges {{ cursor }} }} }}"),
+    ] {
+        assert_eq!(shop.storefront(Caller::Guest, &format!("{{ {field} }}")).await.code(), "BAD_CURSOR", "{field}");
+    }
+}
+
 #[tokio::test]
 async fn a_text_that_postgresql_cannot_store_is_bad_input() {
     let shop = shop_of(1).await;
-    // The key of this cursor is no time. Only the database notices that.
-    let forged: String = json!(["products, newest first", ["soon", crate::shop::id("x")]])
-        .to_string()
-        .bytes()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     for field in [
         r#"product(slug: "a\u0000b") { name }"#.to_owned(),
         r#"product(sku: "a\u0000b") { name }"#.to_owned(),
         r#"products(filter: {brand: "a\u0000b"}) { edges { cursor } }"#.to_owned(),
         r#"search(query: "a\u0000b") { products { edges { cursor } } }"#.to_owned(),
-        format!("products(sort: NEWEST, after: \"{forged}\") {{ edges {{ cursor }} }}"),
     ] {
         assert_eq!(shop.storefront(Caller::Guest, &format!("{{ {field} }}")).await.code(), "BAD_INPUT", "{field}");
     }

@@ -62,6 +62,34 @@ async fn as_of_takes_a_version_or_a_time_and_not_both() {
 }
 
 #[tokio::test]
+async fn a_version_that_the_order_does_not_have_is_refused() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 1);
+    shop.sell("Soap", "Suds", &skus).await;
+    shop.cart(id("c"), Some("ann"), &skus).await;
+    shop.shown(shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await).await;
+    for version in [-1, 7] {
+        for field in [
+            format!("order(id: \"{}\", asOf: {{version: {version}}}) {{ phase }}", id("o")),
+            format!("orderDiff(id: \"{}\", from: 1, to: {version}) {{ path }}", id("o")),
+            format!("orderDiff(id: \"{}\", from: {version}, to: 1) {{ path }}", id("o")),
+        ] {
+            let answer = shop.office(Caller::Admin, &format!("{{ {field} }}")).await;
+            assert_eq!(answer.code(), "BAD_INPUT", "{field}");
+            let message = answer.json()["errors"][0]["message"].to_string();
+            assert!(message.contains("which has 1 version\""), "{message}");
+        }
+    }
+    let last = order(&shop, ", asOf: {version: 1}").await;
+    assert_eq!((&last["phase"], &last["version"]), (&json!("PLACED"), &json!(1)));
+    assert_eq!(
+        order(&shop, ", asOf: {version: 0}").await,
+        Value::Null,
+        "the order did not exist before its first event"
+    );
+}
+
+#[tokio::test]
 async fn a_diff_lists_the_changes_between_two_versions() {
     let shop = shop_with_order().await;
     let last = order(&shop, "").await["version"].as_i64().expect("the order has a version");
