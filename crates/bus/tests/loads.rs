@@ -44,7 +44,7 @@ impl Store for CountingBook {
     }
 }
 
-/// Sends a guest's `AddLines` of so many SKUs, for a cart that nobody has opened. Returns the code of the refusal and the number of
+/// Sends a guest's `AddLines` of so many SKUs, for a cart that does not exist. Returns the code of the refusal and the number of
 /// streams that were loaded.
 async fn add_lines(count: usize) -> (&'static str, usize) {
     let database = database().await;

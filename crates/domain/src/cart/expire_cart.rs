@@ -5,7 +5,7 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, CartClosed, CartExpired, CartExpiredAt, CartNotFound};
+use super::{Cart, CartExpired, require_open::require_not_ended};
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CartId};
 
 /// Ends a cart whose time is over. A timer of the engine sends it.
@@ -33,20 +33,12 @@ impl Decide for ExpireCart {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let cart_id = self.cart_id;
-        match streams.get::<Cart>(&cart_id)? {
-            Cart::Absent => Err(CartNotFound { cart_id }.into()),
-            Cart::Expired { expired_at, .. } => Err(CartExpiredAt { cart_id, expired_at: *expired_at }.into()),
-            Cart::CheckedOut { .. } => Err(CartClosed::of(cart_id, "checked out").into()),
-            Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
-            Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
-            Cart::Open(cart) if !cart.is_expired(context.now) => {
-                Err(CartNotExpired { cart_id, expires_at: cart.expires_at() }.into())
-            }
-            Cart::Open(cart) => {
-                let expired_at = cart.expires_at();
-                Ok(Decision::of::<Cart>(&cart_id, CartExpired { cart_id, expired_at }))
-            }
+        let cart = require_not_ended(cart_id, streams)?;
+        let expires_at = cart.expires_at();
+        if !cart.is_expired(context.now) {
+            return Err(CartNotExpired { cart_id, expires_at }.into());
         }
+        Ok(Decision::of::<Cart>(&cart_id, CartExpired { cart_id, expired_at: expires_at }))
     }
 }
 

@@ -40,15 +40,21 @@ pub(crate) fn require_open<'a>(
     context: &Context,
     streams: &Streams<'a>,
 ) -> Result<&'a OpenedCart, Rejection> {
+    let cart = require_not_ended(cart_id, streams)?;
+    if cart.is_expired(context.now) {
+        return Err(CartExpiredAt { cart_id, expired_at: cart.expires_at() }.into());
+    }
+    Ok(cart)
+}
+
+/// The cart, if no event has ended it. Its time may be over.
+pub(super) fn require_not_ended<'a>(cart_id: CartId, streams: &Streams<'a>) -> Result<&'a OpenedCart, Rejection> {
     match streams.get::<Cart>(&cart_id)? {
         Cart::Absent => Err(CartNotFound { cart_id }.into()),
         Cart::CheckedOut { .. } => Err(CartClosed::of(cart_id, "checked out").into()),
         Cart::Merged { .. } => Err(CartClosed::of(cart_id, "merged").into()),
         Cart::Abandoned { .. } => Err(CartClosed::of(cart_id, "abandoned").into()),
         Cart::Expired { expired_at, .. } => Err(CartExpiredAt { cart_id, expired_at: *expired_at }.into()),
-        Cart::Open(cart) if cart.is_expired(context.now) => {
-            Err(CartExpiredAt { cart_id, expired_at: cart.expires_at() }.into())
-        }
         Cart::Open(cart) => Ok(cart),
     }
 }
