@@ -55,6 +55,14 @@ pub fn current_name(event_type: &str) -> &str {
     }
 }
 
+/// Gives a type the name that it has today.
+pub fn rename(event_type: &mut String) {
+    let name = current_name(event_type);
+    if name != event_type.as_str() {
+        *event_type = name.to_owned();
+    }
+}
+
 /// The names by which the book may hold events of these types. A filter by type looks for all of them, whichever it was given.
 #[must_use]
 pub fn stored_names(event_types: &[String]) -> Vec<String> {

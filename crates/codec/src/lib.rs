@@ -18,7 +18,7 @@ use daybook_domain::Event;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use legacy::{current_name, stored_names};
+pub use legacy::{current_name, rename, stored_names};
 pub use snapshot::{SnapshotError, decode_state, encode_state};
 
 /// Why stored bytes are not an event of this domain. The book is newer than the program, or it is damaged.

@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     loop {
         let mut events = book.read_after(after, PAGE, &filter).await?;
         for event in &mut events {
-            event.event_type = daybook_codec::current_name(&event.event_type).to_owned();
+            daybook_codec::rename(&mut event.event_type);
         }
         if print(&events, args.format).is_err() {
             // The reader of the pipe has closed it, as `head` does.

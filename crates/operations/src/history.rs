@@ -57,7 +57,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let book = args.connection.book()?;
     let stream = Order::stream(&id);
-    let events = book.read_stream(stream.as_str(), 0, as_of).await?;
+    let mut events = book.read_stream(stream.as_str(), 0, as_of).await?;
+    events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
     if events.is_empty() {
         bail!("order {id} did not exist at that time");
     }

@@ -1,17 +1,8 @@
-//! The names of event types, which are the same on every surface, also where the book has a name of before.
+//! The filter of events by the names of their types.
 
-use daybook_event_store::{Filter, RecordedEvent};
+use daybook_event_store::Filter;
 
 /// A filter of events. A type is found by the name that it has today and by the name of before.
 pub(crate) fn filter(types: Option<Vec<String>>, stream: Option<String>) -> Filter {
     Filter { types: types.map(|types| daybook_codec::stored_names(&types)), stream }
-}
-
-/// An event with the name that its type has today.
-pub(crate) fn named_as_today(mut event: RecordedEvent) -> RecordedEvent {
-    let name = daybook_codec::current_name(&event.event_type);
-    if name != event.event_type {
-        event.event_type = name.to_owned();
-    }
-    event
 }

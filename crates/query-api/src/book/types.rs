@@ -6,8 +6,6 @@ use daybook_event_store::RecordedEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::names::named_as_today;
-
 /// An event of the book.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Event {
@@ -35,8 +33,8 @@ pub(crate) struct Event {
 }
 
 impl From<RecordedEvent> for Event {
-    fn from(event: RecordedEvent) -> Self {
-        let event = named_as_today(event);
+    fn from(mut event: RecordedEvent) -> Self {
+        daybook_codec::rename(&mut event.event_type);
         Self {
             position: event.position,
             stream: event.stream_id,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     QuerySettings,
-    book::names::{filter, named_as_today},
+    book::names::filter,
     graphql::{
         stream_limits::{StreamPermit, StreamPermits},
         viewer::Viewer,
@@ -113,9 +113,9 @@ async fn events(
         return Ok(([(HISTORY, history)], stream).into_response());
     }
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
-    let events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
-    let lines: Vec<_> =
-        events.into_iter().filter_map(|event| serde_json::to_string(&named_as_today(event)).ok()).collect();
+    let mut events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
+    events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
+    let lines: Vec<_> = events.iter().filter_map(|event| serde_json::to_string(event).ok()).collect();
     let body = lines.into_iter().map(|line| line + "\n").collect::<String>();
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
@@ -143,7 +143,8 @@ fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) 
     let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
         // The stream keeps its permit until it ends.
         _ = &permit;
-        let event = named_as_today(event?);
+        let mut event = event?;
+        daybook_codec::rename(&mut event.event_type);
         let data = serde_json::to_string(&event).unwrap_or_default();
         Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });
