@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    BoxError, Router,
     extract::{Query, State, rejection::QueryRejection},
     http::{Extensions, HeaderMap, header},
     response::{
@@ -115,8 +115,11 @@ async fn events(
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
     let mut events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
     events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
-    let lines: Vec<_> = events.iter().filter_map(|event| serde_json::to_string(event).ok()).collect();
-    let body = lines.into_iter().map(|line| line + "\n").collect::<String>();
+    let mut body = Vec::new();
+    for event in &events {
+        serde_json::to_writer(&mut body, event).map_err(|error| unwritable(event.position, &error))?;
+        body.push(b'\n');
+    }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
@@ -139,14 +142,21 @@ fn unreadable(error: &StoreError) -> Problem {
     unavailable()
 }
 
+/// An event whose stored data are not JSON. The answer fails, because an analyst would miss an event that is left out.
+fn unwritable(position: i64, error: &serde_json::Error) -> Problem {
+    tracing::error!(position, %error, "an event of the book is not JSON");
+    unavailable()
+}
+
 fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) -> Response {
     let events = follow(shared.book.clone(), shared.tail.clone(), after, filter).map(move |event| {
         // The stream keeps its permit until it ends.
         _ = &permit;
         let mut event = event?;
         daybook_codec::rename(&mut event.event_type);
-        let data = serde_json::to_string(&event).unwrap_or_default();
-        Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
+        // An event that is not JSON ends the stream, because an analyst would miss an event that is left out.
+        let data = serde_json::to_string(&event)?;
+        Ok::<_, BoxError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
