@@ -79,6 +79,13 @@ impl Cache {
             let Some((_, entry)) = self.entries.remove_lru() else { break };
             self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
         }
+        self.measure();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 bytes")]
+    fn measure(&self) {
+        metrics::gauge!("daybook_bus_cache_bytes").set(self.bytes as f64);
+        metrics::gauge!("daybook_bus_cache_streams").set(self.entries.len() as f64);
     }
 }
 

@@ -41,7 +41,8 @@ pub struct BusSettings {
     pub queue: usize,
     /// The most commands in one commit.
     pub batch: usize,
-    /// The most bytes of folded state that are kept in memory.
+    /// The most bytes of folded streams that are kept in memory. An order and its cart take about 1 kB, so the cache of a busy shop
+    /// fills up to this limit.
     pub cache_bytes: usize,
     /// How often a command is decided, because of conflicts, before it fails with [`CommandError::Contended`].
     pub attempts: u32,
@@ -56,7 +57,7 @@ impl Default for BusSettings {
         Self {
             queue: 8_192,
             batch: 1_000,
-            cache_bytes: 512 << 20,
+            cache_bytes: 128 << 20,
             attempts: 100,
             snapshot_after: 500,
             storefront: Storefront::default(),

@@ -103,6 +103,8 @@ pub struct Limits {
     pub streams: daybook_query_api::StreamLimits,
     /// How long a query waits for its minimum position.
     pub patience: Duration,
+    /// The most bytes of folded streams that the command-api keeps in memory.
+    pub cache_bytes: usize,
 }
 
 impl Default for Limits {
@@ -112,6 +114,7 @@ impl Default for Limits {
             rates: RateLimits::default(),
             streams: daybook_query_api::StreamLimits::default(),
             patience: daybook_query_api::PATIENCE,
+            cache_bytes: BusSettings::default().cache_bytes,
         }
     }
 }
@@ -123,6 +126,7 @@ impl From<&Flags> for Limits {
             rates: flags.rates(),
             streams: flags.streams(),
             patience: flags.patience(),
+            cache_bytes: flags.cache_bytes(),
         }
     }
 }
@@ -254,7 +258,9 @@ impl Parts {
 
     /// Starts the bus, which the command-api and the reactors of a process share.
     fn bus(&mut self) -> Bus {
-        let settings = BusSettings { storefront: self.settings.storefront.clone(), ..BusSettings::default() };
+        let Settings { storefront, limits, .. } = &self.settings;
+        let settings =
+            BusSettings { storefront: storefront.clone(), cache_bytes: limits.cache_bytes, ..BusSettings::default() };
         let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
         self.tasks.spawn(async move { Ok(stopped.await?) });
         bus

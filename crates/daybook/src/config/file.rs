@@ -51,6 +51,7 @@ const SETTINGS: &[Setting] = &[
     setting("http", "rate_per_staff", "rate-per-staff"),
     setting("http", "trusted_proxies", "trusted-proxies"),
     setting("access", "secret", "secret"),
+    setting("command-api", "cache_mib", "cache-mib"),
     setting("command-api", "storefront_channels", "storefront-channels"),
     setting("command-api", "storefront_locations", "storefront-locations"),
     setting("query-api", "command_url", "command-url"),

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use daybook_bus::BusSettings;
 use daybook_edge::{
     proxies::TrustedProxies,
     rates::{Limit, RateLimits},
@@ -48,6 +49,9 @@ pub struct Flags {
     /// How many requests a second one holder of a token of staff may send.
     #[arg(long, env = "DAYBOOK_RATE_PER_STAFF", default_value_t = RateLimits::default().staff)]
     rate_per_staff: Limit,
+    /// The most MiB of folded streams that the command-api keeps in memory. A stream that is not kept is loaded again.
+    #[arg(long, env = "DAYBOOK_CACHE_MIB", default_value_t = BusSettings::default().cache_bytes >> 20)]
+    cache_mib: usize,
     /// The networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; the query-api is one for a command-api on
     /// another machine.
     #[arg(long, env = "DAYBOOK_TRUSTED_PROXIES", value_delimiter = ',', default_values_t = TrustedProxies::default().0)]
@@ -81,6 +85,12 @@ impl Flags {
     #[must_use]
     pub const fn patience(&self) -> Duration {
         Duration::from_secs(self.consistency_timeout)
+    }
+
+    /// The most bytes of folded streams that are kept in memory.
+    #[must_use]
+    pub const fn cache_bytes(&self) -> usize {
+        self.cache_mib.saturating_mul(1 << 20)
     }
 
     /// The rate limits.
