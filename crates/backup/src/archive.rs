@@ -25,7 +25,7 @@ use tokio_postgres::Client;
 
 use super::{
     BackupError, Source, source,
-    store::{Store, entries, private},
+    store::{Store, entries, is_directory, private},
     tools::Tools,
     wal::Wal,
 };
@@ -67,7 +67,7 @@ impl Archive {
         let leads_on = |base: &super::Base| {
             base.server.timeline == server.timeline && wal.reach(base, server.timeline).missing.is_none()
         };
-        let needs_base = fresh || !store.bases()?.iter().any(leads_on);
+        let needs_base = fresh || !store.readable_bases()?.iter().any(leads_on);
         let executable = Supervisor::this_executable().map_err(BackupError::io("find this executable"))?;
         // A client runs as the user of this process. Only servers drop root.
         let supervisor = Supervisor { executable, identity: Identity::Own, directory: directory.clone() };
@@ -148,7 +148,9 @@ async fn ensure_slot(client: &Client) -> Result<bool, BackupError> {
 /// The folder of the log. pg_receivewal continues after the last file of its folder, so a log with a gap needs another folder.
 fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupError> {
     let wal = store.path().join("wal");
-    private(&wal, true)?;
+    if !is_directory(&wal)? {
+        private(&wal, false)?;
+    }
     let own = format!("{timeline:08X}");
     let runs = entries(&wal)?.filter_map(|path| {
         let name = path.file_name()?.to_str()?.to_owned();
@@ -160,7 +162,9 @@ fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupEr
         Some(last) => last + u32::from(fresh),
     };
     let directory = wal.join(format!("{own}.{run}"));
-    private(&directory, true)?;
+    if !is_directory(&directory)? {
+        private(&directory, false)?;
+    }
     Ok(directory)
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     BackupError,
+    label::Label,
     source::{self, Source},
     store::{Base, Store, private_file},
     tools::Tools,
@@ -30,11 +31,11 @@ pub async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base,
     let began = source::mark(&client).await?;
     let store = Store::open_or_make(to, &server.system_identifier)?;
     let _lock = store.lock("lock")?;
-    let label = began.at.format("%Y%m%dT%H%M%S%.3fZ").to_string();
+    let label = Label::of(began.at);
     let part = store.begin(&label)?;
     let finished = async {
         let data = part.join("data");
-        tools.base_backup(source, &label, &data, bar).await?;
+        tools.base_backup(source, label.as_str(), &data, bar).await?;
         bar.set_message("comparing with the checksums");
         tools.verify(&data).await?;
         let ended = source::mark(&client).await?;

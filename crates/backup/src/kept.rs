@@ -27,10 +27,11 @@ pub struct Report {
 /// # Errors
 /// When there are none, or the directory cannot be read.
 pub fn reports(from: &Path) -> Result<Vec<Report>, BackupError> {
-    of(&Store::open(from)?)
+    let store = Store::open(from)?;
+    of(&store, store.readable_bases()?)
 }
 
-fn of(store: &Store) -> Result<Vec<Report>, BackupError> {
+fn of(store: &Store, bases: Vec<Base>) -> Result<Vec<Report>, BackupError> {
     let report = |base: Base| {
         let bytes = base.server.wal_segment_bytes;
         let wal = Wal::read(store, bytes)?;
@@ -45,7 +46,7 @@ fn of(store: &Store) -> Result<Vec<Report>, BackupError> {
             base,
         })
     };
-    store.bases()?.into_iter().map(report).collect()
+    bases.into_iter().map(report).collect()
 }
 
 /// The result of pruning.
@@ -89,7 +90,7 @@ pub fn prune(from: &Path, keep: usize) -> Result<Pruned, BackupError> {
 /// [`BackupError::Damaged`] and [`BackupError::MissingWal`] name the damage.
 pub async fn verify(from: &Path, begin: impl FnOnce(u64) -> ProgressBar) -> Result<usize, BackupError> {
     let store = Store::open(from)?;
-    let reports = of(&store)?;
+    let reports = of(&store, store.bases()?)?;
     let bar = begin(reports.len() as u64);
     for Report { base, .. } in &reports {
         Tools::of_version(base.server.major)?.verify(&store.base(&base.label).join("data")).await?;

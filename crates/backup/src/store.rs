@@ -9,6 +9,8 @@
 //!     secret, password   of the `daybook up` that it was made from
 //! wal/TIMELINE.RUN/      the write-ahead log of pg_receivewal; archive.lock is locked while it runs
 //! ```
+//!
+//! Others may be able to write to a directory of back-ups. So a link in it is never followed, and a description names no folder but its own.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupError,
+    label::Label,
     source::{Mark, Server},
 };
 
@@ -46,7 +49,7 @@ pub(crate) struct Store {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// The time when it was begun, in UTC. It is also the name of its folder.
-    pub label: String,
+    pub label: Label,
     /// The version of daybook that made it.
     pub daybook: String,
     /// The server that was backed up.
@@ -68,7 +71,7 @@ impl Store {
     pub(crate) fn open(directory: &Path) -> Result<Self, BackupError> {
         let directory = fs::canonicalize(directory)
             .map_err(BackupError::io(format!("find the back-up {}", directory.display())))?;
-        if !directory.join(MARKER).is_file() {
+        if !is_file(&directory.join(MARKER))? {
             return Err(BackupError::NoBackup { directory });
         }
         Ok(Self { directory, made: false })
@@ -80,7 +83,7 @@ impl Store {
         let directory =
             fs::canonicalize(directory).map_err(BackupError::io(format!("find {}", directory.display())))?;
         let marker = directory.join(MARKER);
-        if marker.is_file() {
+        if is_file(&marker)? {
             let theirs = read::<Marker>(&marker)?.system_identifier;
             if theirs != system_identifier {
                 return Err(BackupError::AnotherCluster { directory, theirs, ours: system_identifier.to_owned() });
@@ -112,9 +115,11 @@ impl Store {
     }
 
     /// Begins a base back-up. The caller holds the lock. Unfinished back-ups are removed.
-    pub(crate) fn begin(&self, label: &str) -> Result<PathBuf, BackupError> {
+    pub(crate) fn begin(&self, label: &Label) -> Result<PathBuf, BackupError> {
         let bases = self.directory.join("base");
-        private(&bases, true)?;
+        if !is_directory(&bases)? {
+            private(&bases, false)?;
+        }
         for entry in entries(&bases)? {
             if entry.to_string_lossy().ends_with(UNFINISHED) {
                 remove(&entry)?;
@@ -141,30 +146,75 @@ impl Store {
     }
 
     /// The directory of a base back-up.
-    pub(crate) fn base(&self, label: &str) -> PathBuf {
-        self.directory.join("base").join(label)
+    pub(crate) fn base(&self, label: &Label) -> PathBuf {
+        self.directory.join("base").join(label.as_str())
     }
 
     /// Removes a base back-up. It is renamed to an unfinished one first, so that a half-removed one never counts.
     pub(crate) fn remove(&self, base: &Base) -> Result<(), BackupError> {
-        let (finished, part) = (self.base(&base.label), self.base(&format!("{}{UNFINISHED}", base.label)));
+        let finished = self.base(&base.label);
+        let part = finished.with_file_name(format!("{}{UNFINISHED}", base.label));
         fs::rename(&finished, &part).map_err(BackupError::io(format!("remove {}", finished.display())))?;
         remove(&part)
     }
 
-    /// The base back-ups, the oldest first.
+    /// The base back-ups, the oldest first. One damaged entry fails: what is removed or called undamaged must be known whole.
     pub(crate) fn bases(&self) -> Result<Vec<Base>, BackupError> {
+        self.entries()?.into_iter().collect()
+    }
+
+    /// The base back-ups that can be read, the oldest first. Damaged ones are named in the log, since they hinder no restore from others.
+    pub(crate) fn readable_bases(&self) -> Result<Vec<Base>, BackupError> {
+        let damaged = |error: BackupError| tracing::warn!("{error}");
+        Ok(self.entries()?.into_iter().filter_map(|base| base.map_err(damaged).ok()).collect())
+    }
+
+    /// The finished entries of the folder of base back-ups, in the order of their names.
+    fn entries(&self) -> Result<Vec<Result<Base, BackupError>>, BackupError> {
         let bases = self.directory.join("base");
-        let mut found: Vec<Base> = Vec::new();
-        if bases.is_dir() {
-            for entry in entries(&bases)? {
-                if !entry.to_string_lossy().ends_with(UNFINISHED) {
-                    found.push(read(&entry.join("backup.json"))?);
-                }
-            }
+        if !is_directory(&bases)? {
+            return Ok(Vec::new());
         }
-        found.sort_by(|a, b| a.label.cmp(&b.label));
-        Ok(found)
+        let mut found: Vec<PathBuf> = entries(&bases)?.collect();
+        found.retain(|entry| !entry.to_string_lossy().ends_with(UNFINISHED));
+        found.sort();
+        Ok(found.iter().map(|entry| described(entry)).collect())
+    }
+}
+
+/// The base back-up in a folder, if the description in it is its own.
+fn described(folder: &Path) -> Result<Base, BackupError> {
+    let damaged = |what: String| BackupError::Damaged { directory: folder.to_owned(), what };
+    let (description, data) = (folder.join("backup.json"), folder.join("data"));
+    if !is_directory(folder)? || !is_file(&description)? || !is_directory(&data)? {
+        return Err(damaged("it is no base back-up: it has no backup.json, or no data".to_owned()));
+    }
+    let base: Base = read(&description)?;
+    if folder.file_name().is_none_or(|name| name != base.label.as_str()) {
+        return Err(damaged(format!("its backup.json is that of {}", base.label)));
+    }
+    Ok(base)
+}
+
+/// Whether a directory exists. A link or a file in its place is damage.
+pub(crate) fn is_directory(path: &Path) -> Result<bool, BackupError> {
+    is(path, fs::FileType::is_dir, "a directory")
+}
+
+/// Whether a file exists. A link or a directory in its place is damage.
+pub(crate) fn is_file(path: &Path) -> Result<bool, BackupError> {
+    is(path, fs::FileType::is_file, "a file")
+}
+
+fn is(path: &Path, kind: fn(&fs::FileType) -> bool, wanted: &str) -> Result<bool, BackupError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if kind(&found.file_type()) => Ok(true),
+        Ok(_) => {
+            let what = format!("{} is not {wanted}; links are not followed", path.display());
+            Err(BackupError::Damaged { directory: path.parent().unwrap_or(path).to_owned(), what })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(BackupError::io(format!("look at {}", path.display()))(error)),
     }
 }
 
@@ -210,4 +260,84 @@ pub(crate) fn private_file(file: &Path, bytes: &[u8]) -> Result<(), BackupError>
             open.sync_all()
         })
         .map_err(BackupError::io(format!("write {}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use chrono::{DateTime, TimeDelta};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::prune;
+
+    /// A directory with two base back-ups, and a directory beside it that no command may touch.
+    fn two() -> (tempfile::TempDir, Store, [PathBuf; 2]) {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(directory.path().join("precious/data")).expect("a directory");
+        fs::write(directory.path().join("precious/000000010000000000000001"), "diary").expect("a file");
+        let store = Store::open_or_make(&directory.path().join("backups"), "1").expect("an empty directory");
+        let made = [1, 2].map(|day| {
+            let at = DateTime::UNIX_EPOCH + TimeDelta::days(day);
+            let mark = Mark { at, position: 1, epoch: Uuid::nil() };
+            let server = Server {
+                major: 15,
+                system_identifier: "1".into(),
+                timeline: 1,
+                wal_segment_bytes: 16 << 20,
+                database: "daybook".into(),
+                superuser: "daybook".into(),
+                embedded: true,
+            };
+            let (label, daybook) = (Label::of(at), "1".to_owned());
+            let base = Base {
+                label,
+                daybook,
+                server,
+                began: mark,
+                ended: mark,
+                first_lsn: 1 << 30,
+                last_lsn: 2 << 30,
+                bytes: 0,
+            };
+            let part = store.begin(&base.label).expect("a new back-up");
+            fs::create_dir(part.join("data")).expect("a directory");
+            store.finish(&part, &base).expect("it is finished")
+        });
+        (directory, store, made)
+    }
+
+    fn labels(bases: &[Base]) -> Vec<&str> {
+        bases.iter().map(|base| base.label.as_str()).collect()
+    }
+
+    #[test]
+    fn a_description_that_names_another_folder_removes_nothing_and_hinders_no_restore() {
+        for label in ["../../precious", "/precious", "..", "19700103T000000.000Z"] {
+            let (directory, store, [old, new]) = two();
+            let text = fs::read_to_string(old.join("backup.json")).expect("a description");
+            fs::write(old.join("backup.json"), text.replace("19700102T000000.000Z", label)).expect("it is changed");
+            assert!(matches!(prune(store.path(), 1), Err(BackupError::Damaged { .. })), "{label}");
+            assert_eq!(labels(&store.readable_bases().expect("they are listed")), ["19700103T000000.000Z"]);
+            assert!(old.exists() && new.exists() && directory.path().join("precious/data").exists());
+        }
+    }
+
+    #[test]
+    fn a_link_is_never_followed() {
+        let (directory, store, [old, _]) = two();
+        let precious = directory.path().join("precious");
+        fs::copy(old.join("backup.json"), precious.join("backup.json")).expect("a copy");
+        fs::remove_dir_all(&old).expect("it is removed");
+        symlink(&precious, &old).expect("a link");
+        assert!(matches!(prune(store.path(), 1), Err(BackupError::Damaged { .. })));
+        assert_eq!(labels(&store.readable_bases().expect("they are listed")), ["19700103T000000.000Z"]);
+        fs::remove_file(&old).expect("the link is removed");
+
+        private(&store.path().join("wal"), false).expect("a directory");
+        symlink(&precious, store.path().join("wal/00000001.1")).expect("a link");
+        assert!(matches!(prune(store.path(), 1), Err(BackupError::Damaged { .. })));
+        assert!(precious.join("000000010000000000000001").exists());
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     BackupError,
-    store::{Base, Store, entries},
+    store::{Base, Store, entries, is_directory, is_file},
 };
 
 /// The end of the name of a file that pg_receivewal has not finished.
@@ -69,10 +69,16 @@ impl Wal {
     pub(crate) fn read(store: &Store, bytes: u64) -> Result<Self, BackupError> {
         let mut wal = Self::default();
         let directory = store.path().join("wal");
-        let timelines = if directory.is_dir() { entries(&directory)?.collect() } else { Vec::new() };
-        for timeline in timelines.into_iter().filter(|path| path.is_dir()) {
-            for path in entries(&timeline)? {
-                wal.add(path, bytes);
+        if !is_directory(&directory)? {
+            return Ok(wal);
+        }
+        for timeline in entries(&directory)? {
+            if is_directory(&timeline)? {
+                for path in entries(&timeline)? {
+                    if is_file(&path)? {
+                        wal.add(path, bytes);
+                    }
+                }
             }
         }
         Ok(wal)
@@ -147,7 +153,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Mark, Server};
+    use crate::{Label, Mark, Server};
 
     const BYTES: u64 = 16 * 1024 * 1024;
 
@@ -177,7 +183,7 @@ mod tests {
             superuser: "daybook".into(),
             embedded: true,
         };
-        let (label, daybook) = ("now".to_owned(), "1".to_owned());
+        let (label, daybook) = (Label::of(mark.at), "1".to_owned());
         let (first_lsn, last_lsn) = (first * BYTES + 40, last * BYTES + 256);
         Base { label, daybook, server, began: mark, ended: mark, first_lsn, last_lsn, bytes: 0 }
     }

@@ -192,7 +192,7 @@ impl Servers {
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let made = async { Ok::<_, anyhow::Error>(backup::take(&source?, &to, &ProgressBar::hidden()).await?) };
             match made.await {
-                Ok(base) => tracing::info!(base.label, "a base back-up was made in {}", to.display()),
+                Ok(base) => tracing::info!(label = %base.label, "a base back-up was made in {}", to.display()),
                 Err(error) => tracing::error!(
                     error = error_chain(error.as_ref()),
                     "there is no base back-up yet: make one with `daybook backup`"

@@ -140,7 +140,7 @@ fn list(from: &Path, json: bool) -> anyhow::Result<()> {
             (None, None) => "nothing".to_owned(),
         };
         let (position, size) = (base.ended.position.to_string(), (base.bytes >> 20).to_string());
-        table.add_row([base.label.clone(), position, size, leads_to]);
+        table.add_row([base.label.to_string(), position, size, leads_to]);
     }
     println!("{table}");
     Ok(())

@@ -9,7 +9,13 @@ use std::{
 use indicatif::ProgressBar;
 
 use super::plan::Plan;
-use crate::{BackupError, base::EXTRA_FILES, store::private};
+use crate::{
+    BackupError,
+    base::EXTRA_FILES,
+    store::{is_file, private},
+};
+
+use super::tuning;
 
 /// The name of the superuser's password in a back-up.
 const PASSWORD: &str = EXTRA_FILES[1].1;
@@ -28,9 +34,12 @@ pub(super) async fn copy_all(plan: &Plan, server: PathBuf, bar: &ProgressBar) ->
         for (name, path) in &archived {
             copy(path, &cluster.join("pg_wal").join(name), &bar).map_err(doing(path))?;
         }
-        if from.join(PASSWORD).is_file() {
+        if is_file(&from.join(PASSWORD))? {
             copy(&from.join(PASSWORD), &server.join("password"), &bar).map_err(doing(&from.join(PASSWORD)))?;
         }
+        // Settings can name programs. Those of the back-up are not in force while it is recovered.
+        let overrides = cluster.join(tuning::FILE);
+        fs::write(&overrides, "").map_err(BackupError::io(format!("empty {}", overrides.display())))?;
         // This file makes PostgreSQL recover from a back-up.
         File::create(cluster.join("recovery.signal")).map(drop).map_err(BackupError::io("make recovery.signal"))
     };
@@ -88,11 +97,16 @@ pub(super) fn size(plan: &Plan) -> u64 {
     plan.base.bytes + archived.map(|file| file.len()).sum::<u64>()
 }
 
-/// Restores the configuration of a server that `daybook up` has not made, instead of that of the recovery.
+/// Restores the configuration that the recovery has replaced. A server that `daybook up` has not made gets all of its own back. The other
+/// one gets its tuning.
 pub(super) fn restore_configuration(plan: &Plan, server: &Path) -> Result<(), BackupError> {
-    for name in ["postgresql.conf", "pg_hba.conf"] {
-        let (own, target) = (plan.directory.join("data").join(name), server.join("cluster").join(name));
-        let restored = if own.is_file() { fs::copy(&own, &target).map(|_| ()) } else { fs::remove_file(&target) };
+    let (data, cluster) = (plan.directory.join("data"), server.join("cluster"));
+    if plan.base.server.embedded {
+        return tuning::restore(&data, &cluster);
+    }
+    for name in ["postgresql.conf", "pg_hba.conf", tuning::FILE] {
+        let (own, target) = (data.join(name), cluster.join(name));
+        let restored = if is_file(&own)? { fs::copy(&own, &target).map(|_| ()) } else { fs::remove_file(&target) };
         restored.map_err(BackupError::io(format!("restore {}", target.display())))?;
     }
     Ok(())

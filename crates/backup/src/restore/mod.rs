@@ -8,6 +8,7 @@ mod data_directory;
 mod files;
 mod plan;
 mod recover;
+mod tuning;
 
 use std::{
     fs,
@@ -24,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     BackupError,
     base::EXTRA_FILES,
-    store::{Store, private_file},
+    store::{Store, is_file, private_file},
     tools::Tools,
 };
 use data_directory::NewDataDirectory;
@@ -109,7 +110,7 @@ pub async fn restore(
         embedded: plan.base.server.embedded,
         adopts_topics: !wanted.leave_topics,
         seconds: start.elapsed().as_secs_f64(),
-        base: plan.base.label,
+        base: plan.base.label.into(),
     })
 }
 
@@ -151,11 +152,9 @@ async fn recover(
     if !durable {
         files::sync(server.clone()).await?;
     }
-    if !plan.base.server.embedded {
-        files::restore_configuration(plan, &server)?;
-    }
+    files::restore_configuration(plan, &server)?;
     let secret = plan.directory.join(EXTRA_FILES[0].1);
-    if secret.is_file() {
+    if is_file(&secret)? {
         let bytes = fs::read(&secret).map_err(BackupError::io(format!("read {}", secret.display())))?;
         private_file(&directory.file(EXTRA_FILES[0].0), &bytes)?;
     }

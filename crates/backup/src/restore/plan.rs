@@ -113,11 +113,11 @@ impl From<Target> for Stop {
 }
 
 fn choose(store: &Store, target: Target, label: Option<&str>, timeline: Option<u32>) -> Result<Base, BackupError> {
-    let mut bases = store.bases()?;
+    let mut bases = store.readable_bases()?;
     bases.retain(|base| timeline.is_none_or(|timeline| base.server.timeline <= timeline));
     if let Some(label) = label {
-        let there = || bases.iter().map(|base| base.label.clone()).collect();
-        let named = bases.iter().find(|base| base.label == label).cloned();
+        let there = || bases.iter().map(|base| base.label.to_string()).collect();
+        let named = bases.iter().find(|base| base.label.as_str() == label).cloned();
         return named.ok_or_else(|| BackupError::NoSuchBase { label: label.to_owned(), there: there() });
     }
     let Some(oldest) = bases.first() else {
