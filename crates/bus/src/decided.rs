@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use daybook_codec::{Encoded, encode};
-use daybook_domain::{Decision, Refusal, StreamName, Streams};
+use daybook_domain::{Decision, MAX_EVENT_BYTES, Refusal, StreamName, Streams, general::EventTooLarge};
 use daybook_event_store::{AppendUnit, NewEvent, Operation, RecordedEvent};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
@@ -19,17 +19,32 @@ pub(super) struct Decided {
     pub(super) refusal: Option<Refusal>,
 }
 
+// What a decision may write, the book keeps.
+const _: () = assert!(MAX_EVENT_BYTES <= daybook_event_store::MAX_EVENT_BYTES);
+
+/// Why a decision cannot be written.
+pub(super) enum Unwritten {
+    /// An event would be too large. The command is refused, as by any other rule.
+    Refused(Refusal),
+    /// It failed.
+    Failed(CommandError),
+}
+
 /// The operation that writes a decision.
 pub(super) fn write(
     job: &Job,
     streams: &Streams<'_>,
     decision: &Decision,
     now: DateTime<Utc>,
-) -> Result<Operation, CommandError> {
+) -> Result<Operation, Unwritten> {
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
-        let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
-        let Encoded { event_type, schema_version, key_id, data } = encoded;
+        let failed = |error: serde_json::Error| Unwritten::Failed(CommandError::Unwritable(error.to_string()));
+        let Encoded { event_type, schema_version, key_id, data } = encode(event).map_err(failed)?;
+        if data.len() > MAX_EVENT_BYTES {
+            let (event_type, bytes) = (event_type.to_owned(), data.len());
+            return Err(Unwritten::Refused(EventTooLarge { event_type, bytes, limit: MAX_EVENT_BYTES }.into()));
+        }
         Ok(NewEvent {
             stream_id: stream.shared(),
             event_type: event_type.into(),
@@ -44,7 +59,7 @@ pub(super) fn write(
         command_id: job.submission.command_id,
         fingerprint: job.fingerprint.clone(),
         reads: reads(streams),
-        events: events.collect::<Result<_, CommandError>>()?,
+        events: events.collect::<Result<_, Unwritten>>()?,
         correlation_id: job.submission.correlation_id,
         causation_id: job.submission.causation_id,
         actor: job.submission.actor.to_string(),

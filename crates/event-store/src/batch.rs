@@ -5,6 +5,9 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+/// The most bytes of the data of one event. What goes over the wire, and what a view keeps of it, is bounded by this.
+pub const MAX_EVENT_BYTES: usize = 900_000;
+
 /// An event that is not written yet. Its version follows from its stream, its position from the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
