@@ -119,7 +119,7 @@ pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>
         sql(
             book,
             "the relay has set nothing aside",
-            "SELECT count(*) FROM relay_set_aside",
+            "SELECT count(*) FROM relay_partitions",
             "SELECT position, 'position ' || position || ' of ' || stream_id || ' (' || type || ') is not on the wire: ' || reason
              FROM relay_set_aside WHERE NOT skipped",
         )
