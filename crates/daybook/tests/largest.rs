@@ -27,6 +27,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// The largest body of a request, in bytes; see docs/limits.md.
+const MAX_BODY: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Random letters, the same in every run.
@@ -63,6 +65,7 @@ impl Shop {
     }
 
     async fn try_send(&mut self, name: &str, body: Value) -> Result<Receipt, CommandError> {
+        assert!(body.to_string().len() <= MAX_BODY, "{name} is too large for a request");
         let command = Command::deserialize(name, body).expect("the command exists");
         let command = command.unwrap_or_else(|error| panic!("{name}: {error}"));
         self.number += 1;
