@@ -133,3 +133,69 @@ pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
     let position = written.last().map_or(0, |event| event.position);
     Receipt { position, streams, events: written, replayed: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::{
+        Actor, Command, Currency, Money, Quantity, Source, State,
+        ids::{Channel, ExternalRef, OrderId, ProductId, Sku},
+        order::{ImportedLine, Order, OrderImported, Totals},
+    };
+    use serde_json::json;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Submission;
+
+    /// Nothing is loaded.
+    struct Nothing;
+
+    impl Source<State> for Nothing {
+        fn find(&self, _: &StreamName) -> Option<(&State, i32)> {
+            None
+        }
+    }
+
+    fn job() -> Job {
+        let body = json!({ "order_id": Uuid::nil(), "note": "n" });
+        let command = Command::deserialize("AddNote", body).expect("a command").expect("a body");
+        let submission = Submission::new(command, Uuid::nil(), Actor::Guest);
+        Job { submission, fingerprint: Vec::new(), attempts: 0, reply: oneshot::channel().0 }
+    }
+
+    /// An order of more lines than any command writes.
+    fn imported(lines: usize) -> Decision {
+        let currency: Currency = "EUR".parse().expect("a currency");
+        let nothing = Money::zero(currency);
+        let (sku, product_id): (Sku, _) = ("s".repeat(64).parse().expect("a SKU"), ProductId(Uuid::nil()));
+        let quantity = Quantity::ONE;
+        let line = ImportedLine { sku, product_id, quantity, line_total: nothing, discount: nothing };
+        let order_id = OrderId(Uuid::nil());
+        let event = OrderImported {
+            order_id,
+            external_ref: "x".parse::<ExternalRef>().expect("a reference"),
+            customer_id: None,
+            customer_ref: None,
+            channel: Channel::default(),
+            currency,
+            lines: vec![line; lines],
+            totals: Totals { gross: nothing, discount: nothing, net: nothing },
+            placed_at: DateTime::UNIX_EPOCH,
+        };
+        Decision::of::<Order>(&order_id, event)
+    }
+
+    #[test]
+    fn a_decision_with_an_event_that_is_too_large_is_refused_with_the_size_and_another_is_written() {
+        let (source, now) = (Nothing, DateTime::UNIX_EPOCH);
+        let streams = Streams::over(&source);
+        let large = write(&job(), &streams, &imported(10_000), now);
+        let Err(Unwritten::Refused(refusal)) = large else { panic!("it is not refused") };
+        let data = refusal.data();
+        assert_eq!((refusal.code(), &data["event_type"]), ("event_too_large", &json!("order.OrderImported")));
+        assert_eq!(data["limit"], json!(MAX_EVENT_BYTES));
+        assert!(data["bytes"].as_u64() > data["limit"].as_u64(), "{data:?}");
+        assert!(matches!(write(&job(), &streams, &imported(10), now), Ok(Operation::Write(_))));
+    }
+}

@@ -174,7 +174,8 @@ async fn order(shop: &mut Shop, shelf: &Shelf) {
     };
     shop.send("PlaceOrder", place(11, 11)).await;
     let plain = |number: u128| json!({ "order_id": id(number) });
-    let mut reasoned = |number: u128| json!({ "order_id": id(number), "reason": Letters(number as u64).text(500) });
+    let reason = shop.letters.text(500);
+    let reasoned = |number: u128| json!({ "order_id": id(number), "reason": reason });
     let note = json!({ "order_id": id(11), "note": shop.letters.text(10_000) });
     shop.send("AddNote", note).await;
     for (name, body) in [
