@@ -132,6 +132,22 @@ async fn fill(shop: &mut Shop) -> Shelf {
     Shelf { channel, location, other, skus, categories }
 }
 
+/// What is larger than that is refused at the door, and nothing is written.
+async fn refuse(shop: &mut Shop, book: &Daybook) {
+    let head = book.head().await.expect("an answer");
+    let many: Map<_, _> = (0..8_000).map(|nr| (format!("{nr}{}", "k".repeat(50)), json!("v".repeat(60)))).collect();
+    let long = shop.entries(MAX_OPTIONS, 300);
+    let cases = [(json!(many), "too_many_options"), (long, "variant_too_long")];
+    for (options, code) in cases {
+        let variant = json!({ "product_id": id(0), "sku": "too-large", "options": options });
+        match shop.try_send("AddVariant", variant).await {
+            Err(CommandError::Refused { refusal, .. }) => assert_eq!(refusal.code(), code),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(book.head().await.expect("an answer"), head);
+}
+
 async fn claim(shop: &mut Shop, shelf: &Shelf) {
     let (sku, location) = (&shelf.skus[0], &shelf.location);
     let reserve = |number: u128, owner: String| {
@@ -231,6 +247,7 @@ async fn the_largest_command_of_each_contract_goes_through_to_every_view() {
     let mut shop = Shop { bus, letters: Letters(7), sent: BTreeSet::new(), number: 0 };
     let shelf = fill(&mut shop).await;
     assert_eq!(shelf.categories.len(), MAX_CATEGORIES);
+    refuse(&mut shop, &book).await;
     claim(&mut shop, &shelf).await;
     order(&mut shop, &shelf).await;
     let public = Command::contracts().into_iter().filter(|contract| contract.access.is_public());

@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use daybook_event_store::{AsOf, Daybook, Head, StoreError};
+use daybook_event_store::{AsOf, Daybook, Head, RecordedEvent, StoreError};
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
@@ -92,7 +92,9 @@ impl Poisoned {
         };
         let Cause { position, reason, is_newer } = &cause;
         let event = events.iter().find(|event| event.position == *position);
-        let Some(event) = event.filter(|event| !self.0.contains_key(&event.stream_id)) else { return Err(error) };
+        // An earlier event of a stream may turn out to be poisoned as well, after the stream was divided.
+        let is_earlier = |event: &&SharedEvent| self.0.get(&event.stream_id).is_none_or(|known| known.position > *position);
+        let Some(event) = event.filter(is_earlier) else { return Err(error) };
         let stream = &event.stream_id;
         if *is_newer {
             tracing::warn!(consumer, stream, position, reason, "a stream waits for a newer program");
@@ -329,13 +331,34 @@ pub async fn take_up_waiting(book: &Daybook, consumer: &str, effect: &impl Effec
         match retry(book, consumer, &event.stream_id, effect).await {
             Ok(events) => processed += events,
             // A later event of the stream holds it. The others need not wait for it.
-            Err(error @ ConsumerError::Effect(EffectError::Newer { .. } | EffectError::Poison { .. })) => {
+            Err(error @ ConsumerError::Effect(EffectError::Newer { .. })) => {
                 tracing::debug!(consumer, stream = event.stream_id, %error, "a stream still waits");
             }
+            Err(error) if is_of_event(&error) => give_up_waiting(book, consumer, event, &error).await?,
             Err(error) => return Err(error),
         }
     }
     Ok(processed)
+}
+
+/// Whether an error comes from an event, and not from the database.
+fn is_of_event(error: &ConsumerError) -> bool {
+    matches!(error, ConsumerError::Effect(EffectError::Poison { .. })) || is_blameable(error)
+}
+
+/// A stream that waited for this program cannot be processed by it either: it is parked.
+async fn give_up_waiting(
+    book: &Daybook,
+    consumer: &str,
+    event: &RecordedEvent,
+    error: &ConsumerError,
+) -> Result<(), ConsumerError> {
+    tracing::error!(consumer, stream = event.stream_id, %error, "a stream that waited is parked");
+    let sql = "UPDATE parked_events SET waiting = false, reason = CASE WHEN position = $3 THEN $4 ELSE reason END
+               WHERE consumer = $1 AND stream_id = $2";
+    let client = book.pool().get().await?;
+    client.execute(sql, &[&consumer, &event.stream_id, &event.position, &error.to_string()]).await?;
+    Ok(())
 }
 
 /// Processes the parked events of a stream, in order, and un-parks the stream. Returns how many events that were. A running consumer
