@@ -146,9 +146,10 @@ impl Health {
     /// Events that the relay has set aside are named, and keep no process from being ready: the views have them from the book.
     async fn relay(&self) -> anyhow::Result<(bool, String)> {
         let set_aside = relay::list_set_aside(&self.book).await?;
-        let named = set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
-            format!("the event at position {position} of {stream_id} is set aside: {reason}")
-        });
+        let named =
+            set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
+                format!("the event at position {position} of {stream_id} is set aside: {reason}")
+            });
         let named: Vec<_> = named.take(NAMED).collect();
         Ok((true, if named.is_empty() { "nothing is set aside".to_owned() } else { named.join("; ") }))
     }

@@ -126,7 +126,8 @@ async fn fill(shop: &mut Shop) -> Shelf {
     for sku in &skus {
         let price = json!({ "minor_units": MAX_PRICE / 1_000, "currency": "EUR" });
         shop.send("SetPrice", json!({ "sku": sku, "channel": channel, "price": price })).await;
-        let received = json!({ "sku": sku, "location": location, "quantity": Quantity::MAX, "reference": shop.letters.text(500) });
+        let received =
+            json!({ "sku": sku, "location": location, "quantity": Quantity::MAX, "reference": shop.letters.text(500) });
         shop.send("ReceiveStock", received).await;
     }
     Shelf { channel, location, other, skus, categories }
@@ -185,9 +186,8 @@ async fn order(shop: &mut Shop, shelf: &Shelf) {
     shop.send("ChangeQuantity", json!({ "cart_id": id(11), "sku": sku, "quantity": 9 })).await;
     shop.send("RemoveLine", json!({ "cart_id": id(11), "sku": sku })).await;
     shop.send("AddLine", json!({ "cart_id": id(11), "sku": sku, "quantity": 1 })).await;
-    let place = |cart: u128, order: u128| {
-        json!({ "cart_id": id(cart), "order_id": id(order), "locations": [shelf.location] })
-    };
+    let place =
+        |cart: u128, order: u128| json!({ "cart_id": id(cart), "order_id": id(order), "locations": [shelf.location] });
     shop.send("PlaceOrder", place(11, 11)).await;
     let plain = |number: u128| json!({ "order_id": id(number) });
     let reason = shop.letters.text(500);
@@ -211,9 +211,7 @@ async fn order(shop: &mut Shop, shelf: &Shelf) {
     shop.send("CancelOrder", reasoned(12)).await;
     fill_cart(shop, shelf, 13).await;
     shop.send("AbandonCart", json!({ "cart_id": id(13) })).await;
-    let line = |nr: usize| {
-        json!({ "sku": shelf.skus[nr % MAX_LINES], "quantity": Quantity::MAX, "line_total": MAX_TOTAL / 2_000, "discount": 1 })
-    };
+    let line = |nr: usize| json!({ "sku": shelf.skus[nr % MAX_LINES], "quantity": Quantity::MAX, "line_total": MAX_TOTAL / 2_000, "discount": 1 });
     let lines: Vec<Value> = (0..MAX_IMPORTED_LINES).map(line).collect();
     let imported = json!({
         "external_ref": shop.letters.text(128), "customer_ref": shop.letters.text(64), "channel": shelf.channel,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Daybook, StoreError,
-    batch::{AppendUnit, MAX_EVENT_BYTES, Operation, Outcome},
+    batch::{AppendUnit, Operation, Outcome},
     chain,
     driver::Driver,
     is_data_error,
@@ -139,7 +139,7 @@ impl<S: Session> Appender<S> {
         for operation in operations {
             check(operation)?;
         }
-        let mut outcomes: Vec<Option<Outcome>> = operations.iter().map(too_large).collect();
+        let mut outcomes: Vec<Option<Outcome>> = operations.iter().map(Operation::too_large).collect();
         let mut known = HashMap::new();
         // How many operations go into one round: all of them, except during a search for invalid data.
         let mut most = usize::MAX;
@@ -280,15 +280,6 @@ fn check(operation: &Operation) -> Result<(), StoreError> {
         Some(event) => Err(StoreError::UnreadStream { command_id, stream_id: event.stream_id.to_string() }),
         None => Ok(()),
     }
-}
-
-/// The outcome of an operation with an event that is larger than an event may be.
-fn too_large(operation: &Operation) -> Option<Outcome> {
-    let Operation::Write(unit) = operation else { return None };
-    let event = unit.events.iter().find(|event| event.data.len() > MAX_EVENT_BYTES)?;
-    let (event_type, bytes) = (&event.event_type, event.data.len());
-    let reason = format!("an event {event_type} has {bytes} bytes; an event has at most {MAX_EVENT_BYTES}");
-    Some(Outcome::InvalidData { reason })
 }
 
 fn fill(

@@ -90,6 +90,15 @@ impl Operation {
         }
     }
 
+    /// The outcome of an operation with an event that is larger than an event may be.
+    pub(crate) fn too_large(&self) -> Option<Outcome> {
+        let Self::Write(unit) = self else { return None };
+        let event = unit.events.iter().find(|event| event.data.len() > MAX_EVENT_BYTES)?;
+        let (event_type, bytes) = (&event.event_type, event.data.len());
+        let reason = format!("an event {event_type} has {bytes} bytes; an event has at most {MAX_EVENT_BYTES}");
+        Some(Outcome::InvalidData { reason })
+    }
+
     pub(crate) fn command(&self) -> (Uuid, &[u8]) {
         match self {
             Self::Write(unit) => (unit.command_id, &unit.fingerprint),

@@ -94,8 +94,9 @@ pub fn is_data_error(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("22"))
 }
 
-/// Whether PostgreSQL refuses a row for what it holds, alone or beside another row: a value (class 22), a constraint (23) other than a unique key, two rows of one
-/// key in one statement (21), or a length, such as that of an index entry (54). Another attempt with the same row would fail, too.
+/// Whether PostgreSQL refuses a row for what it holds, alone or beside another row. It is a value (class 22), a constraint other than a
+/// unique key (23), two rows of one key in one statement (21), or a length such as that of an index entry (54). Another attempt with
+/// the same row would fail, too.
 #[must_use]
 pub fn is_refused_row(error: &tokio_postgres::Error) -> bool {
     let of_row = |state: &str| ["21", "22", "23", "54"].iter().any(|class| state.starts_with(class));

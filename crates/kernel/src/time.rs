@@ -63,7 +63,8 @@ impl Timestamp {
 /// A time as it is kept: a leap second is the second after it, and what is smaller than a microsecond is cut off.
 fn kept(time: DateTime<Utc>) -> DateTime<Utc> {
     let nanos = time.timestamp_subsec_nanos();
-    let whole = if nanos < SECOND { Some(time) } else { DateTime::from_timestamp(time.timestamp() + 1, nanos - SECOND) };
+    let whole =
+        if nanos < SECOND { Some(time) } else { DateTime::from_timestamp(time.timestamp() + 1, nanos - SECOND) };
     whole.unwrap_or(time).trunc_subsecs(SECOND_DIGITS)
 }
 
@@ -174,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_time_that_was_accepted_is_read_back_as_itself() {
-        for sent in ["2016-12-31T23:59:60.123456789Z", "1969-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"] {
+        for sent in ["2016-12-31T23:59:60.123456789Z", "1969-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"]
+        {
             let time: Timestamp = sent.parse().expect("a time");
             let json = serde_json::to_string(&time).expect("JSON");
             assert_eq!(serde_json::from_str::<Timestamp>(&json).expect("a time"), time);

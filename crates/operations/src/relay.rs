@@ -91,7 +91,9 @@ fn show(status: &RelayStatus) {
     if status.set_aside.is_empty() {
         return;
     }
-    println!("set aside; `daybook relay retry` publishes them again, `daybook relay skip` accepts that the wire lacks them:");
+    println!(
+        "set aside; `daybook relay retry` publishes them again, `daybook relay skip` accepts that the wire lacks them:"
+    );
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["position", "stream", "type", "reason", "skipped"]);
     for SetAside { position, stream_id, event_type, reason, skipped } in status.set_aside.clone() {

@@ -3,8 +3,8 @@
 use std::{future::Future, sync::Arc};
 
 use daybook_event_store::{
-    AppendUnit, Filter, KnownCommand, MAX_EVENT_BYTES, NewEvent, Operation, Outcome, Session, Snapshot, Store, StoreError, Writing,
-    Written,
+    AppendUnit, Filter, KnownCommand, MAX_EVENT_BYTES, NewEvent, Operation, Outcome, Session, Snapshot, Store,
+    StoreError, Writing, Written,
 };
 use daybook_tests::{
     nemesis::random::Random,

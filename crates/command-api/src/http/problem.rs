@@ -77,8 +77,7 @@ mod tests {
     #[test]
     fn unreadable_streams_and_unwritable_values_have_problems_of_their_own() {
         let reason = "a secret cause".to_owned();
-        let mut unreadable =
-            UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason, is_newer: false };
+        let mut unreadable = UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason, is_newer: false };
         let problem = not_accepted(&CommandError::Unreadable(unreadable.clone()));
         let problem = serde_json::to_value(problem).expect("a document");
         assert_eq!(

@@ -229,6 +229,7 @@ async fn send_in_place_of(kafka: &KafkaSettings, message: &UnsentMessage, histor
     let UnsentMessage { topic, partition, key, event, prev, .. } = message;
     let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
     let headers = envelope::set_aside(event, slice, *prev, history);
-    let record: FutureRecord<'_, String, String> = FutureRecord::to(topic).partition(*partition).key(key).headers(headers);
+    let record: FutureRecord<'_, String, String> =
+        FutureRecord::to(topic).partition(*partition).key(key).headers(headers);
     producer.send(record, PATIENCE).await.expect("the broker acknowledges the message");
 }

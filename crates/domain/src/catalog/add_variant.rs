@@ -89,7 +89,8 @@ mod tests {
         assert_eq!((refusal.code(), &refusal.data()["bytes"]), ("variant_too_long", &json!(3 * (5 + 232 + 2))));
         let quotes = json!({ "a": "\"".repeat(180), "b": "\\".repeat(180) });
         assert_eq!(code(book.when("AddVariant", with(quotes))), "variant_too_long");
-        let new = json!({ "product_id": product(2), "name": "P", "variants": [{ "sku": "b", "options": options(3, 230) }] });
+        let new =
+            json!({ "product_id": product(2), "name": "P", "variants": [{ "sku": "b", "options": options(3, 230) }] });
         assert_eq!(code(book.when("CreateProduct", new)), "variant_too_long");
         book.given("AddVariant", with(options(MAX_OPTIONS, 20)));
     }

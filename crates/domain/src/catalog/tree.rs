@@ -8,7 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Category, CategoryChildChanged, CategoryCycle, CategoryNotFound, CategoryTooDeep, policy::MAX_CATEGORY_DEPTH};
+use super::{
+    Category, CategoryChildChanged, CategoryCycle, CategoryNotFound, CategoryTooDeep, policy::MAX_CATEGORY_DEPTH,
+};
 use crate::{Decision, Rejection, Streams, ids::CategoryId};
 
 /// How many ancestors are written to at most when a subtree leaves its place. Books from before whole subtrees were checked may be deeper.

@@ -21,9 +21,7 @@ mod transfer_stock;
 
 pub use adjust_stock::{AdjustStock, DeltaOutOfRange};
 pub use availability::availability;
-pub use claims::{
-    ExpiryInThePast, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder,
-};
+pub use claims::{ExpiryInThePast, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder};
 pub(crate) use claims::{ReservationRequest, release_for_order, reserve, ship};
 pub use commit_reservation::{CommitReservation, ReservationExpired};
 pub use event::*;

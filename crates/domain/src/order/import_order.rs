@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImportedLine, Order, OrderImported, Totals, policy};
 use crate::{
-    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams,
-    Timestamp,
+    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp,
     cart::QuantityTooLarge,
     catalog::{SkuRecord, UnknownSku},
     ids::{Channel, CustomerId, CustomerRef, ExternalRef, OrderId, Sku},

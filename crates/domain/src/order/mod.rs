@@ -31,7 +31,8 @@ pub use event::*;
 pub use existing::{IllegalMove, OrderNotFound};
 pub use hold_order::HoldOrder;
 pub use import_order::{
-    AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture, QuantityNotPositive,
+    AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture,
+    QuantityNotPositive,
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};

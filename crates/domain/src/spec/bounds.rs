@@ -200,7 +200,11 @@ fn every_list_map_and_text_within_a_command_has_a_limit() {
             assert!(!is_map || keys.is_u64(), "the keys of a map of {} have no limit: {part}", contract.name);
             let is_text = part["type"] == "string" && part["format"].is_null() && part["const"].is_null();
             let is_code = part["description"] == "An active ISO 4217 currency code.";
-            assert!(!is_text || is_code || part["maxLength"].is_u64(), "a text of {} has no limit: {part}", contract.name);
+            assert!(
+                !is_text || is_code || part["maxLength"].is_u64(),
+                "a text of {} has no limit: {part}",
+                contract.name
+            );
             match part {
                 Value::Object(fields) => open.extend(fields.values()),
                 Value::Array(parts) => open.extend(parts),

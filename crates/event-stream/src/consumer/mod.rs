@@ -17,6 +17,7 @@ pub mod parked;
 mod postgres;
 mod stall;
 mod subscriber;
+mod waiting;
 mod worker;
 
 use std::future::Future;

@@ -1,15 +1,13 @@
 //! Parked streams: events that a consumer cannot process wait here, in order, until the cause is mended.
 //!
-//! A stream with an event of a newer program is *waiting* and not parked: nothing is wrong with it. A program that knows the event goes on with
-//! the stream [by itself](take_up_waiting), at its start and every few seconds. Only the stream waits and not its partition: a program may
-//! be rolled back for good, and the shop must not stand still because of one event that is left behind.
+//! A stream with an event of a newer program is [waiting](super::waiting) and not parked: nothing is wrong with it.
 
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
 };
 
-use daybook_event_store::{AsOf, Daybook, Head, RecordedEvent, StoreError};
+use daybook_event_store::{AsOf, Daybook, Head, StoreError};
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::types::ToSql;
@@ -42,7 +40,10 @@ pub struct ParkedEvent {
 pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
     let client = book.pool().get().await?;
     let rows = client
-        .query("SELECT consumer, position, stream_id, reason, waiting FROM parked_events ORDER BY consumer, position", &[])
+        .query(
+            "SELECT consumer, position, stream_id, reason, waiting FROM parked_events ORDER BY consumer, position",
+            &[],
+        )
         .await?;
     let parked = rows.iter().map(|row| {
         Ok(ParkedEvent {
@@ -93,7 +94,8 @@ impl Poisoned {
         let Cause { position, reason, is_newer } = &cause;
         let event = events.iter().find(|event| event.position == *position);
         // An earlier event of a stream may turn out to be poisoned as well, after the stream was divided.
-        let is_earlier = |event: &&SharedEvent| self.0.get(&event.stream_id).is_none_or(|known| known.position > *position);
+        let is_earlier =
+            |event: &&SharedEvent| self.0.get(&event.stream_id).is_none_or(|known| known.position > *position);
         let Some(event) = event.filter(is_earlier) else { return Err(error) };
         let stream = &event.stream_id;
         if *is_newer {
@@ -302,62 +304,6 @@ pub async fn park(
         .await?;
     let parked = waiting.iter().filter(|waiting| !**waiting).count();
     metrics::counter!("daybook_consumer_parked_total", "consumer" => consumer.to_owned()).increment(parked as u64);
-    Ok(())
-}
-
-/// Goes on with the streams that wait for a newer program, where this program knows the first event of each that waits: it may be that program.
-/// Streams that an older program has parked for an event that it did not know are among them. Returns how many events were processed.
-///
-/// # Errors
-/// [`ConsumerError`]; then the other streams still wait.
-pub async fn take_up_waiting(book: &Daybook, consumer: &str, effect: &impl Effect) -> Result<usize, ConsumerError> {
-    let client = book.pool().get().await?;
-    let statement = client
-        .prepare_cached(
-            "SELECT DISTINCT ON (stream_id) position FROM parked_events
-             WHERE consumer = $1 AND (waiting OR reason LIKE 'there is no event type %'
-                                      OR reason LIKE 'event type % has no schema version %')
-             ORDER BY stream_id, position",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&consumer]).await?;
-    drop(client);
-    let positions: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, tokio_postgres::Error>>()?;
-    if positions.is_empty() {
-        return Ok(0);
-    }
-    let mut processed = 0;
-    for event in book.read_at(&positions).await?.iter().filter(|event| effect.knows(event)) {
-        match retry(book, consumer, &event.stream_id, effect).await {
-            Ok(events) => processed += events,
-            // A later event of the stream holds it. The others need not wait for it.
-            Err(error @ ConsumerError::Effect(EffectError::Newer { .. })) => {
-                tracing::debug!(consumer, stream = event.stream_id, %error, "a stream still waits");
-            }
-            Err(error) if is_of_event(&error) => give_up_waiting(book, consumer, event, &error).await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(processed)
-}
-
-/// Whether an error comes from an event, and not from the database.
-fn is_of_event(error: &ConsumerError) -> bool {
-    matches!(error, ConsumerError::Effect(EffectError::Poison { .. })) || is_blameable(error)
-}
-
-/// A stream that waited for this program cannot be processed by it either: it is parked.
-async fn give_up_waiting(
-    book: &Daybook,
-    consumer: &str,
-    event: &RecordedEvent,
-    error: &ConsumerError,
-) -> Result<(), ConsumerError> {
-    tracing::error!(consumer, stream = event.stream_id, %error, "a stream that waited is parked");
-    let sql = "UPDATE parked_events SET waiting = false, reason = CASE WHEN position = $3 THEN $4 ELSE reason END
-               WHERE consumer = $1 AND stream_id = $2";
-    let client = book.pool().get().await?;
-    client.execute(sql, &[&consumer, &event.stream_id, &event.position, &error.to_string()]).await?;
     Ok(())
 }
 

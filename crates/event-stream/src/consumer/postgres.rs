@@ -10,6 +10,7 @@ use super::{
     ConsumerError, Effect, Start, checkpoints,
     contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published, stay_within},
     parked::{self, Poisoned},
+    waiting,
 };
 use crate::{SharedEvent, Topology, backoff::jittered, bounds::PAGE_BYTES};
 
@@ -102,7 +103,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     }
 
     async fn take_up_waiting(&self) -> Result<usize, ConsumerError> {
-        parked::take_up_waiting(self.book, self.name, self.effect).await
+        waiting::take_up(self.book, self.name, self.effect).await
     }
 
     fn now(&self) -> Duration {

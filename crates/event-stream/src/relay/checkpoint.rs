@@ -106,7 +106,8 @@ impl Checkpoint {
 
     /// The request that waits. Fails where the epoch is another leader's.
     pub(super) async fn request(&self, client: &Client) -> Result<Option<Request>, RelayError> {
-        let sql = "SELECT adopt, republish, EXISTS (SELECT FROM relay_set_aside WHERE retry) FROM relay WHERE epoch = $1";
+        let sql =
+            "SELECT adopt, republish, EXISTS (SELECT FROM relay_set_aside WHERE retry) FROM relay WHERE epoch = $1";
         let row = client.query_opt(sql, &[&self.epoch]).await?.ok_or(RelayError::Fenced)?;
         let requests = [Request::Adopt, Request::Republish, Request::Retry];
         for (nr, request) in requests.into_iter().enumerate() {

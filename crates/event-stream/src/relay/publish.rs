@@ -101,7 +101,14 @@ impl Publisher {
             .set("message.max.bytes", PRODUCER_BYTES.to_string())
             .create_with_context(acks.clone())?;
         let shards = kafka.topology.shards();
-        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(Arc::new(producer)), acks, history, set_aside })
+        Ok(Self {
+            topology: kafka.topology.clone(),
+            shards,
+            producer: Some(Arc::new(producer)),
+            acks,
+            history,
+            set_aside,
+        })
     }
 
     /// From now on these events are not published.

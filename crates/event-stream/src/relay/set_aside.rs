@@ -127,7 +127,12 @@ pub async fn list(book: &Daybook) -> Result<Vec<SetAside>, StoreError> {
 /// # Errors
 /// [`StoreError`] when the database failed.
 pub async fn retry(book: &Daybook, position: Option<i64>) -> Result<u64, StoreError> {
-    change(book, "UPDATE relay_set_aside SET retry = true, skipped = false WHERE $1::bigint IS NULL OR position = $1", position).await
+    change(
+        book,
+        "UPDATE relay_set_aside SET retry = true, skipped = false WHERE $1::bigint IS NULL OR position = $1",
+        position,
+    )
+    .await
 }
 
 /// Accepts that events which are set aside are not on the wire: the one at a position, or all. Consumers of this engine have them from the book.
@@ -136,7 +141,12 @@ pub async fn retry(book: &Daybook, position: Option<i64>) -> Result<u64, StoreEr
 /// # Errors
 /// [`StoreError`] when the database failed.
 pub async fn skip(book: &Daybook, position: Option<i64>) -> Result<u64, StoreError> {
-    change(book, "UPDATE relay_set_aside SET skipped = true, retry = false WHERE $1::bigint IS NULL OR position = $1", position).await
+    change(
+        book,
+        "UPDATE relay_set_aside SET skipped = true, retry = false WHERE $1::bigint IS NULL OR position = $1",
+        position,
+    )
+    .await
 }
 
 async fn change(book: &Daybook, sql: &str, position: Option<i64>) -> Result<u64, StoreError> {

@@ -4,7 +4,10 @@ use daybook_event_stream::{
     KafkaSettings, RelaySettings, SliceTopic, Topology,
     relay::{self, SetAside},
 };
-use rdkafka::{mocking::MockCluster, types::{RDKafkaApiKey, RDKafkaRespErr}};
+use rdkafka::{
+    mocking::MockCluster,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
 
 use crate::{
     broker::{PARTITIONS, fetch_wait, real, topology},

@@ -78,7 +78,8 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
 
 /// The events that the view has processed and a fresh fold cannot: each is a violation, with its name and the reason.
 async fn unfolded(transaction: &Transaction<'_>, consumer: &str) -> Result<Audit, ViewError> {
-    let sql = "SELECT position, stream_id, reason FROM parked_events WHERE consumer = $1 AND reason <> $2 ORDER BY position";
+    let sql =
+        "SELECT position, stream_id, reason FROM parked_events WHERE consumer = $1 AND reason <> $2 ORDER BY position";
     let rows = transaction.query(sql, &[&consumer, &parked::BEHIND]).await?;
     let mut audit = Audit { checked: 0, violations: i64::try_from(rows.len()).unwrap_or(i64::MAX), first: None };
     if let Some(row) = rows.first() {

@@ -52,7 +52,9 @@ async fn a_poisoned_stream_is_parked_in_every_view_until_the_event_is_repaired()
     until("the stream is parked in every view", async || parked(&world).await.len() == 2 * VIEWS.len()).await;
     world.views_are_up_to_date().await;
     assert_eq!(phases(&world).await, ["placed counted", "confirmed counted"]);
-    let cause = "`order.OrderConfirmed` does not have the form of its schema: missing field `order_id` at line 1 column 2".to_owned();
+    let cause =
+        "`order.OrderConfirmed` does not have the form of its schema: missing field `order_id` at line 1 column 2"
+            .to_owned();
     let behind = "an earlier event of the stream is parked".to_owned();
     let expected = VIEWS
         .iter()
@@ -133,14 +135,18 @@ async fn a_row_that_cannot_be_read_back_parks_the_stream_that_touches_it_and_a_r
     world.views_are_up_to_date().await;
     // As a program wrote it that took a leap second at the end of the last year for what it is.
     let client = world.database.connect().await;
-    let sql = format!("UPDATE stock_v1.reservations SET expires_at = '10000-01-01 00:00+00' WHERE reservation_id = '{}'", id(1));
+    let sql = format!(
+        "UPDATE stock_v1.reservations SET expires_at = '10000-01-01 00:00+00' WHERE reservation_id = '{}'",
+        id(1)
+    );
     client.batch_execute(&sql).await.expect("the row is written");
     assert_eq!(audited(&world, "stock").await.0, 1, "the audit names the row");
 
     world.writer.write(&[released(1, "oat"), released(2, "rye"), reserved(3, "rye")]).await;
     world.views_are_up_to_date().await;
     let list = parked::list(&world.book).await.expect("an answer");
-    let streams: Vec<_> = list.iter().map(|event| (event.consumer.as_str(), event.stream_id.as_str(), event.waiting)).collect();
+    let streams: Vec<_> =
+        list.iter().map(|event| (event.consumer.as_str(), event.stream_id.as_str(), event.waiting)).collect();
     assert_eq!(streams, [("stock_v1", "stock-oat@main", false)]);
     assert!(list[0].reason.contains("a row cannot be written or read"), "{}", list[0].reason);
     let open = "SELECT sku FROM read.reservations ORDER BY sku";

@@ -223,16 +223,7 @@ async fn select(
     let rows: Vec<Order> = reader(context)?
         .rows(
             page_of(filter),
-            &[
-                &phase,
-                &filter.customer_id,
-                &from,
-                &to,
-                &filter.external_ref,
-                &after_time,
-                &after_id,
-                &page.limit(),
-            ],
+            &[&phase, &filter.customer_id, &from, &to, &filter.external_ref, &after_time, &after_id, &page.limit()],
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))

@@ -199,7 +199,13 @@ impl Reading {
                 Err(Unreadable { reason, is_newer }) => {
                     let consumer = &self.consumer;
                     if is_newer {
-                        tracing::warn!(consumer, stream = stream_id, position, reason, "a stream waits for a newer program");
+                        tracing::warn!(
+                            consumer,
+                            stream = stream_id,
+                            position,
+                            reason,
+                            "a stream waits for a newer program"
+                        );
                     } else {
                         tracing::error!(consumer, stream = stream_id, position, reason, "a stream is parked");
                     }

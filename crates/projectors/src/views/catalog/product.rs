@@ -170,7 +170,7 @@ fn variant_added(event: &Event) -> Option<&VariantAdded> {
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryCreated(_)
         | catalog::Event::CategoryMoved(_)
-            | catalog::Event::CategoryChildChanged(_) => None,
+        | catalog::Event::CategoryChildChanged(_) => None,
     }
 }
 
@@ -224,7 +224,7 @@ fn price_set(event: &catalog::Event) -> Option<&PriceSet> {
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryCreated(_)
         | catalog::Event::CategoryMoved(_)
-            | catalog::Event::CategoryChildChanged(_) => None,
+        | catalog::Event::CategoryChildChanged(_) => None,
     }
 }
 
