@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use daybook_codec::{Encoded, encode};
-use daybook_domain::{Decision, Refusal, StreamName, Streams};
+use daybook_domain::{Decision, MAX_EVENT_BYTES, Refusal, StreamName, Streams, general::EventTooLarge};
 use daybook_event_store::{AppendUnit, NewEvent, Operation, RecordedEvent};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
@@ -19,17 +19,32 @@ pub(super) struct Decided {
     pub(super) refusal: Option<Refusal>,
 }
 
+// What a decision may write, the book keeps.
+const _: () = assert!(MAX_EVENT_BYTES <= daybook_event_store::MAX_EVENT_BYTES);
+
+/// Why a decision cannot be written.
+pub(super) enum Unwritten {
+    /// An event would be too large. The command is refused, as by any other rule.
+    Refused(Refusal),
+    /// It failed.
+    Failed(CommandError),
+}
+
 /// The operation that writes a decision.
 pub(super) fn write(
     job: &Job,
     streams: &Streams<'_>,
     decision: &Decision,
     now: DateTime<Utc>,
-) -> Result<Operation, CommandError> {
+) -> Result<Operation, Unwritten> {
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
-        let encoded = encode(event).map_err(|error| CommandError::Unwritable(error.to_string()))?;
-        let Encoded { event_type, schema_version, key_id, data } = encoded;
+        let failed = |error: serde_json::Error| Unwritten::Failed(CommandError::Unwritable(error.to_string()));
+        let Encoded { event_type, schema_version, key_id, data } = encode(event).map_err(failed)?;
+        if data.len() > MAX_EVENT_BYTES {
+            let (event_type, bytes) = (event_type.to_owned(), data.len());
+            return Err(Unwritten::Refused(EventTooLarge { event_type, bytes, limit: MAX_EVENT_BYTES }.into()));
+        }
         Ok(NewEvent {
             stream_id: stream.shared(),
             event_type: event_type.into(),
@@ -44,7 +59,7 @@ pub(super) fn write(
         command_id: job.submission.command_id,
         fingerprint: job.fingerprint.clone(),
         reads: reads(streams),
-        events: events.collect::<Result<_, CommandError>>()?,
+        events: events.collect::<Result<_, Unwritten>>()?,
         correlation_id: job.submission.correlation_id,
         causation_id: job.submission.causation_id,
         actor: job.submission.actor.to_string(),
@@ -117,4 +132,70 @@ pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
     }
     let position = written.last().map_or(0, |event| event.position);
     Receipt { position, streams, events: written, replayed: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::{
+        Actor, Command, Currency, Money, Quantity, Source, State,
+        ids::{Channel, ExternalRef, OrderId, ProductId, Sku},
+        order::{ImportedLine, Order, OrderImported, Totals},
+    };
+    use serde_json::json;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Submission;
+
+    /// Nothing is loaded.
+    struct Nothing;
+
+    impl Source<State> for Nothing {
+        fn find(&self, _: &StreamName) -> Option<(&State, i32)> {
+            None
+        }
+    }
+
+    fn job() -> Job {
+        let body = json!({ "order_id": Uuid::nil(), "note": "n" });
+        let command = Command::deserialize("AddNote", body).expect("a command").expect("a body");
+        let submission = Submission::new(command, Uuid::nil(), Actor::Guest);
+        Job { submission, fingerprint: Vec::new(), attempts: 0, reply: oneshot::channel().0 }
+    }
+
+    /// An order of more lines than any command writes.
+    fn imported(lines: usize) -> Decision {
+        let currency: Currency = "EUR".parse().expect("a currency");
+        let nothing = Money::zero(currency);
+        let (sku, product_id): (Sku, _) = ("s".repeat(64).parse().expect("a SKU"), ProductId(Uuid::nil()));
+        let quantity = Quantity::ONE;
+        let line = ImportedLine { sku, product_id, quantity, line_total: nothing, discount: nothing };
+        let order_id = OrderId(Uuid::nil());
+        let event = OrderImported {
+            order_id,
+            external_ref: "x".parse::<ExternalRef>().expect("a reference"),
+            customer_id: None,
+            customer_ref: None,
+            channel: Channel::default(),
+            currency,
+            lines: vec![line; lines],
+            totals: Totals { gross: nothing, discount: nothing, net: nothing },
+            placed_at: DateTime::UNIX_EPOCH,
+        };
+        Decision::of::<Order>(&order_id, event)
+    }
+
+    #[test]
+    fn a_decision_with_an_event_that_is_too_large_is_refused_with_the_size_and_another_is_written() {
+        let (source, now) = (Nothing, DateTime::UNIX_EPOCH);
+        let streams = Streams::over(&source);
+        let large = write(&job(), &streams, &imported(10_000), now);
+        let Err(Unwritten::Refused(refusal)) = large else { panic!("it is not refused") };
+        let data = refusal.data();
+        assert_eq!((refusal.code(), &data["event_type"]), ("event_too_large", &json!("order.OrderImported")));
+        assert_eq!(data["limit"], json!(MAX_EVENT_BYTES));
+        assert!(data["bytes"].as_u64() > data["limit"].as_u64(), "{data:?}");
+        assert!(matches!(write(&job(), &streams, &imported(10), now), Ok(Operation::Write(_))));
+    }
 }

@@ -192,6 +192,8 @@ pub struct UnreadableStream {
     pub version: i32,
     /// The reason.
     pub reason: String,
+    /// Whether a newer program has written the event. A process of that program can read the stream.
+    pub is_newer: bool,
 }
 
 /// A command that waits for its outcome.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Display,
     sync::Arc,
 };
 
@@ -112,13 +111,15 @@ fn begin(name: &StreamName, snapshot: Option<&Snapshot>) -> Result<Option<(State
 
 fn fold(start: Option<(State, i32)>, stream: LoadedStream) -> Result<Entry, UnreadableStream> {
     let name = StreamName::from(&*stream.stream_id);
-    let unreadable =
-        |version, error: &dyn Display| UnreadableStream { stream: name.clone(), version, reason: error.to_string() };
+    let unreadable = |version, reason: String, is_newer| {
+        let stream = name.clone();
+        UnreadableStream { stream, version, reason, is_newer }
+    };
     let begin = start.or_else(|| Some((State::empty(&name)?, 0)));
-    let (mut state, mut version) = begin.ok_or_else(|| unreadable(0, &"no slice has such a stream"))?;
+    let (mut state, mut version) = begin.ok_or_else(|| unreadable(0, "no slice has such a stream".to_owned(), true))?;
     for recorded in stream.events {
         let event = decode(&recorded.event_type, recorded.schema_version, recorded.data.as_bytes())
-            .map_err(|error| unreadable(recorded.version, &error))?;
+            .map_err(|error| unreadable(recorded.version, error.to_string(), error.is_newer()))?;
         state.evolve(&event, recorded.effective_at);
         version = recorded.version;
     }

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     BusSettings, CommandError, Job, Runtime,
     cache::Cache,
-    decided::{self, Decided},
+    decided::{self, Decided, Unwritten},
     load::{Folded, Loaded, Waiting, load},
 };
 use crate::Clock;
@@ -135,7 +135,11 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let decided = authorise(command, actor, &self.settings.storefront, &streams)
             .and_then(|()| command.decide(&job.context(now), &streams));
         let operation = match decided {
-            Ok(decision) => decided::write(&job, &streams, &decision, now).map(|write| (write, Some(decision), None)),
+            Ok(decision) => match decided::write(&job, &streams, &decision, now) {
+                Ok(write) => Ok((write, Some(decision), None)),
+                Err(Unwritten::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
+                Err(Unwritten::Failed(error)) => Err(error),
+            },
             Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
             Err(Rejection::NotLoaded) => {
                 let missing = streams.missing();

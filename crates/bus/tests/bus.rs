@@ -323,6 +323,7 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
         let error = outcome.expect_err("its stream cannot be read");
         let CommandError::Unreadable(unreadable) = &error else { panic!("{error}") };
         assert_eq!((unreadable.stream.as_str(), unreadable.version), (needed.as_str(), 1), "{error}");
+        assert!(unreadable.is_newer, "a newer program knows the type: {error}");
     }
     assert_eq!(world.events().await, events + 2, "the failed commands have written nothing");
 }

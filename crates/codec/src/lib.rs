@@ -47,6 +47,24 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// Whether a newer program has written the event: this one does not know its type or its version. A newer program can read it.
+    #[must_use]
+    pub const fn is_newer(&self) -> bool {
+        match self {
+            Self::UnknownType(_) => true,
+            Self::UnknownVersion { schema_version, current, .. } => *schema_version > *current,
+            Self::Form { .. } => false,
+        }
+    }
+}
+
+/// Whether this program knows an event type in this version.
+#[must_use]
+pub fn knows(event_type: &str, schema_version: i16) -> bool {
+    Event::current_version(legacy::current_name(event_type)).is_some_and(|current| schema_version <= current)
+}
+
 /// An event in its stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {

@@ -16,6 +16,7 @@ use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::{
     KafkaSettings,
     progress::{self, ConsumerProgress},
+    relay::{self, SetAside},
 };
 use daybook_projectors::{
     registry::{self, ViewStatus},
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a view or a reactor that is behind may stay at one position. It is longer than a rebalance takes.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// How many events that the relay has set aside are named.
+const NAMED: usize = 5;
 /// The tables of applied migrations.
 const MIGRATIONS: [&str; 4] =
     ["daybook_migrations", "daybook_stream_migrations", "daybook_projector_migrations", "daybook_reactor_migrations"];
@@ -96,14 +99,15 @@ impl Health {
         let needs_broker = of_broker.iter().any(|role| self.roles.contains(role));
         let needs_views = self.roles.contains(&Role::QueryApi) || self.roles.contains(&Role::Projectors);
         let needs_reactors = self.roles.contains(&Role::Reactors);
-        let (database, schema, broker, views, reactors) = tokio::join!(
+        let (database, schema, broker, relay, views, reactors) = tokio::join!(
             within("database", self.database()),
             within("schema", self.schema()),
             async { if needs_broker { Some(self.broker().await) } else { None } },
+            async { if self.roles.contains(&Role::Relay) { Some(within("relay", self.relay()).await) } else { None } },
             async { if needs_views { Some(within("views", self.views()).await) } else { None } },
             async { if needs_reactors { Some(within("reactors", self.reactors()).await) } else { None } },
         );
-        let checks = [Some(database), Some(schema), broker, views, reactors].into_iter();
+        let checks = [Some(database), Some(schema), broker, relay, views, reactors].into_iter();
         let checks: Vec<_> = checks.flatten().collect();
         let ready = checks.iter().all(|check| check.ok);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -137,6 +141,17 @@ impl Health {
         let check = within("broker", answers).await;
         *last = Some((Instant::now(), check.clone()));
         check
+    }
+
+    /// Events that the relay has set aside are named, and keep no process from being ready: the views have them from the book.
+    async fn relay(&self) -> anyhow::Result<(bool, String)> {
+        let set_aside = relay::list_set_aside(&self.book).await?;
+        let named =
+            set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
+                format!("the event at position {position} of {stream_id} is set aside: {reason}")
+            });
+        let named: Vec<_> = named.take(NAMED).collect();
+        Ok((true, if named.is_empty() { "nothing is set aside".to_owned() } else { named.join("; ") }))
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {

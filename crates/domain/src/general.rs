@@ -43,6 +43,15 @@ refusals! {
         /// The limit.
         limit: usize,
     }
+    /// An event has a bounded size, so that every consumer can hold it.
+    "event_too_large" EventTooLarge: Rule = "the event {event_type} would have {bytes} bytes; an event has at most {limit}", {
+        /// The type of the event.
+        event_type: String,
+        /// How many bytes it would have as JSON.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    }
     /// An amount does not fit 64 bits of minor units, or is larger than an order may come to.
     "amount_overflow" AmountOverflow: Rule = "the amount is larger than this engine counts", {}
     /// Two amounts are in different currencies.
@@ -55,5 +64,6 @@ refusals! {
 }
 
 crate::declare::refusal_set! {
-    None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, AmountOverflow, CurrencyMismatch
+    None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, EventTooLarge, AmountOverflow,
+        CurrencyMismatch
 }

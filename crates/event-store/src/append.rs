@@ -139,7 +139,7 @@ impl<S: Session> Appender<S> {
         for operation in operations {
             check(operation)?;
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; operations.len()];
+        let mut outcomes: Vec<Option<Outcome>> = operations.iter().map(Operation::too_large).collect();
         let mut known = HashMap::new();
         // How many operations go into one round: all of them, except during a search for invalid data.
         let mut most = usize::MAX;

@@ -5,6 +5,9 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+/// The most bytes of the data of one event. What goes over the wire, and what a view keeps of it, is bounded by this.
+pub const MAX_EVENT_BYTES: usize = 900_000;
+
 /// An event that is not written yet. Its version follows from its stream, its position from the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -85,6 +88,15 @@ impl Operation {
             Self::Write(unit) => &unit.reads,
             Self::Check { reads, .. } => reads,
         }
+    }
+
+    /// The outcome of an operation with an event that is larger than an event may be.
+    pub(crate) fn too_large(&self) -> Option<Outcome> {
+        let Self::Write(unit) = self else { return None };
+        let event = unit.events.iter().find(|event| event.data.len() > MAX_EVENT_BYTES)?;
+        let (event_type, bytes) = (&event.event_type, event.data.len());
+        let reason = format!("an event {event_type} has {bytes} bytes; an event has at most {MAX_EVENT_BYTES}");
+        Some(Outcome::InvalidData { reason })
     }
 
     pub(crate) fn command(&self) -> (Uuid, &[u8]) {

@@ -21,11 +21,11 @@ mod snapshot;
 mod sql;
 
 pub use append::{Appender, PostgresSession};
-pub use batch::{AppendUnit, NewEvent, Operation, Outcome};
+pub use batch::{AppendUnit, MAX_EVENT_BYTES, NewEvent, Operation, Outcome};
 pub use contract::Store;
 pub use follow::Follower;
-pub use read::{AsOf, Filter, Head};
+pub use read::{AsOf, Filter, Head, Page};
 pub use record::{RecordedEvent, verbatim};
 pub use session::{KnownCommand, Session, Writing, Written};
-pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error};
+pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error, is_refused_row};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

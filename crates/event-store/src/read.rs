@@ -1,7 +1,7 @@
 //! Reading: the whole book, or a stream, at present or as of a time.
 
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -18,6 +18,15 @@ pub struct Head {
     pub position: i64,
     /// The epoch: the id of the present history. A restored book has another one.
     pub epoch: Uuid,
+}
+
+/// Events that were read at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The events, in order.
+    pub events: Vec<RecordedEvent>,
+    /// Whether the end of the book was reached.
+    pub is_last: bool,
 }
 
 /// Selects events of the book. The default selects all.
@@ -91,6 +100,31 @@ impl Daybook {
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &parameters).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The events after a position, in order: at most `limit`, and at most `max_bytes` of data beside the last event. So the memory for a page
+    /// is bounded, whatever the book holds.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn read_page(&self, after: i64, limit: usize, max_bytes: usize) -> Result<Page, StoreError> {
+        let client = self.pool.get().await?;
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2");
+        let statement = client.prepare_cached(&sql).await?;
+        let parameters = [after, i64::try_from(limit).unwrap_or(i64::MAX)];
+        let rows = client.query_raw(&statement, parameters).await?;
+        pin_mut!(rows);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await? {
+            let event = RecordedEvent::from_row(&row)?;
+            bytes += event.data.len();
+            events.push(event);
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        let is_last = events.len() < limit && bytes < max_bytes;
+        Ok(Page { events, is_last })
     }
 
     /// The events at these positions, in order. Positions that the book does not have are ignored.

@@ -9,7 +9,7 @@ use std::{
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, error::SqlState};
 
 use crate::notify::{Listener, Notifier};
 
@@ -92,6 +92,16 @@ pub fn chain(error: &tokio_postgres::Error) -> String {
 #[must_use]
 pub fn is_data_error(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("22"))
+}
+
+/// Whether PostgreSQL refuses a row for what it holds, alone or beside another row. It is a value (class 22), a constraint other than a
+/// unique key (23), two rows of one key in one statement (21), or a length such as that of an index entry (54). Another attempt with
+/// the same row would fail, too.
+#[must_use]
+pub fn is_refused_row(error: &tokio_postgres::Error) -> bool {
+    let of_row = |state: &str| ["21", "22", "23", "54"].iter().any(|class| state.starts_with(class));
+    // A unique key is violated by two writers, and the row is not to blame.
+    error.code().is_some_and(|state| *state != SqlState::UNIQUE_VIOLATION && of_row(state.code()))
 }
 
 /// The text of an error with its causes, each once. Most errors of the workspace contain their cause already.

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 const CONTENT_TYPE: &str = "application/json";
 const SOURCE: &str = "urn:daybook";
+/// The header of a message without an event.
+const SET_ASIDE: &str = "ce_setaside";
 /// What stands between an event and its `_meta`. Inside a JSON text the quotes would be escaped, so it is found nowhere else.
 const META: &str = "\"_meta\":";
 
@@ -38,6 +40,16 @@ pub enum EnvelopeError {
     /// The value is not what the relay writes.
     #[error("the value is not an event with its `_meta`")]
     Value,
+    /// The message stands in the place of an event that the relay has set aside. The book has the event.
+    #[error("the event at position {position} is set aside, and is in the book only")]
+    SetAside {
+        /// The position of the event.
+        position: i64,
+        /// No event of the same partition stands between this position and the event's own.
+        prev_sequence: i64,
+        /// Of which history of the book it is.
+        history: Uuid,
+    },
 }
 
 /// The headers of an event, and the members of its `_meta`.
@@ -161,22 +173,32 @@ pub fn encode(
     Ok((attributes.headers(), format!("{body}{comma}{META}{meta}{end}")))
 }
 
+/// The headers of a message that stands in the place of an event which the relay has set aside. It has no value.
+#[must_use]
+pub fn set_aside(event: &RecordedEvent, slice: &str, prev_sequence: i64, history: Uuid) -> OwnedHeaders {
+    let headers = Attributes::of(event, slice, prev_sequence, history).headers();
+    headers.insert(Header { key: SET_ASIDE, value: Some("true") })
+}
+
 /// A message as an event.
 ///
 /// # Errors
 /// [`EnvelopeError`] names what is not as the relay writes it.
 pub fn decode(message: &impl Message) -> Result<EventMessage, EnvelopeError> {
     let headers = Read(message);
+    let (position, prev_sequence) = (headers.parsed("ce_sequence")?, headers.parsed("ce_prevsequence")?);
+    if !(0..position).contains(&prev_sequence) {
+        return Err(EnvelopeError::Header("ce_prevsequence"));
+    }
+    if headers.text(SET_ASIDE).is_ok() {
+        return Err(EnvelopeError::SetAside { position, prev_sequence, history: headers.parsed("ce_history")? });
+    }
     let schema = headers.text("ce_dataschema")?;
     let mut schema = schema.rsplit(':');
     let schema_version = schema.next().and_then(|version| version.parse().ok());
     let event_type = schema.next().map(str::to_owned);
     let value = message.payload().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or(EnvelopeError::Value)?;
     let (data, meta) = without_meta(value).ok_or(EnvelopeError::Value)?;
-    let (position, prev_sequence) = (headers.parsed("ce_sequence")?, headers.parsed("ce_prevsequence")?);
-    if !(0..position).contains(&prev_sequence) {
-        return Err(EnvelopeError::Header("ce_prevsequence"));
-    }
     Ok(EventMessage {
         event: RecordedEvent {
             position,
@@ -344,12 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_the_place_of_an_event_names_it_and_has_no_value() {
+        let headers = set_aside(&event("{}"), "order", 40, HISTORY);
+        let message = OwnedMessage::new(None, None, "t".into(), Timestamp::NotAvailable, 0, 0, Some(headers));
+        let expected = EnvelopeError::SetAside { position: 42, prev_sequence: 40, history: HISTORY };
+        assert_eq!(decode(&message), Err(expected));
+        assert_eq!(identity(&message).map(|identity| identity.position), Ok(42));
+    }
+
+    #[test]
     fn what_the_relay_did_not_write_is_refused() {
         for data in ["", "[1]", "7", "\"}\"", "null"] {
             assert_eq!(encode(&event(data), "order", 40, HISTORY).err(), Some(EnvelopeError::Value), "{data}");
         }
         let bare = OwnedMessage::new(Some(b"{}".to_vec()), None, "t".into(), Timestamp::NotAvailable, 0, 0, None);
-        assert_eq!(decode(&bare), Err(EnvelopeError::Header("ce_dataschema")));
+        assert_eq!(decode(&bare), Err(EnvelopeError::Header("ce_sequence")));
         let (headers, _) = encode(&event("{}"), "order", 40, HISTORY).expect("it is an object");
         for value in [None, Some(b"{}".to_vec()), Some(br#"{"_meta":{}}"#.to_vec()), Some(vec![0xff])] {
             let spoiled =

@@ -14,7 +14,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::Topology;
+use crate::{Topology, bounds::TOPIC_BYTES};
 
 /// How long a question to the broker may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -130,12 +130,14 @@ impl KafkaSettings {
 
     async fn make(&self, missing: &BTreeSet<String>) -> Result<(), TopicError> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let topic_bytes = TOPIC_BYTES.to_string();
         let topics: Vec<_> = missing
             .iter()
             .map(|topic| {
                 NewTopic::new(topic, self.topology.partitions, TopicReplication::Fixed(self.replication))
                     .set("cleanup.policy", "delete")
                     .set("retention.ms", "-1")
+                    .set("max.message.bytes", &topic_bytes)
             })
             .collect();
         for made in admin.create_topics(&topics, &AdminOptions::new()).await? {

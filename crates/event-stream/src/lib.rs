@@ -5,6 +5,7 @@
 //! handed in as a [`Topology`].
 
 mod backoff;
+pub mod bounds;
 pub mod broker;
 pub mod consumer;
 pub mod envelope;

@@ -16,6 +16,8 @@ pub struct ConsumerProgress {
     pub lag: i64,
     /// How many events are parked.
     pub parked: i64,
+    /// How many events wait for a newer program.
+    pub waiting: i64,
 }
 
 /// Whether a consumer has processed everything up to a position.
@@ -36,11 +38,13 @@ pub async fn list(book: &Daybook) -> Result<Vec<ConsumerProgress>, StoreError> {
     let client = book.pool().get().await?;
     let rows = client
         .query(
-            "SELECT c.consumer, p.position, greatest(h.position - p.position, 0), (
-                 SELECT count(*) FROM parked_events e WHERE e.consumer = c.consumer
-             )
+            "SELECT c.consumer, p.position, greatest(h.position - p.position, 0), e.parked, e.waiting
              FROM (SELECT DISTINCT consumer FROM consumer_checkpoints) AS c
              CROSS JOIN LATERAL consumer_position(c.consumer) AS p (position)
+             CROSS JOIN LATERAL (
+                 SELECT count(*) FILTER (WHERE NOT waiting) AS parked, count(*) FILTER (WHERE waiting) AS waiting
+                 FROM parked_events WHERE consumer = c.consumer
+             ) AS e
              CROSS JOIN head h
              ORDER BY c.consumer",
             &[],
@@ -52,6 +56,7 @@ pub async fn list(book: &Daybook) -> Result<Vec<ConsumerProgress>, StoreError> {
             position: row.try_get(1)?,
             lag: row.try_get(2)?,
             parked: row.try_get(3)?,
+            waiting: row.try_get(4)?,
         })
     });
     progress.collect()

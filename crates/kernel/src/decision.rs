@@ -5,6 +5,10 @@ use uuid::Uuid;
 
 use crate::{Actor, Fold, StreamName};
 
+/// The most bytes of one event as JSON. The event goes over the wire as one message, and Kafka takes messages of up to about 1,000,000 bytes
+/// unless it is configured otherwise. The largest event of every type is below this; `domain/src/spec/sizes.rs` computes them.
+pub const MAX_EVENT_BYTES: usize = 900_000;
+
 /// What a decision knows beside the command and the book. It is handed in, so that a decision can be repeated.
 #[derive(Debug, Clone)]
 pub struct Context {

@@ -17,9 +17,10 @@ pub mod scalar;
 pub mod stream_name;
 pub mod streams;
 pub mod text;
+pub mod time;
 
 pub use actor::{Actor, Owner, Role};
-pub use decision::{Context, Decision};
+pub use decision::{Context, Decision, MAX_EVENT_BYTES};
 pub use fold::Fold;
 pub use money::{Currency, Money};
 pub use personal::Personal;
@@ -28,3 +29,4 @@ pub use refusal::{RefusalContract, RefusalKind};
 pub use scalar::Scalar;
 pub use stream_name::StreamName;
 pub use streams::{MAX_STREAMS, Reads, Source, Streams, Unread};
+pub use time::Timestamp;

@@ -113,6 +113,9 @@ macro_rules! text {
         pub struct $name(::std::sync::Arc<str>);
 
         impl $name {
+            /// The most characters.
+            pub const MAX: usize = $max;
+
             /// Accepts a text within the bounds of this type.
             ///
             /// # Errors

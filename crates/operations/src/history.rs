@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use clap::{Parser, Subcommand};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_codec::history::{Difference, StoredEvent, differences, fold_order};
-use daybook_domain::{Fold, ids::OrderId, order::Order};
+use daybook_domain::{Fold, Timestamp, ids::OrderId, order::Order};
 use daybook_event_store::{AsOf, RecordedEvent};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ enum What {
         id: OrderId,
         /// The order as of this time (RFC 3339).
         #[arg(long, conflicts_with = "version")]
-        at: Option<DateTime<Utc>>,
+        at: Option<Timestamp>,
         /// The order as of this version.
         #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
         version: Option<i32>,
@@ -51,7 +51,7 @@ enum What {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let What::Order { id, at, version, diff, json } = args.what;
     let as_of = match (at, version) {
-        (Some(time), _) => AsOf::Time(time),
+        (Some(time), _) => AsOf::Time(time.utc()),
         (None, Some(version)) => AsOf::Version(version),
         (None, None) => AsOf::Now,
     };

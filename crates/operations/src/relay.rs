@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use daybook_event_stream::relay::{self, RelayStatus};
+use daybook_event_stream::relay::{self, RelayStatus, SetAside};
 
 use crate::Connection;
 
@@ -26,6 +26,16 @@ enum What {
     Status,
     /// Publish the whole book again. Consumers skip the events that they have applied.
     Republish,
+    /// Publish events again that the relay has set aside, when the cause is mended. What the broker still refuses is set aside again.
+    Retry {
+        /// The position of the event; all of them when left out.
+        position: Option<i64>,
+    },
+    /// Accept that events which the relay has set aside are not on the wire. The views have them from the book.
+    Skip {
+        /// The position of the event; all of them when left out.
+        position: Option<i64>,
+    },
     /// Adopt the topics for this book: all their records are deleted, and the whole book is published. For a restored book whose topics
     /// were left to another one.
     Adopt,
@@ -44,6 +54,14 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             relay::republish(&book).await?;
             println!("the leader will publish the whole book again");
         }
+        What::Retry { position } => match relay::retry(&book, position).await? {
+            0 => println!("nothing to retry: no such event is set aside"),
+            events => println!("the leader will publish {events} events that were set aside"),
+        },
+        What::Skip { position } => match relay::skip(&book, position).await? {
+            0 => println!("nothing to skip: no such event is set aside"),
+            events => println!("{events} events stay off the wire"),
+        },
         What::Adopt => {
             relay::adopt(&book).await?;
             println!("the leader will empty the topics, and publish the whole book again");
@@ -68,6 +86,18 @@ fn show(status: &RelayStatus) {
             partition.last_position.to_string(),
             partition.last_offset.to_string(),
         ]);
+    }
+    println!("{table}");
+    if status.set_aside.is_empty() {
+        return;
+    }
+    println!(
+        "set aside; `daybook relay retry` publishes them again, `daybook relay skip` accepts that the wire lacks them:"
+    );
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["position", "stream", "type", "reason", "skipped"]);
+    for SetAside { position, stream_id, event_type, reason, skipped } in status.set_aside.clone() {
+        table.add_row([position.to_string(), stream_id, event_type, reason, skipped.to_string()]);
     }
     println!("{table}");
 }

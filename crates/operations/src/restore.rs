@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chrono::{DateTime, Utc};
 use daybook_backup::restore::{Restored, Target, Wanted, readable, restore};
+use daybook_domain::Timestamp;
 
 use crate::{backup, migrate, progress};
 
@@ -18,7 +18,7 @@ pub struct Args {
     data: PathBuf,
     /// Restore only what was committed up to this time (RFC 3339).
     #[arg(long, value_name = "TIME", conflicts_with_all = ["to_position", "without_archive"])]
-    to_time: Option<DateTime<Utc>>,
+    to_time: Option<Timestamp>,
     /// Restore the book only up to this position. Commands of one commit stay together, so the book may end a little before it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), conflicts_with = "without_archive")]
     to_position: Option<i64>,
@@ -42,7 +42,7 @@ pub struct Args {
 impl Args {
     fn wanted(self) -> Wanted {
         let target = match (self.to_time, self.to_position, self.without_archive) {
-            (Some(time), ..) => Target::Time(time),
+            (Some(time), ..) => Target::Time(time.utc()),
             (_, Some(position), _) => Target::Position(position),
             (.., true) => Target::Base,
             _ => Target::End,

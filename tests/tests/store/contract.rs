@@ -3,8 +3,8 @@
 use std::{future::Future, sync::Arc};
 
 use daybook_event_store::{
-    AppendUnit, Filter, KnownCommand, NewEvent, Operation, Outcome, Session, Snapshot, Store, StoreError, Writing,
-    Written,
+    AppendUnit, Filter, KnownCommand, MAX_EVENT_BYTES, NewEvent, Operation, Outcome, Session, Snapshot, Store,
+    StoreError, Writing, Written,
 };
 use daybook_tests::{
     nemesis::random::Random,
@@ -74,12 +74,25 @@ macro_rules! on_both {
 }
 
 on_both!(
+    an_event_that_is_too_large_is_refused_alone,
     units_are_atomic_and_conflicts_and_duplicates_are_reported,
     a_unique_violation_is_reported_and_nothing_is_written,
     versions_and_commands_are_looked_up_in_the_same_transaction,
     a_stream_is_loaded_from_its_latest_snapshot,
     the_book_is_read_in_order_and_in_pages,
 );
+
+async fn an_event_that_is_too_large_is_refused_alone(book: impl Store) {
+    let mut appender = book.appender().await.expect("the book is open");
+    let mut large = write(1, &[("a", 0)], &["a"]);
+    let Operation::Write(unit) = &mut large else { unreachable!("it is a write") };
+    unit.events[0].data = format!("{{\"x\":\"{}\"}}", "x".repeat(MAX_EVENT_BYTES));
+    let (rests_on_it, other) = (write(2, &[("a", 1)], &["a"]), write(3, &[("b", 0)], &["b"]));
+    let outcomes = appender.append(&[large, rests_on_it, other]).await.expect("the store answers");
+    assert!(matches!(&outcomes[0], Outcome::InvalidData { reason } if reason.contains("900000")), "{outcomes:?}");
+    assert!(matches!(outcomes[1], Outcome::Conflict { .. }), "{outcomes:?}");
+    assert!(matches!(outcomes[2], Outcome::Appended { first_position: 1, .. }), "{outcomes:?}");
+}
 
 async fn units_are_atomic_and_conflicts_and_duplicates_are_reported<B: Store>(book: B) {
     let mut appender = book.appender().await.expect("the connection is made");

@@ -42,6 +42,11 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
             "Outcome unknown; send the command again with the same key",
             "unknown_outcome",
         ),
+        CommandError::Unreadable(UnreadableStream { is_newer: true, .. }) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "A newer program has written to a stream; another process can take the command",
+            "newer_writer",
+        ),
         CommandError::Unreadable(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "A stream cannot be read", "unreadable_stream")
         }
@@ -72,13 +77,18 @@ mod tests {
     #[test]
     fn unreadable_streams_and_unwritable_values_have_problems_of_their_own() {
         let reason = "a secret cause".to_owned();
-        let unreadable = UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason };
-        let problem = serde_json::to_value(not_accepted(&CommandError::Unreadable(unreadable))).expect("a document");
+        let mut unreadable = UnreadableStream { stream: "stock-milk@main".into(), version: 1, reason, is_newer: false };
+        let problem = not_accepted(&CommandError::Unreadable(unreadable.clone()));
+        let problem = serde_json::to_value(problem).expect("a document");
         assert_eq!(
             (&problem["status"], &problem["code"], &problem["stream"], &problem["version"]),
             (&json!(500), &json!("unreadable_stream"), &json!("stock-milk@main"), &json!(1))
         );
         assert!(!problem.to_string().contains("secret"), "the cause is only logged: {problem}");
+
+        unreadable.is_newer = true;
+        let problem = not_accepted(&CommandError::Unreadable(unreadable));
+        assert_eq!((problem.status.as_u16(), &*problem.code), (503, "newer_writer"));
 
         let problem = not_accepted(&CommandError::Unwritable("a NUL".to_owned()));
         assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));

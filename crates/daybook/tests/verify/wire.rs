@@ -184,3 +184,52 @@ async fn messages_that_a_broker_has_forgotten_are_not_reported() {
     let verdict = verify::audit(&shop.book, &empty).await.expect("everything can be read");
     assert_failures("an empty broker", &verdict, &[(WIRE, "daybook.")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_set_aside_and_one_that_waits_are_named_until_they_are_accepted_or_taken_up() {
+    let shop = shop().await;
+    let position = shop.position("order.OrderPlaced").await;
+    shop.execute(&format!(
+        "INSERT INTO relay_set_aside (position, stream_id, type, reason, no_topic)
+         SELECT position, stream_id, type, 'it is too large', false FROM events WHERE position = {position};
+         INSERT INTO parked_events (consumer, position, stream_id, reason, waiting)
+         VALUES ('order_v1', 1, 'order-1', 'there is no event type', true)"
+    ))
+    .await;
+    let verdict = shop.verify().await;
+    let set_aside = format!("position {position} of order-");
+    let expected = [
+        ("nothing waits for a newer program", "order_v1 waits at position 1 of order-1: there is no event type"),
+        ("the relay has set nothing aside", set_aside.as_str()),
+    ];
+    assert_failures("set aside", &verdict, &expected);
+    assert_eq!(relay::skip(&shop.book, Some(position)).await.expect("an answer"), 1);
+    shop.execute("DELETE FROM parked_events").await;
+    assert_eq!(failures(&shop.verify().await), []);
+
+    // The wire has a message in the place of the event.
+    let messages = messages_of(&shop.events().await);
+    let (_broker, kafka) = broker().await;
+    let history = shop.book.head().await.expect("the database answers").epoch;
+    for message in &messages {
+        if message.event.position == position {
+            send_in_place_of(&kafka, message, history).await;
+        } else {
+            send(&kafka, std::slice::from_ref(message), history).await;
+        }
+    }
+    let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
+    assert_eq!(failures(&verdict), []);
+}
+
+/// Sends what stands for an event that was set aside.
+async fn send_in_place_of(kafka: &KafkaSettings, message: &UnsentMessage, history: Uuid) {
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a producer");
+    let UnsentMessage { topic, partition, key, event, prev, .. } = message;
+    let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
+    let headers = envelope::set_aside(event, slice, *prev, history);
+    let record: FutureRecord<'_, String, String> =
+        FutureRecord::to(topic).partition(*partition).key(key).headers(headers);
+    producer.send(record, PATIENCE).await.expect("the broker acknowledges the message");
+}

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     NewVariant, Product, TooManyVariants,
     details::existing,
-    policy::MAX_VARIANTS,
-    variants::{add_variant, check_unclaimed},
+    policy::{MAX_OPTIONS, MAX_VARIANTS, keys},
+    variants::{add_variant, check_size, check_unclaimed},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
@@ -30,6 +30,7 @@ pub struct AddVariant {
     pub name: Option<Name>,
     /// Its options by name.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = MAX_OPTIONS, "propertyNames" = keys()))]
     pub options: BTreeMap<Name, Name>,
 }
 
@@ -40,6 +41,7 @@ impl Decide for AddVariant {
 
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { product_id, sku, name, options } = self.clone();
+        check_size(&sku, name.as_ref(), &options)?;
         let product = existing(product_id, streams.get::<Product>(&product_id)?)?;
         check_unclaimed(&sku, streams)?;
         if product.skus.len() >= MAX_VARIANTS {
@@ -51,10 +53,13 @@ impl Decide for AddVariant {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use crate::{
-        catalog::{Product, policy::MAX_VARIANTS},
+        catalog::{
+            Product,
+            policy::{MAX_OPTIONS, MAX_VARIANTS},
+        },
         spec::{Book, code, product},
     };
 
@@ -69,5 +74,24 @@ mod tests {
         assert_eq!(added, Ok(vec!["catalog.SkuClaimed", "catalog.VariantAdded"]));
         assert_eq!(book.state::<Product>(&product(1)).details().map(|details| details.skus.len()), Some(MAX_VARIANTS));
         assert_eq!(code(book.when("AddVariant", add("y"))), "too_many_variants");
+    }
+
+    #[test]
+    fn what_is_said_of_a_variant_is_bounded() {
+        let mut book = Book::new();
+        book.given("CreateProduct", json!({ "product_id": product(1), "name": "P" }));
+        let options = |count: usize, length: usize| -> Value {
+            (0..count).map(|nr| (format!("o{nr:02}"), json!("x".repeat(length)))).collect::<Map<_, _>>().into()
+        };
+        let with = |options: Value| json!({ "product_id": product(1), "sku": "a", "options": options });
+        assert_eq!(code(book.when("AddVariant", with(options(MAX_OPTIONS + 1, 1)))), "too_many_options");
+        let refusal = book.when("AddVariant", with(options(3, 230))).expect_err("it is too long");
+        assert_eq!((refusal.code(), &refusal.data()["bytes"]), ("variant_too_long", &json!(3 * (5 + 232 + 2))));
+        let quotes = json!({ "a": "\"".repeat(180), "b": "\\".repeat(180) });
+        assert_eq!(code(book.when("AddVariant", with(quotes))), "variant_too_long");
+        let new =
+            json!({ "product_id": product(2), "name": "P", "variants": [{ "sku": "b", "options": options(3, 230) }] });
+        assert_eq!(code(book.when("CreateProduct", new)), "variant_too_long");
+        book.given("AddVariant", with(options(MAX_OPTIONS, 20)));
     }
 }

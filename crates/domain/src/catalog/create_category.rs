@@ -1,10 +1,13 @@
-//! Creating a category, and where a category may stand.
+//! Creating a category.
 
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Category, CategoryCreated, CategoryNotFound, policy::MAX_CATEGORY_DEPTH};
+use super::{
+    Category, CategoryCreated,
+    tree::{Ancestors, Heights},
+};
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CategoryId, text::Name};
 
 /// Creates a category.
@@ -48,34 +51,11 @@ impl Decide for CreateCategory {
         if streams.assume_absent::<Category>(&category_id)?.is_some_and(|category| *category != Category::Absent) {
             return Err(CategoryExists { category_id }.into());
         }
-        check_place(category_id, parent, streams)?;
-        Ok(Decision::of::<Category>(&category_id, CategoryCreated { category_id, parent, name }))
+        let ancestors = Ancestors::of_new_place(category_id, parent, 1, streams)?;
+        let mut heights = Heights::default();
+        heights.enter(category_id, 1, &ancestors);
+        Ok(heights.written(Decision::of::<Category>(&category_id, CategoryCreated { category_id, parent, name })))
     }
-}
-
-/// Walks up from `parent` to the root. Every ancestor joins the read set, so two moves that would make a ring together cannot
-/// both be committed.
-pub(super) fn check_place(
-    category_id: CategoryId,
-    parent: Option<CategoryId>,
-    streams: &Streams<'_>,
-) -> Result<(), Rejection> {
-    let mut above = parent;
-    let mut depth = 1;
-    while let Some(ancestor) = above {
-        if ancestor == category_id {
-            return Err(CategoryCycle { category_id }.into());
-        }
-        depth += 1;
-        if depth > MAX_CATEGORY_DEPTH {
-            return Err(CategoryTooDeep { limit: MAX_CATEGORY_DEPTH }.into());
-        }
-        above = match streams.get::<Category>(&ancestor)? {
-            Category::Absent => return Err(CategoryNotFound { category_id: ancestor }.into()),
-            Category::Node { parent, .. } => *parent,
-        };
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::{
     Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, SlugClaim, SlugClaimed,
     TooManyVariants,
     details::{check_categories_exist, check_counts, check_slug_free},
-    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
-    variants::{add_variant, check_unclaimed},
+    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS, keys},
+    variants::{add_variant, check_size, check_unclaimed},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
@@ -42,7 +42,7 @@ pub struct CreateProduct {
     pub categories: Vec<CategoryId>,
     /// Anything else that is said of it, by name.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES))]
+    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES, "propertyNames" = keys()))]
     pub attributes: BTreeMap<Name, Name>,
     /// Its variants; more can be added later.
     #[serde(default)]
@@ -80,6 +80,9 @@ impl Decide for CreateProduct {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
         }
         check_counts(self.categories.len(), self.attributes.len())?;
+        for NewVariant { sku, name, options } in &self.variants {
+            check_size(sku, name.as_ref(), options)?;
+        }
         if streams.assume_absent::<Product>(&product_id)?.is_some_and(|product| *product != Product::Absent) {
             return Err(ProductExists { product_id }.into());
         }

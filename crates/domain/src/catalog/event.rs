@@ -143,6 +143,19 @@ pub struct CategoryCreated {
     pub name: Name,
 }
 
+/// A child of a category came, went, or has a subtree of another height. The stream of the parent tells it, so that a move knows how deep
+/// a whole subtree will stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryChildChanged {
+    /// The category.
+    pub category_id: CategoryId,
+    /// The child.
+    pub child_id: CategoryId,
+    /// How many levels the subtree of the child has, the child's own included; absent when the child went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<usize>,
+}
+
 /// A category, and all that stands under it, was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CategoryMoved {

@@ -17,6 +17,7 @@ mod publish_product;
 mod revise_product;
 mod set_price;
 mod state;
+mod tree;
 mod variants;
 
 pub use add_variant::AddVariant;
@@ -31,7 +32,7 @@ pub use publish_product::{NothingToSell, PublishProduct};
 pub use revise_product::ReviseProduct;
 pub use set_price::{PriceOutOfRange, PriceUnchanged, SetPrice, UnknownSku};
 pub use state::{Category, Product, ProductDetails, SkuRecord, SlugClaim};
-pub use variants::{NewVariant, SkuTaken, TooManyVariants};
+pub use variants::{NewVariant, SkuTaken, TooManyOptions, TooManyVariants, VariantTooLong};
 
 crate::declare::slice! {
     Catalog;
@@ -58,10 +59,11 @@ crate::declare::slice! {
         "catalog.SlugReleased" 1 => SlugReleased,
         "catalog.CategoryCreated" 1 => CategoryCreated,
         "catalog.CategoryMoved" 1 => CategoryMoved,
+        "catalog.CategoryChildChanged" 1 => CategoryChildChanged,
     }
     refusals {
-        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyCategories,
-        TooManyAttributes, NothingToSell, NothingChanges, PriceOutOfRange, PriceUnchanged, CategoryExists, CategoryNotFound,
+        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyOptions,
+        VariantTooLong, TooManyCategories, TooManyAttributes, NothingToSell, NothingChanges, PriceOutOfRange, PriceUnchanged, CategoryExists, CategoryNotFound,
         CategoryCycle, CategoryUnmoved, CategoryTooDeep,
     }
 }

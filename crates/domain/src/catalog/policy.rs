@@ -10,6 +10,10 @@ pub const MAX_VARIANTS: usize = 250;
 pub const MAX_CATEGORIES: usize = 100;
 /// The most attributes of one product.
 pub const MAX_ATTRIBUTES: usize = 100;
+/// The most options of one variant.
+pub const MAX_OPTIONS: usize = 20;
+/// The most bytes of the name and the options of one variant together, as JSON. So an order can keep them with every line.
+pub const MAX_VARIANT_BYTES: usize = 640;
 /// The highest price of one unit, in minor units. Times the largest quantity it still fits 64 bits.
 pub const MAX_PRICE: i64 = 100_000_000_000;
 /// How deep categories may nest.
@@ -20,3 +24,8 @@ pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);
 
 // To create a product reads the product, its slug, its categories and the SKUs of its variants.
 const _: () = assert!(2 + MAX_CATEGORIES + MAX_VARIANTS <= MAX_STREAMS);
+
+/// What JSON Schema says of the keys of attributes and options.
+pub(super) fn keys() -> serde_json::Value {
+    serde_json::json!({ "minLength": 1, "maxLength": crate::text::Name::MAX })
+}

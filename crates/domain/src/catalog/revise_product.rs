@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Category, NothingChanges, Product, ProductDetails, ProductRevised, SlugClaim, SlugClaimed, SlugReleased,
     details::{check_categories_exist, check_counts, check_slug_free, existing},
-    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES},
+    policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, keys},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
@@ -40,7 +40,7 @@ pub struct ReviseProduct {
     pub categories: Option<Vec<CategoryId>>,
     /// Anything else that is said of it, all of it.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES))]
+    #[schemars(extend("maxProperties" = MAX_ATTRIBUTES, "propertyNames" = keys()))]
     pub attributes: Option<BTreeMap<Name, Name>>,
 }
 

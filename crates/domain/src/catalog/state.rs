@@ -119,7 +119,8 @@ impl Fold for Product {
             | Event::SlugClaimed(_)
             | Event::SlugReleased(_)
             | Event::CategoryCreated(_)
-            | Event::CategoryMoved(_) => {}
+            | Event::CategoryMoved(_)
+            | Event::CategoryChildChanged(_) => {}
         }
     }
 
@@ -199,7 +200,8 @@ impl Fold for SkuRecord {
             | Event::SlugClaimed(_)
             | Event::SlugReleased(_)
             | Event::CategoryCreated(_)
-            | Event::CategoryMoved(_) => {}
+            | Event::CategoryMoved(_)
+            | Event::CategoryChildChanged(_) => {}
         }
     }
 
@@ -256,7 +258,8 @@ impl Fold for SlugClaim {
             | Event::SkuClaimed(_)
             | Event::PriceSet(_)
             | Event::CategoryCreated(_)
-            | Event::CategoryMoved(_) => {}
+            | Event::CategoryMoved(_)
+            | Event::CategoryChildChanged(_) => {}
         }
     }
 }
@@ -274,7 +277,40 @@ pub enum Category {
         name: Name,
         /// The category it stands under; `None` for a root.
         parent: Option<CategoryId>,
+        /// Its children, each with the number of levels of its subtree.
+        #[serde(default)]
+        children: BTreeMap<CategoryId, usize>,
     },
+}
+
+/// The children of a category that has none.
+static NO_CHILDREN: BTreeMap<CategoryId, usize> = BTreeMap::new();
+
+impl Category {
+    /// The category that it stands under.
+    #[must_use]
+    pub const fn parent(&self) -> Option<CategoryId> {
+        match self {
+            Self::Absent => None,
+            Self::Node { parent, .. } => *parent,
+        }
+    }
+
+    /// Its children, each with the number of levels of its subtree. Children from before heights were written are missing, until
+    /// something changes below them.
+    #[must_use]
+    pub const fn children(&self) -> &BTreeMap<CategoryId, usize> {
+        match self {
+            Self::Absent => &NO_CHILDREN,
+            Self::Node { children, .. } => children,
+        }
+    }
+
+    /// How many levels its subtree has, its own included.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        1 + self.children().values().max().copied().unwrap_or(0)
+    }
 }
 
 impl Fold for Category {
@@ -287,10 +323,20 @@ impl Fold for Category {
 
     fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
         match event {
-            Event::CategoryCreated(e) => *self = Self::Node { name: e.name.clone(), parent: e.parent },
+            Event::CategoryCreated(e) => {
+                *self = Self::Node { name: e.name.clone(), parent: e.parent, children: BTreeMap::new() };
+            }
             Event::CategoryMoved(e) => {
                 if let Self::Node { parent, .. } = self {
                     *parent = e.parent;
+                }
+            }
+            Event::CategoryChildChanged(e) => {
+                if let Self::Node { children, .. } = self {
+                    match e.height {
+                        Some(height) => children.insert(e.child_id, height),
+                        None => children.remove(&e.child_id),
+                    };
                 }
             }
             Event::ProductCreated(_)
@@ -303,5 +349,9 @@ impl Fold for Category {
             | Event::SlugClaimed(_)
             | Event::SlugReleased(_) => {}
         }
+    }
+
+    fn heap_size(&self) -> usize {
+        48 * self.children().len()
     }
 }

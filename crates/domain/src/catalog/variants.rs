@@ -6,9 +6,12 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Product, SkuClaimed, SkuRecord, VariantAdded};
+use super::{
+    Product, SkuClaimed, SkuRecord, VariantAdded,
+    policy::{MAX_OPTIONS, MAX_VARIANT_BYTES, keys},
+};
 use crate::{
-    Decision, Rejection, Streams,
+    Decision, Refusal, Rejection, Streams,
     ids::{ProductId, Sku},
     text::Name,
 };
@@ -24,6 +27,7 @@ pub struct NewVariant {
     pub name: Option<Name>,
     /// Its options by name: `{"size": "XL", "colour": "red"}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = MAX_OPTIONS, "propertyNames" = keys()))]
     pub options: BTreeMap<Name, Name>,
 }
 
@@ -40,6 +44,44 @@ refusals! {
         /// The limit.
         limit: usize,
     }
+    /// A variant has a bounded number of options.
+    "too_many_options" TooManyOptions: Rule at "options" = "SKU {sku} would have {options} options; a variant has at most {limit}", {
+        /// The SKU.
+        sku: Sku,
+        /// How many options there would be.
+        options: usize,
+        /// The limit.
+        limit: usize,
+    }
+    /// The name and the options of a variant are bounded together.
+    "variant_too_long" VariantTooLong: Rule at "options" or "name"
+        = "the name and the options of SKU {sku} come to {bytes} bytes of JSON; the limit is {limit}", {
+        /// The SKU.
+        sku: Sku,
+        /// How many bytes there would be, as JSON.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    }
+}
+
+/// Checks how much is said of a variant.
+pub(super) fn check_size(sku: &Sku, name: Option<&Name>, options: &BTreeMap<Name, Name>) -> Result<(), Refusal> {
+    if options.len() > MAX_OPTIONS {
+        return Err(TooManyOptions { sku: sku.clone(), options: options.len(), limit: MAX_OPTIONS }.into());
+    }
+    let of_options = options.iter().map(|(option, value)| json_bytes(option) + json_bytes(value) + ":,".len());
+    let bytes = name.map_or(0, json_bytes) + of_options.sum::<usize>();
+    if bytes > MAX_VARIANT_BYTES {
+        return Err(VariantTooLong { sku: sku.clone(), bytes, limit: MAX_VARIANT_BYTES }.into());
+    }
+    Ok(())
+}
+
+/// How many bytes a name has as a string of JSON, where a quote and a backslash take two.
+fn json_bytes(name: &Name) -> usize {
+    let text = name.as_str();
+    text.len() + 2 + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
 /// Checks that a SKU belongs to no variant yet. A stream that is not loaded counts as unclaimed; the commit checks that.

@@ -1,11 +1,11 @@
 //! Claims on stock: making one, and ending it. Use cases of the inventory and of orders share this.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 
 use super::{
     Event, ReleaseCause, Reservation, ReservationCommitted, ReservationReleased, Stock, StockId, StockReserved,
-    availability, policy::LAST_EXPIRY_YEAR,
+    availability,
 };
 use crate::{
     Quantity, Refusal, Rejection, Streams,
@@ -45,11 +45,6 @@ refusals! {
         /// Whose claim it is.
         owner: ReservationOwner,
     }
-    /// A reservation ends in a year that a calendar knows.
-    "expiry_out_of_range" ExpiryOutOfRange: Rule at "expires_at" = "a reservation ends in the year {last_year} or before", {
-        /// The last year.
-        last_year: i32,
-    }
     /// A reservation ends after it begins.
     "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at" = "the reservation would have expired before it began", {}
 }
@@ -75,9 +70,6 @@ pub(crate) fn reserve(
     }
     if expires_at.is_some_and(|at| at <= now) {
         return Err(ExpiryInThePast {}.into());
-    }
-    if expires_at.is_some_and(|at| at.year() > LAST_EXPIRY_YEAR) {
-        return Err(ExpiryOutOfRange { last_year: LAST_EXPIRY_YEAR }.into());
     }
     let mut events = if stock.backorders { Vec::new() } else { make_room(stock, id, quantity.units(), now)? };
     let StockId { sku, location } = id.clone();

@@ -1,6 +1,7 @@
 //! The events of stock.
 
 use chrono::{DateTime, Utc};
+use daybook_kernel::time::stored_option;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +52,7 @@ pub struct StockReserved {
     /// How many.
     pub quantity: Quantity,
     /// Until when the claim holds; for ever when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -21,9 +21,7 @@ mod transfer_stock;
 
 pub use adjust_stock::{AdjustStock, DeltaOutOfRange};
 pub use availability::availability;
-pub use claims::{
-    ExpiryInThePast, ExpiryOutOfRange, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder,
-};
+pub use claims::{ExpiryInThePast, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder};
 pub(crate) use claims::{ReservationRequest, release_for_order, reserve, ship};
 pub use commit_reservation::{CommitReservation, ReservationExpired};
 pub use event::*;
@@ -61,6 +59,6 @@ crate::declare::slice! {
     }
     refusals {
         InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder, ReservationExpired, ReservationNotExpired,
-        ExpiryOutOfRange, ExpiryInThePast, DeltaOutOfRange, SameLocation, BackordersUnchanged,
+        ExpiryInThePast, DeltaOutOfRange, SameLocation, BackordersUnchanged,
     }
 }

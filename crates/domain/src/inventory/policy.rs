@@ -4,5 +4,3 @@ use crate::Quantity;
 
 /// The largest adjustment either way: the largest quantity.
 pub const MAX_DELTA: u32 = Quantity::MAX;
-/// The last year in which a reservation may end.
-pub const LAST_EXPIRY_YEAR: i32 = 9_999;

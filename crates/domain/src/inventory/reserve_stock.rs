@@ -1,6 +1,5 @@
 //! Claiming stock for an owner.
 
-use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +8,7 @@ use super::{
     claims::{ReservationRequest, check_known, check_not_of_order, reserve},
 };
 use crate::{
-    Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
+    Context, Decide, Decision, Quantity, Reads, Rejection, Streams, Timestamp,
     catalog::SkuRecord,
     ids::{LocationId, ReservationId, ReservationOwner, Sku},
 };
@@ -31,7 +30,7 @@ pub struct ReserveStock {
     pub quantity: Quantity,
     /// Until when the claim holds; for ever when left out.
     #[serde(default)]
-    pub expires_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Decide for ReserveStock {
@@ -46,6 +45,7 @@ impl Decide for ReserveStock {
         let id = StockId { sku, location };
         let stock = streams.get::<Stock>(&id)?;
         check_not_of_order(&owner)?;
+        let expires_at = expires_at.map(Timestamp::utc);
         let request = ReservationRequest { reservation_id, owner, quantity, expires_at };
         Ok(Decision::default().and_all::<Stock>(&id, reserve(stock, &id, request, context.now)?))
     }
@@ -56,7 +56,12 @@ mod tests {
     use chrono::TimeDelta;
     use serde_json::{Value, json};
 
-    use crate::spec::{Book, code, reservation};
+    use crate::{
+        Command,
+        ids::LocationId,
+        inventory::{Stock, StockId},
+        spec::{Book, code, reservation},
+    };
 
     fn reserve(number: u128, quantity: u32) -> Value {
         json!({ "sku": "a", "reservation_id": reservation(number), "owner": "me", "quantity": quantity })
@@ -98,12 +103,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_ends_in_a_year_that_a_calendar_knows() {
+    fn a_reservation_ends_at_a_time_that_everything_can_hold() {
         let mut book = Book::with_product("a", 2);
         let mut body = reserve(1, 1);
-        body["expires_at"] = json!("+10000-01-01T00:00:00Z");
-        assert_eq!(code(book.when("ReserveStock", body.clone())), "expiry_out_of_range");
-        body["expires_at"] = json!("9999-12-31T23:59:59Z");
+        for time in ["+10000-01-01T00:00:00Z", "9999-12-31T23:59:60Z", "9999-12-31T23:59:59-00:01"] {
+            body["expires_at"] = json!(time);
+            assert!(Command::deserialize("ReserveStock", body.clone()).is_some_and(|read| read.is_err()), "{time}");
+        }
+        body["expires_at"] = json!("9999-12-31T23:59:59.9999999Z");
         book.given("ReserveStock", body);
+        let mut body = reserve(2, 1);
+        body["expires_at"] = json!("2036-12-31T23:59:60.25Z");
+        book.given("ReserveStock", body);
+        let id = StockId { sku: "a".parse().expect("a SKU"), location: LocationId::default() };
+        let kept = |number| book.state::<Stock>(&id).reservations[&reservation(number)].expires_at;
+        assert_eq!(kept(1), "9999-12-31T23:59:59.999999Z".parse().ok());
+        assert_eq!(kept(2), "2037-01-01T00:00:00.25Z".parse().ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The events of orders.
 
 use chrono::{DateTime, Utc};
+use daybook_kernel::time::stored;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,7 @@ pub struct OrderPlaced {
     /// What it comes to.
     pub totals: Totals,
     /// When it was placed.
+    #[serde(deserialize_with = "stored")]
     pub placed_at: DateTime<Utc>,
 }
 
@@ -101,6 +103,7 @@ pub struct OrderImported {
     /// What it comes to.
     pub totals: Totals,
     /// When it was placed.
+    #[serde(deserialize_with = "stored")]
     pub placed_at: DateTime<Utc>,
 }
 

@@ -1,13 +1,12 @@
 //! Taking in an order from another system.
 
-use chrono::{DateTime, Datelike, Utc};
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ImportedLine, Order, OrderImported, Totals, policy};
 use crate::{
-    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams,
+    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp,
     cart::QuantityTooLarge,
     catalog::{SkuRecord, UnknownSku},
     ids::{Channel, CustomerId, CustomerRef, ExternalRef, OrderId, Sku},
@@ -42,7 +41,7 @@ pub struct ImportOrder {
     #[serde(default)]
     pub channel: Channel,
     /// When it was placed; not in the future.
-    pub placed_at: DateTime<Utc>,
+    pub placed_at: Timestamp,
     /// The currency of its amounts.
     pub currency: Currency,
     /// Its lines.
@@ -90,11 +89,6 @@ refusals! {
     }
     /// History lies in the past.
     "placed_in_the_future" PlacedInTheFuture: Rule at "placed_at" = "an imported order was placed in the past", {}
-    /// An order of such an age is a slip of the pen.
-    "placed_too_early" PlacedTooEarly: Rule at "placed_at" = "an order was placed in the year {earliest} or later", {
-        /// The first year.
-        earliest: i32,
-    }
 }
 
 impl Decide for ImportOrder {
@@ -113,11 +107,8 @@ impl Decide for ImportOrder {
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
             return Err(AlreadyImported { external_ref: self.external_ref.clone(), order_id }.into());
         }
-        if self.placed_at > context.now {
+        if self.placed_at.utc() > context.now {
             return Err(PlacedInTheFuture {}.into());
-        }
-        if self.placed_at.year() < policy::EARLIEST_YEAR {
-            return Err(PlacedTooEarly { earliest: policy::EARLIEST_YEAR }.into());
         }
         let quantities = self.quantities()?;
         let records = streams.get_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku))?;
@@ -133,7 +124,7 @@ impl Decide for ImportOrder {
             });
         }
         let imported = self.imported(order_id, lines)?;
-        Ok(Decision::of::<Order>(&order_id, imported).effective_at(self.placed_at))
+        Ok(Decision::of::<Order>(&order_id, imported).effective_at(self.placed_at.utc()))
     }
 }
 
@@ -169,7 +160,7 @@ impl ImportOrder {
             currency: self.currency,
             lines,
             totals: Totals { gross, discount, net },
-            placed_at: self.placed_at,
+            placed_at: self.placed_at.utc(),
         })
     }
 }
@@ -179,6 +170,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
+        Command,
         ids::{CustomerId, OrderId},
         order::policy::{MAX_IMPORTED_LINES, MAX_TOTAL},
         spec::{Book, code},
@@ -232,7 +224,9 @@ mod tests {
             json!({ "external_ref": "R-1", "placed_at": placed_at, "currency": "EUR",
                     "lines": [{ "sku": "a", "quantity": 1, "line_total": line_total }] })
         };
-        assert_eq!(code(book.when("ImportOrder", import("-9999-01-01T11:00:00Z", 1))), "placed_too_early");
+        for time in ["-9999-01-01T11:00:00Z", "1899-12-31T23:59:59Z", "+12026-01-01T00:00:00Z"] {
+            assert!(Command::deserialize("ImportOrder", import(time, 1)).is_some_and(|read| read.is_err()), "{time}");
+        }
         assert_eq!(code(book.when("ImportOrder", import("2999-01-01T11:00:00Z", 1))), "placed_in_the_future");
         for total in [9_000_000_000_000_000_000, MAX_TOTAL + 1] {
             assert_eq!(code(book.when("ImportOrder", import("2020-01-01T11:00:00Z", total))), "amount_overflow");

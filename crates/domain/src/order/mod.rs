@@ -32,7 +32,7 @@ pub use existing::{IllegalMove, OrderNotFound};
 pub use hold_order::HoldOrder;
 pub use import_order::{
     AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture,
-    PlacedTooEarly, QuantityNotPositive,
+    QuantityNotPositive,
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};
@@ -79,7 +79,7 @@ crate::declare::slice! {
     }
     refusals {
         OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, TotalChanged, IllegalMove,
-        AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture, PlacedTooEarly,
+        AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture,
     }
 }
 

@@ -6,8 +6,6 @@ use crate::{MAX_STREAMS, Money, money::MoneyError};
 pub const MAX_LOCATIONS: usize = 20;
 /// The most lines of one imported order. It reads the order, and a SKU for each line.
 pub const MAX_IMPORTED_LINES: usize = MAX_STREAMS - 1;
-/// The first year in which an imported order can have been placed.
-pub const EARLIEST_YEAR: i32 = 1900;
 /// The largest amount that an order may come to, in minor units: a hundred of the dearest things. Hundreds of thousands of such
 /// orders a day still add up in 64 bits.
 pub const MAX_TOTAL: i64 = 10_000_000_000_000;

@@ -188,12 +188,23 @@ fn a_command_with_too_long_a_list_is_refused_before_more_than_a_handful_is_loade
 }
 
 #[test]
-fn every_list_within_a_command_has_a_limit() {
+fn every_list_map_and_text_within_a_command_has_a_limit() {
     for contract in Command::contracts() {
         let schema = serde_json::to_value(&contract.schema).expect("a schema is JSON");
         let mut open = vec![&schema];
         while let Some(part) = open.pop() {
             assert!(!is_list(part) || part["maxItems"].is_u64(), "a list of {} has no limit: {part}", contract.name);
+            let is_map = part.get("patternProperties").is_some_and(Value::is_object);
+            let keys = &part["propertyNames"]["maxLength"];
+            assert!(!is_map || part["maxProperties"].is_u64(), "a map of {} has no limit: {part}", contract.name);
+            assert!(!is_map || keys.is_u64(), "the keys of a map of {} have no limit: {part}", contract.name);
+            let is_text = part["type"] == "string" && part["format"].is_null() && part["const"].is_null();
+            let is_code = part["description"] == "An active ISO 4217 currency code.";
+            assert!(
+                !is_text || is_code || part["maxLength"].is_u64(),
+                "a text of {} has no limit: {part}",
+                contract.name
+            );
             match part {
                 Value::Object(fields) => open.extend(fields.values()),
                 Value::Array(parts) => open.extend(parts),

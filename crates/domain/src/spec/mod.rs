@@ -7,6 +7,7 @@ mod moves;
 mod names;
 mod pointers;
 mod properties;
+mod sizes;
 
 use std::{
     cell::{Cell, RefCell},

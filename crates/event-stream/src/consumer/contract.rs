@@ -139,7 +139,8 @@ pub trait ConsumerEnvironment: Sync {
     /// The store failed.
     fn behind(&self) -> impl Future<Output = Result<Vec<AssignedPartition>, ConsumerError>> + Send;
 
-    /// The events of the book after a position, in order, at most `limit`. Fewer mean that the end was reached.
+    /// The events of the book after a position, in order, at most `limit`, and fewer where they are large. None mean that the end was
+    /// reached.
     ///
     /// # Errors
     /// The store failed.
@@ -174,6 +175,14 @@ pub trait ConsumerEnvironment: Sync {
         poisoned: &Poisoned,
         failure: ConsumerError,
     ) -> impl Future<Output = Result<ConsumerError, ConsumerError>> + Send;
+
+    /// Goes on with the streams that wait for a program that knows their events, where this program does. Returns how many events that were.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn take_up_waiting(&self) -> impl Future<Output = Result<usize, ConsumerError>> + Send {
+        std::future::ready(Ok(0))
+    }
 
     /// The time since some moment.
     fn now(&self) -> Duration;
@@ -212,6 +221,16 @@ impl From<EventMessage> for ReceivedEvent {
 }
 
 impl ReceivedMessage {
+    /// The position of the event that it carries or stands for.
+    #[must_use]
+    pub fn position(&self) -> Option<i64> {
+        match &self.content {
+            Ok(received) => Some(received.event.position),
+            Err(EnvelopeError::SetAside { position, .. }) => Some(*position),
+            Err(_) => None,
+        }
+    }
+
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn size(&self) -> usize {

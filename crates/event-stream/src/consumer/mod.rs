@@ -17,11 +17,12 @@ pub mod parked;
 mod postgres;
 mod stall;
 mod subscriber;
+mod waiting;
 mod worker;
 
 use std::future::Future;
 
-use daybook_event_store::StoreError;
+use daybook_event_store::{RecordedEvent, StoreError};
 use deadpool_postgres::Transaction;
 use rdkafka::error::KafkaError;
 
@@ -49,11 +50,20 @@ pub enum EffectError {
         /// Why not.
         reason: String,
     },
+    /// A newer program has written the event, and this one does not know it. Its stream waits for a program that does, and the other streams
+    /// continue.
+    #[error("the event at position {position} waits for a newer program: {reason}")]
+    Newer {
+        /// The position of the event.
+        position: i64,
+        /// What this program does not know.
+        reason: String,
+    },
     /// The database failed. The batch is tried again.
     #[error("the database failed: {}", daybook_event_store::chain(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// A row cannot be written as the database needs it.
-    #[error("a row cannot be written: {0}")]
+    /// A row cannot be written as the database needs it, or cannot be read back.
+    #[error("a row cannot be written or read: {0}")]
     Row(#[from] serde_json::Error),
     /// This consumer has ended: its view has a newer version.
     #[error("this consumer is retired")]
@@ -69,6 +79,11 @@ pub trait Effect: Send + Sync {
         transaction: &Transaction<'_>,
         events: &[SharedEvent],
     ) -> impl Future<Output = Result<(), EffectError>> + Send;
+
+    /// Whether this program knows the type of an event, in its version.
+    fn knows(&self, _event: &RecordedEvent) -> bool {
+        true
+    }
 
     /// A running consumer calls this after the transaction of [`apply`](Self::apply) was committed: now others can see what was written.
     /// It is not called where the process ends in between.

@@ -1,4 +1,6 @@
 //! Parked streams: events that a consumer cannot process wait here, in order, until the cause is mended.
+//!
+//! A stream with an event of a newer program is [waiting](super::waiting) and not parked: nothing is wrong with it.
 
 use std::{
     borrow::Cow,
@@ -27,16 +29,21 @@ pub struct ParkedEvent {
     pub stream_id: String,
     /// Why.
     pub reason: String,
+    /// Whether the stream waits for a newer program.
+    pub waiting: bool,
 }
 
-/// The parked events, by consumer, oldest first.
+/// The parked events and those that wait for a newer program, by consumer, oldest first.
 ///
 /// # Errors
 /// [`StoreError`] when the database failed.
 pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
     let client = book.pool().get().await?;
     let rows = client
-        .query("SELECT consumer, position, stream_id, reason FROM parked_events ORDER BY consumer, position", &[])
+        .query(
+            "SELECT consumer, position, stream_id, reason, waiting FROM parked_events ORDER BY consumer, position",
+            &[],
+        )
         .await?;
     let parked = rows.iter().map(|row| {
         Ok(ParkedEvent {
@@ -44,6 +51,7 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
             position: row.try_get(1)?,
             stream_id: row.try_get(2)?,
             reason: row.try_get(3)?,
+            waiting: row.try_get(4)?,
         })
     });
     parked.collect()
@@ -52,36 +60,64 @@ pub async fn list(book: &Daybook) -> Result<Vec<ParkedEvent>, StoreError> {
 /// The lock of a consumer's name. The consumer's transactions share it, and [`retry`] takes it alone.
 const LOCK: i32 = 0x7061_726b;
 
-/// The poisoned streams of a batch: from which position on, and why.
+/// The poisoned streams of a batch, and those with an event of a newer program.
 #[derive(Debug, Clone, Default)]
-pub struct Poisoned(HashMap<String, (i64, String)>);
+pub struct Poisoned(HashMap<String, Cause>);
+
+/// Why a stream cannot be processed.
+#[derive(Debug, Clone)]
+struct Cause {
+    /// From which position on.
+    position: i64,
+    reason: String,
+    /// Whether a newer program has written the event.
+    is_newer: bool,
+}
 
 impl Poisoned {
-    /// Notes a poisoned event, so that the next attempt parks its stream. Any other error is returned.
+    /// Notes an event that cannot be processed, so that the next attempt parks its stream. Any other error is returned.
     pub(super) fn note(
         &mut self,
         consumer: &str,
         events: &[SharedEvent],
         error: ConsumerError,
     ) -> Result<(), ConsumerError> {
-        let ConsumerError::Effect(EffectError::Poison { position, reason }) = error else { return Err(error) };
-        let event = events.iter().find(|event| event.position == position);
-        let Some(event) = event.filter(|event| !self.0.contains_key(&event.stream_id)) else {
-            return Err(EffectError::Poison { position, reason }.into());
+        let cause = match &error {
+            ConsumerError::Effect(EffectError::Poison { position, reason }) => {
+                Cause { position: *position, reason: reason.clone(), is_newer: false }
+            }
+            ConsumerError::Effect(EffectError::Newer { position, reason }) => {
+                Cause { position: *position, reason: reason.clone(), is_newer: true }
+            }
+            _ => return Err(error),
         };
-        tracing::error!(consumer, stream = event.stream_id, position, reason, "a stream is parked");
-        self.0.insert(event.stream_id.clone(), (position, reason));
+        let Cause { position, reason, is_newer } = &cause;
+        let event = events.iter().find(|event| event.position == *position);
+        // An earlier event of a stream may turn out to be poisoned as well, after the stream was divided.
+        let is_earlier =
+            |event: &&SharedEvent| self.0.get(&event.stream_id).is_none_or(|known| known.position > *position);
+        let Some(event) = event.filter(is_earlier) else { return Err(error) };
+        let stream = &event.stream_id;
+        if *is_newer {
+            tracing::warn!(consumer, stream, position, reason, "a stream waits for a newer program");
+        } else {
+            tracing::error!(consumer, stream, position, reason, "a stream is parked");
+        }
+        self.0.insert(stream.clone(), cause);
         Ok(())
     }
 
     /// An event that is to be parked, with the reason.
-    fn parked(&self, consumer: &str, event: &SharedEvent) -> ParkedEvent {
-        let reason = match self.0.get(&event.stream_id) {
-            Some((position, reason)) if *position == event.position => reason.clone(),
-            _ => BEHIND.to_owned(),
-        };
-        let (position, stream_id) = (event.position, event.stream_id.clone());
-        ParkedEvent { consumer: consumer.to_owned(), position, stream_id, reason }
+    fn parked(&self, consumer: &str, event: &SharedEvent, waiting: &HashSet<String>) -> ParkedEvent {
+        let cause = self.0.get(&event.stream_id);
+        let reason = cause.filter(|cause| cause.position == event.position).map(|cause| cause.reason.as_str());
+        ParkedEvent {
+            consumer: consumer.to_owned(),
+            position: event.position,
+            stream_id: event.stream_id.clone(),
+            reason: reason.unwrap_or(BEHIND).to_owned(),
+            waiting: cause.map_or_else(|| waiting.contains(&event.stream_id), |cause| cause.is_newer),
+        }
     }
 }
 
@@ -105,7 +141,7 @@ pub async fn process(
                 if part.rollback().await.is_err() {
                     return Err(error);
                 }
-                let error = if is_data_error(&error) {
+                let error = if is_blameable(&error) {
                     let mut trial = transaction.transaction().await?;
                     let blamed = blame(&mut trial, consumer, effect, events, &poisoned, error).await;
                     trial.rollback().await?;
@@ -119,12 +155,17 @@ pub async fn process(
     }
 }
 
-/// Whether the database has refused a value of an effect: out of range, overflow, an encoding that it does not have.
-pub(super) fn is_data_error(error: &ConsumerError) -> bool {
-    matches!(error, ConsumerError::Effect(EffectError::Database(error)) if daybook_event_store::is_data_error(error))
+/// Whether one event may be to blame for an error: the database has [refused a row](daybook_event_store::is_refused_row), or a row cannot be
+/// written or read back.
+pub(super) fn is_blameable(error: &ConsumerError) -> bool {
+    match error {
+        ConsumerError::Effect(EffectError::Database(error)) => daybook_event_store::is_refused_row(error),
+        ConsumerError::Effect(EffectError::Row(_)) => true,
+        _ => false,
+    }
 }
 
-/// Finds the event that a [data error](is_data_error) comes from, and returns it as poison. The events are processed one by one, in a
+/// Finds the event that an error [may be blamed on](is_blameable), and returns it as poison. The events are processed one by one, in a
 /// transaction that is rolled back. The error is returned as it is when none of them fails alone.
 pub(super) async fn blame<E: Effect>(
     transaction: &mut Transaction<'_>,
@@ -142,7 +183,7 @@ pub(super) async fn blame<E: Effect>(
             Ok::<_, ConsumerError>(part.commit().await?)
         };
         if let Err(error) = tried.await
-            && is_data_error(&error)
+            && is_blameable(&error)
         {
             return EffectError::Poison { position: event.position, reason: error.to_string() }.into();
         }
@@ -168,8 +209,10 @@ pub(super) struct ConsumerTransaction<'t> {
     consumer: &'t str,
     /// How far the book goes, and which history it is.
     pub(super) head: Head,
-    /// The streams that are parked.
+    /// The streams that are parked or wait for a newer program.
     streams: HashSet<String>,
+    /// Those that wait.
+    waiting: HashSet<String>,
 }
 
 impl ConsumerTransaction<'_> {
@@ -183,7 +226,8 @@ impl ConsumerTransaction<'_> {
         let (parked, processed) = divide(events, &self.streams, poisoned);
         effect.apply(self.transaction, &processed).await?;
         if !parked.is_empty() {
-            let parked: Vec<_> = parked.into_iter().map(|event| poisoned.parked(self.consumer, event)).collect();
+            let parked = parked.into_iter().map(|event| poisoned.parked(self.consumer, event, &self.waiting));
+            let parked: Vec<_> = parked.collect();
             park(self.transaction, self.consumer, &parked).await?;
         }
         Ok(())
@@ -202,7 +246,7 @@ pub fn divide<'e>(
     }
     let (parked, rest): (Vec<_>, Vec<_>) = events.iter().partition(|event| {
         let poison = poisoned.0.get(&event.stream_id);
-        streams.contains(&event.stream_id) || poison.is_some_and(|(position, _)| event.position >= *position)
+        streams.contains(&event.stream_id) || poison.is_some_and(|cause| event.position >= cause.position)
     });
     (parked, Cow::Owned(rest.into_iter().cloned().collect()))
 }
@@ -220,7 +264,9 @@ pub(super) async fn begin<'t>(
         .await?;
     let found = transaction
         .prepare_cached(
-            "SELECT position, epoch, ARRAY(SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1) FROM head",
+            "SELECT position, epoch, ARRAY(SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1),
+                    ARRAY(SELECT DISTINCT stream_id FROM parked_events WHERE consumer = $1 AND waiting)
+             FROM head",
         )
         .await?;
     // One round trip. The second statement still sees what was committed before the first one had its lock.
@@ -230,7 +276,8 @@ pub(super) async fn begin<'t>(
         futures::try_join!(transaction.query_one(&lock, &lock_parameters), transaction.query_one(&found, &parameters))?;
     let head = Head { position: row.try_get(0)?, epoch: row.try_get(1)? };
     let streams = row.try_get::<_, Vec<String>>(2)?.into_iter().collect();
-    Ok(ConsumerTransaction { transaction, consumer, head, streams })
+    let waiting = row.try_get::<_, Vec<String>>(3)?.into_iter().collect();
+    Ok(ConsumerTransaction { transaction, consumer, head, streams, waiting })
 }
 
 /// Parks events of a consumer that has processed neither them nor later events of their streams.
@@ -245,17 +292,18 @@ pub async fn park(
     let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
     let streams: Vec<&str> = events.iter().map(|event| event.stream_id.as_str()).collect();
     let reasons: Vec<&str> = events.iter().map(|event| event.reason.as_str()).collect();
+    let waiting: Vec<bool> = events.iter().map(|event| event.waiting).collect();
     client
         .execute(
-            "INSERT INTO parked_events (consumer, position, stream_id, reason)
-             SELECT $1, p.position, p.stream_id, p.reason
-             FROM unnest($2::bigint[], $3::text[], $4::text[]) AS p (position, stream_id, reason)
+            "INSERT INTO parked_events (consumer, position, stream_id, reason, waiting)
+             SELECT $1, p.position, p.stream_id, p.reason, p.waiting
+             FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bool[]) AS p (position, stream_id, reason, waiting)
              ON CONFLICT DO NOTHING",
-            &[&consumer, &positions, &streams, &reasons],
+            &[&consumer, &positions, &streams, &reasons, &waiting],
         )
         .await?;
-    metrics::counter!("daybook_consumer_parked_total", "consumer" => consumer.to_owned())
-        .increment(events.len() as u64);
+    let parked = waiting.iter().filter(|waiting| !**waiting).count();
+    metrics::counter!("daybook_consumer_parked_total", "consumer" => consumer.to_owned()).increment(parked as u64);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use daybook_event_store::{Daybook, Filter, Head, RecordedEvent};
+use daybook_event_store::{Daybook, Head, RecordedEvent};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -10,8 +10,9 @@ use super::{
     ConsumerError, Effect, Start, checkpoints,
     contract::{AssignedPartition, Checkpoint, CheckpointMove, ConsumerEnvironment, Partition, Published, stay_within},
     parked::{self, Poisoned},
+    waiting,
 };
-use crate::{SharedEvent, Topology, backoff::jittered};
+use crate::{SharedEvent, Topology, backoff::jittered, bounds::PAGE_BYTES};
 
 /// A consumer, and the database that its effect, its checkpoints and the book are in.
 pub(super) struct PostgresEnvironment<'c, E> {
@@ -62,7 +63,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
     }
 
     async fn read_after(&self, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, ConsumerError> {
-        Ok(self.book.read_after(after, limit, &Filter::default()).await?)
+        Ok(self.book.read_page(after, limit, PAGE_BYTES).await?.events)
     }
 
     /// The checkpoints come last, so that their locks are the last ones taken: a rebuild that swaps a view takes the view's lock
@@ -91,7 +92,7 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         poisoned: &Poisoned,
         failure: ConsumerError,
     ) -> Result<ConsumerError, ConsumerError> {
-        if !parked::is_data_error(&failure) {
+        if !parked::is_blameable(&failure) {
             return Ok(failure);
         }
         let mut client = self.book.pool().get().await?;
@@ -99,6 +100,10 @@ impl<E: Effect> ConsumerEnvironment for PostgresEnvironment<'_, E> {
         let error = parked::blame(&mut trial, self.name, self.effect, events, poisoned, failure).await;
         trial.rollback().await?;
         Ok(error)
+    }
+
+    async fn take_up_waiting(&self) -> Result<usize, ConsumerError> {
+        waiting::take_up(self.book, self.name, self.effect).await
     }
 
     fn now(&self) -> Duration {

@@ -126,6 +126,7 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
     async fn adopt_orphans(&self, feed: &Feed) {
         let (mut orphans, mut has_begun) = (Orphans::default(), false);
         loop {
+            self.take_up_waiting().await;
             self.environment.sleep(LOOK_EVERY).await;
             let adopt = async {
                 if !has_begun {
@@ -144,6 +145,15 @@ impl<S: ConsumerEnvironment> Subscriber<'_, S> {
                 }
                 Err(error) => tracing::warn!(consumer = self.name, %error, "partitions that no process moves on wait"),
             }
+        }
+    }
+
+    /// Goes on with streams that wait for this program. An older program that runs beside this one may set a stream to waiting at any time.
+    async fn take_up_waiting(&self) {
+        match self.environment.take_up_waiting().await {
+            Ok(0) => {}
+            Ok(events) => tracing::info!(consumer = self.name, events, "streams that waited for this program go on"),
+            Err(error) => tracing::warn!(consumer = self.name, %error, "streams that wait for this program still wait"),
         }
     }
 

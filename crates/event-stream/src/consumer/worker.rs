@@ -18,7 +18,7 @@ use super::{
     parked::Poisoned,
     stall::StallWatch,
 };
-use crate::{SharedEvent, Topology, backoff::Backoff};
+use crate::{SharedEvent, Topology, backoff::Backoff, bounds::PAGE_BYTES, envelope::EnvelopeError};
 
 /// How large a batch is: a transaction takes less than twice as many events, however much is missing.
 pub(super) const BATCH: usize = 1_000;
@@ -207,6 +207,12 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         let AssignedPartition { partition: Partition { topic, .. }, checkpoint } = &self.partitions[queue];
         let (offset, position) = &mut batch.reached[queue];
         match &message.content {
+            Err(EnvelopeError::SetAside { position: missing, history, .. }) if *history == self.history => {
+                if *missing > *position && *missing <= end {
+                    // The book has the event.
+                    return Some(*missing);
+                }
+            }
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.
                 tracing::error!(topic, message.offset, %error, "a foreign message");
@@ -245,17 +251,20 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
             up_to = up_to.max(gap.up_to);
         }
         let (begin, mut filled) = (after, 0);
-        let (mut batch, mut committed) = (self.nothing(), self.environment.now());
+        let (mut batch, mut bytes, mut committed) = (self.nothing(), 0, self.environment.now());
         while after < up_to {
             let page = self.environment.read_after(after, self.batch).await?;
             // Positions have no holes, so an empty answer has reached the end of the book.
             after = page.last().map_or(up_to, |last| last.position.min(up_to));
             let missing = page.into_iter().filter(|event| gaps.iter().any(|gap| self.lacks(gap, event)));
-            batch.events.extend(missing.map(SharedEvent::from));
+            for event in missing {
+                bytes += event.data.len();
+                batch.events.push(event.into());
+            }
             // A page may hold little that is missing; a transaction for each would be a waste. But other processes adopt a partition whose
             // checkpoint does not move.
             let is_due = self.environment.now() >= committed + LOOK_EVERY;
-            if batch.events.len() < self.batch && !is_due && after < up_to {
+            if batch.events.len() < self.batch && bytes < PAGE_BYTES && !is_due && after < up_to {
                 continue;
             }
             for gap in gaps {
@@ -264,7 +273,7 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
             }
             filled += batch.events.len();
             self.commit(batch).await?;
-            (batch, committed) = (self.nothing(), self.environment.now());
+            (batch, bytes, committed) = (self.nothing(), 0, self.environment.now());
         }
         tracing::info!(consumer = self.name, after = begin, up_to, filled, "gaps were filled from the book");
         Ok(())

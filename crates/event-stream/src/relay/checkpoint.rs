@@ -17,7 +17,7 @@ const SAVE: &str = "
         SET cursor = $1, position = CASE WHEN $8 THEN position ELSE greatest(position, $1) END,
             republish = republish AND NOT $8, adopt = adopt AND NOT $8
         WHERE epoch = $2
-        RETURNING republish OR adopt AS again
+        RETURNING republish OR adopt OR EXISTS (SELECT FROM relay_set_aside WHERE retry) AS again
     ), written AS (
         INSERT INTO relay_partitions AS p (topic, partition, last_position, log_position, last_offset, topic_identity)
         SELECT n.topic, n.partition, CASE WHEN $8 THEN 0 ELSE n.log_position END, n.log_position, n.last_offset,
@@ -30,6 +30,17 @@ const SAVE: &str = "
             last_offset = excluded.last_offset, topic_identity = excluded.topic_identity
     )
     SELECT again FROM moved";
+
+/// What an operator asks of the leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// To delete the records of the topics, and publish the whole book.
+    Adopt,
+    /// To publish the whole book again.
+    Republish,
+    /// To publish events that are set aside.
+    Retry,
+}
 
 /// How far a partition is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +88,7 @@ impl Checkpoint {
         Ok(Self { epoch: row.try_get(0)?, cursor: row.try_get(1)?, published, clusters, adopt: row.try_get(2)?, save })
     }
 
-    /// Saves the cursor and the shards that have moved. Returns whether a request to republish waits.
+    /// Saves the cursor and the shards that have moved. Returns whether a request waits.
     pub(super) async fn save(&self, client: &Client, shards: &[Shard], moved: &[usize]) -> Result<bool, RelayError> {
         self.write(client, shards, moved, false).await
     }
@@ -93,16 +104,18 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Whether a request to republish waits. Fails where the epoch is another leader's.
-    pub(super) async fn asked_to_republish(&self, client: &Client) -> Result<bool, RelayError> {
-        let row = client.query_opt("SELECT republish OR adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
-        Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
-    }
-
-    /// Whether the records are to be deleted before everything is published again.
-    pub(super) async fn asked_to_adopt(&self, client: &Client) -> Result<bool, RelayError> {
-        let row = client.query_opt("SELECT adopt FROM relay WHERE epoch = $1", &[&self.epoch]).await?;
-        Ok(row.ok_or(RelayError::Fenced)?.try_get(0)?)
+    /// The request that waits. Fails where the epoch is another leader's.
+    pub(super) async fn request(&self, client: &Client) -> Result<Option<Request>, RelayError> {
+        let sql =
+            "SELECT adopt, republish, EXISTS (SELECT FROM relay_set_aside WHERE retry) FROM relay WHERE epoch = $1";
+        let row = client.query_opt(sql, &[&self.epoch]).await?.ok_or(RelayError::Fenced)?;
+        let requests = [Request::Adopt, Request::Republish, Request::Retry];
+        for (nr, request) in requests.into_iter().enumerate() {
+            if row.try_get(nr)? {
+                return Ok(Some(request));
+            }
+        }
+        Ok(None)
     }
 
     /// Drops the request to adopt the topics: their records stay.

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent};
+use daybook_event_store::{Daybook, Follower, Page};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RelayError, RelaySettings, adopt, checkpoint::Checkpoint, monitor::TopicMonitor, publish::Publisher, refill,
+    RelayError, RelaySettings, adopt,
+    checkpoint::{Checkpoint, Request},
+    monitor::TopicMonitor,
+    publish::Publisher,
+    refill, set_aside,
 };
+use crate::bounds::PAGE_BYTES;
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
@@ -19,16 +24,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 enum Woken {
     Grown,
     StillLeading,
-    AskedToRepublish,
+    Asked,
     Stopped,
 }
 
-/// Leads until it is stopped.
+/// Leads until it is stopped. Events up to the position `one_by_one` are published one by one.
 pub(super) async fn lead(
     book: &Daybook,
     settings: &RelaySettings,
     client: &mut Client,
     stop: &CancellationToken,
+    one_by_one: i64,
 ) -> Result<(), RelayError> {
     settings.kafka.ensure_topics().await?;
     let shards = settings.kafka.topology.shards();
@@ -39,51 +45,52 @@ pub(super) async fn lead(
     } else {
         refill::resume(book, settings, client, &shards, &mut checkpoint, history).await?;
     }
+    set_aside::begin_again(client, &settings.kafka.topology, &shards, &mut checkpoint).await?;
     tracing::info!(epoch = checkpoint.epoch, position = checkpoint.cursor, "the relay leads");
-    let publisher = Publisher::new(&settings.kafka, history)?;
+    let mut publisher = Publisher::new(&settings.kafka, history, set_aside::positions(client).await?)?;
+    let read = |after: i64| book.read_page(after, if after < one_by_one { 1 } else { BATCH }, PAGE_BYTES);
     let mut follower = book.follow();
-    let mut events = Vec::new();
+    let mut page = Page::default();
     let mut monitor = TopicMonitor::new();
     while !stop.is_cancelled() {
         monitor.poll(&publisher, &shards, &checkpoint.published).await?;
-        let again = match events.last().map(|event: &RecordedEvent| event.position) {
+        let is_asked = match page.events.last().map(|event| event.position) {
             Some(last) => {
                 // The next batch is read while this one is on its way.
-                let more = events.len() == BATCH;
-                let publish = publisher.publish(&events, &mut checkpoint.published);
-                let (moved, next) = tokio::try_join!(publish, read(book, last, if more { BATCH } else { 0 }))?;
-                count(events.len(), last);
+                let next = async { if page.is_last { Ok(Page::default()) } else { Ok(read(last).await?) } };
+                let publish = publisher.publish(&page.events, &mut checkpoint.published);
+                let (moved, next) = tokio::try_join!(publish, next)?;
+                count(page.events.len(), last);
                 checkpoint.cursor = last;
-                events = next;
+                page = next;
                 checkpoint.save(client, &shards, &moved).await?
             }
             None => match idle(&mut follower, &checkpoint, client, stop).await? {
                 Woken::Grown => {
-                    events = read(book, checkpoint.cursor, BATCH).await?;
+                    page = read(checkpoint.cursor).await?;
                     false
                 }
                 Woken::StillLeading => false,
-                Woken::AskedToRepublish => true,
+                Woken::Asked => true,
                 Woken::Stopped => break,
             },
         };
-        if again {
-            if checkpoint.asked_to_adopt(client).await? {
-                adopt::adopt(book, settings, client, &shards, &mut checkpoint).await?;
-            } else {
-                refill::begin_again(book, settings, client, &shards, &mut checkpoint).await?;
+        if is_asked {
+            match checkpoint.request(client).await? {
+                Some(Request::Adopt) => adopt::adopt(book, settings, client, &shards, &mut checkpoint).await?,
+                Some(Request::Republish) => {
+                    refill::begin_again(book, settings, client, &shards, &mut checkpoint).await?;
+                }
+                Some(Request::Retry) => {
+                    set_aside::begin_again(client, &settings.kafka.topology, &shards, &mut checkpoint).await?;
+                    publisher.set_aside(set_aside::positions(client).await?);
+                }
+                None => {}
             }
-            events = read(book, checkpoint.cursor, BATCH).await?;
+            page = read(checkpoint.cursor).await?;
         }
     }
     Ok(())
-}
-
-async fn read(book: &Daybook, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, RelayError> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
-    Ok(book.read_after(after, limit, &Filter::default()).await?)
 }
 
 /// Waits for something to do.
@@ -97,8 +104,7 @@ async fn idle(
         _ = follower.past(checkpoint.cursor) => Ok(Woken::Grown),
         () = stop.cancelled() => Ok(Woken::Stopped),
         () = tokio::time::sleep(LOOK_EVERY) => {
-            let asked = checkpoint.asked_to_republish(client).await?;
-            Ok(if asked { Woken::AskedToRepublish } else { Woken::StillLeading })
+            Ok(if checkpoint.request(client).await?.is_some() { Woken::Asked } else { Woken::StillLeading })
         }
     }
 }

@@ -12,6 +12,7 @@ mod log_ends;
 mod monitor;
 mod publish;
 mod refill;
+mod set_aside;
 
 use std::time::Duration;
 
@@ -23,9 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::{Backoff, jittered},
-    envelope::EnvelopeError,
     kafka::{KafkaSettings, TopicError},
-    topology::UnknownStream,
 };
 
 /// How long a standby waits before it tries to lead again.
@@ -57,16 +56,23 @@ pub enum RelayError {
     /// The topics are not as they should be.
     #[error(transparent)]
     Topics(#[from] TopicError),
-    /// An event belongs to no topic.
-    #[error(transparent)]
-    UnknownStream(#[from] UnknownStream),
-    /// An event of the book is not a JSON object.
-    #[error("the event at position {position} cannot be published: {source}")]
-    Envelope {
+    /// An event can never be published: the broker refuses it, no topic is for it, or it is not a JSON object. It is set aside.
+    #[error("the event at position {position} cannot be published: {reason}")]
+    Refused {
         /// The position of the event.
         position: i64,
-        /// What is wrong with it.
-        source: EnvelopeError,
+        /// Why not.
+        reason: String,
+        /// Whether it belongs to no topic that this program knows.
+        no_topic: bool,
+    },
+    /// The broker refuses a batch. Its events are published one by one, so that the refused one shows.
+    #[error("the broker refuses a batch of events up to position {up_to}: {source}")]
+    RefusedBatch {
+        /// The position of the last event of the batch.
+        up_to: i64,
+        /// Why.
+        source: KafkaError,
     },
     /// A message was not acknowledged.
     #[error("the event at position {position} was not acknowledged: {source}")]
@@ -112,6 +118,8 @@ impl From<tokio_postgres::Error> for RelayError {
     }
 }
 
+pub use set_aside::{SetAside, list as list_set_aside, retry, skip};
+
 /// How far the relay is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RelayStatus {
@@ -131,6 +139,8 @@ pub struct RelayStatus {
     pub asked_to_begin_again: bool,
     /// What was published last, by partition.
     pub partitions: Vec<PartitionStatus>,
+    /// The events that are set aside.
+    pub set_aside: Vec<SetAside>,
 }
 
 /// The last event of a partition.
@@ -162,21 +172,29 @@ impl Relay {
 
     /// Publishes, or stands by while another relay does, until it is stopped.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut one_by_one) = (Backoff::new(), 0);
         while !stop.is_cancelled() {
             let too_late = async {
                 stop.cancelled().await;
                 tokio::time::sleep(GRACE).await;
             };
             let led = tokio::select! {
-                led = self.lead_if_free(&stop) => led,
+                led = self.lead_if_free(&stop, one_by_one) => led,
                 () = too_late => return,
             };
+            if let Err(RelayError::RefusedBatch { up_to, .. }) = led {
+                one_by_one = up_to;
+            }
             let pause = async {
                 match led {
                     Ok(_) | Err(RelayError::Fenced) => {
                         backoff.reset();
                         tokio::time::sleep(jittered(STANDBY)).await;
+                    }
+                    // The event is set aside, or will show. The relay begins again at once, where the broker and the checkpoint agree.
+                    Err(error @ (RelayError::Refused { .. } | RelayError::RefusedBatch { .. })) => {
+                        tracing::warn!(%error, "the relay begins again");
+                        backoff.reset();
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the relay begins again");
@@ -192,13 +210,19 @@ impl Relay {
     }
 
     /// Leads if no other relay does, and returns whether it has led. The lock belongs to the connection, and is free when that ends.
-    async fn lead_if_free(&self, stop: &CancellationToken) -> Result<bool, RelayError> {
+    ///
+    /// Events up to the position `one_by_one` are published one by one. An event that is refused is set aside.
+    async fn lead_if_free(&self, stop: &CancellationToken, one_by_one: i64) -> Result<bool, RelayError> {
         let mut client = self.book.connect().await?;
         let lock: &[&(dyn ToSql + Sync)] = &[&LOCK[0], &LOCK[1]];
         if !client.query_one("SELECT pg_try_advisory_lock($1, $2)", lock).await?.try_get::<_, bool>(0)? {
             return Ok(false);
         }
-        leader::lead(&self.book, &self.settings, &mut client, stop).await?;
+        let led = leader::lead(&self.book, &self.settings, &mut client, stop, one_by_one).await;
+        if let Err(RelayError::Refused { position, reason, no_topic }) = &led {
+            set_aside::note(&self.book, *position, reason, *no_topic).await?;
+        }
+        led?;
         // A standby then need not wait until the server notices the end of the connection.
         client.execute("SELECT pg_advisory_unlock($1, $2)", lock).await?;
         Ok(true)
@@ -236,6 +260,8 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
             last_offset: row.try_get(3)?,
         })
     });
+    let partitions = partitions.collect::<Result<_, tokio_postgres::Error>>()?;
+    drop(client);
     let cursor: i64 = row.try_get(2)?;
     Ok(RelayStatus {
         leader: row.try_get(4)?,
@@ -245,7 +271,8 @@ pub async fn status(book: &Daybook) -> Result<RelayStatus, StoreError> {
         head,
         lag: (head - cursor).max(0),
         asked_to_begin_again: row.try_get(3)?,
-        partitions: partitions.collect::<Result<_, tokio_postgres::Error>>()?,
+        partitions,
+        set_aside: set_aside::list(book).await?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Publishing a batch: idempotent, in order, and acknowledged by all replicas before it counts.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,8 +15,9 @@ use rdkafka::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{RelayError, checkpoint::PublishedOffset};
+use super::{RelayError, checkpoint::PublishedOffset, set_aside::is_refusal};
 use crate::{
+    bounds::PRODUCER_BYTES,
     envelope,
     kafka::KafkaSettings,
     topology::{Shard, Topology},
@@ -78,10 +80,12 @@ pub(super) struct Publisher {
     acks: Acks,
     /// The history of the book that is published.
     history: Uuid,
+    /// The positions of the events that are not published. A message without data stands in the place of each.
+    set_aside: HashSet<i64>,
 }
 
 impl Publisher {
-    pub(super) fn new(kafka: &KafkaSettings, history: Uuid) -> Result<Self, RelayError> {
+    pub(super) fn new(kafka: &KafkaSettings, history: Uuid, set_aside: HashSet<i64>) -> Result<Self, RelayError> {
         let acks = Acks::default();
         let producer = kafka
             .client()
@@ -94,9 +98,22 @@ impl Publisher {
             .set("batch.size", "500000")
             .set("queue.buffering.max.messages", "100000")
             .set("message.timeout.ms", "30000")
+            .set("message.max.bytes", PRODUCER_BYTES.to_string())
             .create_with_context(acks.clone())?;
         let shards = kafka.topology.shards();
-        Ok(Self { topology: kafka.topology.clone(), shards, producer: Some(Arc::new(producer)), acks, history })
+        Ok(Self {
+            topology: kafka.topology.clone(),
+            shards,
+            producer: Some(Arc::new(producer)),
+            acks,
+            history,
+            set_aside,
+        })
+    }
+
+    /// From now on these events are not published.
+    pub(super) fn set_aside(&mut self, positions: HashSet<i64>) {
+        self.set_aside = positions;
     }
 
     /// The client of the broker.
@@ -114,7 +131,12 @@ impl Publisher {
         *self.acks.lock() = Batch { sent: Vec::with_capacity(events.len()), ..Batch::default() };
         let mut previous: Vec<i64> = published.iter().map(|last| last.map_or(0, |last| last.position)).collect();
         for (nr, event) in events.iter().enumerate() {
-            let shard = self.topology.shard_of(&event.stream_id)?;
+            let position = event.position;
+            let shard = match self.topology.shard_of(&event.stream_id) {
+                Ok(shard) => shard,
+                Err(_) if self.set_aside.contains(&position) => continue,
+                Err(error) => return Err(RelayError::Refused { position, reason: error.to_string(), no_topic: true }),
+            };
             if event.position > previous[shard] {
                 self.send(event, shard, previous[shard]).await?;
                 previous[shard] = event.position;
@@ -128,20 +150,29 @@ impl Publisher {
 
     async fn send(&self, event: &RecordedEvent, shard: usize, prev: i64) -> Result<(), RelayError> {
         let (position, place) = (event.position, &self.shards[shard]);
-        let (headers, value) = envelope::encode(event, &place.slice, prev, self.history)
-            .map_err(|source| RelayError::Envelope { position, source })?;
+        let is_set_aside = self.set_aside.contains(&position);
+        let refused = |reason: String| RelayError::Refused { position, reason, no_topic: false };
+        let (headers, value) = if is_set_aside {
+            (envelope::set_aside(event, &place.slice, prev, self.history), None)
+        } else {
+            let encoded = envelope::encode(event, &place.slice, prev, self.history);
+            let (headers, value) = encoded.map_err(|error| refused(error.to_string()))?;
+            (headers, Some(value))
+        };
         let nr = {
             let mut batch = self.acks.lock();
             batch.sent.push((shard, position));
             batch.sent.len() - 1
         };
-        let mut record = BaseRecord::with_opaque_to(&place.topic, nr)
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&place.topic, nr)
             .partition(place.partition)
             .key(event.stream_id.as_bytes())
-            .payload(value.as_bytes())
             // Retention counts from here; imported history happened long ago.
             .timestamp(event.recorded_at.timestamp_millis())
             .headers(headers);
+        if let Some(value) = &value {
+            record = record.payload(value.as_bytes());
+        }
         let Some(producer) = &self.producer else { return Err(RelayError::Interrupted) };
         loop {
             match producer.send(record) {
@@ -150,6 +181,7 @@ impl Publisher {
                     record = refused;
                     tokio::time::sleep(BUFFER_PAUSE).await;
                 }
+                Err((source, _)) if is_refusal(&source) && !is_set_aside => return Err(refused(source.to_string())),
                 Err((source, _)) => return Err(RelayError::NotAcknowledged { position, source }),
             }
         }
@@ -161,13 +193,27 @@ impl Publisher {
             {
                 let mut batch = self.acks.lock();
                 if let Some((position, source)) = batch.failed.take() {
-                    return Err(RelayError::NotAcknowledged { position, source });
+                    return Err(self.failure(&batch, position, source));
                 }
                 if batch.acknowledged.len() == batch.sent.len() {
                     return self.advance(&batch, published);
                 }
             }
             self.acks.changed.notified().await;
+        }
+    }
+
+    /// What a message that was not acknowledged means for the events of its batch. Which of several messages the broker refuses is not known.
+    fn failure(&self, batch: &Batch, position: i64, source: KafkaError) -> RelayError {
+        match batch.sent[..] {
+            _ if !is_refusal(&source) || self.set_aside.contains(&position) => {
+                RelayError::NotAcknowledged { position, source }
+            }
+            [_] => RelayError::Refused { position, reason: source.to_string(), no_topic: false },
+            _ => {
+                let up_to = batch.sent.iter().map(|(_, position)| *position).max().unwrap_or(position);
+                RelayError::RefusedBatch { up_to, source }
+            }
         }
     }
 

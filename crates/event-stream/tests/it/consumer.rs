@@ -298,7 +298,7 @@ async fn a_position_is_passed_when_it_is_published_and_applied() {
     world.append(["cart-1"]).await;
     world.published().await;
     let measured = progress::list(&world.book).await.expect("an answer");
-    let expected = ConsumerProgress { consumer: "ledger_v1".into(), position: 1, lag: 4, parked: 0 };
+    let expected = ConsumerProgress { consumer: "ledger_v1".into(), position: 1, lag: 4, parked: 0, waiting: 0 };
     assert_eq!(measured, [expected], "the partition of cart-1 is behind");
     relay.stop().await;
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::{
     Consumer, Effect, EffectError, Feed, KafkaSettings, SharedEvent, Start,
     consumer::{
@@ -27,6 +27,10 @@ pub(crate) struct Ledger {
     pub(crate) fails: Arc<AtomicBool>,
     pub(crate) retired: Arc<AtomicBool>,
     pub(crate) poison: Arc<Mutex<Vec<i64>>>,
+    /// Why an event is poisoned, if that matters.
+    pub(crate) poison_reason: Arc<Mutex<String>>,
+    /// Positions of events that a newer program has written.
+    pub(crate) newer: Arc<Mutex<Vec<i64>>>,
     /// Positions of events whose statement overflows a number in PostgreSQL.
     pub(crate) overflowing: Arc<Mutex<Vec<i64>>>,
     /// How often it was called with events.
@@ -40,13 +44,24 @@ pub(crate) struct Ledger {
 }
 
 impl Effect for Ledger {
+    fn knows(&self, event: &RecordedEvent) -> bool {
+        let is_in = |list: &Mutex<Vec<i64>>| list.lock().expect("no panic").contains(&event.position);
+        !is_in(&self.newer) && !is_in(&self.poison)
+    }
+
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
         self.calls.fetch_add(usize::from(!events.is_empty()), Ordering::SeqCst);
         self.largest_batch.fetch_max(events.len(), Ordering::SeqCst);
         let _open = self.gate.lock().await;
         for event in events {
-            if self.poison.lock().expect("no panic").contains(&event.position) {
-                return Err(EffectError::Poison { position: event.position, reason: "the event is poisoned".into() });
+            let position = event.position;
+            if self.newer.lock().expect("no panic").contains(&position) {
+                return Err(EffectError::Newer { position, reason: "there is no event type".into() });
+            }
+            if self.poison.lock().expect("no panic").contains(&position) {
+                let reason = Some(self.poison_reason.lock().expect("no panic").clone());
+                let reason = reason.filter(|reason| !reason.is_empty()).unwrap_or("the event is poisoned".into());
+                return Err(EffectError::Poison { position, reason });
             }
         }
         let positions: Vec<i64> = events.iter().map(|event| event.position).collect();

@@ -12,4 +12,6 @@ mod losses;
 mod rebalance;
 mod relay;
 mod sessions;
+mod set_aside;
+mod waiting;
 mod world;

@@ -101,7 +101,27 @@ pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>
             "nothing is parked",
             "SELECT count(*) FROM views",
             "SELECT p.position, p.consumer || ' has parked position ' || p.position || ' of ' || p.stream_id || ': ' || p.reason
-             FROM parked_events p",
+             FROM parked_events p WHERE NOT p.waiting",
+        )
+        .await?,
+    );
+    checks.push(
+        sql(
+            book,
+            "nothing waits for a newer program",
+            "SELECT count(*) FROM views",
+            "SELECT p.position, p.consumer || ' waits at position ' || p.position || ' of ' || p.stream_id || ': ' || p.reason
+             FROM parked_events p WHERE p.waiting",
+        )
+        .await?,
+    );
+    checks.push(
+        sql(
+            book,
+            "the relay has set nothing aside",
+            "SELECT count(*) FROM relay_partitions",
+            "SELECT position, 'position ' || position || ' of ' || stream_id || ' (' || type || ') is not on the wire: ' || reason
+             FROM relay_set_aside WHERE NOT skipped",
         )
         .await?,
     );

@@ -5,9 +5,11 @@
 //!   `every event belongs to one acknowledged command`: the book as a list of events;
 //! - `every event can be read`, `no stock is below zero`, `the money of every order adds up`: the book as commerce;
 //! - `view <name> equals a fold of the book` for every view, `sales by day are the sums of the orders`, `nothing is parked`,
-//!   `no view stands still` (behind the book for 30 seconds): the read models;
+//!   `nothing waits for a newer program`, `no view stands still` (behind the book for 30 seconds): the read models;
 //! - `every reaction is sent when it is due`: the table of reactions;
-//! - `Kafka equals the book`: the wire.
+//! - `the relay has set nothing aside`, `Kafka equals the book`: the wire.
+//!
+//! A check that fails is a violation of its invariant. The audit goes on with the others.
 //!
 //! The checks can run beside a running engine.
 
@@ -20,7 +22,7 @@ mod wire;
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, error_chain};
 use daybook_event_stream::KafkaSettings;
 use daybook_projectors::{audit, views};
 use serde::Serialize;
@@ -88,19 +90,32 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When something could not be read.
 pub async fn audit(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Result<Verdict> {
-    let mut checks = book::checks(book).await?;
-    checks.extend(commerce::checks(book).await?);
+    // Without the database nothing can be said. What fails after that is a violation of its own check, and the audit goes on.
+    book.head().await?;
+    let mut checks = or_failed("the book", book::checks(book).await);
+    checks.extend(or_failed("the events of the book", commerce::checks(book).await.map(Vec::from)));
     for view in views::ALL {
-        let audit = audit::verify(book, &kafka.topology, view).await?;
         let name = format!("view {} equals a fold of the book", view.name);
-        checks.push(Check { name, checked: audit.checked, violations: audit.violations, first: audit.first });
+        let audited = audit::verify(book, &kafka.topology, view).await.map(|audit| {
+            vec![Check { name: name.clone(), checked: audit.checked, violations: audit.violations, first: audit.first }]
+        });
+        checks.extend(or_failed(&name, audited.map_err(Into::into)));
     }
-    checks.extend(book::checks_of_views(book).await?);
-    checks.push(lag::check(book).await?);
-    checks.push(reactions::check(book).await?);
-    checks.push(wire::check(book, kafka).await?);
+    checks.extend(or_failed("the read models", book::checks_of_views(book).await));
+    checks.extend(or_failed("no view stands still", lag::check(book).await.map(|check| vec![check])));
+    checks.extend(or_failed("reactions", reactions::check(book).await.map(|check| vec![check])));
+    checks.extend(or_failed("Kafka equals the book", wire::check(book, kafka).await.map(|check| vec![check])));
     let ok = checks.iter().all(|check| check.violations == 0);
     Ok(Verdict { checks, ok })
+}
+
+/// What was checked, or that it could not be checked, which is a violation.
+fn or_failed(name: &str, checked: anyhow::Result<Vec<Check>>) -> Vec<Check> {
+    checked.unwrap_or_else(|error| {
+        let mut check = Check::new(name);
+        check.violation(|| format!("it could not be checked: {}", error_chain(error.as_ref())));
+        vec![check]
+    })
 }
 
 fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {

@@ -35,7 +35,7 @@ enum What {
         /// The view.
         name: String,
     },
-    /// List the parked events.
+    /// List the parked events, and those that wait for a newer program.
     Parked,
     /// Apply the parked events of a stream again.
     Retry {
@@ -65,7 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(if audit.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         What::Parked => {
-            print(args.json, &parked::list(&book).await?, &["consumer", "position", "stream_id", "reason"])?;
+            print(args.json, &parked::list(&book).await?, &["consumer", "position", "stream_id", "reason", "waiting"])?;
         }
         What::Retry { name, stream } => {
             let view = named(&name)?;

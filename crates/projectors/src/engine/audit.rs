@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use daybook_event_store::{Daybook, RecordedEvent};
-use daybook_event_stream::{EffectError, Topology};
+use daybook_event_stream::{SharedEvent, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::IsolationLevel;
 
-use super::{projection::Projection, registry, view::ViewSpec};
+use super::{
+    projection::{NotShown, Projection},
+    registry,
+    view::ViewSpec,
+};
 use crate::ViewError;
 
 /// How many events are folded at once.
@@ -42,7 +46,7 @@ impl Audit {
 /// [`ViewError`] when the book or the tables failed.
 pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<Audit, ViewError> {
     let mut client = book.pool().get().await?;
-    let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
+    let mut transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
     let Some(shown) = registry::shown_in(&transaction, view).await? else {
         return Ok(Audit::of_none("it was never built"));
     };
@@ -61,19 +65,27 @@ pub async fn verify(book: &Daybook, topology: &Topology, view: &'static ViewSpec
     pin_mut!(events);
     while let Some(chunk) = events.next().await {
         let events = chunk?.into_iter().filter(|event| processed.has(topology, event));
-        match scratch.project(&transaction, &events.map(Into::into).collect::<Vec<_>>()).await {
-            Ok(()) => {}
-            Err(poison @ EffectError::Poison { .. }) => {
-                return Ok(Audit::of_none(&poison.to_string()));
-            }
-            Err(error) => return Err(error.into()),
-        }
+        let events: Vec<SharedEvent> = events.map(Into::into).collect();
+        parked::process(&mut transaction, schema, &NotShown(&scratch), &events).await?;
     }
-    let mut audit = Audit { checked: 0, violations: 0, first: None };
+    let mut audit = unfolded(&transaction, schema).await?;
     for table in view.tables {
         compare(&transaction, table.name, &processed.schema, schema, &mut audit).await?;
     }
     transaction.rollback().await?;
+    Ok(audit)
+}
+
+/// The events that the view has processed and a fresh fold cannot: each is a violation, with its name and the reason.
+async fn unfolded(transaction: &Transaction<'_>, consumer: &str) -> Result<Audit, ViewError> {
+    let sql =
+        "SELECT position, stream_id, reason FROM parked_events WHERE consumer = $1 AND reason <> $2 ORDER BY position";
+    let rows = transaction.query(sql, &[&consumer, &parked::BEHIND]).await?;
+    let mut audit = Audit { checked: 0, violations: i64::try_from(rows.len()).unwrap_or(i64::MAX), first: None };
+    if let Some(row) = rows.first() {
+        let (position, stream, reason): (i64, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        audit.first = Some(format!("position {position} of {stream} cannot be folded: {reason}"));
+    }
     Ok(audit)
 }
 

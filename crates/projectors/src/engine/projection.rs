@@ -1,5 +1,6 @@
 //! A version of a view as the effect of a consumer, and the lock that its swap takes.
 
+use daybook_event_store::RecordedEvent;
 use daybook_event_stream::{Effect, EffectError, SharedEvent};
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
@@ -44,7 +45,20 @@ impl Projection {
     }
 }
 
+/// A version that is not shown, as the effect of a consumer: one that is being built, or that the audit folds.
+pub(super) struct NotShown<'p>(pub(super) &'p Projection);
+
+impl Effect for NotShown<'_> {
+    async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
+        self.0.project(transaction, events).await
+    }
+}
+
 impl Effect for Projection {
+    fn knows(&self, event: &RecordedEvent) -> bool {
+        daybook_codec::knows(&event.event_type, event.schema_version)
+    }
+
     async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
         let lock = transaction.prepare_cached(self.view.lock()).await?;
         let shown = transaction

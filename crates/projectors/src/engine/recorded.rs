@@ -10,6 +10,14 @@ use daybook_event_stream::{EffectError, SharedEvent};
 #[derive(Debug, Clone)]
 pub struct Recorded(Arc<Decoded>);
 
+/// Why this program cannot read an event.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreadable {
+    pub(crate) reason: String,
+    /// Whether a newer program has written it.
+    pub(crate) is_newer: bool,
+}
+
 /// The parts of a [`Recorded`] event.
 #[derive(Debug)]
 pub struct Decoded {
@@ -31,18 +39,21 @@ impl Recorded {
     /// Decodes an event, unless another view of this process has done so.
     ///
     /// # Errors
-    /// [`EffectError::Poison`] when this program does not know it.
+    /// [`EffectError::Newer`] when a newer program has written it, and [`EffectError::Poison`] when it is damaged.
     pub fn of(shared: &SharedEvent) -> Result<Self, EffectError> {
         // The reason is kept as well, so that an event that cannot be decoded is not tried again by each view.
-        let decoded: Result<Self, String> = shared.decoded(|record| Self::decode(Arc::clone(record)));
-        decoded.map_err(|reason| EffectError::Poison { position: shared.position, reason })
+        let decoded: Result<Self, Unreadable> = shared.decoded(|record| Self::decode(Arc::clone(record)));
+        decoded.map_err(|Unreadable { reason, is_newer }| match is_newer {
+            true => EffectError::Newer { position: shared.position, reason },
+            false => EffectError::Poison { position: shared.position, reason },
+        })
     }
 
-    /// Decodes an event, or says why this program does not know it.
-    pub(crate) fn decode(record: Arc<RecordedEvent>) -> Result<Self, String> {
+    /// Decodes an event, or says why this program cannot.
+    pub(crate) fn decode(record: Arc<RecordedEvent>) -> Result<Self, Unreadable> {
         match daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes()) {
             Ok(event) => Ok(Self(Arc::new(Decoded { record, event }))),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Unreadable { reason: error.to_string(), is_newer: error.is_newer() }),
         }
     }
 }

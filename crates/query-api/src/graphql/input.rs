@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::InputObject;
+use async_graphql::{Error, InputObject};
+use chrono::{DateTime, Utc};
+use daybook_domain::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::graphql::scalars::Long;
+use crate::graphql::{error::coded, scalars::Long};
 
 /// An amount of money.
 #[derive(Debug, Clone, InputObject, Serialize)]
@@ -14,6 +16,11 @@ pub(crate) struct MoneyInput {
     minor_units: Long,
     /// The ISO 4217 code.
     currency: String,
+}
+
+/// A time that a caller gives, as it is compared: as a command would keep it.
+pub(crate) fn time(name: &str, time: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+    Timestamp::new(time).map(Timestamp::utc).map_err(|error| coded("BAD_INPUT", format!("{name} {error}")))
 }
 
 /// A name and a text.

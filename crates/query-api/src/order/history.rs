@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ORDER;
 use crate::{
-    graphql::error::coded,
+    graphql::{error::coded, input::time},
     reader::{Reader, Statement, failed},
 };
 
@@ -93,6 +93,10 @@ pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::
             format!("{version} is not a version of the order, which has {last} {versions}"),
         ));
     }
+    let as_of = match as_of {
+        AsOf::Time(at) => AsOf::Time(time("time", at)?),
+        AsOf::Version(_) => as_of,
+    };
     let past = timeline.iter().take_while(|entry| entry.is_in(as_of));
     let stored = past.clone().map(TimelineEntry::stored).collect::<Result<Vec<_>, _>>()?;
     let order = fold_order(stored).map_err(|error| failed(&error))?;

@@ -22,6 +22,7 @@ use crate::{
     graphql::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
+        input::time,
         viewer::{staff_only, viewer},
     },
     reader::{Reader, Statement, plain, reader},
@@ -217,19 +218,12 @@ async fn select(
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
+    let from = filter.from.map(|from| time("from", from)).transpose()?;
+    let to = filter.to.map(|to| time("to", to)).transpose()?;
     let rows: Vec<Order> = reader(context)?
         .rows(
             page_of(filter),
-            &[
-                &phase,
-                &filter.customer_id,
-                &filter.from,
-                &filter.to,
-                &filter.external_ref,
-                &after_time,
-                &after_id,
-                &page.limit(),
-            ],
+            &[&phase, &filter.customer_id, &from, &to, &filter.external_ref, &after_time, &after_id, &page.limit()],
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))

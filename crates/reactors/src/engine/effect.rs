@@ -54,6 +54,10 @@ impl Effect for Reacting {
         Ok(())
     }
 
+    fn knows(&self, event: &RecordedEvent) -> bool {
+        daybook_codec::knows(&event.event_type, event.schema_version)
+    }
+
     fn committed(&self) {
         if let Some(waker) = &self.waker
             && self.is_soon.swap(false, Ordering::Relaxed)
@@ -80,12 +84,15 @@ impl Reacting {
     }
 }
 
-/// What an event says. The reactors of a process decode it once.
+/// What an event says. The reactors of a process decode it once. Why it cannot be read, and whether a newer program can, is kept as well.
 fn decoded(shared: &SharedEvent) -> Result<Arc<Event>, EffectError> {
     let decode = |record: &Arc<RecordedEvent>| {
         let event = daybook_codec::decode(&record.event_type, record.schema_version, record.data.as_bytes());
-        event.map(Arc::new).map_err(|error| error.to_string())
+        event.map(Arc::new).map_err(|error| (error.to_string(), error.is_newer()))
     };
-    let event: Result<Arc<Event>, String> = shared.decoded(decode);
-    event.map_err(|reason| EffectError::Poison { position: shared.position, reason })
+    let event: Result<Arc<Event>, (String, bool)> = shared.decoded(decode);
+    event.map_err(|(reason, is_newer)| match is_newer {
+        true => EffectError::Newer { position: shared.position, reason },
+        false => EffectError::Poison { position: shared.position, reason },
+    })
 }

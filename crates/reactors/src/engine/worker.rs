@@ -197,7 +197,12 @@ impl Worker {
             },
             Err(error) => {
                 tracing::warn!(reactor = reactor.name, %error, "a reaction failed; it is tried again");
-                let parked = matches!(error, CommandError::Unreadable(_) | CommandError::Unwritable(_));
+                let parked = match &error {
+                    // A newer program has written to the stream, and takes the command.
+                    CommandError::Unreadable(stream) => !stream.is_newer,
+                    CommandError::Unwritable(_) => true,
+                    _ => false,
+                };
                 (self.failed(id, attempts, error.to_string(), parked), "failed")
             }
         }

@@ -60,7 +60,6 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
         | inventory::Refusal::ReservationNotFound(_)
         | inventory::Refusal::ReservationOfOrder(_)
         | inventory::Refusal::ReservationExpired(_)
-        | inventory::Refusal::ExpiryOutOfRange(_)
         | inventory::Refusal::ExpiryInThePast(_)
         | inventory::Refusal::DeltaOutOfRange(_)
         | inventory::Refusal::SameLocation(_)

@@ -82,8 +82,7 @@ impl Inbox {
             self.0.filled.notify_one();
         } else {
             // One that is no event counts as well: where only such messages follow, no gap shows what was lost before them.
-            let position = message.content.as_ref().map_or(0, |received| received.event.position);
-            state.queues[queue].miss(position);
+            state.queues[queue].miss(message.position().unwrap_or(0));
         }
         fits
     }

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::{Feed, Log};
 use crate::{
+    bounds::TOPIC_BYTES,
     consumer::{
         ConsumerError,
         contract::{Partition, ReceivedMessage},
@@ -96,6 +97,7 @@ impl Member {
             .set("partition.assignment.strategy", "range")
             .set("fetch.wait.max.ms", kafka.fetch_wait.as_millis().to_string())
             .set("fetch.queue.backoff.ms", "50")
+            .set("fetch.message.max.bytes", TOPIC_BYTES.to_string())
             .set("queued.max.messages.kbytes", "16384")
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "1000")

@@ -208,9 +208,7 @@ impl Feed {
             tracing::debug!(topic, partition = nr, message.offset, "a message of a partition that is not ours");
             return 0;
         };
-        if let Ok(received) = &message.content {
-            source.received = source.received.max(received.event.position);
-        }
+        source.received = source.received.max(message.position().unwrap_or(0));
         let mut dropped = 0;
         for Reader { subscriber, inbox, queue } in &source.readers {
             if !inbox.offer(*queue, message)

@@ -120,5 +120,6 @@ impl Feed {
 fn show(progress: &ConsumerProgress) {
     let name = progress.consumer.clone();
     metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name.clone()).set(progress.parked as f64);
+    metrics::gauge!("daybook_consumer_waiting_for_upgrade", "consumer" => name).set(progress.waiting as f64);
 }

@@ -4,7 +4,7 @@
 //! What is in memory is bounded: a few batches between the reader and the fold, the rows that so many bytes of events have gone into, and a few
 //! chunks of rows between the fold and the writer.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::consumer::parked::{self, ParkedEvent};
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     super::{
         projection::Projection,
-        recorded::Recorded,
+        recorded::{Recorded, Unreadable},
         store::{
             Store,
             bulk_load::BulkLoad,
@@ -65,7 +65,7 @@ async fn fold_all(
     let reader = book.connect().await?;
     let indexes = Indexes::take_away(&reader, &next.schema).await?;
     let bulk_load = BulkLoad::new(next.schema.clone(), reader, writer, indexes);
-    let mut loading = Loading { book, next, bulk_load, poisoned: HashSet::new(), max_bytes, buffered: 0, done: 0 };
+    let mut loading = Loading { book, next, bulk_load, poisoned: HashMap::new(), max_bytes, buffered: 0, done: 0 };
     for round in 0..ROUNDS {
         let head = book.head().await?.position;
         if round > 0 && head - loading.done <= FEW {
@@ -85,8 +85,8 @@ struct Loading<'l> {
     book: &'l Daybook,
     next: &'l Projection,
     bulk_load: BulkLoad,
-    /// The streams that are parked.
-    poisoned: HashSet<String>,
+    /// The streams that are parked or wait, and whether each waits.
+    poisoned: HashMap<String, bool>,
     /// How many bytes of events may go into the rows that are buffered.
     max_bytes: usize,
     /// How many have since the last flush.
@@ -149,13 +149,13 @@ struct Reading {
     /// The prefixes of the streams that are wanted.
     prefixes: Vec<&'static str>,
     consumer: String,
-    poisoned: HashSet<String>,
+    poisoned: HashMap<String, bool>,
     batches: mpsc::Sender<Batch>,
 }
 
 impl Reading {
-    /// Reads up to a position. Returns the streams that are parked.
-    async fn read(mut self, after: i64, head: i64) -> Result<HashSet<String>, ViewError> {
+    /// Reads up to a position. Returns the streams that are parked or wait.
+    async fn read(mut self, after: i64, head: i64) -> Result<HashMap<String, bool>, ViewError> {
         let mut done = after;
         while done < head {
             let up_to = head.min(done + SPAN);
@@ -188,27 +188,32 @@ impl Reading {
         batch.up_to = event.position;
         batch.bytes += event.data.len() + EVENT;
         let (position, stream_id) = (event.position, event.stream_id.clone());
-        let reason = if self.poisoned.contains(&event.stream_id) {
-            parked::BEHIND.to_owned()
+        let (reason, waiting) = if let Some(waiting) = self.poisoned.get(&event.stream_id) {
+            (parked::BEHIND.to_owned(), *waiting)
         } else {
             match Recorded::decode(Arc::new(event)) {
                 Ok(event) => {
                     batch.events.push(event);
                     return;
                 }
-                Err(reason) => {
-                    tracing::error!(
-                        consumer = self.consumer,
-                        stream = stream_id,
-                        position,
-                        reason,
-                        "a stream is parked"
-                    );
-                    self.poisoned.insert(stream_id.clone());
-                    reason
+                Err(Unreadable { reason, is_newer }) => {
+                    let consumer = &self.consumer;
+                    if is_newer {
+                        tracing::warn!(
+                            consumer,
+                            stream = stream_id,
+                            position,
+                            reason,
+                            "a stream waits for a newer program"
+                        );
+                    } else {
+                        tracing::error!(consumer, stream = stream_id, position, reason, "a stream is parked");
+                    }
+                    self.poisoned.insert(stream_id.clone(), is_newer);
+                    (reason, is_newer)
                 }
             }
         };
-        batch.parked.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason });
+        batch.parked.push(ParkedEvent { consumer: self.consumer.clone(), position, stream_id, reason, waiting });
     }
 }

@@ -8,14 +8,14 @@ mod load;
 
 use std::time::Duration;
 
-use daybook_event_store::{Daybook, RecordedEvent, StoreError, is_data_error};
-use daybook_event_stream::{Effect, EffectError, SharedEvent, Topology, consumer::parked};
+use daybook_event_store::{Daybook, RecordedEvent, StoreError, is_refused_row};
+use daybook_event_stream::{EffectError, SharedEvent, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use tokio_postgres::{Client, error::SqlState};
 
 use super::{
-    projection::{Projection, lock},
+    projection::{NotShown, Projection, lock},
     registry::shown_version,
     view::ViewSpec,
 };
@@ -199,13 +199,15 @@ async fn catch_up(book: &Daybook, next: &Projection, mut done: i64, progress: Pr
     Ok(done)
 }
 
-/// Whether the database has refused a row for a value in it, or because of another row (class 23).
+/// Whether the database has refused a row for what it holds, or because of another row, or a row cannot be written or read back.
 fn is_refused(error: &ViewError) -> bool {
-    let (ViewError::Store(StoreError::Database(error)) | ViewError::Effect(EffectError::Database(error))) = error
-    else {
-        return false;
-    };
-    is_data_error(error) || error.code().is_some_and(|state| state.code().starts_with("23"))
+    match error {
+        ViewError::Store(StoreError::Database(error)) | ViewError::Effect(EffectError::Database(error)) => {
+            is_refused_row(error) || error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+        }
+        ViewError::Effect(EffectError::Row(_)) => true,
+        _ => false,
+    }
 }
 
 /// Folds the book into the new tables, a chunk a transaction.
@@ -318,13 +320,4 @@ async fn process(
     events: &[SharedEvent],
 ) -> Result<(), ViewError> {
     Ok(parked::process(transaction, &next.schema, &NotShown(next), events).await?)
-}
-
-/// A version that is not shown yet.
-struct NotShown<'p>(&'p Projection);
-
-impl Effect for NotShown<'_> {
-    async fn apply(&self, transaction: &Transaction<'_>, events: &[SharedEvent]) -> Result<(), EffectError> {
-        self.0.project(transaction, events).await
-    }
 }

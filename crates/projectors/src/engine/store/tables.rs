@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
+use serde_json::value::RawValue;
 use tokio_postgres::types::Json;
 
 use super::{super::recorded::Recorded, Change, Row};
@@ -110,12 +111,13 @@ impl Tables<'_> {
 pub(super) struct Found<R>(BTreeMap<String, R>);
 
 impl<R: Row> Found<R> {
-    /// Reads what [`load_sql`] answers.
-    pub(super) fn read(rows: &[tokio_postgres::Row]) -> Result<Self, tokio_postgres::Error> {
+    /// Reads what [`load_sql`] answers. A row that was written and cannot be read back is an [`EffectError::Row`], so that the event which
+    /// touches it can be blamed.
+    pub(super) fn read(rows: &[tokio_postgres::Row]) -> Result<Self, EffectError> {
         let read = |row: &tokio_postgres::Row| {
-            let Json(loaded): Json<R> = row.try_get(0)?;
+            let Json(loaded): Json<&RawValue> = row.try_get(0)?;
             let Json(key): Json<serde_json::Value> = row.try_get(1)?;
-            Ok((key.to_string(), loaded))
+            Ok((key.to_string(), serde_json::from_str(loaded.get())?))
         };
         rows.iter().map(read).collect::<Result<_, _>>().map(Self)
     }

@@ -40,7 +40,8 @@ fn key(recorded: &Recorded) -> Option<CategoryKey> {
         | catalog::Event::SkuClaimed(_)
         | catalog::Event::PriceSet(_)
         | catalog::Event::SlugClaimed(_)
-        | catalog::Event::SlugReleased(_) => None,
+        | catalog::Event::SlugReleased(_)
+        | catalog::Event::CategoryChildChanged(_) => None,
     }
 }
 
@@ -60,6 +61,7 @@ fn fold(row: Option<Category>, recorded: &Recorded) -> Option<Category> {
         | catalog::Event::SkuClaimed(_)
         | catalog::Event::PriceSet(_)
         | catalog::Event::SlugClaimed(_)
-        | catalog::Event::SlugReleased(_) => row,
+        | catalog::Event::SlugReleased(_)
+        | catalog::Event::CategoryChildChanged(_) => row,
     }
 }

@@ -88,7 +88,8 @@ impl Product {
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)
             | catalog::Event::CategoryCreated(_)
-            | catalog::Event::CategoryMoved(_) => return None,
+            | catalog::Event::CategoryMoved(_)
+            | catalog::Event::CategoryChildChanged(_) => return None,
         };
         Some(ProductKey { product_id })
     }
@@ -134,7 +135,8 @@ impl Product {
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)
             | catalog::Event::CategoryCreated(_)
-            | catalog::Event::CategoryMoved(_) => row,
+            | catalog::Event::CategoryMoved(_)
+            | catalog::Event::CategoryChildChanged(_) => row,
         }
     }
 }
@@ -167,7 +169,8 @@ fn variant_added(event: &Event) -> Option<&VariantAdded> {
         | catalog::Event::SlugClaimed(_)
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryCreated(_)
-        | catalog::Event::CategoryMoved(_) => None,
+        | catalog::Event::CategoryMoved(_)
+        | catalog::Event::CategoryChildChanged(_) => None,
     }
 }
 
@@ -220,7 +223,8 @@ fn price_set(event: &catalog::Event) -> Option<&PriceSet> {
         | catalog::Event::SlugClaimed(_)
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryCreated(_)
-        | catalog::Event::CategoryMoved(_) => None,
+        | catalog::Event::CategoryMoved(_)
+        | catalog::Event::CategoryChildChanged(_) => None,
     }
 }
 

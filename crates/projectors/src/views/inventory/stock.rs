@@ -21,7 +21,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "stock",
     slices: &[Slice::Inventory],
     tables: &[Stock::TABLE, Reservation::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| {
         async move {
             store.fold(events, Stock::key_of, Stock::fold).await?;

@@ -1,0 +1,6 @@
+-- As before, but events that wait for a newer program are not parked.
+CREATE OR REPLACE VIEW read.view_status AS
+    SELECT v.name, v.version, consumer_position(v.name || '_v' || v.version) AS position,
+           (SELECT h.position FROM head h) AS head,
+           (SELECT count(*) FROM parked_events p WHERE p.consumer = v.name || '_v' || v.version AND NOT p.waiting) AS parked
+    FROM views v;
