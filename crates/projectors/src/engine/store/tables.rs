@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use daybook_domain::text::stored;
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::Json;
@@ -113,7 +114,7 @@ impl<R: Row> Found<R> {
     /// Reads what [`load_sql`] answers.
     pub(super) fn read(rows: &[tokio_postgres::Row]) -> Result<Self, tokio_postgres::Error> {
         let read = |row: &tokio_postgres::Row| {
-            let Json(loaded): Json<R> = row.try_get(0)?;
+            let Json(loaded): Json<R> = stored(|| row.try_get(0))?;
             let Json(key): Json<serde_json::Value> = row.try_get(1)?;
             Ok((key.to_string(), loaded))
         };
