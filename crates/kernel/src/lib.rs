@@ -6,6 +6,7 @@
 //! `clippy.toml` bans the ambient ones.
 
 pub mod actor;
+pub mod currency;
 pub mod decision;
 pub mod fold;
 pub mod ids;
@@ -19,9 +20,10 @@ pub mod streams;
 pub mod text;
 
 pub use actor::{Actor, Owner, Role};
+pub use currency::Currency;
 pub use decision::{Context, Decision};
 pub use fold::Fold;
-pub use money::{Currency, Money};
+pub use money::Money;
 pub use personal::Personal;
 pub use quantity::Quantity;
 pub use refusal::{RefusalContract, RefusalKind};

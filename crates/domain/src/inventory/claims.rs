@@ -51,7 +51,13 @@ refusals! {
         last_year: i32,
     }
     /// A reservation ends after it begins.
-    "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at" = "the reservation would have expired before it began", {}
+    "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at"
+        = "the reservation would have expired at {expires_at}, before it began; the time here is {now}", {
+        /// When it would have expired.
+        expires_at: DateTime<Utc>,
+        /// The time of this engine.
+        now: DateTime<Utc>,
+    }
 }
 
 /// A claim that is to be made.
@@ -73,8 +79,8 @@ pub(crate) fn reserve(
     if stock.reservations.contains_key(&reservation_id) {
         return Err(ReservationExists { reservation_id }.into());
     }
-    if expires_at.is_some_and(|at| at <= now) {
-        return Err(ExpiryInThePast {}.into());
+    if let Some(expires_at) = expires_at.filter(|at| *at <= now) {
+        return Err(ExpiryInThePast { expires_at, now }.into());
     }
     if expires_at.is_some_and(|at| at.year() > LAST_EXPIRY_YEAR) {
         return Err(ExpiryOutOfRange { last_year: LAST_EXPIRY_YEAR }.into());

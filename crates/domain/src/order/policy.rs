@@ -1,5 +1,7 @@
 //! Every limit of orders.
 
+use chrono::TimeDelta;
+
 use crate::{MAX_STREAMS, Money, money::MoneyError};
 
 /// The most locations that one order may name.
@@ -8,6 +10,8 @@ pub const MAX_LOCATIONS: usize = 20;
 pub const MAX_IMPORTED_LINES: usize = MAX_STREAMS - 1;
 /// The first year in which an imported order can have been placed.
 pub const EARLIEST_YEAR: i32 = 1900;
+/// How far the clock of another system may be ahead of this one's. A till whose clock is ahead by more gets a refusal that says by how much.
+pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 /// The largest amount that an order may come to, in minor units: a hundred of the dearest things. Hundreds of thousands of such
 /// orders a day still add up in 64 bits.
 pub const MAX_TOTAL: i64 = 10_000_000_000_000;

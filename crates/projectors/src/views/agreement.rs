@@ -14,7 +14,7 @@ use super::{
     inventory::stock::{Reservation, Stock},
     order::{
         order::{Entry, OrderRow},
-        sales_by_day::{Day, SalesOrder},
+        sales_by_day::{QuarterHour, SalesOrder},
         top_products::{OrderedProducts, ProductSales},
     },
 };
@@ -116,17 +116,20 @@ async fn orders(client: &Client) -> [&'static str; 2] {
 }
 
 async fn sales(client: &Client) -> [&'static str; 4] {
-    let sums = json!({ "day": "2026-03-01", "sku": "oat", "currency": "EUR", "orders": 2, "units": 3, "gross": 300,
-                       "discount": 50, "net": 250 });
-    let next_day = with(sums.clone(), &json!({ "day": "2026-03-02", "net": -250 }));
-    let sale = json!({ "order_id": ONE, "day": "2026-03-01", "currency": "EUR", "customer_id": ONE, "units": 3, "gross": 300,
-                       "discount": 50, "net": 250, "counted": true,
+    let sums = json!({ "quarter_hour": 1_969_442, "sku": "oat", "currency": "EUR", "orders": 2, "units": 3, "gross": 300,
+                       "discount": 50, "net": 250, "cancelled_orders": 1, "cancelled": 100, "returned_orders": 1,
+                       "returned_units": 2, "returned": 200, "refunded_orders": 1, "refunded": 200 });
+    let next = with(sums.clone(), &json!({ "quarter_hour": 1_969_443, "net": -250 }));
+    let sale = json!({ "order_id": ONE, "quarter_hour": 1_969_442, "currency": "EUR", "customer_id": ONE, "units": 3,
+                       "gross": 300, "discount": 50, "net": 250, "counted": true, "cancelled_in": null,
+                       "returned_in": 1_969_443, "refunded_in": 1_969_444,
                        "lines": [{ "sku": "oat", "units": 3, "gross": 300, "net": 250 }] });
-    let cancelled = json!({ "order_id": TWO, "customer_id": null, "counted": false, "lines": [] });
+    let cancelled = json!({ "order_id": TWO, "customer_id": null, "counted": false, "cancelled_in": 1_969_442,
+                            "returned_in": null, "refunded_in": null, "lines": [] });
     let cancelled = with(sale.clone(), &cancelled);
     [
-        agrees::<Day>(client, [sums.clone(), next_day.clone()]).await,
-        agrees::<ProductSales>(client, [sums, next_day]).await,
+        agrees::<QuarterHour>(client, [sums.clone(), next.clone()]).await,
+        agrees::<ProductSales>(client, [sums, next]).await,
         agrees::<SalesOrder>(client, [sale.clone(), cancelled.clone()]).await,
         agrees::<OrderedProducts>(client, [sale, cancelled]).await,
     ]
