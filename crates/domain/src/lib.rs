@@ -25,7 +25,7 @@ mod spec;
 
 pub use daybook_kernel::{
     Actor, Context, Currency, Fold, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads, RefusalContract, RefusalKind,
-    Role, Scalar, Source, StreamName, money, text,
+    Role, Scalar, Source, StreamName, money, text, unique,
 };
 
 pub use access::{Access, Storefront, authorise};

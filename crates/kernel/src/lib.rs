@@ -18,6 +18,7 @@ pub mod scalar;
 pub mod stream_name;
 pub mod streams;
 pub mod text;
+pub mod unique;
 
 pub use actor::{Actor, Owner, Role};
 pub use currency::Currency;

@@ -11,6 +11,7 @@ use crate::{
     Decision, Rejection, Streams,
     ids::{ProductId, Sku},
     text::Name,
+    unique::unique,
 };
 
 /// A variant to be sold: one SKU of a product.
@@ -23,7 +24,7 @@ pub struct NewVariant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Its options by name: `{"size": "XL", "colour": "red"}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "unique", skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<Name, Name>,
 }
 

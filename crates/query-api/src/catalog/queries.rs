@@ -15,6 +15,7 @@ use crate::{
     graphql::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
+        scalars::Long,
         viewer::viewer,
     },
     reader::{plain, reader},
@@ -26,7 +27,7 @@ pub(crate) struct FacetValue {
     /// The value.
     value: String,
     /// How many products have the value.
-    count: i64,
+    count: Long,
 }
 
 /// The facets by which products can be filtered.

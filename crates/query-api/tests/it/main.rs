@@ -15,6 +15,8 @@ mod mutations;
 mod orders;
 mod persisted;
 mod plans;
+mod sales;
+mod schema;
 mod shape;
 mod shop;
 mod sockets;
