@@ -4,7 +4,7 @@ mod table;
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

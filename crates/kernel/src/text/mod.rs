@@ -251,11 +251,7 @@ text!(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    text!(
-        /// A code of another system.
-        Foreign, 1..=64, Code
-    );
+    use crate::ids::CustomerRef as Foreign;
 
     #[test]
     fn bounds_are_held_and_named() {

@@ -42,6 +42,8 @@ fn with(mut object: Value, others: &Value) -> Value {
 async fn every_table_is_made_written_and_read_as_its_row_is_declared() {
     let database = daybook_test_postgres::database().await;
     let client = database.connect().await;
+    let order = "CREATE SCHEMA read; CREATE COLLATION read.text_order (provider = icu, locale = 'und-u-kn-true')";
+    client.batch_execute(order).await.expect("PostgreSQL has ICU");
     let mut tested = Vec::new();
     tested.extend(catalog(&client).await);
     tested.extend(stock_and_carts(&client).await);
@@ -57,9 +59,10 @@ async fn catalog(client: &Client) -> [&'static str; 4] {
     let child = with(category.clone(), &json!({ "category_id": TWO, "parent_id": ONE }));
     let product = json!({ "product_id": ONE, "slug": "oat", "name": "Oat", "description": "It\nfroths", "brand": "Acme",
                           "status": "published", "category_ids": [ONE, TWO], "attributes": { "vegan": "yes" },
+                          "skus": ["oat-1l"], "search": "'1l' 'acme' 'oat' '燕麦'",
                           "created_at": AT, "updated_at": AT, "position": 1 });
     let bare = json!({ "product_id": TWO, "slug": null, "description": null, "brand": null, "status": "draft",
-                       "category_ids": [], "attributes": {} });
+                       "category_ids": [], "attributes": {}, "skus": [], "search": "" });
     let variant = json!({ "sku": "oat-1l", "product_id": ONE, "ordinal": 2, "name": "One litre",
                           "options": { "size": "1 l" }, "position": 3 });
     let unnamed = with(variant.clone(), &json!({ "sku": "oat-2l", "name": null, "options": {} }));

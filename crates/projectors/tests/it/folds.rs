@@ -43,12 +43,12 @@ async fn product_shows_variants_and_prices() {
             "product",
             &facts,
             "SELECT name, slug, brand, description, status, category_ids, attributes, created_at = updated_at AS as_created,
-                    position, search @@ 'froths' AS found FROM products ORDER BY product_id",
+                    position, skus, search @@ '''froth'':*' AS found FROM products ORDER BY product_id",
             json!([
                 { "name": "Oat milk", "slug": null, "brand": null, "description": "It froths", "status": "published",
-                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "found": true },
+                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "skus": ["oat-1l", "oat-2l"], "found": true },
                 { "name": "Tea", "slug": null, "brand": null, "description": null, "status": "archived",
-                  "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "found": false },
+                  "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "skus": [], "found": false },
             ]),
         )
         .await;

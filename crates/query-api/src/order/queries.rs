@@ -9,6 +9,7 @@ use daybook_codec::history;
 use daybook_domain::{
     ids::{CustomerId, CustomerRef},
     order::Phase,
+    text,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -221,6 +222,7 @@ async fn select(
     plain("externalRef", filter.external_ref.as_deref())?;
     let (after_time, after_id) = page.after.unzip();
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
+    let external_ref = filter.external_ref.as_deref().map(text::normal);
     let rows: Vec<Order> = reader(context)?
         .rows(
             page_of(filter),
@@ -229,7 +231,7 @@ async fn select(
                 &filter.customer_id,
                 &filter.from,
                 &filter.to,
-                &filter.external_ref,
+                &external_ref,
                 &after_time,
                 &after_id,
                 &page.limit(),

@@ -7,13 +7,17 @@ use daybook_domain::{
     Currency, Event, Fold, Money, Slice,
     catalog::{self, PriceList, PriceSet, SkuRecord, VariantAdded},
     ids::{CategoryId, Channel, ProductId, Sku},
-    text::{Name, Prose, Slug},
+    text::{self, Name, Prose, Slug},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{recorded::Recorded, store::Row, view::ViewSpec},
+    engine::{
+        recorded::Recorded,
+        store::{Row, Words},
+        view::ViewSpec,
+    },
     labels, row,
 };
 
@@ -21,7 +25,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "product",
     slices: &[Slice::Catalog],
     tables: &[Product::TABLE, Variant::TABLE, Price::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| {
         async move {
             store.fold(events, Product::key_of, Product::fold).await?;
@@ -44,13 +48,15 @@ row! {
         status: ProductStatus,
         category_ids: Vec<CategoryId>,
         attributes: BTreeMap<Name, Name> as jsonb,
+        /// The SKUs of its variants.
+        skus: Vec<Sku>,
+        /// The words by which it is found.
+        search: Words,
         created_at: DateTime<Utc>,
         updated_at: DateTime<Utc>,
         position: i64,
     }
-    generated {
-        search: "tsvector" = "to_tsvector('simple', name || ' ' || coalesce(brand, '') || ' ' || coalesce(description, ''))"
-    }
+    sorted { name, brand }
     indexes {
         "(slug)",
         "(name, product_id)",
@@ -82,8 +88,8 @@ impl Product {
             catalog::Event::ProductRevised(e) => e.product_id,
             catalog::Event::ProductPublished(e) => e.product_id,
             catalog::Event::ProductArchived(e) => e.product_id,
-            catalog::Event::VariantAdded(_)
-            | catalog::Event::SkuClaimed(_)
+            catalog::Event::VariantAdded(e) => e.product_id,
+            catalog::Event::SkuClaimed(_)
             | catalog::Event::PriceSet(_)
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)
@@ -99,6 +105,8 @@ impl Product {
         let Event::Catalog(event) = &recorded.event else { return row };
         match event {
             catalog::Event::ProductCreated(e) => Some(Self {
+                skus: Vec::new(),
+                search: words(&e.name, e.brand.as_ref(), e.description.as_ref(), &[]),
                 product_id: e.product_id,
                 slug: e.slug.clone(),
                 name: e.name.clone(),
@@ -113,6 +121,7 @@ impl Product {
             }),
             catalog::Event::ProductRevised(e) => row.map(|row| {
                 changed(Self {
+                    search: words(&e.name, e.brand.as_ref(), e.description.as_ref(), &row.skus),
                     slug: e.slug.clone(),
                     name: e.name.clone(),
                     description: e.description.clone(),
@@ -128,8 +137,12 @@ impl Product {
             catalog::Event::ProductArchived(_) => {
                 row.map(|row| changed(Self { status: ProductStatus::Archived, ..row }))
             }
-            catalog::Event::VariantAdded(_)
-            | catalog::Event::SkuClaimed(_)
+            catalog::Event::VariantAdded(e) => row.map(|mut row| {
+                row.search.0.extend(text::words([e.sku.as_str()]));
+                row.skus.push(e.sku.clone());
+                row
+            }),
+            catalog::Event::SkuClaimed(_)
             | catalog::Event::PriceSet(_)
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)
@@ -137,6 +150,12 @@ impl Product {
             | catalog::Event::CategoryMoved(_) => row,
         }
     }
+}
+
+/// The words by which a product is found.
+fn words(name: &Name, brand: Option<&Name>, description: Option<&Prose>, skus: &[Sku]) -> Words {
+    let texts = [Some(name.as_str()), brand.map(Name::as_str), description.map(Prose::as_str)].into_iter().flatten();
+    Words(text::words(texts.chain(skus.iter().map(Sku::as_str))))
 }
 
 row! {
