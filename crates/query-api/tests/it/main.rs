@@ -21,5 +21,6 @@ mod shape;
 mod shop;
 mod sockets;
 mod stock;
+mod texts;
 mod upgrades;
 mod user_errors;
