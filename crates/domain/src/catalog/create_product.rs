@@ -11,7 +11,7 @@ use super::{
     TooManyVariants,
     details::{check_categories_exist, check_counts, check_slug_free},
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
-    slugs::free_slug,
+    slug_of_name::free_slug,
     variants::{add_variant, check_unclaimed},
 };
 use crate::{

@@ -16,7 +16,7 @@ mod prices;
 mod publish_product;
 mod revise_product;
 mod set_price;
-mod slugs;
+mod slug_of_name;
 mod state;
 mod variants;
 

@@ -262,7 +262,10 @@ mod tests {
         let body = placed("R-3", CLOCK_TOLERANCE + TimeDelta::milliseconds(500), &book);
         let refusal = book.when("ImportOrder", body).expect_err("it is too far ahead");
         assert_eq!(refusal.code(), "placed_in_the_future");
-        assert_eq!((&refusal.data()["ahead_seconds"], &refusal.data()["tolerated_seconds"]), (&json!(301), &json!(300)));
+        assert_eq!(
+            (&refusal.data()["ahead_seconds"], &refusal.data()["tolerated_seconds"]),
+            (&json!(301), &json!(300))
+        );
         let min = chrono::DateTime::<chrono::Utc>::MIN_UTC;
         let earliest = json!({ "external_ref": "R-4", "placed_at": min, "currency": "EUR", "lines": [] });
         assert_eq!(code(book.when("ImportOrder", earliest)), "line_count", "no difference of times overflows");
@@ -275,11 +278,21 @@ mod tests {
             json!({ "external_ref": format!("{currency}-{day}"), "placed_at": format!("{day}T12:00:00Z"), "currency": currency,
                     "lines": [{ "sku": "a", "quantity": 1, "line_total": 1 }] })
         };
-        for (currency, day) in [("HRK", "2022-06-01"), ("DEM", "1999-06-01"), ("LTL", "2014-06-01"), ("VEF", "2017-06-01"),
-                                ("SLL", "2020-06-01"), ("MRO", "2016-06-01"), ("EUR", "1999-01-01"), ("USD", "1950-01-01")] {
+        for (currency, day) in [
+            ("HRK", "2022-06-01"),
+            ("DEM", "1999-06-01"),
+            ("LTL", "2014-06-01"),
+            ("VEF", "2017-06-01"),
+            ("SLL", "2020-06-01"),
+            ("MRO", "2016-06-01"),
+            ("EUR", "1999-01-01"),
+            ("USD", "1950-01-01"),
+        ] {
             book.given("ImportOrder", import(currency, day));
         }
-        for (currency, day) in [("HRK", "2023-06-01"), ("DEM", "2003-01-01"), ("EUR", "1998-06-01"), ("XCG", "2023-01-01")] {
+        for (currency, day) in
+            [("HRK", "2023-06-01"), ("DEM", "2003-01-01"), ("EUR", "1998-06-01"), ("XCG", "2023-01-01")]
+        {
             assert_eq!(code(book.when("ImportOrder", import(currency, day))), "currency_not_valid", "{currency} {day}");
         }
     }

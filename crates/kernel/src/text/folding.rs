@@ -226,7 +226,8 @@ mod tests {
         ] {
             assert!(finds(asked, text), "{asked} does not find {text}: {:?} in {:?}", query(asked), words([text]));
         }
-        for (asked, text) in [("燕奶", "燕麦奶"), ("milk", "oat"), ("oat tea", "oat"), ("", "oat"), ("!", "oat!")] {
+        for (asked, text) in [("燕奶", "燕麦奶"), ("milk", "oat"), ("oat tea", "oat"), ("", "oat"), ("!", "oat!")]
+        {
             assert!(!finds(asked, text), "{asked} finds {text}");
         }
     }

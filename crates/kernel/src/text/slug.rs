@@ -34,7 +34,8 @@ impl Slug {
                         None => slug.push(part),
                     }
                 }
-            } else if c.is_alphanumeric() || is_of_a_word(c) && !after_latin && !slug.ends_with('-') && !slug.is_empty() {
+            } else if c.is_alphanumeric() || is_of_a_word(c) && !after_latin && !slug.ends_with('-') && !slug.is_empty()
+            {
                 slug.extend(c.to_lowercase());
             } else if !is_of_a_word(c) && !slug.is_empty() && !slug.ends_with('-') {
                 slug.push('-');

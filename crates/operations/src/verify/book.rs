@@ -74,7 +74,8 @@ pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>
     let mut checks = Vec::new();
     let client = book.pool().get().await?;
     // A missing view is reported by its own check.
-    let is_built = client.query_one("SELECT to_regclass('read.sales_by_quarter_hour') IS NOT NULL", &[]).await?.try_get(0)?;
+    let is_built =
+        client.query_one("SELECT to_regclass('read.sales_by_quarter_hour') IS NOT NULL", &[]).await?.try_get(0)?;
     drop(client);
     if is_built {
         checks.push(

@@ -135,7 +135,10 @@ impl CatalogQuery {
         let reader = reader(context)?;
         let (words, brand) = (text::query(&query), brand_of(&filter));
         if words.is_empty() {
-            return Ok(SearchResult { products: page.connection(Vec::new(), key), facets: Facets { brands: Vec::new() } });
+            return Ok(SearchResult {
+                products: page.connection(Vec::new(), key),
+                facets: Facets { brands: Vec::new() },
+            });
         }
         let rows: Vec<Product> = reader
             .rows(&statements::MATCHING, &[&staff, &category, &brand, &words, &after_key, &after_id, &page.limit()])

@@ -45,7 +45,8 @@ impl ScalarType for Date {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
         // The form has to be exact: the parser would take signs, blanks and fewer digits.
         let date = date.filter(|date| (1900..=9998).contains(&date.year()) && date.to_string() == *text);
-        date.map(Self).ok_or_else(|| InputValueError::custom(format!("`{text}` is not a day from 1900-01-01 to 9998-12-31")))
+        date.map(Self)
+            .ok_or_else(|| InputValueError::custom(format!("`{text}` is not a day from 1900-01-01 to 9998-12-31")))
     }
 
     fn to_value(&self) -> Value {
@@ -108,7 +109,16 @@ mod tests {
     #[test]
     fn a_date_has_one_form() {
         assert_eq!(Date::parse("2024-02-29".into()).ok().map(|date| date.to_value()), Some("2024-02-29".into()));
-        for text in ["2023-02-29", "2024-2-9", "+2024-02-09", "2024-02-09T00:00:00Z", "", "1899-12-31", "9999-01-01", "+12000-01-01"] {
+        for text in [
+            "2023-02-29",
+            "2024-2-9",
+            "+2024-02-09",
+            "2024-02-09T00:00:00Z",
+            "",
+            "1899-12-31",
+            "9999-01-01",
+            "+12000-01-01",
+        ] {
             assert!(Date::parse(text.into()).is_err(), "{text} was accepted");
         }
         assert!(Date::parse(20_240_229.into()).is_err());

@@ -61,11 +61,14 @@ async fn a_day_is_one_of_the_time_zone_and_a_day_without_orders_is_a_day() {
         );
         let days = sales(&shop, &query).await;
         let days = days.as_array().expect("a list").iter();
-        days.map(|day| (day["date"].as_str().expect("a date").to_owned(), day["net"]["minorUnits"].as_i64().expect("cents")))
-            .collect::<Vec<_>>()
+        days.map(|day| {
+            (day["date"].as_str().expect("a date").to_owned(), day["net"]["minorUnits"].as_i64().expect("cents"))
+        })
+        .collect::<Vec<_>>()
     };
     let expected = |days: &[(&str, i64)]| days.iter().map(|(day, net)| ((*day).to_owned(), *net)).collect::<Vec<_>>();
-    let utc = expected(&[("2026-01-01", 100), ("2026-01-02", 0), ("2026-01-03", 11), ("2026-01-04", 0), ("2026-01-05", 0)]);
+    let utc =
+        expected(&[("2026-01-01", 100), ("2026-01-02", 0), ("2026-01-03", 11), ("2026-01-04", 0), ("2026-01-05", 0)]);
     assert_eq!(days("").await, utc, "the zone of the shop");
     let mut chicago = expected(&[("2025-12-31", 100), ("2026-01-01", 0), ("2026-01-02", 0), ("2026-01-03", 11)]);
     chicago.extend(expected(&[("2026-01-04", 0), ("2026-01-05", 0)]));
@@ -107,11 +110,13 @@ async fn returns_and_refunds_count_on_the_day_on_which_they_happen() {
     sold(&shop, "1", "2026-01-05T12:00:00Z", "EUR", "a", 1_000).await;
     let last = sold(&shop, "2", "2026-01-05T12:00:00Z", "EUR", "b", 500).await;
     shop.shown(last).await;
-    let orders = shop.office(Caller::Admin, "{ orders(filter: {externalRef: \"1\"}) { edges { node { id } } } }").await.data();
+    let orders =
+        shop.office(Caller::Admin, "{ orders(filter: {externalRef: \"1\"}) { edges { node { id } } } }").await.data();
     let order = &orders["orders"]["edges"][0]["node"]["id"];
     shop.command("ReturnOrder", json!({"order_id": order, "reason": "too small"})).await;
     shop.shown(shop.command("RefundOrder", json!({"order_id": order, "reason": "as agreed"})).await).await;
-    let fields = "orders net { minorUnits } returnedOrders returned { minorUnits } refundedOrders refunded { minorUnits }
+    let fields =
+        "orders net { minorUnits } returnedOrders returned { minorUnits } refundedOrders refunded { minorUnits }
                   cancelledOrders cancelled { minorUnits }";
     let day = |from: &str, to: &str| format!("salesTotals(from: \"{from}\", to: \"{to}\") {{ {fields} }}");
     let row = |orders: i64, net: i64, back: i64| {
@@ -124,9 +129,7 @@ async fn returns_and_refunds_count_on_the_day_on_which_they_happen() {
     assert_eq!(sales(&shop, &day("2026-01-06", "2100-01-01")).await, row(0, 0, 1_000), "what came back today");
     let ranking = "topProducts(from: \"2026-01-01\", to: \"2100-01-01\", currency: \"EUR\")
                    { sku units net { minorUnits } returnedUnits returned { minorUnits } }";
-    let row = |sku: &str, net: i64, units: i64, back: i64| {
-        json!({"sku": sku, "units": 1, "net": {"minorUnits": net}, "returnedUnits": units, "returned": {"minorUnits": back}})
-    };
+    let row = |sku: &str, net: i64, units: i64, back: i64| json!({"sku": sku, "units": 1, "net": {"minorUnits": net}, "returnedUnits": units, "returned": {"minorUnits": back}});
     assert_eq!(sales(&shop, ranking).await, json!([row("a", 1_000, 1, 1_000), row("b", 500, 0, 0)]));
 }
 

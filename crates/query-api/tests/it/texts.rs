@@ -67,7 +67,8 @@ async fn a_search_finds_every_script_any_accent_a_beginning_and_a_sku() {
 async fn what_is_revised_is_found_by_its_new_words_and_its_skus() {
     let shop = shop_of(&[("Tea", "T-1")]).await;
     shop.command("AddVariant", json!({"product_id": id("T-1"), "sku": "X 99"})).await;
-    let revised = json!({"product_id": id("T-1"), "name": "Coffee", "description": "Röst\nfrisch", "brand": "Österreich"});
+    let revised =
+        json!({"product_id": id("T-1"), "name": "Coffee", "description": "Röst\nfrisch", "brand": "Österreich"});
     shop.shown(shop.command("ReviseProduct", revised).await).await;
     for asked in ["coffee", "rost", "osterreich", "t-1", "x 99", "X"] {
         assert_eq!(found(&shop, asked).await, ["Coffee"], "{asked}");
@@ -101,7 +102,8 @@ async fn names_are_sorted_as_people_sort_them_whatever_the_database_is() {
     let last = shop.command("CreateCategory", json!({"category_id": id("c"), "name": "c"})).await;
     shop.shown(last).await;
     let categories = shop.storefront(Caller::Guest, "{ categories { name } }").await.data();
-    let categories = categories["categories"].as_array().expect("a list").iter().map(|category| category["name"].clone());
+    let categories =
+        categories["categories"].as_array().expect("a list").iter().map(|category| category["name"].clone());
     assert_eq!(categories.collect::<Vec<_>>(), ["a", "ä", "b", "B", "c"]);
 }
 
@@ -109,7 +111,8 @@ async fn names_are_sorted_as_people_sort_them_whatever_the_database_is() {
 async fn a_slug_is_made_from_the_name_in_its_script_and_is_unique() {
     let shop = shop_of(&[("Łopata łódzka", "1"), ("سكر", "2"), ("Tee", "3"), ("Tee", "4")]).await;
     for (slug, sku) in [("lopata-lodzka", "1"), ("سكر", "2"), ("tee", "3"), ("tee-2", "4")] {
-        let body = json!({"query": "query($slug: String) { product(slug: $slug) { id } }", "variables": {"slug": slug}});
+        let body =
+            json!({"query": "query($slug: String) { product(slug: $slug) { id } }", "variables": {"slug": slug}});
         let data = shop.post("/graphql", Caller::Guest, &body).await.data();
         assert_eq!(data["product"]["id"], json!(id(sku)), "{slug}");
     }
@@ -127,7 +130,8 @@ async fn a_text_that_cannot_be_seen_or_misleads_is_refused_and_names_its_field()
     let twice = json!({"product_id": id("x"), "name": "Oat", "attributes": {"é": "1", "e\u{301}": "2"}});
     let answer = shop.post("/commands/CreateProduct", Caller::Admin, &twice).await;
     assert!(answer.status.is_client_error() && answer.text.contains("twice"), "{}", answer.text);
-    let entered = json!({"product_id": id("x"), "name": " Cafe\u{301}\u{a0}", "publish": true, "variants": [{"sku": " AB#12 "}]});
+    let entered =
+        json!({"product_id": id("x"), "name": " Cafe\u{301}\u{a0}", "publish": true, "variants": [{"sku": " AB#12 "}]});
     shop.shown(shop.command("CreateProduct", entered).await).await;
     let data = shop.storefront(Caller::Guest, "{ product(sku: \"AB#12\\n\") { name variants { sku } } }").await.data();
     assert_eq!(data["product"], json!({"name": "Café", "variants": [{"sku": "AB#12"}]}));

@@ -81,6 +81,14 @@ labels! {
 }
 
 impl Product {
+    /// The product, found by its name, brand, description and SKUs.
+    fn with_words(mut self) -> Self {
+        let said = [self.brand.as_ref().map(Name::as_str), self.description.as_ref().map(Prose::as_str)];
+        let texts = said.into_iter().flatten().chain([self.name.as_str()]).chain(self.skus.iter().map(Sku::as_str));
+        self.search = Words(text::words(texts));
+        self
+    }
+
     fn key_of(recorded: &Recorded) -> Option<ProductKey> {
         let Event::Catalog(event) = &recorded.event else { return None };
         let product_id = match event {
@@ -104,24 +112,26 @@ impl Product {
         let changed = |row: Self| Self { position, updated_at: at, ..row };
         let Event::Catalog(event) = &recorded.event else { return row };
         match event {
-            catalog::Event::ProductCreated(e) => Some(Self {
-                skus: Vec::new(),
-                search: words(&e.name, e.brand.as_ref(), e.description.as_ref(), &[]),
-                product_id: e.product_id,
-                slug: e.slug.clone(),
-                name: e.name.clone(),
-                description: e.description.clone(),
-                brand: e.brand.clone(),
-                status: ProductStatus::Draft,
-                category_ids: e.categories.clone(),
-                attributes: e.attributes.clone(),
-                created_at: at,
-                updated_at: at,
-                position,
-            }),
+            catalog::Event::ProductCreated(e) => Some(
+                Self {
+                    skus: Vec::new(),
+                    search: Words::default(),
+                    product_id: e.product_id,
+                    slug: e.slug.clone(),
+                    name: e.name.clone(),
+                    description: e.description.clone(),
+                    brand: e.brand.clone(),
+                    status: ProductStatus::Draft,
+                    category_ids: e.categories.clone(),
+                    attributes: e.attributes.clone(),
+                    created_at: at,
+                    updated_at: at,
+                    position,
+                }
+                .with_words(),
+            ),
             catalog::Event::ProductRevised(e) => row.map(|row| {
                 changed(Self {
-                    search: words(&e.name, e.brand.as_ref(), e.description.as_ref(), &row.skus),
                     slug: e.slug.clone(),
                     name: e.name.clone(),
                     description: e.description.clone(),
@@ -130,6 +140,7 @@ impl Product {
                     attributes: e.attributes.clone(),
                     ..row
                 })
+                .with_words()
             }),
             catalog::Event::ProductPublished(_) => {
                 row.map(|row| changed(Self { status: ProductStatus::Published, ..row }))
@@ -150,12 +161,6 @@ impl Product {
             | catalog::Event::CategoryMoved(_) => row,
         }
     }
-}
-
-/// The words by which a product is found.
-fn words(name: &Name, brand: Option<&Name>, description: Option<&Prose>, skus: &[Sku]) -> Words {
-    let texts = [Some(name.as_str()), brand.map(Name::as_str), description.map(Prose::as_str)].into_iter().flatten();
-    Words(text::words(texts.chain(skus.iter().map(Sku::as_str))))
 }
 
 row! {

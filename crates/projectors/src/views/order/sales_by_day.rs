@@ -106,11 +106,8 @@ impl Contribution for SalesOrder {
             ..self.nothing_in(self.quarter_hour)
         };
         let (orders, net) = (times, times * self.net);
-        let cancelled = self.cancelled_in.map(|at| QuarterHour {
-            cancelled_orders: orders,
-            cancelled: net,
-            ..self.nothing_in(at)
-        });
+        let cancelled =
+            self.cancelled_in.map(|at| QuarterHour { cancelled_orders: orders, cancelled: net, ..self.nothing_in(at) });
         let returned =
             self.returned_in.map(|at| QuarterHour { returned_orders: orders, returned: net, ..self.nothing_in(at) });
         let refunded =

@@ -48,7 +48,10 @@ impl Period {
         let zone = match time_zone {
             None => context.data::<ShopTimeZone>()?.0,
             Some(name) => name.parse().map_err(|_| {
-                coded("BAD_INPUT", format!("timeZone `{name}` is not in the IANA time zone database, as Europe/Berlin is"))
+                coded(
+                    "BAD_INPUT",
+                    format!("timeZone `{name}` is not in the IANA time zone database, as Europe/Berlin is"),
+                )
             })?,
         };
         Ok(Self { zone, from, to })
@@ -76,7 +79,8 @@ impl Period {
 
     /// The day of the zone on which a quarter-hour begins.
     fn date_of(self, quarter_hour: i64) -> NaiveDate {
-        let time = DateTime::from_timestamp(quarter_hour.saturating_mul(SECONDS), 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+        let time =
+            DateTime::from_timestamp(quarter_hour.saturating_mul(SECONDS), 0).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
         time.with_timezone(&self.zone).date_naive()
     }
 }

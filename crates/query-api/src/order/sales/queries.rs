@@ -67,9 +67,7 @@ impl SalesQuery {
 
     /// The SKUs with the highest net sales in a period, which includes both ends. Amounts are compared within a currency. Without one, each
     /// currency has its own ranking, one after the other.
-    #[graphql(
-        complexity = "rows(Some(first))? * if currency.is_some() { 1 } else { CURRENCIES } * child_complexity"
-    )]
+    #[graphql(complexity = "rows(Some(first))? * if currency.is_some() { 1 } else { CURRENCIES } * child_complexity")]
     async fn top_products(
         &self,
         context: &Context<'_>,

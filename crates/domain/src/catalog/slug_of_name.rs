@@ -1,4 +1,4 @@
-//! Slugs: each leads to one product. A product that is created without one gets one from its name.
+//! The slug of a product that is created without one: it is made from the name.
 
 use super::{SlugClaim, details::check_slug_free, policy::LAST_SUFFIX};
 use crate::{
