@@ -14,7 +14,7 @@ mod legacy;
 mod sealed;
 mod snapshot;
 
-use daybook_domain::Event;
+use daybook_domain::{Event, text::stored};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -99,11 +99,12 @@ pub fn decode(event_type: &str, schema_version: i16, data: &[u8]) -> Result<Even
     let current = Event::current_version(name).ok_or_else(unknown)?;
     let event = if schema_version == current {
         let mut json = serde_json::Deserializer::from_slice(data);
-        let event = Event::deserialize(name, &mut json);
+        let event = stored(|| Event::deserialize(name, &mut json));
         event.map(|event| event.and_then(|event| json.end().map(|()| event)))
     } else if (1..current).contains(&schema_version) {
-        let stored: Map<String, Value> = serde_json::from_slice(data).map_err(form)?;
-        Event::deserialize(name, Value::Object(upcast::upcast(name, schema_version, current, stored)))
+        let earlier: Map<String, Value> = serde_json::from_slice(data).map_err(form)?;
+        let upcast = Value::Object(upcast::upcast(name, schema_version, current, earlier));
+        stored(|| Event::deserialize(name, upcast))
     } else {
         let event_type = event_type.to_owned();
         return Err(DecodeError::UnknownVersion { event_type, schema_version, current });

@@ -1,7 +1,7 @@
 //! Snapshots: the state of a stream, as the event store keeps it. A snapshot is only a cache, so an unreadable one is no damage to the
 //! book.
 
-use daybook_domain::{State, StreamName};
+use daybook_domain::{State, StreamName, text::stored};
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub fn encode_state(state: &State) -> Result<String, serde_json::Error> {
 /// # Errors
 /// [`SnapshotError`] if the snapshot cannot be used. Then the stream is folded from its events.
 pub fn decode_state(stream: &StreamName, snapshot: &str) -> Result<State, SnapshotError> {
-    let state: State = serde_json::from_str(snapshot)?;
+    let state: State = stored(|| serde_json::from_str(snapshot))?;
     if state.is_of(stream) { Ok(state) } else { Err(SnapshotError::OtherStream) }
 }
 

@@ -62,3 +62,18 @@ fn an_unknown_type_version_or_form_is_named_in_the_error() {
     assert!(error("order.OrderConfirmed", 1, twice).starts_with(form), "text after the event is refused");
     assert!(error("order.OrderPlaced", 1, "[]").contains("does not have the form"));
 }
+
+#[test]
+fn texts_and_currencies_of_an_earlier_day_are_read_as_they_stand() {
+    let id = Uuid::from_u128(1);
+    for name in ["\u{200b}", " Oat ", "cafe\u{301}", "a\u{202e}b", "\u{a0}"] {
+        let stored = serde_json::json!({ "product_id": id, "name": name, "slug": "oat" }).to_string();
+        let event = daybook_codec::decode("catalog.ProductCreated", 1, stored.as_bytes()).expect("it was written once");
+        let written = daybook_codec::encode(&event).expect("it is written");
+        let again: serde_json::Value = serde_json::from_str(&written.data).expect("it is JSON");
+        assert_eq!(again["name"], name);
+    }
+    let price = serde_json::json!({ "sku": " a\u{301} ", "product_id": id, "channel": "web",
+                                    "price": { "minor_units": 1999, "currency": "QQQ" } });
+    daybook_codec::decode("catalog.PriceSet", 1, price.to_string().as_bytes()).expect("a later program has written it");
+}

@@ -32,6 +32,7 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         keys: wanted.keys,
         command_url: None,
         introspection: false,
+        time_zone: daybook_query_api::TimeZone::UTC,
         storefront: Storefront::default(),
         // A rate limit would be measured instead of the engine.
         limits: Limits { rates: RateLimits::OFF, ..Limits::default() },

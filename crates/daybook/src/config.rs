@@ -5,6 +5,7 @@ pub mod limits;
 
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
+use daybook_query_api::TimeZone;
 
 /// What guests and customers may buy, as flags.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +16,18 @@ pub struct Storefront {
     /// The locations that orders of guests and customers may be shipped from. Any location if empty.
     #[arg(long, env = "DAYBOOK_STOREFRONT_LOCATIONS", value_delimiter = ',')]
     pub storefront_locations: Vec<LocationId>,
+}
+
+/// What holds for the whole shop, as flags.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Shop {
+    /// The time zone of the shop, by its name in the IANA time zone database, such as Europe/Berlin. Sales figures have its days.
+    #[arg(long, env = "DAYBOOK_TIME_ZONE", default_value = "UTC", value_parser = time_zone)]
+    pub time_zone: TimeZone,
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    name.parse().map_err(|_| format!("`{name}` is not in the IANA time zone database, as Europe/Berlin is"))
 }
 
 impl From<Storefront> for daybook_domain::Storefront {

@@ -21,6 +21,7 @@ use daybook_edge::{
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use daybook_operations::{Topics, migrate};
+use daybook_query_api::TimeZone;
 use daybook_reactors::{ReactorSettings, Reactors};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,8 @@ pub struct Args {
     #[command(flatten)]
     storefront: config::Storefront,
     #[command(flatten)]
+    shop: config::Shop,
+    #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
     limits: Flags,
@@ -84,6 +87,8 @@ pub struct Settings {
     pub command_url: Option<String>,
     /// Whether introspection of the GraphQL schemas is allowed.
     pub introspection: bool,
+    /// The time zone of the shop.
+    pub time_zone: TimeZone,
     /// What guests and customers may buy.
     pub storefront: Storefront,
     /// The limits of clients.
@@ -154,6 +159,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
         introspection: !args.no_introspection,
+        time_zone: args.shop.time_zone,
         storefront: args.storefront.into(),
         limits: (&args.limits).into(),
         refill_bytes: None,
@@ -290,6 +296,7 @@ impl Parts {
             keys: settings.keys.clone(),
             command_url: command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
+            time_zone: settings.time_zone,
             patience: settings.limits.patience,
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),

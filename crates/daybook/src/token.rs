@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use chrono::TimeDelta;
 use daybook_bus::Clock;
-use daybook_domain::{Actor, Role, ids::CustomerId};
+use daybook_domain::{Actor, Role, ids::CustomerId, text::Name};
 use daybook_edge::tokens::{Keys, TokenError};
 
 /// The flags of `daybook token`.
@@ -19,7 +19,7 @@ pub struct Args {
     customer: Option<CustomerId>,
     /// The name of the holder, which is recorded with their events.
     #[arg(long, default_value = "cli")]
-    name: String,
+    name: Name,
     /// The lifetime in hours.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=87_600))]
     hours: i64,
@@ -47,8 +47,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let actor = match args.role {
         Role::Guest => Actor::Guest,
         Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
-        Role::Support => Actor::Support(args.name),
-        Role::Admin => Actor::Admin(args.name),
+        Role::Support => Actor::Support(args.name.to_string()),
+        Role::Admin => Actor::Admin(args.name.to_string()),
         Role::System => anyhow::bail!("no token carries the role system"),
     };
     let keys = Keys::new(secret.as_bytes())?;

@@ -64,6 +64,8 @@ pub struct Args {
     #[command(flatten)]
     storefront: config::Storefront,
     #[command(flatten)]
+    shop: config::Shop,
+    #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
     limits: limits::Flags,
@@ -105,6 +107,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: keys.clone(),
         command_url: None,
         introspection: true,
+        time_zone: args.shop.time_zone,
         storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),

@@ -1,5 +1,6 @@
-//! What every slice refuses: access, amounts that cannot be computed, and commands that touch too much.
+//! What every slice refuses: access, amounts that cannot be computed, currencies out of their time, and commands that touch too much.
 
+use chrono::{DateTime, NaiveDate, Utc};
 use daybook_kernel::{Currency, Role, refusals};
 
 use crate::ids::{Channel, CustomerId, LocationId};
@@ -61,9 +62,36 @@ refusals! {
         /// The currency of the right amount.
         right: Currency,
     }
+    /// A currency is one in its time, from its introduction to its end.
+    "currency_not_valid" CurrencyNotValid: Rule at "currency" or "price"
+        = "{currency} is not a currency on {date}: it {}" (time_of(*first_day, *last_day)), {
+        /// The currency.
+        currency: Currency,
+        /// The day in UTC on which the amounts are agreed.
+        date: NaiveDate,
+        /// The first day on which it was a currency; absent where that is before 1900.
+        first_day: Option<NaiveDate>,
+        /// The last day on which it was a currency; absent where it still is one.
+        last_day: Option<NaiveDate>,
+    }
+}
+
+fn time_of(first_day: Option<NaiveDate>, last_day: Option<NaiveDate>) -> String {
+    let first = first_day.map(|day| format!("was introduced on {day}"));
+    let last = last_day.map(|day| format!("ended on {day}"));
+    first.into_iter().chain(last).collect::<Vec<_>>().join(" and ")
+}
+
+/// Checks that a currency is one when amounts in it are agreed.
+pub(crate) fn check_currency(currency: Currency, at: DateTime<Utc>) -> Result<(), CurrencyNotValid> {
+    let date = at.date_naive();
+    if currency.is_valid_on(date) {
+        return Ok(());
+    }
+    Err(CurrencyNotValid { currency, date, first_day: currency.first_day(), last_day: currency.last_day() })
 }
 
 crate::declare::refusal_set! {
     None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, EventTooLarge, AmountOverflow,
-        CurrencyMismatch
+        CurrencyMismatch, CurrencyNotValid
 }

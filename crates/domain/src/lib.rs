@@ -25,7 +25,7 @@ mod spec;
 
 pub use daybook_kernel::{
     Actor, Context, Currency, Fold, MAX_EVENT_BYTES, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads,
-    RefusalContract, RefusalKind, Role, Scalar, Source, StreamName, Timestamp, money, text,
+    RefusalContract, RefusalKind, Role, Scalar, Source, StreamName, Timestamp, money, text, unique,
 };
 
 pub use access::{Access, Storefront, authorise};

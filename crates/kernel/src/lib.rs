@@ -6,6 +6,7 @@
 //! `clippy.toml` bans the ambient ones.
 
 pub mod actor;
+pub mod currency;
 pub mod decision;
 pub mod fold;
 pub mod ids;
@@ -18,11 +19,13 @@ pub mod stream_name;
 pub mod streams;
 pub mod text;
 pub mod time;
+pub mod unique;
 
 pub use actor::{Actor, Owner, Role};
+pub use currency::Currency;
 pub use decision::{Context, Decision, MAX_EVENT_BYTES};
 pub use fold::Fold;
-pub use money::{Currency, Money};
+pub use money::Money;
 pub use personal::Personal;
 pub use quantity::Quantity;
 pub use refusal::{RefusalContract, RefusalKind};

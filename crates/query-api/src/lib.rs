@@ -21,6 +21,8 @@ use chrono::{DateTime, Utc};
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
+/// A time zone of the IANA time zone database, such as `Europe/Berlin`.
+pub use chrono_tz::Tz as TimeZone;
 pub use graphql::{
     schema::{admin_sdl, storefront_sdl},
     stream_limits::StreamLimits,
@@ -47,6 +49,8 @@ pub struct QuerySettings {
     pub sockets: SocketLimits,
     /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
+    /// The time zone of the shop: sales figures have its days.
+    pub time_zone: TimeZone,
     /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

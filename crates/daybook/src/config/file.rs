@@ -56,6 +56,7 @@ const SETTINGS: &[Setting] = &[
     setting("command-api", "storefront_locations", "storefront-locations"),
     setting("query-api", "command_url", "command-url"),
     setting("query-api", "no_introspection", "no-introspection"),
+    setting("query-api", "time_zone", "time-zone"),
     setting("query-api", "consistency_timeout", "consistency-timeout"),
     setting("query-api", "max_subscriptions", "max-subscriptions"),
     setting("query-api", "max_subscriptions_per_connection", "max-subscriptions-per-connection"),

@@ -97,8 +97,12 @@ async fn assert_wrong_money_is_named(shop: &Shop) {
          3.98 EUR less 0.00 EUR is 3.98 EUR"
     );
     let (orders, sales) = (view("order"), view("sales_by_day"));
-    let expected =
-        [(MONEY, &*says), (&*orders, "orders: order_id "), (&*sales, "sales_by_day: day "), (WIRE, "position ")];
+    let expected = [
+        (MONEY, &*says),
+        (&*orders, "orders: order_id "),
+        (&*sales, "sales_by_quarter_hour: quarter_hour "),
+        (WIRE, "position "),
+    ];
     shop.assert_named("public.events", &net, &expected).await;
 
     let price = format!(

@@ -30,7 +30,7 @@ const TABLES: &[&str] = &[
     "stock_v1.stock",
     "order_v1.order_timeline",
     "category_v1.categories",
-    "sales_by_day_v1.sales_by_day",
+    "sales_by_day_v1.sales_by_quarter_hour",
 ];
 
 pub(crate) fn topology() -> Topology {

@@ -22,15 +22,18 @@ async fn every_corruption_of_a_view_is_named() {
     let first = format!("categories: category_id {id} is shown and is not in the book");
     shop.assert_named("category_v1.categories", &extra, &[(&*category, &*first)]).await;
 
-    let sum = "UPDATE sales_by_day_v1.sales_by_day SET net = net + 1 WHERE day = '2017-01-01'";
+    let sum = "UPDATE sales_by_day_v1.sales_by_quarter_hour SET net = net + 1 WHERE quarter_hour = 1648032";
     let expected = [
-        (&*view("sales_by_day"), "sales_by_day: day 2017-01-01, currency EUR shows net 151, the book says 150"),
+        (
+            &*view("sales_by_day"),
+            "sales_by_quarter_hour: quarter_hour 1648032, currency EUR shows net 151, the book says 150",
+        ),
         (
             "sales by day are the sums of the orders",
-            "on 2017-01-01 net sales are shown as 151 EUR of 1 orders, the orders of that day come to 150 of 1",
+            "from 2017-01-01 00:00:00 on net sales are shown as 151 EUR of 1 orders, the orders of that quarter-hour come to 150 of 1",
         ),
     ];
-    shop.assert_named("sales_by_day_v1.sales_by_day", sum, &expected).await;
+    shop.assert_named("sales_by_day_v1.sales_by_quarter_hour", sum, &expected).await;
 
     let slug = shop.position("catalog.SlugClaimed").await;
     let parked = format!("INSERT INTO parked_events VALUES ('category_v1', {slug}, 'slug-oat-milk', 'a reason')");

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cart, CartOpened};
 use crate::{
     Context, Currency, Decide, Decision, Reads, Rejection, Streams,
+    general::check_currency,
     ids::{CartId, Channel, CustomerId},
 };
 
@@ -39,6 +40,7 @@ impl Decide for OpenCart {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let cart_id = self.cart_id;
+        check_currency(self.currency, context.now)?;
         if streams.assume_absent::<Cart>(&cart_id)?.is_some_and(|cart| *cart != Cart::Absent) {
             return Err(CartExists { cart_id }.into());
         }
@@ -66,6 +68,17 @@ mod tests {
         assert_eq!(opened, Ok(vec!["cart.CartOpened"]));
         let Cart::Open(opened) = book.state::<Cart>(&cart(1)) else { panic!("it is open") };
         assert_eq!(opened.customer_id, Some(customer_id("ann")));
+    }
+
+    #[test]
+    fn a_cart_is_opened_in_a_currency_of_today() {
+        let mut book = Book::new();
+        let open = |currency: &str| json!({ "cart_id": cart(1), "currency": currency });
+        assert_eq!(code(book.when("OpenCart", open("DEM"))), "currency_not_valid");
+        let refusal = book.when("OpenCart", open("XCG")).expect_err("it was introduced later");
+        let expected = json!({ "currency": "XCG", "date": "2023-11-14", "first_day": "2025-03-31", "last_day": null });
+        assert_eq!(json!(refusal.data()), expected);
+        assert_eq!(refusal.to_string(), "XCG is not a currency on 2023-11-14: it was introduced on 2025-03-31");
     }
 
     #[test]

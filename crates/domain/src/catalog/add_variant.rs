@@ -15,6 +15,7 @@ use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
     ids::{ProductId, Sku},
     text::Name,
+    unique::unique,
 };
 
 /// Adds a variant to a product.
@@ -29,7 +30,7 @@ pub struct AddVariant {
     #[serde(default)]
     pub name: Option<Name>,
     /// Its options by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique")]
     #[schemars(extend("maxProperties" = MAX_OPTIONS, "propertyNames" = keys()))]
     pub options: BTreeMap<Name, Name>,
 }

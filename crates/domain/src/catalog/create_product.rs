@@ -11,12 +11,14 @@ use super::{
     TooManyVariants,
     details::{check_categories_exist, check_counts, check_slug_free},
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS, keys},
+    slug_of_name::free_slug,
     variants::{add_variant, check_size, check_unclaimed},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
     ids::{CategoryId, ProductId, Sku},
     text::{Name, Prose, Slug},
+    unique::unique,
 };
 
 /// Creates a product, with its variants if they are known, as a draft or published at once.
@@ -27,7 +29,7 @@ pub struct CreateProduct {
     pub product_id: ProductId,
     /// What it is called.
     pub name: Name,
-    /// Its part of a URL, unique among products.
+    /// Its part of a URL, unique among products; made from the name when left out.
     #[serde(default)]
     pub slug: Option<Slug>,
     /// What it is.
@@ -41,7 +43,7 @@ pub struct CreateProduct {
     #[schemars(length(max = MAX_CATEGORIES))]
     pub categories: Vec<CategoryId>,
     /// Anything else that is said of it, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique")]
     #[schemars(extend("maxProperties" = MAX_ATTRIBUTES, "propertyNames" = keys()))]
     pub attributes: BTreeMap<Name, Name>,
     /// Its variants; more can be added later.
@@ -87,9 +89,6 @@ impl Decide for CreateProduct {
             return Err(ProductExists { product_id }.into());
         }
         check_categories_exist(&self.categories, streams)?;
-        if let Some(slug) = &self.slug {
-            check_slug_free(slug, streams)?;
-        }
         let mut seen = BTreeSet::new();
         for variant in &self.variants {
             check_unclaimed(&variant.sku, streams)?;
@@ -100,20 +99,22 @@ impl Decide for CreateProduct {
         if self.publish && self.variants.is_empty() {
             return Err(NothingToSell { product_id }.into());
         }
-        Ok(self.decision())
+        let slug = match &self.slug {
+            Some(slug) => check_slug_free(slug, streams).map(|()| slug.clone())?,
+            None => free_slug(&self.name, product_id, streams)?,
+        };
+        Ok(self.decision(slug))
     }
 }
 
 impl CreateProduct {
-    fn decision(&self) -> Decision {
-        let Self { product_id, name, slug, description, brand, categories, attributes, variants, publish } =
+    fn decision(&self, slug: Slug) -> Decision {
+        let Self { product_id, name, slug: _, description, brand, categories, attributes, variants, publish } =
             self.clone();
         let created =
-            ProductCreated { product_id, name, slug: slug.clone(), description, brand, categories, attributes };
-        let mut decision = Decision::of::<Product>(&product_id, created);
-        if let Some(slug) = slug {
-            decision = decision.and::<SlugClaim>(&slug, SlugClaimed { slug: slug.clone(), product_id });
-        }
+            ProductCreated { product_id, name, slug: Some(slug.clone()), description, brand, categories, attributes };
+        let mut decision = Decision::of::<Product>(&product_id, created)
+            .and::<SlugClaim>(&slug, SlugClaimed { slug: slug.clone(), product_id });
         for variant in &variants {
             decision = add_variant(decision, product_id, variant);
         }

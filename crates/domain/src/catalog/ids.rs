@@ -12,7 +12,7 @@ uuid_id!(
 );
 text!(
     /// A stock keeping unit: the code of one sellable variant, its own for ever.
-    Sku, 1..=64, Token
+    Sku, 1..=64, Code
 );
 text!(
     /// A sales channel: a web shop, a store, a marketplace. Prices may differ between channels.

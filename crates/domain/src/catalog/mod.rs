@@ -16,6 +16,7 @@ mod prices;
 mod publish_product;
 mod revise_product;
 mod set_price;
+mod slug_of_name;
 mod state;
 mod tree;
 mod variants;

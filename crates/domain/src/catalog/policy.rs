@@ -16,14 +16,17 @@ pub const MAX_OPTIONS: usize = 20;
 pub const MAX_VARIANT_BYTES: usize = 640;
 /// The highest price of one unit, in minor units. Times the largest quantity it still fits 64 bits.
 pub const MAX_PRICE: i64 = 100_000_000_000;
+/// The last number behind a slug that is made from a name.
+pub const LAST_SUFFIX: u8 = 9;
 /// How deep categories may nest.
 pub const MAX_CATEGORY_DEPTH: usize = 32;
 /// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a). [`PriceList::lowest`](super::PriceList::lowest)
 /// computes it.
 pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);
 
-// To create a product reads the product, its slug, its categories and the SKUs of its variants.
-const _: () = assert!(2 + MAX_CATEGORIES + MAX_VARIANTS <= MAX_STREAMS);
+// To create a product reads the product, its categories, the SKUs of its variants, and the slugs that its name can have: the own one, those
+// with a number, and the one with the id.
+const _: () = assert!(2 + LAST_SUFFIX as usize + MAX_CATEGORIES + MAX_VARIANTS <= MAX_STREAMS);
 
 /// What JSON Schema says of the keys of attributes and options.
 pub(super) fn keys() -> serde_json::Value {

@@ -14,6 +14,7 @@ use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
     ids::{CategoryId, ProductId},
     text::{Name, Prose, Slug},
+    unique::unique_if_given,
 };
 
 /// Changes what is said of a product; what is left out stays as it is.
@@ -39,7 +40,7 @@ pub struct ReviseProduct {
     #[schemars(length(max = MAX_CATEGORIES))]
     pub categories: Option<Vec<CategoryId>>,
     /// Anything else that is said of it, all of it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique_if_given")]
     #[schemars(extend("maxProperties" = MAX_ATTRIBUTES, "propertyNames" = keys()))]
     pub attributes: Option<BTreeMap<Name, Name>>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{PriceSet, SkuRecord, policy::MAX_PRICE};
 use crate::{
     Context, Decide, Decision, Money, Reads, Rejection, Streams,
+    general::check_currency,
     ids::{Channel, Sku},
 };
 
@@ -54,8 +55,9 @@ impl Decide for SetPrice {
         reads.add::<SkuRecord>(&self.sku);
     }
 
-    fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { sku, channel, price } = self.clone();
+        check_currency(price.currency, context.now)?;
         if !(0..=MAX_PRICE).contains(&price.minor_units) {
             return Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) }.into());
         }
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(code(book.when("SetPrice", price(450, "EUR", "web"))), "price_unchanged");
         assert_eq!(code(book.when("SetPrice", price(-1, "EUR", "web"))), "price_out_of_range");
         assert_eq!(code(book.when("SetPrice", price(MAX_PRICE + 1, "EUR", "web"))), "price_out_of_range");
+        assert_eq!(code(book.when("SetPrice", price(1, "DEM", "web"))), "currency_not_valid");
         book.given("SetPrice", price(MAX_PRICE, "EUR", "web")).given("SetPrice", price(0, "EUR", "web"));
         let unknown = json!({ "sku": "b", "price": { "minor_units": 1, "currency": "EUR" } });
         assert_eq!(code(book.when("SetPrice", unknown)), "unknown_sku");

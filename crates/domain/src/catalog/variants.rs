@@ -14,6 +14,7 @@ use crate::{
     Decision, Refusal, Rejection, Streams,
     ids::{ProductId, Sku},
     text::Name,
+    unique::unique,
 };
 
 /// A variant to be sold: one SKU of a product.
@@ -26,7 +27,7 @@ pub struct NewVariant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Its options by name: `{"size": "XL", "colour": "red"}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "unique", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = MAX_OPTIONS, "propertyNames" = keys()))]
     pub options: BTreeMap<Name, Name>,
 }

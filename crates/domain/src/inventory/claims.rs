@@ -46,7 +46,13 @@ refusals! {
         owner: ReservationOwner,
     }
     /// A reservation ends after it begins.
-    "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at" = "the reservation would have expired before it began", {}
+    "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at"
+        = "the reservation would have expired at {expires_at}, before it began; the time here is {now}", {
+        /// When it would have expired.
+        expires_at: DateTime<Utc>,
+        /// The time of this engine.
+        now: DateTime<Utc>,
+    }
 }
 
 /// A claim that is to be made.
@@ -68,8 +74,8 @@ pub(crate) fn reserve(
     if stock.reservations.contains_key(&reservation_id) {
         return Err(ReservationExists { reservation_id }.into());
     }
-    if expires_at.is_some_and(|at| at <= now) {
-        return Err(ExpiryInThePast {}.into());
+    if let Some(expires_at) = expires_at.filter(|at| *at <= now) {
+        return Err(ExpiryInThePast { expires_at, now }.into());
     }
     let mut events = if stock.backorders { Vec::new() } else { make_room(stock, id, quantity.units(), now)? };
     let StockId { sku, location } = id.clone();

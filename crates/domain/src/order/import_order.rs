@@ -1,5 +1,6 @@
 //! Taking in an order from another system.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use crate::{
     Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp,
     cart::QuantityTooLarge,
     catalog::{SkuRecord, UnknownSku},
+    general::check_currency,
     ids::{Channel, CustomerId, CustomerRef, ExternalRef, OrderId, Sku},
 };
 
@@ -40,9 +42,9 @@ pub struct ImportOrder {
     /// The channel it came through; `web` when left out.
     #[serde(default)]
     pub channel: Channel,
-    /// When it was placed; not in the future.
+    /// When it was placed; not in the future, but for 5 minutes by which the clock of the other system may be ahead.
     pub placed_at: Timestamp,
-    /// The currency of its amounts.
+    /// The currency of its amounts, which was one on that day.
     pub currency: Currency,
     /// Its lines.
     #[schemars(length(min = 1, max = policy::MAX_IMPORTED_LINES))]
@@ -88,7 +90,17 @@ refusals! {
         line: usize,
     }
     /// History lies in the past.
-    "placed_in_the_future" PlacedInTheFuture: Rule at "placed_at" = "an imported order was placed in the past", {}
+    "placed_in_the_future" PlacedInTheFuture: Rule at "placed_at"
+        = "the order was placed at {placed_at}, {ahead_seconds} s ahead of the time here, {now}; {tolerated_seconds} s are tolerated", {
+        /// When it was placed, as the command says.
+        placed_at: DateTime<Utc>,
+        /// The time of this engine.
+        now: DateTime<Utc>,
+        /// By how many seconds it is ahead, rounded up.
+        ahead_seconds: i64,
+        /// How many seconds are tolerated.
+        tolerated_seconds: i64,
+    }
 }
 
 impl Decide for ImportOrder {
@@ -107,9 +119,7 @@ impl Decide for ImportOrder {
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
             return Err(AlreadyImported { external_ref: self.external_ref.clone(), order_id }.into());
         }
-        if self.placed_at.utc() > context.now {
-            return Err(PlacedInTheFuture {}.into());
-        }
+        self.check_time(context.now)?;
         let quantities = self.quantities()?;
         let records = streams.get_all::<SkuRecord>(self.lines.iter().map(|line| &line.sku))?;
         let mut lines = Vec::with_capacity(self.lines.len());
@@ -124,11 +134,24 @@ impl Decide for ImportOrder {
             });
         }
         let imported = self.imported(order_id, lines)?;
-        Ok(Decision::of::<Order>(&order_id, imported).effective_at(self.placed_at.utc()))
+        // Where the other clock is ahead, the order takes effect now.
+        Ok(Decision::of::<Order>(&order_id, imported).effective_at(self.placed_at.utc().min(context.now)))
     }
 }
 
 impl ImportOrder {
+    fn check_time(&self, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let placed_at = self.placed_at.utc();
+        let ahead = placed_at - now;
+        if ahead > policy::CLOCK_TOLERANCE {
+            let whole = ahead.num_seconds();
+            let ahead_seconds = if TimeDelta::seconds(whole) < ahead { whole + 1 } else { whole };
+            let tolerated_seconds = policy::CLOCK_TOLERANCE.num_seconds();
+            return Err(PlacedInTheFuture { placed_at, now, ahead_seconds, tolerated_seconds }.into());
+        }
+        Ok(check_currency(self.currency, placed_at)?)
+    }
+
     fn quantities(&self) -> Result<Vec<Quantity>, Refusal> {
         let checked = self.lines.iter().enumerate().map(|(index, line)| {
             let (sku, quantity) = (line.sku.clone(), line.quantity);
@@ -167,12 +190,13 @@ impl ImportOrder {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use serde_json::{Value, json};
 
     use crate::{
         Command,
         ids::{CustomerId, OrderId},
-        order::policy::{MAX_IMPORTED_LINES, MAX_TOTAL},
+        order::policy::{CLOCK_TOLERANCE, MAX_IMPORTED_LINES, MAX_TOTAL},
         spec::{Book, code},
     };
 
@@ -215,6 +239,55 @@ mod tests {
         assert_eq!(code(book.when("ImportOrder", historical("x", &lines(0)))), "line_count");
         assert_eq!(code(book.when("ImportOrder", historical("x", &lines(MAX_IMPORTED_LINES + 1)))), "line_count");
         book.given("ImportOrder", historical("x", &lines(MAX_IMPORTED_LINES)));
+    }
+
+    #[test]
+    fn a_clock_may_be_a_little_ahead_and_a_refusal_says_by_how_much() {
+        let mut book = Book::with_product("a", 1);
+        let placed = |reference: &str, ahead: TimeDelta, book: &Book| {
+            json!({ "external_ref": reference, "placed_at": book.now + ahead, "currency": "EUR",
+                    "lines": [{ "sku": "a", "quantity": 1, "line_total": 1 }] })
+        };
+        for (reference, ahead) in [("R-1", TimeDelta::milliseconds(500)), ("R-2", CLOCK_TOLERANCE)] {
+            let body = placed(reference, ahead, &book);
+            book.given("ImportOrder", body);
+        }
+        let body = placed("R-3", CLOCK_TOLERANCE + TimeDelta::milliseconds(500), &book);
+        let refusal = book.when("ImportOrder", body).expect_err("it is too far ahead");
+        assert_eq!(refusal.code(), "placed_in_the_future");
+        assert_eq!(
+            (&refusal.data()["ahead_seconds"], &refusal.data()["tolerated_seconds"]),
+            (&json!(301), &json!(300))
+        );
+        let min = chrono::DateTime::<chrono::Utc>::MIN_UTC;
+        let earliest = json!({ "external_ref": "R-4", "placed_at": min, "currency": "EUR", "lines": [] });
+        assert_eq!(code(book.when("ImportOrder", earliest)), "line_count", "no difference of times overflows");
+    }
+
+    #[test]
+    fn an_order_is_in_a_currency_of_its_day() {
+        let mut book = Book::with_product("a", 1);
+        let import = |currency: &str, day: &str| {
+            json!({ "external_ref": format!("{currency}-{day}"), "placed_at": format!("{day}T12:00:00Z"), "currency": currency,
+                    "lines": [{ "sku": "a", "quantity": 1, "line_total": 1 }] })
+        };
+        for (currency, day) in [
+            ("HRK", "2022-06-01"),
+            ("DEM", "1999-06-01"),
+            ("LTL", "2014-06-01"),
+            ("VEF", "2017-06-01"),
+            ("SLL", "2020-06-01"),
+            ("MRO", "2016-06-01"),
+            ("EUR", "1999-01-01"),
+            ("USD", "1950-01-01"),
+        ] {
+            book.given("ImportOrder", import(currency, day));
+        }
+        for (currency, day) in
+            [("HRK", "2023-06-01"), ("DEM", "2003-01-01"), ("EUR", "1998-06-01"), ("XCG", "2023-01-01")]
+        {
+            assert_eq!(code(book.when("ImportOrder", import(currency, day))), "currency_not_valid", "{currency} {day}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     Context, Decide, Decision, Fold, MAX_STREAMS, Money, Reads, Refusal, Rejection, Streams,
     cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, check_line_count, require_open},
     catalog::{Product, SkuRecord},
-    general::TooManyStreams,
+    general::{TooManyStreams, check_currency},
     ids::{CartId, LocationId, OrderId, ProductId, ReservationId, Sku},
     inventory::{self, InsufficientStock, ReservationRequest, Stock, StockId, reserve},
     text::Name,
@@ -79,6 +79,7 @@ impl Decide for PlaceOrder {
             return Err(LocationCount { limit: policy::MAX_LOCATIONS }.into());
         }
         let cart = require_open(cart_id, context, streams)?;
+        check_currency(cart.currency, context.now)?;
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
             return Err(OrderExists { order_id }.into());
         }

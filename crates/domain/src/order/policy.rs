@@ -1,11 +1,15 @@
 //! Every limit of orders.
 
+use chrono::TimeDelta;
+
 use crate::{MAX_STREAMS, Money, money::MoneyError};
 
 /// The most locations that one order may name.
 pub const MAX_LOCATIONS: usize = 20;
 /// The most lines of one imported order. It reads the order, and a SKU for each line.
 pub const MAX_IMPORTED_LINES: usize = MAX_STREAMS - 1;
+/// How far the clock of another system may be ahead of this one's. A till whose clock is ahead by more gets a refusal that says by how much.
+pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 /// The largest amount that an order may come to, in minor units: a hundred of the dearest things. Hundreds of thousands of such
 /// orders a day still add up in 64 bits.
 pub const MAX_TOTAL: i64 = 10_000_000_000_000;

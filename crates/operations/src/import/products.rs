@@ -10,7 +10,7 @@ use daybook_domain::{
     Actor, Money,
     catalog::{CreateCategory, CreateProduct, NewVariant, SetPrice},
     ids::{CategoryId, ProductId, Sku},
-    text::{Name, Slug},
+    text::Name,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -82,7 +82,8 @@ fn commands(line: &Line) -> Result<Commands, String> {
     };
     let product = CreateProduct {
         product_id: ProductId(Uuid::new_v5(&IMPORTED, format!("product {sku}").as_bytes())),
-        slug: Some(slug(&name, &sku)?),
+        // The decision makes it from the name.
+        slug: None,
         name,
         description: None,
         brand,
@@ -120,13 +121,6 @@ fn categories(line: &Line) -> Result<Vec<CreateCategory>, String> {
         categories.push(CreateCategory { category_id, parent, name });
     }
     Ok(categories)
-}
-
-/// A slug of a product's name, made unique by its SKU.
-fn slug(name: &Name, sku: &Sku) -> Result<Slug, String> {
-    let text = format!("{:.100} {sku}", name.as_str()).to_lowercase();
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    Slug::new(words.collect::<Vec<_>>().join("-")).map_err(|error| format!("slug: {error}"))
 }
 
 async fn create_category(bus: &Bus, category: CreateCategory) -> anyhow::Result<()> {

@@ -74,23 +74,36 @@ pub(super) async fn checks_of_views(book: &Daybook) -> anyhow::Result<Vec<Check>
     let mut checks = Vec::new();
     let client = book.pool().get().await?;
     // A missing view is reported by its own check.
-    let is_built = client.query_one("SELECT to_regclass('read.sales_by_day') IS NOT NULL", &[]).await?.try_get(0)?;
+    let is_built =
+        client.query_one("SELECT to_regclass('read.sales_by_quarter_hour') IS NOT NULL", &[]).await?.try_get(0)?;
     drop(client);
     if is_built {
         checks.push(
             sql(
                 book,
                 "sales by day are the sums of the orders",
-                "SELECT count(*) FROM read.sales_by_day",
-                "SELECT day::text, 'on ' || day || ' net sales are shown as ' || coalesce(s.net, 0) || ' ' || currency || ' of '
-                     || coalesce(s.orders, 0) || ' orders, the orders of that day come to ' || coalesce(o.net, 0) || ' of '
-                     || coalesce(o.orders, 0)
-                 FROM read.sales_by_day s FULL JOIN (
-                     SELECT day, currency, count(*) AS orders, sum(units) AS units, sum(gross) AS gross,
-                            sum(discount) AS discount, sum(net) AS net
-                     FROM read.sales_orders WHERE counted GROUP BY day, currency) AS o USING (day, currency)
-                 WHERE (coalesce(s.orders, 0), coalesce(s.units, 0), coalesce(s.gross, 0), coalesce(s.discount, 0), coalesce(s.net, 0))
-                    <> (coalesce(o.orders, 0), coalesce(o.units, 0), coalesce(o.gross, 0), coalesce(o.discount, 0), coalesce(o.net, 0))",
+                "SELECT count(*) FROM read.sales_by_quarter_hour",
+                "SELECT quarter_hour::text, 'from ' || to_timestamp(quarter_hour * 900) AT TIME ZONE 'UTC'
+                     || ' on net sales are shown as ' || coalesce(s.net, 0) || ' ' || currency || ' of ' || coalesce(s.orders, 0)
+                     || ' orders, the orders of that quarter-hour come to ' || coalesce(o.net, 0) || ' of ' || coalesce(o.orders, 0)
+                     || ', with cancellations, returns and refunds of ' || coalesce(s.cancelled + s.returned + s.refunded, 0)
+                     || ' and ' || coalesce(o.cancelled + o.returned + o.refunded, 0)
+                 FROM read.sales_by_quarter_hour s FULL JOIN (
+                     SELECT p.quarter_hour, currency, sum(p.orders) AS orders, sum(p.units) AS units, sum(p.gross) AS gross,
+                            sum(p.discount) AS discount, sum(p.net) AS net, sum(cancelled) AS cancelled, sum(returned) AS returned,
+                            sum(refunded) AS refunded
+                     FROM read.sales_orders o CROSS JOIN LATERAL (VALUES
+                         (o.quarter_hour, o.counted::int, o.units * o.counted::int, o.gross * o.counted::int,
+                          o.discount * o.counted::int, o.net * o.counted::int, 0, 0, 0),
+                         (o.cancelled_in, 0, 0, 0, 0, 0, o.net, 0, 0),
+                         (o.returned_in, 0, 0, 0, 0, 0, 0, o.net, 0),
+                         (o.refunded_in, 0, 0, 0, 0, 0, 0, 0, o.net)
+                     ) AS p (quarter_hour, orders, units, gross, discount, net, cancelled, returned, refunded)
+                     WHERE p.quarter_hour IS NOT NULL GROUP BY p.quarter_hour, currency) AS o USING (quarter_hour, currency)
+                 WHERE (coalesce(s.orders, 0), coalesce(s.units, 0), coalesce(s.gross, 0), coalesce(s.discount, 0), coalesce(s.net, 0),
+                        coalesce(s.cancelled, 0), coalesce(s.returned, 0), coalesce(s.refunded, 0))
+                    <> (coalesce(o.orders, 0), coalesce(o.units, 0), coalesce(o.gross, 0), coalesce(o.discount, 0), coalesce(o.net, 0),
+                        coalesce(o.cancelled, 0), coalesce(o.returned, 0), coalesce(o.refunded, 0))",
             )
             .await?,
         );

@@ -14,7 +14,7 @@ use super::{
     inventory::stock::{Reservation, Stock},
     order::{
         order::{Entry, OrderRow},
-        sales_by_day::{Day, SalesOrder},
+        sales_by_day::{QuarterHour, SalesOrder},
         top_products::{OrderedProducts, ProductSales},
     },
 };
@@ -42,6 +42,8 @@ fn with(mut object: Value, others: &Value) -> Value {
 async fn every_table_is_made_written_and_read_as_its_row_is_declared() {
     let database = daybook_test_postgres::database().await;
     let client = database.connect().await;
+    let order = "CREATE SCHEMA read; CREATE COLLATION read.text_order (provider = icu, locale = 'und-u-kn-true')";
+    client.batch_execute(order).await.expect("PostgreSQL has ICU");
     let mut tested = Vec::new();
     tested.extend(catalog(&client).await);
     tested.extend(stock_and_carts(&client).await);
@@ -57,9 +59,10 @@ async fn catalog(client: &Client) -> [&'static str; 4] {
     let child = with(category.clone(), &json!({ "category_id": TWO, "parent_id": ONE }));
     let product = json!({ "product_id": ONE, "slug": "oat", "name": "Oat", "description": "It\nfroths", "brand": "Acme",
                           "status": "published", "category_ids": [ONE, TWO], "attributes": { "vegan": "yes" },
+                          "skus": ["oat-1l"], "search": "'1l' 'acme' 'oat' '燕麦'",
                           "created_at": AT, "updated_at": AT, "position": 1 });
     let bare = json!({ "product_id": TWO, "slug": null, "description": null, "brand": null, "status": "draft",
-                       "category_ids": [], "attributes": {} });
+                       "category_ids": [], "attributes": {}, "skus": [], "search": "" });
     let variant = json!({ "sku": "oat-1l", "product_id": ONE, "ordinal": 2, "name": "One litre",
                           "options": { "size": "1 l" }, "position": 3 });
     let unnamed = with(variant.clone(), &json!({ "sku": "oat-2l", "name": null, "options": {} }));
@@ -116,17 +119,20 @@ async fn orders(client: &Client) -> [&'static str; 2] {
 }
 
 async fn sales(client: &Client) -> [&'static str; 4] {
-    let sums = json!({ "day": "2026-03-01", "sku": "oat", "currency": "EUR", "orders": 2, "units": 3, "gross": 300,
-                       "discount": 50, "net": 250 });
-    let next_day = with(sums.clone(), &json!({ "day": "2026-03-02", "net": -250 }));
-    let sale = json!({ "order_id": ONE, "day": "2026-03-01", "currency": "EUR", "customer_id": ONE, "units": 3, "gross": 300,
-                       "discount": 50, "net": 250, "counted": true,
+    let sums = json!({ "quarter_hour": 1_969_442, "sku": "oat", "currency": "EUR", "orders": 2, "units": 3, "gross": 300,
+                       "discount": 50, "net": 250, "cancelled_orders": 1, "cancelled": 100, "returned_orders": 1,
+                       "returned_units": 2, "returned": 200, "refunded_orders": 1, "refunded": 200 });
+    let next = with(sums.clone(), &json!({ "quarter_hour": 1_969_443, "net": -250 }));
+    let sale = json!({ "order_id": ONE, "quarter_hour": 1_969_442, "currency": "EUR", "customer_id": ONE, "units": 3,
+                       "gross": 300, "discount": 50, "net": 250, "counted": true, "cancelled_in": null,
+                       "returned_in": 1_969_443, "refunded_in": 1_969_444,
                        "lines": [{ "sku": "oat", "units": 3, "gross": 300, "net": 250 }] });
-    let cancelled = json!({ "order_id": TWO, "customer_id": null, "counted": false, "lines": [] });
+    let cancelled = json!({ "order_id": TWO, "customer_id": null, "counted": false, "cancelled_in": 1_969_442,
+                            "returned_in": null, "refunded_in": null, "lines": [] });
     let cancelled = with(sale.clone(), &cancelled);
     [
-        agrees::<Day>(client, [sums.clone(), next_day.clone()]).await,
-        agrees::<ProductSales>(client, [sums, next_day]).await,
+        agrees::<QuarterHour>(client, [sums.clone(), next.clone()]).await,
+        agrees::<ProductSales>(client, [sums, next]).await,
         agrees::<SalesOrder>(client, [sale.clone(), cancelled.clone()]).await,
         agrees::<OrderedProducts>(client, [sale, cancelled]).await,
     ]

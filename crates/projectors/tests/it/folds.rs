@@ -43,12 +43,12 @@ async fn product_shows_variants_and_prices() {
             "product",
             &facts,
             "SELECT name, slug, brand, description, status, category_ids, attributes, created_at = updated_at AS as_created,
-                    position, search @@ 'froths' AS found FROM products ORDER BY product_id",
+                    position, skus, search @@ '''froth'':*' AS found FROM products ORDER BY product_id",
             json!([
                 { "name": "Oat milk", "slug": null, "brand": null, "description": "It froths", "status": "published",
-                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "found": true },
+                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "skus": ["oat-1l", "oat-2l"], "found": true },
                 { "name": "Tea", "slug": null, "brand": null, "description": null, "status": "archived",
-                  "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "found": false },
+                  "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "skus": [], "found": false },
             ]),
         )
         .await;
@@ -267,16 +267,28 @@ async fn order_shows_orders_and_timelines() {
 }
 
 #[tokio::test]
-async fn sales_by_day_counts_an_order_on_its_day_in_utc_until_it_is_cancelled() {
+async fn sales_count_an_order_in_its_quarter_hour_until_it_is_cancelled_and_what_happens_later_when_it_happens() {
     let stage = stage().await;
     stage
         .shows(
             "sales_by_day",
             &orders(),
-            "SELECT day, currency, orders, units, gross, discount, net FROM sales_by_day ORDER BY day",
+            "SELECT to_timestamp(quarter_hour * 900) AT TIME ZONE 'UTC' AS begins, currency, orders, units, gross, discount, net,
+                    cancelled_orders, cancelled, returned_orders, returned, refunded_orders, refunded
+             FROM sales_by_quarter_hour ORDER BY quarter_hour",
             json!([
-                { "day": "2026-03-01", "currency": "EUR", "orders": 3, "units": 3, "gross": 300, "discount": 0, "net": 300 },
-                { "day": "2026-03-02", "currency": "EUR", "orders": 1, "units": 3, "gross": 300, "discount": 50, "net": 250 },
+                { "begins": "2026-03-01T12:00:00", "currency": "EUR", "orders": 0, "units": 0, "gross": 0, "discount": 0, "net": 0,
+                  "cancelled_orders": 1, "cancelled": 200, "returned_orders": 1, "returned": 100, "refunded_orders": 1,
+                  "refunded": 100 },
+                { "begins": "2026-03-01T12:15:00", "currency": "EUR", "orders": 0, "units": 0, "gross": 0, "discount": 0, "net": 0,
+                  "cancelled_orders": 1, "cancelled": 100, "returned_orders": 0, "returned": 0, "refunded_orders": 0,
+                  "refunded": 0 },
+                { "begins": "2026-03-01T23:30:00", "currency": "EUR", "orders": 3, "units": 3, "gross": 300, "discount": 0,
+                  "net": 300, "cancelled_orders": 0, "cancelled": 0, "returned_orders": 0, "returned": 0, "refunded_orders": 0,
+                  "refunded": 0 },
+                { "begins": "2026-03-02T00:30:00", "currency": "EUR", "orders": 1, "units": 3, "gross": 300, "discount": 50,
+                  "net": 250, "cancelled_orders": 0, "cancelled": 0, "returned_orders": 0, "returned": 0, "refunded_orders": 0,
+                  "refunded": 0 },
             ]),
         )
         .await;
@@ -298,17 +310,23 @@ async fn sales_by_day_counts_an_order_on_its_day_in_utc_until_it_is_cancelled() 
 }
 
 #[tokio::test]
-async fn top_products_shows_sales_by_sku_and_day() {
+async fn top_products_shows_sales_by_sku_and_quarter_hour() {
     let stage = stage().await;
     stage
         .shows(
             "top_products",
             &orders(),
-            "SELECT day, sku, orders, units, gross, net FROM product_sales ORDER BY day, sku",
+            "SELECT to_timestamp(quarter_hour * 900) AT TIME ZONE 'UTC' AS begins, sku, orders, units, gross, net, returned_units,
+                    returned FROM product_sales ORDER BY quarter_hour, sku",
             json!([
-                { "day": "2026-03-01", "sku": "oat", "orders": 2, "units": 2, "gross": 200, "net": 200 },
-                { "day": "2026-03-01", "sku": "tea", "orders": 1, "units": 1, "gross": 100, "net": 100 },
-                { "day": "2026-03-02", "sku": "oat", "orders": 1, "units": 3, "gross": 300, "net": 250 },
+                { "begins": "2026-03-01T12:00:00", "sku": "oat", "orders": 0, "units": 0, "gross": 0, "net": 0,
+                  "returned_units": 1, "returned": 100 },
+                { "begins": "2026-03-01T23:30:00", "sku": "oat", "orders": 2, "units": 2, "gross": 200, "net": 200,
+                  "returned_units": 0, "returned": 0 },
+                { "begins": "2026-03-01T23:30:00", "sku": "tea", "orders": 1, "units": 1, "gross": 100, "net": 100,
+                  "returned_units": 0, "returned": 0 },
+                { "begins": "2026-03-02T00:30:00", "sku": "oat", "orders": 1, "units": 3, "gross": 300, "net": 250,
+                  "returned_units": 0, "returned": 0 },
             ]),
         )
         .await;

@@ -79,7 +79,7 @@ fn read_repeatedly(database: &TestDatabase, queries: &Arc<AtomicUsize>) -> Runni
     let (database, queries) = (database.clone(), Arc::clone(queries));
     Running::start(|stop| async move {
         let client = database.connect().await;
-        let tables = ["orders", "order_timeline", "stock", "sales_by_day", "products"];
+        let tables = ["orders", "order_timeline", "stock", "sales_by_quarter_hour", "products"];
         let mut prepared = Vec::new();
         for table in tables {
             let sql = format!("SELECT count(*) FROM read.{table}");

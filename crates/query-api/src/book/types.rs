@@ -6,15 +6,17 @@ use daybook_event_store::RecordedEvent;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::graphql::scalars::Long;
+
 /// An event of the book.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Event {
     /// The position in the book.
-    position: i64,
+    position: Long,
     /// The stream.
     stream: String,
     /// The version of the stream after the event.
-    version: i32,
+    version: Long,
     /// The type of the event.
     #[graphql(name = "type")]
     event_type: String,
@@ -36,9 +38,9 @@ impl From<RecordedEvent> for Event {
     fn from(mut event: RecordedEvent) -> Self {
         daybook_codec::rename(&mut event.event_type);
         Self {
-            position: event.position,
+            position: Long(event.position),
             stream: event.stream_id,
-            version: event.version,
+            version: Long(event.version.into()),
             event_type: event.event_type,
             event_id: event.event_id.to_string(),
             recorded_at: event.recorded_at,
@@ -56,9 +58,9 @@ pub(crate) struct View {
     /// The name of the view.
     name: String,
     /// The version that queries read.
-    version: i32,
+    version: Long,
     /// The position up to which the view shows all events.
-    position: i64,
+    position: Long,
     /// How many positions the view is behind the book.
-    lag: i64,
+    lag: Long,
 }

@@ -13,7 +13,10 @@ use uuid::Uuid;
 
 use crate::{
     catalog::{BySku, Product, ProductOfSku},
-    graphql::{environment::Now, scalars::MoneyObject},
+    graphql::{
+        environment::Now,
+        scalars::{Long, MoneyObject},
+    },
     loaders::Loader,
 };
 
@@ -57,7 +60,7 @@ pub(crate) struct Cart {
     /// When the cart was last changed.
     updated_at: DateTime<Utc>,
     /// The version of the cart: the number of its changes.
-    version: i32,
+    version: Long,
 }
 
 /// A line of a cart.

@@ -34,7 +34,7 @@ inputs! {
         product_id: Option<ID>,
         /// The name.
         name: String,
-        /// The slug: the part of a URL that names the product.
+        /// The slug: the part of a URL that names the product. It is made from the name by default.
         slug: Option<String>,
         /// The description.
         description: Option<String>,

@@ -1,10 +1,13 @@
 //! Queries of the catalog. Customers see published products; staff see all.
 
+use std::borrow::Cow;
+
 use async_graphql::{
     Context, ID, Object, SimpleObject,
     connection::{Connection, EmptyFields},
 };
 use chrono::DateTime;
+use daybook_domain::text;
 use uuid::Uuid;
 
 use super::{
@@ -15,6 +18,7 @@ use crate::{
     graphql::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
+        scalars::Long,
         viewer::viewer,
     },
     reader::{plain, reader},
@@ -26,7 +30,7 @@ pub(crate) struct FacetValue {
     /// The value.
     value: String,
     /// How many products have the value.
-    count: i64,
+    count: Long,
 }
 
 /// The facets by which products can be filtered.
@@ -72,7 +76,7 @@ impl CatalogQuery {
             _ => return Err(coded("BAD_INPUT", "a product is found by one of id, slug and sku")),
         };
         plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
-        reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text]).await
+        reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text::normal(text)]).await
     }
 
     /// The products that a filter selects.
@@ -99,7 +103,7 @@ impl CatalogQuery {
         let rows: Vec<Product> = reader(context)?
             .rows(
                 statements::page(sort, &filter),
-                &[&staff, &category, &filter.brand, &after_key, &after_id, &page.limit()],
+                &[&staff, &category, &brand_of(&filter), &after_key, &after_id, &page.limit()],
             )
             .await?;
         Ok(page.connection(rows, |product| {
@@ -111,7 +115,8 @@ impl CatalogQuery {
         }))
     }
 
-    /// The products that contain all words of a text, by name.
+    /// The products that contain all words of a text, by name. A word matches the words that begin with it, whatever their case and accents
+    /// are. Words are those of name, brand, description and SKUs.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,
@@ -123,21 +128,26 @@ impl CatalogQuery {
     ) -> async_graphql::Result<SearchResult> {
         plain("query", Some(&query))?;
         let page = Page::<(String, Uuid)>::new("search", first, after.as_deref(), |(name, _)| is_name(name))?;
+        let key = |product: &Product| (product.name.clone(), product.product_id);
         let (after_key, after_id) = page.after.clone().unzip();
         let category = category_of(&filter)?;
         let staff = viewer(context)?.is_staff();
         let reader = reader(context)?;
+        let (words, brand) = (text::query(&query), brand_of(&filter));
+        if words.is_empty() {
+            return Ok(SearchResult {
+                products: page.connection(Vec::new(), key),
+                facets: Facets { brands: Vec::new() },
+            });
+        }
         let rows: Vec<Product> = reader
-            .rows(
-                &statements::MATCHING,
-                &[&staff, &category, &filter.brand, &query, &after_key, &after_id, &page.limit()],
-            )
+            .rows(&statements::MATCHING, &[&staff, &category, &brand, &words, &after_key, &after_id, &page.limit()])
             .await?;
-        let products = page.connection(rows, |product| (product.name.clone(), product.product_id));
+        let products = page.connection(rows, key);
         if !context.look_ahead().field("facets").exists() {
             return Ok(SearchResult { products, facets: Facets { brands: Vec::new() } });
         }
-        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, &[&staff, &category, &filter.brand, &query]).await?;
+        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, &[&staff, &category, &brand, &words]).await?;
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
@@ -158,6 +168,11 @@ fn is_time(key: &str) -> bool {
     DateTime::parse_from_rfc3339(key)
         .map(|time| time.to_utc())
         .is_ok_and(|time| is_time_of_row(time) && time.to_rfc3339() == key)
+}
+
+/// The brand of a filter, in the form in which brands are stored.
+fn brand_of(filter: &ProductFilter) -> Option<Cow<'_, str>> {
+    filter.brand.as_deref().map(text::normal)
 }
 
 /// The category of a filter, which is checked.

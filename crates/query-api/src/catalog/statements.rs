@@ -97,7 +97,7 @@ pub(super) fn page(sort: ProductSort, filter: &ProductFilter) -> &'static Statem
     }
 }
 
-/// Selects from the products that match the text `$4` and the filter.
+/// Selects from the products that match the query `$4` of words and the filter.
 macro_rules! matching {
     ($what:literal, $rest:literal) => {
         Statement::new(
@@ -105,7 +105,7 @@ macro_rules! matching {
             concat!(
                 "SELECT ",
                 $what,
-                " FROM read.products p WHERE p.search @@ plainto_tsquery('simple', $4)
+                " FROM read.products p WHERE p.search @@ $4::text::tsquery
                  AND ($1 OR p.status = 'published') AND ($2::uuid IS NULL OR p.category_ids @> ARRAY[$2])
                  AND ($3::text IS NULL OR p.brand = $3) AND ",
                 $rest

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     graphql::{
         environment::Now,
-        scalars::{Attribute, MoneyObject, money},
+        scalars::{Attribute, Long, MoneyObject, money},
     },
     inventory::AvailableOf,
     loaders::Loader,
@@ -119,9 +119,9 @@ impl Variant {
     }
 
     /// How many units are available at all locations together.
-    async fn available(&self, context: &Context<'_>) -> async_graphql::Result<i64> {
+    async fn available(&self, context: &Context<'_>) -> async_graphql::Result<Long> {
         let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(AvailableOf(self.sku.clone())).await?.unwrap_or(0))
+        Ok(Long(loader.load_one(AvailableOf(self.sku.clone())).await?.unwrap_or(0)))
     }
 }
 

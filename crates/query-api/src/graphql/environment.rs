@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use uuid::Uuid;
 
 /// The clock.
@@ -15,6 +16,10 @@ impl Now {
         (self.0)()
     }
 }
+
+/// The time zone of the shop: its days are those of this zone.
+#[derive(Clone, Copy)]
+pub(crate) struct ShopTimeZone(pub(crate) Tz);
 
 /// The source of keys for mutations whose caller gave none.
 pub(crate) struct NewId(pub(crate) fn() -> Uuid);

@@ -1,10 +1,12 @@
 //! Scalars and money.
 
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, SimpleObject, Value};
+use chrono::{Datelike, NaiveDate};
 use daybook_domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
-/// An integer of 64 bits. It is written as a string where a JavaScript number cannot hold it exactly.
+/// An integer of 64 bits, for counts, sums, positions and versions. It is a JSON number from -(2^53 - 1) to 2^53 - 1, which a number of
+/// JavaScript holds exactly, and a string of decimal digits beyond that. Both forms are accepted as input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Long(pub(crate) i64);
@@ -28,6 +30,27 @@ impl ScalarType for Long {
         } else {
             Value::String(self.0.to_string())
         }
+    }
+}
+
+/// A day of the calendar, as `2026-02-28` (ISO 8601), from 1900 to 9998.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Date(pub(crate) NaiveDate);
+
+#[Scalar]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        // The form has to be exact: the parser would take signs, blanks and fewer digits.
+        let date = date.filter(|date| (1900..=9998).contains(&date.year()) && date.to_string() == *text);
+        date.map(Self)
+            .ok_or_else(|| InputValueError::custom(format!("`{text}` is not a day from 1900-01-01 to 9998-12-31")))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
     }
 }
 
@@ -82,6 +105,24 @@ pub(crate) struct Attribute {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_has_one_form() {
+        assert_eq!(Date::parse("2024-02-29".into()).ok().map(|date| date.to_value()), Some("2024-02-29".into()));
+        for text in [
+            "2023-02-29",
+            "2024-2-9",
+            "+2024-02-09",
+            "2024-02-09T00:00:00Z",
+            "",
+            "1899-12-31",
+            "9999-01-01",
+            "+12000-01-01",
+        ] {
+            assert!(Date::parse(text.into()).is_err(), "{text} was accepted");
+        }
+        assert!(Date::parse(20_240_229.into()).is_err());
+    }
 
     #[test]
     fn an_integer_that_a_number_of_javascript_does_not_hold_is_a_string() {

@@ -21,7 +21,7 @@ impl dataloader::Loader<AvailableOf> for Loader {
     async fn load(&self, keys: &[AvailableOf]) -> Result<HashMap<AvailableOf, i64>, Error> {
         let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
         let levels = levels(&self.reader, &skus, self.now.time()).await?;
-        Ok(levels.into_iter().map(|level| (AvailableOf(level.sku), level.available)).collect())
+        Ok(levels.into_iter().map(|level| (AvailableOf(level.sku), level.available.0)).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     types::{Stock, StockLevel},
 };
 use crate::{
-    graphql::{environment::Now, error::coded, viewer::staff_only},
+    graphql::{environment::Now, error::coded, scalars::Long, viewer::staff_only},
     reader::{Reader, Statement, reader},
 };
 
@@ -68,8 +68,8 @@ pub(super) async fn levels(
     for Quantities { sku, on_hand, reserved, lapsed } in reader.rows(&QUANTITIES, &[&skus, &now]).await? {
         let available = availability(on_hand, reserved, lapsed);
         match levels.last_mut() {
-            Some(level) if level.sku == sku => level.available = level.available.saturating_add(available),
-            _ => levels.push(StockLevel { sku, available }),
+            Some(level) if level.sku == sku => level.available.0 = level.available.0.saturating_add(available),
+            _ => levels.push(StockLevel { sku, available: Long(available) }),
         }
     }
     Ok(levels)

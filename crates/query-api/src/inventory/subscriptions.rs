@@ -11,7 +11,7 @@ use super::{
     types::StockLevel,
 };
 use crate::{
-    graphql::{environment::Now, error::coded},
+    graphql::{environment::Now, error::coded, scalars::Long},
     reader::{Reader, reader},
 };
 
@@ -49,7 +49,7 @@ struct Watch {
     reader: Reader,
     now: Now,
     skus: Vec<Sku>,
-    sent: HashMap<String, i64>,
+    sent: HashMap<String, Long>,
 }
 
 impl Watch {

@@ -6,7 +6,10 @@ use daybook_domain::inventory::availability;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{graphql::viewer::staff_only, loaders::Loader};
+use crate::{
+    graphql::{scalars::Long, viewer::staff_only},
+    loaders::Loader,
+};
 
 /// The stock of a SKU at a location.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
@@ -17,9 +20,9 @@ pub(crate) struct Stock {
     /// The location.
     location: String,
     /// How many units are there.
-    on_hand: i64,
+    on_hand: Long,
     /// How many of them are reserved. A reservation that has expired counts until it is released.
-    reserved: i64,
+    reserved: Long,
     #[graphql(skip)]
     lapsed: i64,
     /// Whether more units may be sold than are there.
@@ -31,8 +34,8 @@ pub(crate) struct Stock {
 #[ComplexObject]
 impl Stock {
     /// How many units can be reserved now. Expired reservations do not count.
-    async fn available(&self) -> i64 {
-        availability(self.on_hand, self.reserved, self.lapsed)
+    async fn available(&self) -> Long {
+        Long(availability(self.on_hand.0, self.reserved.0, self.lapsed))
     }
 
     /// The reservations; only staff see them.
@@ -50,7 +53,7 @@ pub(crate) struct StockLevel {
     /// The SKU.
     pub(crate) sku: String,
     /// How many units are available.
-    pub(crate) available: i64,
+    pub(crate) available: Long,
 }
 
 /// A reservation of stock.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ORDER;
 use crate::{
-    graphql::{error::coded, input::time},
+    graphql::{error::coded, input::time, scalars::Long},
     reader::{Reader, Statement, failed},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Copy, OneofObject)]
 pub(crate) enum AsOf {
     /// The state at this version. A version that the order does not have is `BAD_INPUT`.
-    Version(i32),
+    Version(Long),
     /// The state at this time, by the times at which events were recorded.
     Time(DateTime<Utc>),
 }
@@ -27,9 +27,9 @@ pub(crate) enum AsOf {
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
 pub(crate) struct TimelineEntry {
     /// The version of the order after the event, from 1.
-    pub(crate) version: i32,
+    pub(crate) version: Long,
     /// The position of the event in the book.
-    pub(crate) position: i64,
+    pub(crate) position: Long,
     /// The type of the event.
     #[serde(rename = "type")]
     #[graphql(name = "type")]
@@ -52,13 +52,13 @@ pub(crate) struct TimelineEntry {
 pub(super) async fn timeline(
     reader: &Reader,
     order_id: Uuid,
-    version: i32,
+    version: Long,
 ) -> async_graphql::Result<Vec<TimelineEntry>> {
     const UP_TO: Statement = Statement::new(
         &[ORDER],
-        "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version",
+        "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2::bigint ORDER BY version",
     );
-    reader.rows(&UP_TO, &[&order_id, &version]).await
+    reader.rows(&UP_TO, &[&order_id, &version.0]).await
 }
 
 impl TimelineEntry {
@@ -82,9 +82,9 @@ impl TimelineEntry {
 
 /// An earlier state of an order, by the domain's own fold of its events, and the version of that state. Version 0 is before the first
 /// event.
-pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::Result<(Folded, i32)> {
-    let last = timeline.last().map_or(0, |entry| entry.version);
-    if let AsOf::Version(version) = as_of
+pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::Result<(Folded, Long)> {
+    let last = timeline.last().map_or(0, |entry| entry.version.0);
+    if let AsOf::Version(Long(version)) = as_of
         && !(0..=last).contains(&version)
     {
         let versions = if last == 1 { "version" } else { "versions" };
@@ -100,5 +100,5 @@ pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::
     let past = timeline.iter().take_while(|entry| entry.is_in(as_of));
     let stored = past.clone().map(TimelineEntry::stored).collect::<Result<Vec<_>, _>>()?;
     let order = fold_order(stored).map_err(|error| failed(&error))?;
-    Ok((order, past.last().map_or(0, |entry| entry.version)))
+    Ok((order, past.last().map_or(Long(0), |entry| entry.version)))
 }

@@ -9,6 +9,7 @@ use daybook_codec::history;
 use daybook_domain::{
     ids::{CustomerId, CustomerRef},
     order::Phase,
+    text,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
         input::time,
+        scalars::Long,
         viewer::{staff_only, viewer},
     },
     reader::{Reader, Statement, plain, reader},
@@ -30,6 +32,9 @@ use crate::{
 
 /// Orders, the newest first. Their cursor is the time of placement, and the id.
 pub(crate) type Orders = Connection<Cursor<(DateTime<Utc>, Uuid)>, Order, EmptyFields, EmptyFields>;
+
+/// The version up to which a history is whole.
+const WHOLE: Long = Long(i64::MAX);
 
 /// Selects orders.
 #[derive(Default, InputObject)]
@@ -81,7 +86,7 @@ impl OrderQuery {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
-        let (state, version) = folded(&timeline(reader(context)?, id, i32::MAX).await?, as_of)?;
+        let (state, version) = folded(&timeline(reader(context)?, id, WHOLE).await?, as_of)?;
         Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
     }
 
@@ -150,12 +155,12 @@ impl BackOfficeOrders {
         &self,
         context: &Context<'_>,
         id: ID,
-        from: i32,
-        to: i32,
+        from: Long,
+        to: Long,
     ) -> async_graphql::Result<Vec<Difference>> {
         staff_only(context)?;
         let id = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
-        let timeline = timeline(reader(context)?, id, i32::MAX).await?;
+        let timeline = timeline(reader(context)?, id, WHOLE).await?;
         let state = |version| {
             let (order, _) = folded(&timeline, AsOf::Version(version))?;
             Ok::<_, async_graphql::Error>(serde_json::to_value(order)?)
@@ -220,10 +225,11 @@ async fn select(
     let phase = filter.phase.map(|phase| Phase::from(phase).name());
     let from = filter.from.map(|from| time("from", from)).transpose()?;
     let to = filter.to.map(|to| time("to", to)).transpose()?;
+    let external_ref = filter.external_ref.as_deref().map(text::normal);
     let rows: Vec<Order> = reader(context)?
         .rows(
             page_of(filter),
-            &[&phase, &filter.customer_id, &from, &to, &filter.external_ref, &after_time, &after_id, &page.limit()],
+            &[&phase, &filter.customer_id, &from, &to, &external_ref, &after_time, &after_id, &page.limit()],
         )
         .await?;
     Ok(page.connection(rows, |order| (order.placed_at, order.order_id)))

@@ -43,7 +43,7 @@ impl OrderSubscription {
 struct Watch {
     reader: Reader,
     order_id: Uuid,
-    sent: i32,
+    sent: i64,
     /// The events of the order after the version that was found.
     events: BoxStream<'static, Result<RecordedEvent, StoreError>>,
 }
@@ -53,19 +53,19 @@ impl Watch {
         let stream = Folded::stream(&OrderId(found.order_id)).as_str().to_owned();
         let filter = Filter { types: None, stream: Some(stream) };
         let events = follow(reader.book.clone(), reader.tail.clone(), found.position, filter).boxed();
-        Self { reader, order_id: found.order_id, sent: found.version, events }
+        Self { reader, order_id: found.order_id, sent: found.version.0, events }
     }
 
     /// The order after its next change.
     async fn changed(&mut self) -> async_graphql::Result<Option<Order>> {
         while let Some(event) = self.events.try_next().await.map_err(|error| failed(&error))? {
             // The view may have been ahead of an earlier event, so that this change was sent already.
-            if event.version <= self.sent {
+            if i64::from(event.version) <= self.sent {
                 continue;
             }
             self.reader.require(event.position);
             let order = row(&self.reader, self.order_id).await?;
-            self.sent = order.as_ref().map_or(self.sent, |order| order.version);
+            self.sent = order.as_ref().map_or(self.sent, |order| order.version.0);
             return Ok(order);
         }
         Ok(None)

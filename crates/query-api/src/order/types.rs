@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::history::{TimelineEntry, timeline};
 use crate::{
     graphql::{
-        scalars::{MoneyObject, money},
+        scalars::{Long, MoneyObject, money},
         viewer::{Viewer, staff_only, viewer},
     },
     reader::reader,
@@ -62,11 +62,11 @@ pub(crate) struct Order {
     #[graphql(skip)]
     net: i64,
     /// How many units the order has.
-    units: i64,
+    units: Long,
     #[graphql(skip)]
     lines: Vec<OrderLine>,
     /// The version of the order: the number of its events.
-    pub(super) version: i32,
+    pub(super) version: Long,
     /// When the order last changed.
     updated_at: DateTime<Utc>,
     /// The position of its last event.
@@ -178,7 +178,7 @@ impl Order {
 
 impl Order {
     /// The order at an earlier version. Totals and lines are fixed when it is placed; only its phase changes.
-    pub(super) fn in_phase(self, phase: Phase, version: i32) -> Self {
+    pub(super) fn in_phase(self, phase: Phase, version: Long) -> Self {
         Self { phase, version, ..self }
     }
 

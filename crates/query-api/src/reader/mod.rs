@@ -8,6 +8,7 @@ pub(crate) mod tail;
 use std::time::Duration;
 
 use async_graphql::{Context, Error};
+use daybook_domain::text::stored;
 use daybook_event_store::Daybook;
 use deadpool_postgres::ClientWrapper;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -147,7 +148,7 @@ impl Reader {
             answer => answer,
         };
         let rows = rows.map_err(|error| failed(&error))?;
-        let rows = rows.iter().map(|row| row.try_get(0).map(|Json(row)| row));
+        let rows = rows.iter().map(|row| stored(|| row.try_get(0)).map(|Json(row)| row));
         rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
     }
 

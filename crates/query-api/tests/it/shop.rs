@@ -144,6 +144,7 @@ impl Shop {
             streams: settings.streams,
             sockets: settings.sockets,
             rates: settings.rates,
+            time_zone: daybook_query_api::TimeZone::UTC,
             now: Arc::new(move || clock.now() + settings.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, Clock, CommandError, Receipt, Submission};
-use daybook_domain::{Actor, Command};
+use daybook_domain::{Actor, Command, text::stored};
 use daybook_event_store::{Daybook, StoreError};
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
@@ -218,7 +218,8 @@ impl Worker {
 /// The command of a reaction on its way to the bus, or why this program cannot read it.
 fn submission(claimed: Claimed, reactor: &Reactor) -> Result<Submission, String> {
     let Claimed { id, command, body, correlation_id, causation_id, .. } = claimed;
-    let read = Command::deserialize(&command, body).ok_or_else(|| format!("there is no command {command}"))?;
+    let read =
+        stored(|| Command::deserialize(&command, body)).ok_or_else(|| format!("there is no command {command}"))?;
     let command = read.map_err(|error| error.to_string())?;
     let begun = Submission::new(command, id, Actor::System(reactor.name));
     Ok(Submission { correlation_id, causation_id, ..begun })

@@ -188,7 +188,7 @@ pub trait NotOption {
 impl<T> NotOption for IsOption<T> {}
 
 /// Writes the length of a field and the field.
-fn framed(
+pub(super) fn framed(
     out: &mut BytesMut,
     write: impl FnOnce(&mut BytesMut) -> Result<IsNull, Box<dyn error::Error + Send + Sync>>,
 ) -> Result<(), Unwritable> {

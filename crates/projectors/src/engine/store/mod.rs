@@ -15,6 +15,7 @@ mod row;
 mod spec;
 mod tables;
 mod verbatim;
+mod words;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use self::{
     row::{Row, Sum},
     spec::{ColumnSpec, GeneratedColumn, TableSpec},
     verbatim::Verbatim,
+    words::Words,
 };
 use super::recorded::Recorded;
 

@@ -34,7 +34,7 @@ pub trait Sum: Row {
 /// written in binary form.
 ///
 /// The type of a column and whether it may be NULL follow from the type of its field, by [`Column`](crate::store::Column). A field
-/// that has no such type is kept `as json` or `as jsonb`, by serde.
+/// that has no such type is kept `as json` or `as jsonb`, by serde. Columns that are `sorted` have the order of texts for people.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub trait Sum: Row {
 ///         note: Option<String>,
 ///         measures: BTreeMap<Name, Name> as jsonb,
 ///     }
+///     sorted { name }
 ///     generated { initial: "text" = "left(name, 1)" }
 ///     indexes { "(name, sku)", "(note) WHERE note IS NOT NULL" }
 /// }
@@ -59,7 +60,7 @@ pub trait Sum: Row {
 ///     ShelfLabel::TABLE.ddl(),
 ///     "CREATE TABLE shelf_labels (
 ///     sku text NOT NULL,
-///     name text NOT NULL,
+///     name text COLLATE read.text_order NOT NULL,
 ///     allergens text[] NOT NULL,
 ///     note text,
 ///     measures jsonb NOT NULL,
@@ -99,6 +100,7 @@ macro_rules! row {
             key $key:ident { $($key_field:ident: $key_type:ty),+ $(,)? }
             $($(#[$field_meta:meta])* $field:ident: $type:ty $(as $json:ident)?,)*
         }
+        $(sorted { $($sorted:ident),+ $(,)? })?
         $(generated { $($generated:ident: $generated_sql:literal = $expression:literal),+ $(,)? })?
         $(indexes { $($index:literal),+ $(,)? })?
     ) => {
@@ -122,6 +124,7 @@ macro_rules! row {
                 name: stringify!($table),
                 key: &[$($crate::row!(@column $key_field $key_type)),+],
                 columns: &[$($crate::row!(@column $field $type $(, $json)?)),*],
+                sorted: &[$($(stringify!($sorted)),+)?],
                 generated: &[$($($crate::store::GeneratedColumn {
                     name: stringify!($generated),
                     sql: $generated_sql,

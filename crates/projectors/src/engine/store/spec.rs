@@ -42,6 +42,9 @@ pub struct GeneratedColumn {
     pub expression: &'static str,
 }
 
+/// The collation of columns that are sorted for people. A migration makes it.
+const TEXT_ORDER: &str = "read.text_order";
+
 /// A table of a view. [`row!`](crate::row!) declares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableSpec {
@@ -51,6 +54,8 @@ pub struct TableSpec {
     pub key: &'static [ColumnSpec],
     /// The other columns that are written.
     pub columns: &'static [ColumnSpec],
+    /// The names of the columns that are sorted for people.
+    pub sorted: &'static [&'static str],
     /// The columns that are not written.
     pub generated: &'static [GeneratedColumn],
     /// Its indexes beside the primary key: what stands behind `CREATE INDEX ON` and the table.
@@ -86,8 +91,9 @@ impl TableSpec {
     pub fn ddl(&self) -> String {
         let name = self.name;
         let written = self.written().map(|ColumnSpec { name, sql, nullable }| {
+            let collation = if self.sorted.contains(name) { format!(" COLLATE {TEXT_ORDER}") } else { String::new() };
             let constraint = if *nullable { "" } else { " NOT NULL" };
-            format!("{name} {sql}{constraint}")
+            format!("{name} {sql}{collation}{constraint}")
         });
         let generated = self.generated.iter().map(|GeneratedColumn { name, sql, expression }| {
             format!("{name} {sql} NOT NULL GENERATED ALWAYS AS ({expression}) STORED")

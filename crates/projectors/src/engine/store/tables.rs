@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use daybook_domain::text::stored;
 use daybook_event_stream::EffectError;
 use deadpool_postgres::Transaction;
 use serde_json::value::RawValue;
@@ -117,7 +118,7 @@ impl<R: Row> Found<R> {
         let read = |row: &tokio_postgres::Row| {
             let Json(loaded): Json<&RawValue> = row.try_get(0)?;
             let Json(key): Json<serde_json::Value> = row.try_get(1)?;
-            Ok((key.to_string(), serde_json::from_str(loaded.get())?))
+            Ok((key.to_string(), stored(|| serde_json::from_str(loaded.get()))?))
         };
         rows.iter().map(read).collect::<Result<_, _>>().map(Self)
     }

@@ -12,7 +12,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "category",
     slices: &[Slice::Catalog],
     tables: &[Category::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 
@@ -24,6 +24,7 @@ row! {
         name: Name,
         position: i64,
     }
+    sorted { name }
     indexes { "(name, category_id)" }
 }
 

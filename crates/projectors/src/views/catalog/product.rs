@@ -7,13 +7,17 @@ use daybook_domain::{
     Currency, Event, Fold, Money, Slice,
     catalog::{self, PriceList, PriceSet, SkuRecord, VariantAdded},
     ids::{CategoryId, Channel, ProductId, Sku},
-    text::{Name, Prose, Slug},
+    text::{self, Name, Prose, Slug},
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{recorded::Recorded, store::Row, view::ViewSpec},
+    engine::{
+        recorded::Recorded,
+        store::{Row, Words},
+        view::ViewSpec,
+    },
     labels, row,
 };
 
@@ -21,7 +25,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "product",
     slices: &[Slice::Catalog],
     tables: &[Product::TABLE, Variant::TABLE, Price::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| {
         async move {
             store.fold(events, Product::key_of, Product::fold).await?;
@@ -44,13 +48,15 @@ row! {
         status: ProductStatus,
         category_ids: Vec<CategoryId>,
         attributes: BTreeMap<Name, Name> as jsonb,
+        /// The SKUs of its variants.
+        skus: Vec<Sku>,
+        /// The words by which it is found.
+        search: Words,
         created_at: DateTime<Utc>,
         updated_at: DateTime<Utc>,
         position: i64,
     }
-    generated {
-        search: "tsvector" = "to_tsvector('simple', name || ' ' || coalesce(brand, '') || ' ' || coalesce(description, ''))"
-    }
+    sorted { name, brand }
     indexes {
         "(slug)",
         "(name, product_id)",
@@ -75,6 +81,14 @@ labels! {
 }
 
 impl Product {
+    /// The product, found by its name, brand, description and SKUs.
+    fn with_words(mut self) -> Self {
+        let said = [self.brand.as_ref().map(Name::as_str), self.description.as_ref().map(Prose::as_str)];
+        let texts = said.into_iter().flatten().chain([self.name.as_str()]).chain(self.skus.iter().map(Sku::as_str));
+        self.search = Words(text::words(texts));
+        self
+    }
+
     fn key_of(recorded: &Recorded) -> Option<ProductKey> {
         let Event::Catalog(event) = &recorded.event else { return None };
         let product_id = match event {
@@ -82,8 +96,8 @@ impl Product {
             catalog::Event::ProductRevised(e) => e.product_id,
             catalog::Event::ProductPublished(e) => e.product_id,
             catalog::Event::ProductArchived(e) => e.product_id,
-            catalog::Event::VariantAdded(_)
-            | catalog::Event::SkuClaimed(_)
+            catalog::Event::VariantAdded(e) => e.product_id,
+            catalog::Event::SkuClaimed(_)
             | catalog::Event::PriceSet(_)
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)
@@ -99,19 +113,24 @@ impl Product {
         let changed = |row: Self| Self { position, updated_at: at, ..row };
         let Event::Catalog(event) = &recorded.event else { return row };
         match event {
-            catalog::Event::ProductCreated(e) => Some(Self {
-                product_id: e.product_id,
-                slug: e.slug.clone(),
-                name: e.name.clone(),
-                description: e.description.clone(),
-                brand: e.brand.clone(),
-                status: ProductStatus::Draft,
-                category_ids: e.categories.clone(),
-                attributes: e.attributes.clone(),
-                created_at: at,
-                updated_at: at,
-                position,
-            }),
+            catalog::Event::ProductCreated(e) => Some(
+                Self {
+                    skus: Vec::new(),
+                    search: Words::default(),
+                    product_id: e.product_id,
+                    slug: e.slug.clone(),
+                    name: e.name.clone(),
+                    description: e.description.clone(),
+                    brand: e.brand.clone(),
+                    status: ProductStatus::Draft,
+                    category_ids: e.categories.clone(),
+                    attributes: e.attributes.clone(),
+                    created_at: at,
+                    updated_at: at,
+                    position,
+                }
+                .with_words(),
+            ),
             catalog::Event::ProductRevised(e) => row.map(|row| {
                 changed(Self {
                     slug: e.slug.clone(),
@@ -122,6 +141,7 @@ impl Product {
                     attributes: e.attributes.clone(),
                     ..row
                 })
+                .with_words()
             }),
             catalog::Event::ProductPublished(_) => {
                 row.map(|row| changed(Self { status: ProductStatus::Published, ..row }))
@@ -129,8 +149,12 @@ impl Product {
             catalog::Event::ProductArchived(_) => {
                 row.map(|row| changed(Self { status: ProductStatus::Archived, ..row }))
             }
-            catalog::Event::VariantAdded(_)
-            | catalog::Event::SkuClaimed(_)
+            catalog::Event::VariantAdded(e) => row.map(|mut row| {
+                row.search.0.extend(text::words([e.sku.as_str()]));
+                row.skus.push(e.sku.clone());
+                row
+            }),
+            catalog::Event::SkuClaimed(_)
             | catalog::Event::PriceSet(_)
             | catalog::Event::SlugClaimed(_)
             | catalog::Event::SlugReleased(_)

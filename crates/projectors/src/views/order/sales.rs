@@ -1,7 +1,10 @@
-//! What sales figures count: an order counts from when it is placed until it is cancelled. A view of sales keeps a row per order
-//! that says what it contributes; when that changes, the difference goes to the sums.
+//! What sales figures count. An order counts in the quarter-hour in which it was placed, until it is cancelled. Its cancellation, its
+//! return and its refund count in the quarter-hour in which each happened. A view of sales keeps a row per order that says what it
+//! contributes; when that changes, the difference goes to the sums.
+//!
+//! Sums are kept by quarter-hours, because the days of every time zone in use consist of whole ones (`Asia/Kathmandu` is at +05:45).
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Event, Money, Quantity,
     ids::{CustomerId, OrderId, Sku},
@@ -19,8 +22,8 @@ use crate::engine::{
 /// An order that was placed.
 pub(super) struct Sale {
     pub(super) order_id: OrderId,
-    /// The day in UTC on which it was placed.
-    pub(super) day: NaiveDate,
+    /// The quarter-hour in which it was placed.
+    pub(super) placed: i64,
     pub(super) currency: Currency,
     pub(super) customer_id: Option<CustomerId>,
     pub(super) totals: Totals,
@@ -56,11 +59,28 @@ pub(super) trait Contribution: Row {
     /// What an order contributes from now on.
     fn of(sale: Sale) -> Self;
 
-    /// Whether the order counts.
-    fn counted(&mut self) -> &mut bool;
+    /// Notes the quarter-hour in which something happened to the order.
+    fn note(&mut self, milestone: Milestone, quarter_hour: i64);
 
-    /// What the order adds to sums, `times` so often.
+    /// What the order adds to sums, `times` so often. An order that does not count still makes its sums, so that the table does not
+    /// depend on how events came in batches.
     fn parts(&self, times: i64) -> Vec<Self::Sum>;
+}
+
+/// What happens to an order that sales figures count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Milestone {
+    /// It was called off, and does not count any more.
+    Cancelled,
+    /// The goods came back.
+    Returned,
+    /// The money went back.
+    Refunded,
+}
+
+/// The quarter-hour of a time: the number of quarter-hours since 1970 began in UTC.
+pub(super) fn quarter_hour(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(15 * 60)
 }
 
 /// Projects events into the contributions of their orders, and from there into the sums.
@@ -73,10 +93,7 @@ pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Record
     let mut parts = Vec::with_capacity(changes.len());
     for (before, after) in changes {
         for (row, times) in [(before, -1), (after, 1)] {
-            let Some(mut row) = row else { continue };
-            // A row that does not count still makes its sums, so that the table does not depend on how events came in batches.
-            let times = if *row.counted() { times } else { 0 };
-            parts.extend(row.parts(times));
+            parts.extend(row.into_iter().flat_map(|row| row.parts(times)));
         }
     }
     store.add(parts).await
@@ -86,8 +103,8 @@ pub(super) async fn project<C: Contribution>(store: &Store<'_>, events: &[Record
 enum SalesEvent<'e> {
     /// An order counts from now on.
     Begun(FirstEvent<'e>),
-    /// It does not count any more.
-    Cancelled,
+    /// Something else happened to it that counts.
+    Noted(Milestone),
 }
 
 impl<'e> SalesEvent<'e> {
@@ -97,15 +114,15 @@ impl<'e> SalesEvent<'e> {
         match event {
             order::Event::OrderPlaced(e) => Some(Self::Begun(FirstEvent::Placed(e))),
             order::Event::OrderImported(e) => Some(Self::Begun(FirstEvent::Imported(e))),
-            order::Event::OrderCancelled(_) => Some(Self::Cancelled),
+            order::Event::OrderCancelled(_) => Some(Self::Noted(Milestone::Cancelled)),
+            order::Event::OrderReturned(_) => Some(Self::Noted(Milestone::Returned)),
+            order::Event::OrderRefunded(_) => Some(Self::Noted(Milestone::Refunded)),
             order::Event::OrderConfirmed(_)
             | order::Event::OrderHeld(_)
             | order::Event::OrderResumed(_)
             | order::Event::FulfilmentStarted(_)
             | order::Event::OrderShipped(_)
             | order::Event::OrderDelivered(_)
-            | order::Event::OrderReturned(_)
-            | order::Event::OrderRefunded(_)
             | order::Event::NoteAdded(_) => None,
         }
     }
@@ -114,8 +131,8 @@ impl<'e> SalesEvent<'e> {
 fn fold<C: Contribution>(row: Option<C>, recorded: &Recorded) -> Option<C> {
     match SalesEvent::of(&recorded.event) {
         Some(SalesEvent::Begun(first)) => Some(C::of(sale(first))),
-        Some(SalesEvent::Cancelled) => row.map(|mut row| {
-            *row.counted() = false;
+        Some(SalesEvent::Noted(milestone)) => row.map(|mut row| {
+            row.note(milestone, quarter_hour(recorded.record.effective_at));
             row
         }),
         None => row,
@@ -136,7 +153,7 @@ fn sale(first: FirstEvent<'_>) -> Sale {
     };
     Sale {
         order_id: header.order_id,
-        day: header.placed_at.date_naive(),
+        placed: quarter_hour(header.placed_at),
         currency: header.currency,
         customer_id: header.customer_id,
         totals: header.totals.clone(),

@@ -1,15 +1,14 @@
-//! `top_products`: units and money by SKU and by the day (in UTC) on which orders were placed.
+//! `top_products`: units and money by SKU and quarter-hour, of which the days of every time zone consist.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use chrono::NaiveDate;
 use daybook_domain::{
     Currency, Slice,
     ids::{OrderId, Sku},
 };
 use futures::FutureExt;
 
-use super::sales::{self, Contribution, Sale, SoldLine};
+use super::sales::{self, Contribution, Milestone, Sale, SoldLine};
 use crate::{
     engine::{
         store::{Row, Sum},
@@ -22,29 +21,32 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "top_products",
     slices: &[Slice::Order],
     tables: &[ProductSales::TABLE, OrderedProducts::TABLE],
-    revision: 2,
+    revision: 3,
     project: |store, events| sales::project::<OrderedProducts>(store, events).boxed(),
 };
 
 row! {
-    /// What an order contributes.
+    /// What an order contributes. Its quarter-hours are those in which it was placed and returned.
     pub(in crate::views) struct OrderedProducts in product_sales_orders {
         key OrderedProductsKey { order_id: OrderId }
-        day: NaiveDate,
+        quarter_hour: i64,
         currency: Currency,
         lines: Vec<SoldLine> as jsonb,
         counted: bool,
+        returned_in: Option<i64>,
     }
 }
 
 row! {
-    /// The sums of a SKU on a day, or what is added to them.
+    /// The sums of a SKU in a quarter-hour, or what is added to them.
     pub(in crate::views) struct ProductSales in product_sales {
-        key ProductSalesKey { day: NaiveDate, sku: Sku, currency: Currency }
+        key ProductSalesKey { quarter_hour: i64, sku: Sku, currency: Currency }
         orders: i64,
         units: i64,
         gross: i64,
         net: i64,
+        returned_units: i64,
+        returned: i64,
     }
 }
 
@@ -64,33 +66,74 @@ impl Contribution for OrderedProducts {
                 Entry::Occupied(mut entry) => entry.get_mut().add(&line),
             }
         }
-        let (order_id, day, currency) = (sale.order_id, sale.day, sale.currency);
-        Self { order_id, day, currency, lines: lines.into_values().collect(), counted: true }
+        Self {
+            order_id: sale.order_id,
+            quarter_hour: sale.placed,
+            currency: sale.currency,
+            lines: lines.into_values().collect(),
+            counted: true,
+            returned_in: None,
+        }
     }
 
-    fn counted(&mut self) -> &mut bool {
-        &mut self.counted
+    fn note(&mut self, milestone: Milestone, quarter_hour: i64) {
+        match milestone {
+            Milestone::Cancelled => self.counted = false,
+            Milestone::Returned => self.returned_in = Some(quarter_hour),
+            // Money goes back for an order, and not for its lines.
+            Milestone::Refunded => {}
+        }
     }
 
     fn parts(&self, times: i64) -> Vec<ProductSales> {
-        let part = |line: &SoldLine| ProductSales {
-            day: self.day,
+        let counted = times * i64::from(self.counted);
+        let placed = self.lines.iter().map(|line| ProductSales {
+            orders: counted,
+            units: counted * line.units,
+            gross: counted * line.gross,
+            net: counted * line.net,
+            ..self.nothing_of(line, self.quarter_hour)
+        });
+        let returned = self.returned_in.into_iter().flat_map(|at| {
+            self.lines.iter().map(move |line| ProductSales {
+                returned_units: times * line.units,
+                returned: times * line.net,
+                ..self.nothing_of(line, at)
+            })
+        });
+        placed.chain(returned).collect()
+    }
+}
+
+impl OrderedProducts {
+    /// The sums of a SKU in a quarter-hour in which nothing happened.
+    fn nothing_of(&self, line: &SoldLine, quarter_hour: i64) -> ProductSales {
+        ProductSales {
+            quarter_hour,
             sku: line.sku.clone(),
             currency: self.currency,
-            orders: times,
-            units: times * line.units,
-            gross: times * line.gross,
-            net: times * line.net,
-        };
-        self.lines.iter().map(part).collect()
+            orders: 0,
+            units: 0,
+            gross: 0,
+            net: 0,
+            returned_units: 0,
+            returned: 0,
+        }
     }
 }
 
 impl Sum for ProductSales {
     fn add(&mut self, part: &Self) {
-        self.orders += part.orders;
-        self.units += part.units;
-        self.gross = self.gross.saturating_add(part.gross);
-        self.net = self.net.saturating_add(part.net);
+        let sums = [
+            (&mut self.orders, part.orders),
+            (&mut self.units, part.units),
+            (&mut self.gross, part.gross),
+            (&mut self.net, part.net),
+            (&mut self.returned_units, part.returned_units),
+            (&mut self.returned, part.returned),
+        ];
+        for (sum, part) in sums {
+            *sum = sum.saturating_add(part);
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::graphql::{
     commands::Problem,
-    scalars::{Long, MoneyObject},
+    scalars::{Date, Long, MoneyObject},
 };
 
 /// The types of refusals, by their codes, and the type of what is none.
@@ -52,6 +52,7 @@ pub(super) enum Kind {
     Text,
     Id,
     Time,
+    Day,
     Boolean,
     Int,
     Long,
@@ -165,6 +166,7 @@ impl Described {
         match part["format"].as_str() {
             Some("uuid") => Kind::Id,
             Some("date-time") => Kind::Time,
+            Some("date") => Kind::Day,
             _ => Kind::Text,
         }
     }
@@ -194,6 +196,7 @@ impl Kind {
             Self::Float => "Float!".to_owned(),
             Self::Id => <ID as OutputType>::create_type_info(registry),
             Self::Time => <DateTime<Utc> as OutputType>::create_type_info(registry),
+            Self::Day => <Date as OutputType>::create_type_info(registry),
             Self::Long => <Long as OutputType>::create_type_info(registry),
             Self::Money => <MoneyObject as OutputType>::create_type_info(registry),
             Self::Json => <async_graphql::Json<Json> as OutputType>::create_type_info(registry),
@@ -205,7 +208,7 @@ impl Kind {
     /// A value of this kind; none when it is of another.
     fn data(&self, json: &Json) -> Option<Data> {
         let plain = match self {
-            Self::Text | Self::Id | Self::Time => json.as_str().map(Value::from),
+            Self::Text | Self::Id | Self::Time | Self::Day => json.as_str().map(Value::from),
             Self::Boolean => json.as_bool().map(Value::from),
             Self::Int => json.as_i64().map(Value::from),
             Self::Long => json.as_i64().map(|number| async_graphql::ScalarType::to_value(&Long(number))),

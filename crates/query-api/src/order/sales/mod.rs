@@ -1,5 +1,7 @@
-//! Sales figures. An order counts on the day (UTC) on which it was placed; a cancelled order does not count.
+//! Sales figures. An order counts on the day on which it was placed, unless it was cancelled. Returns and refunds count on the day on which
+//! they happen. The days are those of the shop's time zone, or of the one that a query names.
 
+mod period;
 mod queries;
 mod types;
 
@@ -7,7 +9,7 @@ pub(crate) use queries::SalesQuery;
 
 use crate::reader::View;
 
-/// The sales of each day.
-pub(crate) const SALES_BY_DAY: View = View { name: "sales_by_day", tables: &["sales_by_day", "sales_orders"] };
+/// The sales of each quarter-hour.
+pub(crate) const SALES_BY_DAY: View = View { name: "sales_by_day", tables: &["sales_by_quarter_hour", "sales_orders"] };
 /// The sales of each product.
 pub(crate) const TOP_PRODUCTS: View = View { name: "top_products", tables: &["product_sales", "product_sales_orders"] };
