@@ -24,6 +24,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct CreateProduct {
     /// The id of the new product, chosen by the caller (UUID version 7 is best).
+    #[serde(deserialize_with = "daybook_kernel::ids::real")]
     pub product_id: ProductId,
     /// What it is called.
     pub name: Name,

@@ -50,7 +50,7 @@ impl Reader<'_> {
 
 fn text(schema: &Value, name: &str) -> Value {
     match (schema["format"].as_str(), name) {
-        (Some("uuid"), _) => json!(Uuid::from_u128(1)),
+        (Some("uuid"), _) => json!(super::uuid(1)),
         (Some("date-time"), _) => json!("2020-01-01T00:00:00Z"),
         (Some(other), _) => panic!("no example is known of the format {other}"),
         (None, "Currency") => json!("EUR"),
