@@ -65,7 +65,7 @@ pub(crate) trait Owned: Fold {
     fn owner(&self) -> Owner;
 
     /// The refusal of a buyer who is not the owner.
-    fn not_yours(id: &Self::Id) -> Refusal;
+    fn not_yours(&self, id: &Self::Id) -> Refusal;
 }
 
 /// What the storefront serves. A channel is a price list and a location is a warehouse, so buyers may not choose them freely.
@@ -171,7 +171,8 @@ where
     S: Owned + 'a,
     &'a S: TryFrom<&'a State>,
 {
-    if actor.may_touch(streams.get::<S>(id)?.owner()) { Ok(()) } else { Err(Rejection::Refused(S::not_yours(id))) }
+    let state = streams.get::<S>(id)?;
+    if actor.may_touch(state.owner()) { Ok(()) } else { Err(Rejection::Refused(state.not_yours(id))) }
 }
 
 impl Storefront {
