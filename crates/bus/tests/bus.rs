@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission, clock::new_id};
-use daybook_domain::{Actor, Command, State, inventory};
+use daybook_domain::{Actor, Command, State, ids::CustomerId, inventory};
 use daybook_event_store::{AppendUnit, Daybook, Filter, NewEvent, Operation, Outcome, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
 use serde_json::{Value, json};

@@ -108,7 +108,7 @@ uuid_id!(
 
 text!(
     /// The id of a customer in the system that they were imported from.
-    CustomerRef, 1..=64, Token
+    CustomerRef, 1..=64, Code
 );
 
 /// The namespace of ids of imported customers (a random UUID, fixed for ever).

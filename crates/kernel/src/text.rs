@@ -15,6 +15,9 @@ pub enum TextError {
         /// The greatest number of characters.
         max: usize,
     },
+    /// It begins or ends with a blank, which nobody sees.
+    #[error("must not begin or end with a blank")]
+    Blank,
     /// It holds a character that its type does not allow.
     #[error("must not contain {0:?}")]
     Character(char),
@@ -25,6 +28,8 @@ pub enum TextError {
 pub enum Alphabet {
     /// Letters, digits and `. _ - : / +`: texts that name things in streams, URLs and files.
     Token,
+    /// Letters, digits, ASCII punctuation and blanks within: codes as other systems have them, such as `AB 12`, `#1001`, `A&B`.
+    Code,
     /// Lower-case letters, digits and `-`.
     Slug,
     /// Anything but control characters, on one line.
@@ -40,6 +45,7 @@ impl Alphabet {
     pub const fn pattern(self) -> &'static str {
         match self {
             Self::Token => r"^[\p{L}\p{N}._:/+-]+$",
+            Self::Code => r"^[\p{L}\p{N}!-~]([\p{L}\p{N} -~]*[\p{L}\p{N}!-~])?$",
             Self::Slug => "^[a-z0-9-]+$",
             Self::Line => r"^[^\u0000-\u001f\u007f-\u009f]+$",
             Self::Prose => r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]+$",
@@ -49,6 +55,7 @@ impl Alphabet {
     fn allows(self, c: char) -> bool {
         match self {
             Self::Token => c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '+'),
+            Self::Code => c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ',
             Self::Slug => c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
             Self::Line => !c.is_control(),
             Self::Prose => !c.is_control() || c == '\n' || c == '\r' || c == '\t',
@@ -66,7 +73,11 @@ pub fn check(text: &str, min: usize, max: usize, alphabet: Alphabet) -> Result<(
     if !(min..=max).contains(&length) {
         return Err(TextError::Length { min, max });
     }
-    text.chars().find(|c| !alphabet.allows(*c)).map_or(Ok(()), |c| Err(TextError::Character(c)))
+    if let Some(c) = text.chars().find(|c| !alphabet.allows(*c)) {
+        return Err(TextError::Character(c));
+    }
+    let has_blank_ends = alphabet == Alphabet::Code && (text.starts_with(' ') || text.ends_with(' '));
+    if has_blank_ends { Err(TextError::Blank) } else { Ok(()) }
 }
 
 /// Reads what is written as a string, from where it stands: a `String` or `Cow` would be a copy that is thrown away.
@@ -202,6 +213,17 @@ text!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_is_what_other_systems_print() {
+        let is_code = |text: &str| check(text, 1, 64, Alphabet::Code).is_ok();
+        for code in ["AB 12", "AB#12", "A&B", "#1001", "ann@example.org", "50%_off", "a\"b'c", "Größe/5", "燕麦-1"] {
+            assert!(is_code(code), "{code}");
+        }
+        for code in [" a", "a ", "a\tb", "a\nb", "a\u{a0}b", "a\u{200b}b", "a\u{202e}b", ""] {
+            assert!(!is_code(code), "{code:?}");
+        }
+    }
 
     #[test]
     fn bounds_are_held_and_named() {

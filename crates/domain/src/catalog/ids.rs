@@ -11,8 +11,8 @@ uuid_id!(
     CategoryId
 );
 text!(
-    /// A stock keeping unit: the code of one sellable variant, its own for ever.
-    Sku, 1..=64, Token
+    /// A stock keeping unit: the code of one sellable variant, its own for ever. It may hold what other systems print.
+    Sku, 1..=64, Code
 );
 text!(
     /// A sales channel: a web shop, a store, a marketplace. Prices may differ between channels.

@@ -31,7 +31,7 @@ pub use publish_product::{NothingToSell, PublishProduct};
 pub use revise_product::ReviseProduct;
 pub use set_price::{PriceOutOfRange, PriceUnchanged, SetPrice, UnknownSku};
 pub use state::{Category, Product, ProductDetails, SkuRecord, SlugClaim};
-pub use variants::{NewVariant, SkuTaken, TooManyVariants};
+pub use variants::{NewPrice, NewVariant, PricesRepeated, SkuTaken, TooManyVariants};
 
 crate::declare::slice! {
     Catalog;
@@ -60,7 +60,7 @@ crate::declare::slice! {
         "catalog.CategoryMoved" 1 => CategoryMoved,
     }
     refusals {
-        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyCategories,
+        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, PricesRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyCategories,
         TooManyAttributes, NothingToSell, NothingChanges, PriceOutOfRange, PriceUnchanged, CategoryExists, CategoryNotFound,
         CategoryCycle, CategoryUnmoved, CategoryTooDeep,
     }

@@ -56,9 +56,7 @@ impl Decide for SetPrice {
 
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { sku, channel, price } = self.clone();
-        if !(0..=MAX_PRICE).contains(&price.minor_units) {
-            return Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) }.into());
-        }
+        check_price(price)?;
         let record = streams.get::<SkuRecord>(&sku)?;
         let Some(product_id) = record.product_id() else {
             return Err(UnknownSku { sku, line: None }.into());
@@ -68,6 +66,15 @@ impl Decide for SetPrice {
             return Err(PriceUnchanged { sku, price }.into());
         }
         Ok(Decision::of::<SkuRecord>(&self.sku, PriceSet { sku, product_id, channel, price, previous }))
+    }
+}
+
+/// Checks that a price is within its bounds.
+pub(super) fn check_price(price: Money) -> Result<(), PriceOutOfRange> {
+    if (0..=MAX_PRICE).contains(&price.minor_units) {
+        Ok(())
+    } else {
+        Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) })
     }
 }
 

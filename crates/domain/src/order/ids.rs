@@ -11,7 +11,7 @@ uuid_id!(
 );
 text!(
     /// The id of an order in the system it was imported from; unique in the book.
-    ExternalRef, 1..=128, Token
+    ExternalRef, 1..=128, Code
 );
 
 /// The namespace of ids of imported orders (a random UUID, fixed for ever).

@@ -1,7 +1,6 @@
 //! A body for every command, made from its contract. All ids have the number 1, and all optional fields are set.
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::command;
 use crate::{Command, CommandContract};

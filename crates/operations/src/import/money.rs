@@ -12,7 +12,7 @@ use daybook_domain::{Currency, Money};
 
 /// The separator of decimals, where the caller has named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum DecimalSeparator {
+pub(super) enum DecimalSeparator {
     /// `19.99`; a comma groups thousands.
     Point,
     /// `19,99`; a point groups thousands.

@@ -9,7 +9,7 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The form of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(in crate::import) enum Format {
     /// Values with a delimiter between them, and a header.
     Csv,
     /// A JSON object a line.

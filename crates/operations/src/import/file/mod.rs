@@ -19,7 +19,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 pub(super) use self::columns::Columns;
-pub use self::dialect::Format;
+pub(super) use self::dialect::Format;
 use self::{
     columns::Header,
     dialect::{delimiter, format_of, named_in_file},
@@ -78,6 +78,15 @@ pub(super) struct JsonLine {
     pub(super) bytes: Vec<u8>,
 }
 
+impl JsonLine {
+    /// The rejection of the line.
+    pub(super) fn rejected(&self, code: &str, reason: String) -> Rejection {
+        let as_text = |_| Value::String(String::from_utf8_lossy(&self.bytes).into_owned());
+        let record = serde_json::from_slice(&self.bytes).unwrap_or_else(as_text);
+        Rejection { line: self.line, record, code: code.to_owned(), reason }
+    }
+}
+
 /// Items of a file, one after the other. An error is the last one: the file is damaged there.
 pub(super) struct Records<R> {
     items: Box<dyn Iterator<Item = io::Result<Result<R, Rejection>>>>,
@@ -99,14 +108,20 @@ impl<R> Drop for Records<R> {
 }
 
 impl<R: 'static> Records<R> {
-    fn new(bar: ProgressBar, items: impl Iterator<Item = io::Result<Result<R, Rejection>>> + 'static) -> Self {
+    /// The bar that shows how much of the file was read.
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// Records that an iterator makes of the file with this bar.
+    pub(super) fn over(bar: ProgressBar, items: impl Iterator<Item = io::Result<Result<R, Rejection>>> + 'static) -> Self {
         Self { items: Box::new(items), bar }
     }
 
     /// The records that a function makes of these.
     pub(super) fn and_then<S: 'static>(self, mut make: impl FnMut(R) -> Result<S, Rejection> + 'static) -> Records<S> {
         let bar = self.bar.clone();
-        Records::new(bar, self.map(move |item| item.map(|record| record.and_then(&mut make))))
+        Records::over(bar, self.map(move |item| item.map(|record| record.and_then(&mut make))))
     }
 }
 
@@ -130,7 +145,7 @@ pub(super) fn open(file: &Path, reading: &Reading) -> anyhow::Result<Opened> {
 }
 
 impl Opened {
-    /// Its rows, of these columns.
+    /// Its rows, with these columns.
     ///
     /// # Errors
     /// When its header is wrong.
@@ -149,7 +164,7 @@ impl Opened {
             Ok(bytes) if bytes.trim_ascii().is_empty() => None,
             bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes }))),
         });
-        Records::new(bar, items)
+        Records::over(bar, items)
     }
 
     fn csv(self, columns: Columns) -> anyhow::Result<Records<Row>> {
@@ -175,7 +190,7 @@ impl Opened {
             wrong(format!("{fault}. Its delimiter was taken to be `{delimiter}`; another is named with --delimiter"))
         })?;
         let mut rows = CsvRows { reader, header, delimiter, first_line, quotes };
-        Ok(Records::new(bar, std::iter::from_fn(move || rows.next())))
+        Ok(Records::over(bar, std::iter::from_fn(move || rows.next())))
     }
 }
 
@@ -196,24 +211,29 @@ impl<T: Read> CsvRows<T> {
                 Ok(false) => return None,
                 // Spreadsheets end a table with lines of delimiters only.
                 Ok(true) if record.iter().all(|field| field.trim_ascii().is_empty()) => {}
-                Ok(true) => return Some(Ok(self.row(&record))),
+                Ok(true) => return Some(self.row(&record)),
                 Err(error) => return Some(Err(error.into())),
             }
         }
     }
 
-    fn row(&self, record: &csv::ByteRecord) -> Result<Row, Rejection> {
+    /// The row of a record. An error says that the file is damaged.
+    fn row(&self, record: &csv::ByteRecord) -> io::Result<Result<Row, Rejection>> {
+        if let Some(line) = self.quotes.open_at_the_end() {
+            // All that follows the quote was read as one value.
+            let fault = format!("the quote in line {line} is never closed");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+        }
+        Ok(self.values(record))
+    }
+
+    fn values(&self, record: &csv::ByteRecord) -> Result<Row, Rejection> {
         let line = record.position().map_or(0, |position| position.line() + self.first_line - 1);
         let reject = |code: &str, reason: String| {
             let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
             let record = self.header.record(fields.iter().map(AsRef::as_ref));
             Rejection { line, record, code: code.to_owned(), reason }
         };
-        if self.reader.is_done()
-            && let Some(open) = self.quotes.open().filter(|open| *open >= line)
-        {
-            return Err(reject("open_quote", format!("the quote in line {open} is never closed")));
-        }
         let columns = &self.header.columns;
         if record.len() != columns.len() {
             return Err(reject("field_count", self.field_count(record.len())));

@@ -17,18 +17,21 @@ struct State {
     open: Option<u64>,
     /// Whether the next byte begins a value.
     begins: bool,
+    /// Whether the file was read to its end.
+    is_done: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { line: 1, open: None, begins: true }
+        Self { line: 1, open: None, begins: true, is_done: false }
     }
 }
 
 impl Quotes {
-    /// The line of the quote that is open at the end of the file. It is known once the file is read to its end.
-    pub(super) fn open(&self) -> Option<u64> {
-        self.0.get().open
+    /// The line of the quote that is open at the end of the file, once the file was read to its end.
+    pub(super) fn open_at_the_end(&self) -> Option<u64> {
+        let State { open, is_done, .. } = self.0.get();
+        open.filter(|_| is_done)
     }
 }
 
@@ -51,6 +54,7 @@ impl<R: Read> Read for Watched<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.from.read(into)?;
         let mut state = self.quotes.0.get();
+        state.is_done = count == 0 && !into.is_empty();
         for byte in &into[..count] {
             state.line += u64::from(*byte == b'\n');
             match (state.open, *byte) {
@@ -74,7 +78,7 @@ mod tests {
         let (mut watched, quotes) = Watched::new(text.as_bytes(), b',', 1);
         let mut read = String::new();
         watched.read_to_string(&mut read).expect("memory can be read");
-        quotes.open()
+        quotes.open_at_the_end()
     }
 
     #[test]
