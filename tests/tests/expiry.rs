@@ -49,7 +49,7 @@ async fn subscribers_see_that_a_reservation_has_expired() {
     socket::subscribe(&mut events, &appended).await.expect("a subscription");
 
     // One more event of the stock, so that the level differs from the first one even when the subscriber has not seen the reservation.
-    reserve(&shop, Uuid::from_u128(7), 2).await;
+    reserve(&shop, uuid::Builder::from_random_bytes(7_u128.to_be_bytes()).into_uuid(), 2).await;
     accepted(&shop, "ReceiveStock", json!({ "sku": "oat", "quantity": 1 })).await;
     while socket::next(&mut stock).await.expect("a level") != level(6) {}
     let released = loop {

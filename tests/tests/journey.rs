@@ -151,7 +151,7 @@ async fn a_flash_sale_never_oversells() {
     let shop = Shop::up(directory.path()).await;
     stock_up(&shop, 20).await;
     let reserve = |number: u128| {
-        let id = Uuid::from_u128(number);
+        let id = uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid();
         json!({ "sku": "oat", "reservation_id": id, "owner": format!("buyer:{id}"), "quantity": 1 })
     };
     let bodies: Vec<_> = (1..=60).map(reserve).collect();

@@ -26,8 +26,13 @@ async fn accepted(shop: &Shop, name: &str, body: Value) -> Value {
     answer.body
 }
 
+/// A UUID of version 4, as callers choose them.
+fn id(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 async fn place_order(shop: &Shop, number: u128) -> (Uuid, i64) {
-    let (cart, order) = (Uuid::from_u128(0x1000_0000 + number), Uuid::from_u128(0x2000_0000 + number));
+    let (cart, order) = (id(0x1000_0000 + number), id(0x2000_0000 + number));
     accepted(shop, "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await;
     accepted(shop, "AddLine", json!({ "cart_id": cart, "sku": "oat", "quantity": 2 })).await;
     let receipt = accepted(shop, "PlaceOrder", json!({ "cart_id": cart, "order_id": order })).await;

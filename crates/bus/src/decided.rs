@@ -8,7 +8,7 @@ use daybook_domain::{Decision, MAX_EVENT_BYTES, Refusal, StreamName, Streams, ge
 use daybook_event_store::{AppendUnit, NewEvent, Operation, RecordedEvent};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
-use crate::clock::new_id;
+use crate::{clock::new_id, key::Key};
 
 /// A command that was decided and waits for its commit. Its operation has the same index in the batch.
 pub(super) struct Decided {
@@ -55,9 +55,11 @@ pub(super) fn write(
             data,
         })
     });
+    let Key { scope, fingerprint } = Key::of(job, streams);
     Ok(Operation::Write(AppendUnit {
         command_id: job.submission.command_id,
-        fingerprint: job.fingerprint.clone(),
+        scope,
+        fingerprint,
         reads: reads(streams),
         events: events.collect::<Result<_, Unwritten>>()?,
         correlation_id: job.submission.correlation_id,
@@ -69,8 +71,8 @@ pub(super) fn write(
 
 /// The operation that checks a refusal.
 pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Operation {
-    let (command_id, fingerprint) = (job.submission.command_id, job.fingerprint.clone());
-    Operation::Check { command_id, fingerprint, reads: reads(streams) }
+    let Key { scope, fingerprint } = Key::of(job, streams);
+    Operation::Check { command_id: job.submission.command_id, scope, fingerprint, reads: reads(streams) }
 }
 
 fn reads(streams: &Streams<'_>) -> Vec<(Arc<str>, i32)> {

@@ -12,6 +12,7 @@
 mod cache;
 pub mod clock;
 mod decided;
+mod key;
 mod load;
 mod runtime;
 mod sequencer;
@@ -25,7 +26,6 @@ use chrono::{DateTime, Utc};
 use daybook_domain::{Actor, Command, Refusal, Storefront, StreamName};
 use daybook_event_store::{Store, StoreError};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 
@@ -70,7 +70,8 @@ impl Default for BusSettings {
 pub struct Submission {
     /// The command.
     pub command: Command,
-    /// The id of the command. A repetition with the same id gets the outcome of the first one.
+    /// The id of the command. A repetition with the same id gets the outcome of the first one. Ids are known within the authority
+    /// of their sender ([`Authority`](daybook_domain::Authority)), so the same id of another sender is another command.
     pub command_id: Uuid,
     /// The actor that sends it.
     pub actor: Actor,
@@ -88,19 +89,6 @@ impl Submission {
     pub fn new(command: impl Into<Command>, command_id: Uuid, actor: Actor) -> Self {
         let command = command.into();
         Self { command, command_id, actor, correlation_id: command_id, causation_id: command_id, trace: None }
-    }
-
-    /// A digest of the actor and the command. It shows that a command id is reused for another command. It also keeps an actor
-    /// from getting the outcome of another.
-    fn fingerprint(&self) -> Vec<u8> {
-        let mut digest = Sha256::new();
-        digest.update(self.actor.to_string());
-        digest.update([0]);
-        digest.update(self.command.name());
-        digest.update([0]);
-        // Commands are plain structs with text keys, which always serialise.
-        digest.update(serde_json::to_vec(&self.command).unwrap_or_default());
-        digest.finalize()[..16].to_vec()
     }
 }
 
@@ -265,7 +253,7 @@ impl Bus {
 
 fn job(submission: Submission) -> (Job, oneshot::Receiver<Result<Receipt, CommandError>>) {
     let (reply, outcome) = oneshot::channel();
-    let fingerprint = submission.fingerprint();
+    let fingerprint = key::fingerprint(&submission.actor, &submission.command);
     (Job { submission, fingerprint, attempts: 0, reply }, outcome)
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission, clock::new_id};
-use daybook_domain::{Actor, Command, State, inventory};
+use daybook_domain::{Actor, Command, State, ids::CustomerId, inventory};
 use daybook_event_store::{AppendUnit, Daybook, Filter, NewEvent, Operation, Outcome, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};
 use serde_json::{Value, json};
@@ -52,6 +52,7 @@ impl World {
         };
         let unit = AppendUnit {
             command_id: new_id(),
+            scope: "admin:test".to_owned(),
             fingerprint: vec![],
             reads: vec![(stream_id, 0)],
             events: vec![event],
@@ -70,6 +71,11 @@ impl World {
     }
 }
 
+/// A UUID of version 4, as callers choose them.
+fn id(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 fn submission(name: &str, body: Value) -> Submission {
     let command = Command::deserialize(name, body).expect("there is such a command").expect("the body is right");
     Submission::new(command, new_id(), Actor::Admin("test".to_owned()))
@@ -81,7 +87,7 @@ async fn send(bus: &Bus, name: &str, body: Value) -> Result<Receipt, CommandErro
 
 async fn stock_up(bus: &Bus, units: i64) {
     let product =
-        json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }], "publish": true });
+        json!({ "product_id": id(1), "name": "Oat", "variants": [{ "sku": "oat" }], "publish": true });
     send(bus, "CreateProduct", product).await.expect("a product");
     let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
     send(bus, "SetPrice", price).await.expect("a price");
@@ -89,7 +95,7 @@ async fn stock_up(bus: &Bus, units: i64) {
 }
 
 fn reservation(number: u128) -> Value {
-    let id = Uuid::from_u128(number);
+    let id = id(number);
     json!({ "sku": "oat", "reservation_id": id, "owner": format!("buyer:{id}"), "quantity": 1 })
 }
 
@@ -133,10 +139,10 @@ async fn two_processes_that_order_the_same_cart_make_one_order() {
     let buses = [world.bus(), world.bus()];
     stock_up(&buses[0], 1_000).await;
     for round in 0..20_u128 {
-        let cart = Uuid::from_u128(1_000 + round);
+        let cart = id(1_000 + round);
         send(&buses[0], "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await.expect("a cart");
         send(&buses[1], "AddLine", json!({ "cart_id": cart, "sku": "oat", "quantity": 2 })).await.expect("a line");
-        let order = |number: u128| json!({ "cart_id": cart, "order_id": Uuid::from_u128(2_000 + 2 * round + number) });
+        let order = |number: u128| json!({ "cart_id": cart, "order_id": id(2_000 + 2 * round + number) });
         let (one, other) =
             tokio::join!(send(&buses[0], "PlaceOrder", order(0)), send(&buses[1], "PlaceOrder", order(1)));
         let lost = match (one, other) {
@@ -154,7 +160,7 @@ async fn parallel_edits_of_a_cart_by_two_processes_lose_nothing() {
     let world = world().await;
     let buses = [world.bus(), world.bus()];
     stock_up(&buses[0], 1).await;
-    let cart = Uuid::from_u128(9);
+    let cart = id(9);
     send(&buses[0], "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await.expect("a cart");
     let mut edits = JoinSet::new();
     for number in 0..60 {
@@ -185,9 +191,109 @@ async fn a_command_repeated_in_another_process_gets_the_first_outcome() {
     assert_eq!(first.events[0].data, again.events[0].data, "byte for byte");
     let other = Submission { command: submission("ReserveStock", reservation(8)).command, ..command.clone() };
     assert!(matches!(world.bus().execute(other).await, Err(CommandError::KeyReused(_))));
-    let other_actor = Submission { actor: Actor::Admin("another".to_owned()), ..command };
-    assert!(matches!(world.bus().execute(other_actor).await, Err(CommandError::KeyReused(_))));
     assert_eq!(world.events().await, events, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_use_up_the_key_of_another() {
+    let world = world().await;
+    let bus = world.bus();
+    stock_up(&bus, 5).await;
+    let key = new_id();
+    let (ann, bob) = (Actor::Customer(CustomerId(id(1))), Actor::Customer(CustomerId(id(2))));
+    let as_actor = |actor: &Actor, name: &str, body: Value| {
+        let submission = Submission::new(submission(name, body).command, key, actor.clone());
+        let bus = bus.clone();
+        async move { bus.execute(submission).await }
+    };
+    let open = |cart: u128| json!({ "cart_id": id(cart), "currency": "EUR" });
+    let admins = [Actor::Admin("ada".into()), Actor::Admin("import".into())];
+    for (actor, cart) in [(Actor::Guest, 1), (Actor::Guest, 2), (ann.clone(), 3), (bob.clone(), 4)] {
+        let opened = as_actor(&actor, "OpenCart", open(cart)).await.expect("the key is new to this sender");
+        assert!(!opened.replayed, "{actor}");
+    }
+    for actor in &admins {
+        let received = json!({ "sku": "oat", "quantity": 1 });
+        assert!(!as_actor(actor, "ReceiveStock", received).await.expect("the key is new").replayed, "{actor}");
+    }
+    let events = world.events().await;
+    // Each sender has its own outcome, and a stranger gets none of them.
+    for (actor, cart) in [(&Actor::Guest, 1), (&Actor::Guest, 2), (&ann, 3), (&bob, 4)] {
+        assert!(as_actor(actor, "OpenCart", open(cart)).await.expect("it is repeated").replayed, "{actor}");
+        let other = json!({ "cart_id": id(cart), "currency": "USD" });
+        let reused = as_actor(actor, "OpenCart", other).await;
+        assert!(matches!(reused, Err(CommandError::KeyReused(_))), "{actor}: {reused:?}");
+    }
+    for stranger in [&Actor::Guest, &bob] {
+        let refused = as_actor(stranger, "OpenCart", open(3)).await;
+        assert!(matches!(refused, Err(CommandError::Refused { .. })), "{stranger}: {refused:?}");
+    }
+    assert_eq!(world.events().await, events, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_who_logs_in_and_repeats_a_command_gets_the_first_outcome() {
+    let world = world().await;
+    stock_up(&world.bus(), 5).await;
+    let ann = Actor::Customer(CustomerId(id(1)));
+    let commands = [
+        ("OpenCart", json!({ "cart_id": id(7), "currency": "EUR" })),
+        ("AddLine", json!({ "cart_id": id(7), "sku": "oat", "quantity": 1 })),
+        ("PlaceOrder", json!({ "cart_id": id(7), "order_id": id(8) })),
+        ("CancelOrder", json!({ "order_id": id(8), "reason": "second thoughts" })),
+    ];
+    let mut sent = Vec::new();
+    for (name, body) in commands {
+        let as_guest = Submission { actor: Actor::Guest, ..submission(name, body) };
+        // Each process has an empty cache, as after a restart.
+        let first = world.bus().execute(as_guest.clone()).await.expect("it is accepted");
+        sent.push((as_guest, first.position));
+    }
+    let events = world.events().await;
+    for (as_guest, position) in sent {
+        let again = world.bus().execute(Submission { actor: ann.clone(), ..as_guest }).await.expect("it is repeated");
+        assert_eq!((again.replayed, again.position), (true, position));
+    }
+    assert_eq!(world.events().await, events, "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_from_before_find_the_commands_of_this_one_and_the_other_way_round() {
+    let world = world().await;
+    stock_up(&world.bus(), 5).await;
+    let open = Submission {
+        actor: Actor::Guest,
+        ..submission("OpenCart", json!({ "cart_id": id(7), "currency": "EUR" }))
+    };
+    world.bus().execute(open.clone()).await.expect("it is accepted");
+    let client = world.database.connect().await;
+    let append = "SELECT duplicates, first_position FROM append_batch('{}', '{}', $1, $2, $3, '{0}', '{1}', $4, '{1}',
+        '{cart.CartOpened}', '{2}', ARRAY[gen_random_uuid()], '{NULL}', $2, $2, $5, '{NULL}', '{NULL}',
+        ARRAY['{}'::json])";
+    let key = open.command_id;
+    // The program from before checks the id before it writes.
+    let row = client
+        .query_one(append, &[&vec![key], &vec![key], &vec![vec![1_u8]], &vec![format!("cart-{}", id(9))], &vec!["guest"]])
+        .await
+        .expect("it answers");
+    assert_eq!((row.get::<_, Option<Vec<Uuid>>>(0), row.get::<_, Option<i64>>(1)), (Some(vec![key]), None));
+    // It writes a command of a guest and one of an administrator, which this program finds when they are repeated.
+    let (later, cart) = (new_id(), format!("cart-{}", id(10)));
+    for (actor, key) in [("guest", later), ("admin:ada", new_id())] {
+        let cart = if actor == "guest" { cart.clone() } else { format!("cart-{}", id(11)) };
+        let none: Vec<Uuid> = Vec::new();
+        let row = client
+            .query_one(append, &[&none, &vec![key], &vec![vec![1_u8]], &vec![cart.clone()], &vec![actor]])
+            .await
+            .expect("it writes");
+        assert!(row.get::<_, Option<i64>>(1).is_some());
+        let scope: String = client
+            .query_one("SELECT scope FROM commands WHERE command_id = $1", &[&key])
+            .await
+            .expect("it is known")
+            .get(0);
+        assert_eq!(scope, if actor == "guest" { format!("guest:{cart}") } else { actor.to_owned() });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,7 +353,7 @@ async fn a_long_stream_is_loaded_from_a_snapshot() {
     };
     assert_eq!(version, 601, "601 deliveries");
     // A third process begins at the snapshot, so a wrong snapshot would show a wrong figure.
-    let everything = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(2), "owner": "buyer:2", "quantity": 601 });
+    let everything = json!({ "sku": "oat", "reservation_id": id(2), "owner": "buyer:2", "quantity": 601 });
     let Err(CommandError::Refused { refusal, .. }) = send(&world.bus(), "ReserveStock", everything).await else {
         panic!("one unit is reserved already")
     };
@@ -256,7 +362,7 @@ async fn a_long_stream_is_loaded_from_a_snapshot() {
         .execute("UPDATE snapshots SET fold_version = fold_version - 1", &[])
         .await
         .expect("the snapshot is outdated");
-    let the_rest = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(3), "owner": "buyer:3", "quantity": 600 });
+    let the_rest = json!({ "sku": "oat", "reservation_id": id(3), "owner": "buyer:3", "quantity": 600 });
     send(&world.bus(), "ReserveStock", the_rest).await.expect("an outdated snapshot is ignored");
 }
 
@@ -293,12 +399,12 @@ async fn an_event_that_cannot_be_read_fails_only_the_commands_that_need_its_stre
     let world = world().await;
     let bus = world.bus();
     stock_up(&bus, 5).await;
-    let cart = Uuid::from_u128(9);
+    let cart = id(9);
     send(&bus, "OpenCart", json!({ "cart_id": cart, "currency": "EUR" })).await.expect("a cart");
     send(&bus, "AddLine", json!({ "cart_id": cart, "sku": "oat", "quantity": 1 })).await.expect("a line");
-    let product = json!({ "product_id": Uuid::from_u128(2), "name": "Milk", "variants": [{ "sku": "milk" }] });
+    let product = json!({ "product_id": id(2), "name": "Milk", "variants": [{ "sku": "milk" }] });
     send(&bus, "CreateProduct", product).await.expect("a product");
-    let order = Uuid::from_u128(10);
+    let order = id(10);
     world.write_unreadable("stock-milk@main").await;
     world.write_unreadable("stock-rye@main").await;
     world.write_unreadable(&format!("order-{order}")).await;
@@ -345,7 +451,7 @@ async fn a_value_that_the_book_cannot_keep_fails_its_own_command_only() {
     after.expect("it is decided again without the invalid data");
     let error = invalid.expect_err("a text cannot hold a NUL");
     assert!(matches!(error, CommandError::Unwritable(_)), "{error}");
-    let rest = json!({ "sku": "oat", "reservation_id": Uuid::from_u128(4), "owner": "buyer:4", "quantity": 3 });
+    let rest = json!({ "sku": "oat", "reservation_id": id(4), "owner": "buyer:4", "quantity": 3 });
     send(&bus, "ReserveStock", rest).await.expect("three units are still available");
 }
 

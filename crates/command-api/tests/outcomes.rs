@@ -23,7 +23,7 @@ async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
     let token = keys.sign(&Actor::Admin("test".into()), Clock::system().now(), TimeDelta::hours(1)).expect("a token");
     let api = CommandApi::new(bus, keys).router();
     let reservation = |number| {
-        let id = Uuid::from_u128(number);
+        let id = uuid::Builder::from_random_bytes(u128::to_be_bytes(number)).into_uuid();
         let body = json!({ "sku": "oat", "reservation_id": id, "owner": format!("buyer:{id}"), "quantity": 1 });
         let request = Request::post("/commands/ReserveStock")
             .header("authorization", format!("Bearer {token}"))

@@ -207,7 +207,7 @@ fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of
 async fn reactors_are_listed_with_what_waits_and_their_parked_events_can_be_retried() {
     let database = database().await;
     let book = book(&database).await;
-    let cart = Uuid::from_u128(1);
+    let cart = uuid::Builder::from_random_bytes(1_u128.to_be_bytes()).into_uuid();
     send(&book, &[("OpenCart", json!({ "cart_id": cart, "currency": "EUR" }))]).await;
     let client = database.connect().await;
     client

@@ -1,7 +1,7 @@
 //! Who may send which command. The data stands beside each command, in the declaration of its slice; this file checks it.
 //! The whole matrix is a snapshot of `spec/access.rs`. The phases from which a role may move an order are in `order/moves.rs`.
 
-use daybook_kernel::{Fold, Streams as Window};
+use daybook_kernel::{Fold, StreamName, Streams as Window};
 
 use crate::{
     Actor, Command, Owner, Refusal, Rejection, Role, State, Streams,
@@ -65,7 +65,7 @@ pub(crate) trait Owned: Fold {
     fn owner(&self) -> Owner;
 
     /// The refusal of a buyer who is not the owner.
-    fn not_yours(id: &Self::Id) -> Refusal;
+    fn not_yours(&self, id: &Self::Id) -> Refusal;
 }
 
 /// What the storefront serves. A channel is a price list and a location is a warehouse, so buyers may not choose them freely.
@@ -107,13 +107,72 @@ pub fn authorise(
     command.check_owners(actor, streams)
 }
 
+/// A cart or an order that a buyer's command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Thing {
+    stream: StreamName,
+    /// Whether it exists and belongs to the bearer of its id. False also where its stream is not loaded.
+    is_the_bearers: bool,
+}
+
+pub(crate) fn thing<'a, S>(id: &S::Id, streams: &Window<'a, State>) -> Thing
+where
+    S: Owned + Default + PartialEq + 'a,
+    &'a S: TryFrom<&'a State>,
+{
+    let state = streams.loaded::<S>(id);
+    let is_the_bearers = state.is_some_and(|state| *state != S::default() && state.owner() == Owner::Bearer);
+    Thing { stream: S::stream(id), is_the_bearers }
+}
+
+/// The authority on which a command is sent. A command's key is known within it, so nobody can use up the key of another, and
+/// nobody gets the outcome of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// The actor's own: a customer, a member of the staff, or the engine.
+    Actor(Actor),
+    /// That of the bearer of this cart or order. A guest has no other, since guests have no names. A customer who acts on what
+    /// belongs to the bearer has the same, so a guest who has logged in and repeats a command gets the first outcome.
+    Bearer(Option<StreamName>),
+}
+
+impl Authority {
+    /// The authority of an actor who sends a command. `streams` are those that the decision has seen.
+    #[must_use]
+    pub fn of(command: &Command, actor: &Actor, streams: &Streams<'_>) -> Self {
+        let things = || command.things(streams);
+        let first = |things: Vec<Thing>| things.into_iter().map(|thing| thing.stream).min();
+        match actor {
+            Actor::Guest => Self::Bearer(first(things())),
+            Actor::Customer(_) => {
+                let things = things();
+                let is_bearer = !things.is_empty() && things.iter().all(|thing| thing.is_the_bearers);
+                if is_bearer { Self::Bearer(first(things)) } else { Self::Actor(actor.clone()) }
+            }
+            Actor::Support(_) | Actor::Admin(_) | Actor::System(_) => Self::Actor(actor.clone()),
+        }
+    }
+}
+
+impl std::fmt::Display for Authority {
+    /// The actor, or `guest:` and the stream of the cart or order.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Actor(actor) => actor.fmt(f),
+            Self::Bearer(None) => Actor::Guest.fmt(f),
+            Self::Bearer(Some(stream)) => write!(f, "{}:{stream}", Actor::Guest),
+        }
+    }
+}
+
 /// Whether the thing of this id is the actor's own.
 pub(crate) fn check_owner<'a, S>(id: &S::Id, actor: &Actor, streams: &Window<'a, State>) -> Result<(), Rejection>
 where
     S: Owned + 'a,
     &'a S: TryFrom<&'a State>,
 {
-    if actor.may_touch(streams.get::<S>(id)?.owner()) { Ok(()) } else { Err(Rejection::Refused(S::not_yours(id))) }
+    let state = streams.get::<S>(id)?;
+    if actor.may_touch(state.owner()) { Ok(()) } else { Err(Rejection::Refused(state.not_yours(id))) }
 }
 
 impl Storefront {

@@ -28,7 +28,7 @@ pub use daybook_kernel::{
     RefusalContract, RefusalKind, Role, Scalar, Source, StreamName, Timestamp, money, text, unique,
 };
 
-pub use access::{Access, Storefront, authorise};
+pub use access::{Access, Authority, Storefront, authorise};
 pub use contract::{CommandContract, EventContract};
 pub use decide::{Decide, Decision, OtherStream, Rejection, Streams};
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM append_batch(\
-                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
 const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan";
 const VERSIONS: &str = "
     SELECT coalesce(at.version, 0)
@@ -31,7 +31,7 @@ const VERSIONS: &str = "
     ) AS at ON true
     ORDER BY s.nr";
 const COMMANDS: &str =
-    "SELECT command_id, fingerprint, first_position, events FROM commands WHERE command_id = ANY ($1)";
+    "SELECT command_id, scope, fingerprint, first_position, events FROM commands WHERE command_id = ANY ($1)";
 
 /// Appends to the book over a connection of its own, one batch at a time. Parallel appends gain nothing, since positions are assigned
 /// to one batch after the other.
@@ -86,7 +86,7 @@ impl Session for PostgresSession {
         let mut columns = Columns::of(writing.units);
         (columns.base_streams, columns.base_versions) =
             writing.streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
-        columns.checked_ids.clone_from(&writing.commands);
+        (columns.checked_ids, columns.checked_scopes) = writing.commands.iter().copied().unzip();
         let row = match self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::UniqueViolation),
             Err(error) if is_data_error(&error) => return Ok(Written::InvalidData { reason: chain(&error) }),
@@ -110,9 +110,9 @@ impl Session for PostgresSession {
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
         let rows = self.driver.run(self.client.query(&self.commands, &[&ids])).await?;
         let command = |row: &Row| {
-            let (command_id, fingerprint) = (row.try_get(0)?, row.try_get(1)?);
-            let (first_position, events) = (row.try_get(2)?, row.try_get(3)?);
-            Ok(KnownCommand { command_id, fingerprint, first_position, events })
+            let (command_id, scope, fingerprint) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (first_position, events) = (row.try_get(3)?, row.try_get(4)?);
+            Ok(KnownCommand { command_id, scope, fingerprint, first_position, events })
         };
         rows.iter().map(command).collect()
     }
@@ -209,9 +209,11 @@ impl<S: Session> Appender<S> {
     /// that was committed in between is found and reported as a duplicate.
     async fn check_only(&mut self, base: &[(Arc<str>, i32)], accepted: &[&Operation]) -> Result<Round, StoreError> {
         let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
-        let command_ids: Vec<Uuid> = accepted.iter().map(|operation| operation.command().0).collect();
+        let commands: Vec<(Uuid, &str)> = accepted.iter().map(|operation| operation.command()).collect();
+        let ids: Vec<Uuid> = commands.iter().map(|(id, _)| *id).collect();
         let actual = self.session.versions(&streams).await?;
-        let known = self.session.commands(&command_ids).await?;
+        let mut known = self.session.commands(&ids).await?;
+        known.retain(|known| commands.contains(&(known.command_id, &known.scope)));
         let duplicates: Vec<Uuid> = known.into_iter().map(|command| command.command_id).collect();
         if duplicates.is_empty() && actual.iter().eq(base.iter().map(|(_, version)| version)) {
             return Ok(Round::Committed { first_position: 0, recorded_at: DateTime::UNIX_EPOCH });
@@ -230,11 +232,10 @@ impl<S: Session> Appender<S> {
             return Ok(());
         }
         for command in self.session.commands(duplicates).await? {
-            let KnownCommand { command_id, fingerprint, first_position, events } = command;
+            let KnownCommand { command_id, scope, fingerprint, first_position, events } = command;
             for (outcome, operation) in outcomes.iter_mut().zip(operations) {
-                let (own_id, own_fingerprint) = operation.command();
-                if outcome.is_none() && own_id == command_id {
-                    let same_fingerprint = own_fingerprint == fingerprint;
+                if outcome.is_none() && operation.command() == (command_id, scope.as_str()) {
+                    let same_fingerprint = operation.fingerprint() == fingerprint;
                     *outcome = Some(Outcome::Duplicate { first_position, events, same_fingerprint });
                 }
             }
@@ -246,12 +247,12 @@ impl<S: Session> Appender<S> {
 /// What the store has to look up and to write in a round.
 fn writing<'a>(
     base: &'a [(Arc<str>, i32)],
-    accepted: &[&Operation],
+    accepted: &[&'a Operation],
     units: &'a [&'a AppendUnit],
     everything: bool,
 ) -> Writing<'a> {
     let checked = accepted.iter().filter(|operation| everything || matches!(operation, Operation::Check { .. }));
-    let commands = checked.map(|operation| operation.command().0).collect();
+    let commands = checked.map(|operation| operation.command()).collect();
     Writing { streams: looked_up(base, units, everything).collect(), commands, units }
 }
 
@@ -319,7 +320,9 @@ struct Columns<'a> {
     base_streams: Vec<&'a str>,
     base_versions: Vec<i32>,
     checked_ids: Vec<Uuid>,
+    checked_scopes: Vec<&'a str>,
     command_ids: Vec<Uuid>,
+    scopes: Vec<&'a str>,
     fingerprints: Vec<&'a [u8]>,
     first_events: Vec<i32>,
     event_counts: Vec<i32>,
@@ -349,6 +352,7 @@ impl<'a> Columns<'a> {
     fn push(&mut self, unit: &'a AppendUnit) {
         let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
         self.command_ids.push(unit.command_id);
+        self.scopes.push(&unit.scope);
         self.fingerprints.push(&unit.fingerprint);
         self.first_events.push(count(self.types.len()));
         self.event_counts.push(count(unit.events.len()));
@@ -368,12 +372,14 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 19] {
+    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 21] {
         [
             &self.base_streams,
             &self.base_versions,
             &self.checked_ids,
+            &self.checked_scopes,
             &self.command_ids,
+            &self.scopes,
             &self.fingerprints,
             &self.first_events,
             &self.event_counts,

@@ -31,8 +31,10 @@ pub struct NewEvent {
 /// all. It is written only if each of those streams is still at that version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppendUnit {
-    /// The id of the command. A second append unit with the same id is a duplicate and writes nothing.
+    /// The id of the command. A second append unit with the same id and scope is a duplicate and writes nothing.
     pub command_id: Uuid,
+    /// The scope in which the id is known: whose command it is.
+    pub scope: String,
     /// A digest of the command. It shows that an id is reused for another command.
     pub fingerprint: Vec<u8>,
     /// The streams that the decision has read, each with its version (0: no events). Every stream that is written to is among them.
@@ -75,6 +77,8 @@ pub enum Operation {
     Check {
         /// The id of the command.
         command_id: Uuid,
+        /// The scope in which the id is known.
+        scope: String,
         /// A digest of the command.
         fingerprint: Vec<u8>,
         /// The streams that the decision has read, each with its version.
@@ -99,10 +103,18 @@ impl Operation {
         Some(Outcome::InvalidData { reason })
     }
 
-    pub(crate) fn command(&self) -> (Uuid, &[u8]) {
+    /// The id of the command, with the scope in which it is known.
+    pub(crate) fn command(&self) -> (Uuid, &str) {
         match self {
-            Self::Write(unit) => (unit.command_id, &unit.fingerprint),
-            Self::Check { command_id, fingerprint, .. } => (*command_id, fingerprint),
+            Self::Write(unit) => (unit.command_id, &unit.scope),
+            Self::Check { command_id, scope, .. } => (*command_id, scope),
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> &[u8] {
+        match self {
+            Self::Write(unit) => &unit.fingerprint,
+            Self::Check { fingerprint, .. } => fingerprint,
         }
     }
 }
@@ -121,7 +133,7 @@ pub enum Outcome {
     },
     /// Every stream of a check is at the version that was read.
     Confirmed,
-    /// An append unit with this command id was written before.
+    /// An append unit with this command id was written before, in the same scope.
     Duplicate {
         /// The position of its first event.
         first_position: i64,

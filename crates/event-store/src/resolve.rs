@@ -22,14 +22,14 @@ pub(crate) struct Plan {
 
 /// Plans a round of the operations that have no outcome yet, in order. A stream begins at its `known` version. If that is not known,
 /// it begins at the version that the first operation to read it expects. Every accepted write advances it. An operation that repeats a
-/// command id of this round waits: after the first one is written, the book shows the duplicate.
+/// command of this round, by id and scope, waits: after the first one is written, the book shows the duplicate.
 ///
 /// An operation fails if it was decided on events of an earlier operation that fails. Versions alone would not show that: another
 /// process may have written just as many events, and the version would then match other events.
 pub(crate) fn plan(operations: &[Operation], outcomes: &[Option<Outcome>], known: &HashMap<Arc<str>, i32>) -> Plan {
     let mut plan = Plan::default();
     let mut now: HashMap<&Arc<str>, i32> = HashMap::new();
-    let mut command_ids: HashSet<Uuid> = HashSet::new();
+    let mut commands: HashSet<(Uuid, &str)> = HashSet::new();
     let mut unwritten = Unwritten::default();
     for (index, (operation, outcome)) in operations.iter().zip(outcomes).enumerate() {
         match outcome {
@@ -40,7 +40,7 @@ pub(crate) fn plan(operations: &[Operation], outcomes: &[Option<Outcome>], known
                 continue;
             }
         }
-        if command_ids.contains(&operation.command().0) {
+        if commands.contains(&operation.command()) {
             unwritten.add(operation, Fate::Waiting);
             continue;
         }
@@ -72,7 +72,7 @@ pub(crate) fn plan(operations: &[Operation], outcomes: &[Option<Outcome>], known
             continue;
         }
         if let Operation::Write(unit) = operation {
-            command_ids.insert(unit.command_id);
+            commands.insert(operation.command());
             for event in &unit.events {
                 if let Some(version) = now.get_mut(&event.stream_id) {
                     *version += 1;
@@ -142,6 +142,7 @@ mod tests {
         };
         Operation::Write(AppendUnit {
             command_id: Uuid::from_u128(id),
+            scope: "test".to_owned(),
             fingerprint: Vec::new(),
             reads: reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect(),
             events: writes.iter().map(event).collect(),
@@ -161,7 +162,12 @@ mod tests {
         let operations = [
             write(1, &[("a", 5)], &["a", "a"]),
             write(2, &[("a", 7), ("b", 0)], &["b"]),
-            Operation::Check { command_id: Uuid::from_u128(3), fingerprint: Vec::new(), reads: vec![("b".into(), 1)] },
+            Operation::Check {
+                command_id: Uuid::from_u128(3),
+                scope: "test".to_owned(),
+                fingerprint: Vec::new(),
+                reads: vec![("b".into(), 1)],
+            },
         ];
         let plan = plan(&operations, &all(&operations), &HashMap::new());
         assert_eq!(plan.accepted, [0, 1, 2]);
@@ -185,6 +191,7 @@ mod tests {
     fn what_rests_on_a_failed_operation_of_an_earlier_round_fails_as_well() {
         let check = |version| Operation::Check {
             command_id: Uuid::from_u128(2),
+            scope: "test".to_owned(),
             fingerprint: Vec::new(),
             reads: vec![("a".into(), version)],
         };

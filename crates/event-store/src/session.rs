@@ -22,7 +22,7 @@ pub trait Session: Send + 'static {
     /// [`StoreError`] when the store failed.
     fn versions(&mut self, streams: &[&str]) -> impl Future<Output = Result<Vec<i32>, StoreError>> + Send;
 
-    /// The commands among `ids` that are in the book.
+    /// The commands with these ids that are in the book, of every scope.
     ///
     /// # Errors
     /// [`StoreError`] when the store failed.
@@ -34,8 +34,8 @@ pub trait Session: Send + 'static {
 pub struct Writing<'a> {
     /// Streams, each with the version that it must be at.
     pub streams: Vec<&'a (Arc<str>, i32)>,
-    /// Commands that must not be in the book.
-    pub commands: Vec<Uuid>,
+    /// Commands that must not be in the book, each with its scope.
+    pub commands: Vec<(Uuid, &'a str)>,
     /// The append units to write. Their own versions and commands need not be looked up: one that exists is a
     /// [`Written::UniqueViolation`].
     pub units: &'a [&'a AppendUnit],
@@ -72,6 +72,8 @@ pub enum Written {
 pub struct KnownCommand {
     /// Its id.
     pub command_id: Uuid,
+    /// The scope in which its id is known.
+    pub scope: String,
     /// The digest of the command.
     pub fingerprint: Vec<u8>,
     /// The position of its first event.

@@ -1,8 +1,9 @@
 //! Identities: every id has a type, so that a cart's id is never mistaken for an order's.
 //!
 //! A slice declares its ids in its own folder, with [`uuid_id!`](crate::uuid_id) and [`text!`](crate::text!). Here is only the id that
-//! an [actor](crate::Actor) may have.
+//! an [actor](crate::Actor) may have, and the rules for ids that callers choose.
 
+use serde::{Deserialize, Deserializer, de};
 use uuid::Uuid;
 
 use crate::text;
@@ -29,6 +30,12 @@ macro_rules! uuid_id {
         #[serde(transparent)]
         pub struct $name(pub ::uuid::Uuid);
 
+        impl ::std::convert::From<::uuid::Uuid> for $name {
+            fn from(id: ::uuid::Uuid) -> Self {
+                Self(id)
+            }
+        }
+
         impl $crate::Scalar for $name {
             type Value = ::uuid::Uuid;
 
@@ -51,6 +58,47 @@ macro_rules! uuid_id {
             }
         }
     };
+}
+
+/// The form of an id that [`unguessable`] accepts, as a regular expression of JSON Schema.
+pub const UNGUESSABLE: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[47][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$";
+
+/// Reads the id of a new thing that buyers touch. It is a UUID of version 4 or 7 (RFC 9562). So no caller can take an id that the
+/// engine derives, which has version 5: that of an imported order can be computed by everybody.
+///
+/// # Errors
+/// The deserialiser's, for another version, the nil and the max UUID included.
+pub fn unguessable<'de, D: Deserializer<'de>, I: From<Uuid>>(deserializer: D) -> Result<I, D::Error> {
+    let id = Uuid::deserialize(deserializer)?;
+    if is_unguessable(id) {
+        return Ok(id.into());
+    }
+    Err(de::Error::custom(format!("{id} is not an id to choose: a new id is a random UUID, of version 4 or 7")))
+}
+
+/// Whether an id is a UUID of version 4 or 7.
+#[must_use]
+pub fn is_unguessable(id: Uuid) -> bool {
+    matches!(id.get_version_num(), 4 | 7) && id.get_variant() == uuid::Variant::RFC4122
+}
+
+/// Reads the id of a new thing that only the staff makes, such as a product. Imports derive it, so it has any version; but the nil
+/// and the max UUID are no ids.
+///
+/// # Errors
+/// The deserialiser's, for the nil and the max UUID.
+pub fn real<'de, D: Deserializer<'de>, I: From<Uuid>>(deserializer: D) -> Result<I, D::Error> {
+    let id = Uuid::deserialize(deserializer)?;
+    if is_real(id) {
+        return Ok(id.into());
+    }
+    Err(de::Error::custom("the nil and the max UUID are no ids"))
+}
+
+/// Whether an id is neither the nil nor the max UUID. Libraries send these where nobody has set an id.
+#[must_use]
+pub const fn is_real(id: Uuid) -> bool {
+    !id.is_nil() && !id.is_max()
 }
 
 uuid_id!(

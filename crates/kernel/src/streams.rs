@@ -145,6 +145,16 @@ impl<'a, S> Streams<'a, S> {
         Ok(state)
     }
 
+    /// The state of a stream, if it is loaded, without reading it: it does not join the read set.
+    #[must_use]
+    pub fn loaded<F>(&self, id: &F::Id) -> Option<&'a F>
+    where
+        F: Fold + 'a,
+        &'a F: TryFrom<&'a S>,
+    {
+        self.find::<F>(&F::stream(id)).map(|(state, _)| state)
+    }
+
     /// The streams that were read, with the version that each was read at.
     #[must_use]
     pub fn reads(&self) -> Vec<(StreamName, i32)> {

@@ -20,7 +20,8 @@ pub struct Tables {
     events: Vec<RecordedEvent>,
     /// By stream and version: the index in `events`.
     streams: HashMap<Arc<str>, BTreeMap<i32, usize>>,
-    commands: BTreeMap<Uuid, KnownCommand>,
+    /// By id and scope.
+    commands: BTreeMap<(Uuid, String), KnownCommand>,
     snapshots: HashMap<Arc<str>, (i16, Snapshot)>,
     recorded_at: DateTime<Utc>,
 }
@@ -34,7 +35,7 @@ impl Tables {
 
     /// The log of commands.
     #[must_use]
-    pub const fn commands(&self) -> &BTreeMap<Uuid, KnownCommand> {
+    pub const fn commands(&self) -> &BTreeMap<(Uuid, String), KnownCommand> {
         &self.commands
     }
 
@@ -45,8 +46,8 @@ impl Tables {
     /// Does the same as the SQL function `append_batch` (`crates/event-store/migrations`).
     fn write(&mut self, now: DateTime<Utc>, writing: &OwnedWriting) -> Written {
         let actual: Vec<i32> = writing.streams.iter().map(|(stream, _)| self.version(stream)).collect();
-        let duplicates: Vec<Uuid> =
-            writing.commands.iter().filter(|id| self.commands.contains_key(id)).copied().collect();
+        let known = writing.commands.iter().filter(|command| self.commands.contains_key(command));
+        let duplicates: Vec<Uuid> = known.map(|(id, _)| *id).collect();
         if !duplicates.is_empty() || !actual.iter().eq(writing.streams.iter().map(|(_, version)| version)) {
             return Written::Refused { actual, duplicates };
         }
@@ -70,15 +71,16 @@ impl Tables {
         let taken = |stream: &Arc<str>, version| {
             self.streams.get(stream).is_some_and(|versions| versions.contains_key(version))
         };
-        self.commands.contains_key(&unit.command_id)
+        self.commands.contains_key(&(unit.command_id, unit.scope.clone()))
             || unit.events.iter().zip(&unit.versions()).any(|(event, version)| taken(&event.stream_id, version))
     }
 
     fn add(&mut self, unit: &AppendUnit) {
-        let (command_id, fingerprint) = (unit.command_id, unit.fingerprint.clone());
+        let (command_id, scope, fingerprint) = (unit.command_id, unit.scope.clone(), unit.fingerprint.clone());
         let events = i32::try_from(unit.events.len()).unwrap_or(i32::MAX);
         let first_position = self.next_position();
-        self.commands.insert(command_id, KnownCommand { command_id, fingerprint, first_position, events });
+        let known = KnownCommand { command_id, scope: scope.clone(), fingerprint, first_position, events };
+        self.commands.insert((command_id, scope), known);
         for (event, version) in unit.events.iter().zip(unit.versions()) {
             let position = self.next_position();
             self.streams.entry(Arc::clone(&event.stream_id)).or_default().insert(version, self.events.len());
@@ -120,7 +122,7 @@ impl Tables {
 /// A [`Writing`] that owns its data, on its way to the database.
 struct OwnedWriting {
     streams: Vec<(Arc<str>, i32)>,
-    commands: Vec<Uuid>,
+    commands: Vec<(Uuid, String)>,
     units: Vec<AppendUnit>,
 }
 
@@ -183,7 +185,7 @@ impl Session for MemorySession {
     async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
         let writing = OwnedWriting {
             streams: writing.streams.iter().map(|one| (*one).clone()).collect(),
-            commands: writing.commands.clone(),
+            commands: writing.commands.iter().map(|(id, scope)| (*id, (*scope).to_owned())).collect(),
             units: writing.units.iter().map(|unit| (*unit).clone()).collect(),
         };
         self.0.ask("write", move |tables, now| tables.write(now, &writing)).await
@@ -197,8 +199,10 @@ impl Session for MemorySession {
 
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
         let ids = ids.to_vec();
-        let known =
-            move |tables: &mut Tables, _| ids.iter().filter_map(|id| tables.commands.get(id).cloned()).collect();
+        let known = move |tables: &mut Tables, _| {
+            let of = |id: &Uuid| tables.commands.range((*id, String::new())..).take_while(|((known, _), _)| known == id);
+            ids.iter().flat_map(|id| of(id).map(|(_, known)| known.clone()).collect::<Vec<_>>()).collect()
+        };
         self.0.ask("look up commands", known).await
     }
 }

@@ -66,9 +66,14 @@ pub(crate) async fn stock_up(shop: &Shop) {
     accepted(shop, "ReceiveStock", Uuid::nil(), &json!({ "sku": "oat", "quantity": 100_000 })).await;
 }
 
+/// A UUID of version 4, as callers choose them.
+fn id(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 pub(crate) async fn place_order(shop: &Shop, number: u128) -> Acknowledged {
     let (cart, order, key) =
-        (Uuid::from_u128(0x1000_0000 + number), Uuid::from_u128(0x2000_0000 + number), Uuid::from_u128(number));
+        (id(0x1000_0000 + number), id(0x2000_0000 + number), id(number));
     accepted(shop, "OpenCart", Uuid::nil(), &json!({ "cart_id": cart, "currency": "EUR" })).await;
     accepted(shop, "AddLine", Uuid::nil(), &json!({ "cart_id": cart, "sku": "oat", "quantity": 1 })).await;
     let body = json!({ "cart_id": cart, "order_id": order });

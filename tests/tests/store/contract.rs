@@ -31,6 +31,7 @@ fn event(stream: &str) -> NewEvent {
 pub(super) fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Operation {
     Operation::Write(AppendUnit {
         command_id: Uuid::from_u128(id),
+        scope: "test".to_owned(),
         fingerprint: vec![1],
         reads: reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect(),
         events: writes.iter().map(|stream| event(stream)).collect(),
@@ -43,7 +44,8 @@ pub(super) fn write(id: u128, reads: &[(&str, i32)], writes: &[&str]) -> Operati
 
 fn check(id: u128, fingerprint: &[u8], reads: &[(&str, i32)]) -> Operation {
     let reads = reads.iter().map(|(stream, version)| (Arc::from(*stream), *version)).collect();
-    Operation::Check { command_id: Uuid::from_u128(id), fingerprint: fingerprint.to_vec(), reads }
+    let (command_id, scope) = (Uuid::from_u128(id), "test".to_owned());
+    Operation::Check { command_id, scope, fingerprint: fingerprint.to_vec(), reads }
 }
 
 /// Runs a test on a book in memory, without faults.
@@ -139,7 +141,7 @@ async fn units_are_atomic_and_conflicts_and_duplicates_are_reported<B: Store>(bo
 async fn ask<S: Session>(session: &mut S, operation: Operation, streams: &[(&str, i32)], commands: &[u128]) -> Written {
     let Operation::Write(unit) = operation else { panic!("the operation writes") };
     let streams: Vec<(Arc<str>, i32)> = streams.iter().map(|(name, version)| (Arc::from(*name), *version)).collect();
-    let commands = commands.iter().map(|id| Uuid::from_u128(*id)).collect();
+    let commands = commands.iter().map(|id| (Uuid::from_u128(*id), "test")).collect();
     let writing = Writing { streams: streams.iter().collect(), commands, units: &[&unit] };
     session.write(&writing).await.expect("the store answers")
 }
@@ -173,8 +175,8 @@ async fn versions_and_commands_are_looked_up_in_the_same_transaction<B: Store>(b
     assert!(matches!(fits, Written::Committed { first_position: 3, .. }), "{fits:?}");
     assert_eq!(session.versions(&["b-1", "c-1", "a-1"]).await.expect("the store answers"), [1, 0, 2]);
     let commands = session.commands(&[Uuid::from_u128(2), Uuid::from_u128(7)]).await.expect("the store answers");
-    let (command_id, fingerprint) = (Uuid::from_u128(2), vec![1]);
-    assert_eq!(commands, [KnownCommand { command_id, fingerprint, first_position: 3, events: 1 }]);
+    let (command_id, scope, fingerprint) = (Uuid::from_u128(2), "test".to_owned(), vec![1]);
+    assert_eq!(commands, [KnownCommand { command_id, scope, fingerprint, first_position: 3, events: 1 }]);
 }
 
 async fn a_stream_is_loaded_from_its_latest_snapshot<B: Store>(book: B) {

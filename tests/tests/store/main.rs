@@ -63,7 +63,12 @@ async fn invalid_data_fails_its_unit_and_the_operations_that_rest_on_it() {
         write(20, &[("a-1", 0)], &["a-1"]),
         spoilt(21, &[("a-1", 1)], &["a-1"]),
         write(22, &[("a-1", 2)], &["a-1"]),
-        Operation::Check { command_id: Uuid::from_u128(23), fingerprint: vec![], reads: vec![("own-3".into(), 1)] },
+        Operation::Check {
+            command_id: Uuid::from_u128(23),
+            scope: "test".to_owned(),
+            fingerprint: vec![],
+            reads: vec![("own-3".into(), 1)],
+        },
         spoilt(24, &[("b-1", 0)], &["b-1"]),
         write(25, &[("c-1", 0)], &["c-1"]),
     ]);

@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use daybook_bus::{Bus, Submission, clock::new_id};
-use daybook_domain::{Actor, Command};
+use daybook_domain::{Actor, Command, ids::is_real};
 use daybook_edge::{
     problem::Problem,
     rates::{ClientAddress, RateLimits, Rates},
@@ -100,7 +100,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
         None => Ok(new_id()),
         Some(value) => {
             let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-            parsed.ok_or_else(problem::malformed_key)
+            parsed.filter(|key| is_real(*key)).ok_or_else(problem::malformed_key)
         }
     }
 }

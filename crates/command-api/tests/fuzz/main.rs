@@ -102,7 +102,7 @@ impl World {
 
 /// The shop that the commands meet: goods on sale, a cart and an order. Commands are drawn from the same names.
 fn shop() -> Vec<(&'static str, Value)> {
-    let id = uuid::Uuid::from_u128;
+    let id = schema::id;
     let variants = json!([{ "sku": "oat" }, { "sku": "tea" }]);
     let mut commands = vec![
         ("CreateProduct", json!({ "product_id": id(1), "name": "Oat", "variants": variants, "publish": true })),

@@ -74,13 +74,18 @@ impl Reader<'_> {
     }
 }
 
+/// A UUID of version 4, as callers choose them.
+pub(crate) fn id(number: u128) -> uuid::Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 fn definition_name(target: &str) -> &str {
     target.rsplit('/').next().unwrap_or_default()
 }
 
 fn text(schema: &Value, name: &str) -> BoxedStrategy<Value> {
     match (schema["format"].as_str(), name) {
-        (Some("uuid"), _) => (1_u128..6).prop_map(|number| json!(uuid::Uuid::from_u128(number))).boxed(),
+        (Some("uuid"), _) => (1_u128..6).prop_map(|number| json!(id(number))).boxed(),
         (Some("date-time"), _) => select(vec![json!("2017-01-01T00:00:00Z"), json!("2999-01-01T00:00:00Z")]).boxed(),
         (Some(other), _) => panic!("no contract has the format {other}"),
         (None, "Currency") => select(vec![json!("EUR"), json!("JPY"), json!("USD"), json!("ZZZ")]).boxed(),

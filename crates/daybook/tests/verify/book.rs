@@ -88,7 +88,7 @@ async fn assert_missing_stock_is_named(shop: &Shop) {
 /// A wrong total of an order, and a wrong price of a line.
 async fn assert_wrong_money_is_named(shop: &Shop) {
     let placed = shop.position("order.OrderPlaced").await;
-    let order = Uuid::from_u128(11);
+    let order = uuid::Builder::from_random_bytes(11_u128.to_be_bytes()).into_uuid();
     let net = format!(
         "UPDATE events SET data = jsonb_set(data::jsonb, '{{totals,net,minor_units}}', '1')::json WHERE position = {placed}"
     );

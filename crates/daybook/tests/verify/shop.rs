@@ -70,7 +70,7 @@ pub(crate) async fn shop() -> Shop {
 
 async fn take_orders(book: &Daybook) {
     let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
-    let id = |nr: u128| Uuid::from_u128(nr).to_string();
+    let id = |nr: u128| uuid::Builder::from_random_bytes(nr.to_be_bytes()).into_uuid().to_string();
     let eur = |minor_units: i64| json!({ "minor_units": minor_units, "currency": "EUR" });
     let product = json!({ "product_id": id(1), "name": "Oat milk", "slug": "oat-milk", "variants": [{ "sku": "oat" }],
                           "publish": true });

@@ -12,7 +12,7 @@ async fn every_corruption_of_a_view_is_named() {
     let (stock, order, category) = (view("stock"), view("order"), view("category"));
     shop.assert_named("stock_v1.stock", "UPDATE stock_v1.stock SET reserved = 3", &[(&*stock, changed)]).await;
 
-    let id = Uuid::from_u128(11);
+    let id = uuid::Builder::from_random_bytes(11_u128.to_be_bytes()).into_uuid();
     let missing = format!("DELETE FROM order_v1.order_timeline WHERE order_id = '{id}' AND version = 2");
     let first = format!("order_timeline: order_id {id}, version 2 is in the book and is not shown");
     shop.assert_named("order_v1.order_timeline", &missing, &[(&*order, &*first)]).await;

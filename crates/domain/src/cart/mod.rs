@@ -43,7 +43,7 @@ crate::declare::slice! {
     Cart;
     streams { "cart" => Cart }
     commands {
-        OpenCart: by ANYBODY, for customer_id, channel channel;
+        OpenCart: by ANYBODY, opens Cart cart_id, for customer_id, channel channel;
         AddLine: by ANYBODY, own Cart cart_id;
         AddLines: by ANYBODY, own Cart cart_id;
         ChangeQuantity: by ANYBODY, own Cart cart_id;

@@ -15,7 +15,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenCart {
-    /// The id of the new cart, chosen by the caller. For a guest it is the key to the cart, so it must be unguessable.
+    /// The id of the new cart, chosen by the caller: a UUID of version 4 or 7. For a guest it is the key to the cart, so version 4 is
+    /// best.
+    #[serde(deserialize_with = "daybook_kernel::ids::unguessable")]
+    #[schemars(extend("pattern" = daybook_kernel::ids::UNGUESSABLE))]
     pub cart_id: CartId,
     /// Whose cart it is; when left out, the customer's who opens it, and otherwise a guest's.
     #[serde(default)]

@@ -35,7 +35,7 @@ impl Owned for Cart {
         }
     }
 
-    fn not_yours(cart_id: &CartId) -> Refusal {
+    fn not_yours(&self, cart_id: &CartId) -> Refusal {
         CartNotYours { cart_id: *cart_id }.into()
     }
 }

@@ -48,7 +48,8 @@ impl Decide for AddVariant {
         if product.skus.len() >= MAX_VARIANTS {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
         }
-        Ok(add_variant(Decision::default(), product_id, &NewVariant { sku, name, options }))
+        let variant = NewVariant { sku, name, options, prices: Vec::new() };
+        Ok(add_variant(Decision::default(), product_id, &variant))
     }
 }
 

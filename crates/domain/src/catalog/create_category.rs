@@ -15,6 +15,7 @@ use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CategoryI
 #[serde(deny_unknown_fields)]
 pub struct CreateCategory {
     /// The id of the new category, chosen by the caller.
+    #[serde(deserialize_with = "daybook_kernel::ids::real")]
     pub category_id: CategoryId,
     /// The category it stands under; a root when left out.
     #[serde(default)]

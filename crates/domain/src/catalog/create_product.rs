@@ -12,7 +12,7 @@ use super::{
     details::{check_categories_exist, check_counts, check_slug_free},
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS, keys},
     slug_of_name::free_slug,
-    variants::{add_variant, check_size, check_unclaimed},
+    variants::{add_variant, check_prices, check_size, check_unclaimed},
 };
 use crate::{
     Context, Decide, Decision, Reads, Rejection, Streams,
@@ -26,6 +26,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct CreateProduct {
     /// The id of the new product, chosen by the caller (UUID version 7 is best).
+    #[serde(deserialize_with = "daybook_kernel::ids::real")]
     pub product_id: ProductId,
     /// What it is called.
     pub name: Name,
@@ -76,13 +77,13 @@ impl Decide for CreateProduct {
         }
     }
 
-    fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let product_id = self.product_id;
         if self.variants.len() > MAX_VARIANTS {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
         }
         check_counts(self.categories.len(), self.attributes.len())?;
-        for NewVariant { sku, name, options } in &self.variants {
+        for NewVariant { sku, name, options, .. } in &self.variants {
             check_size(sku, name.as_ref(), options)?;
         }
         if streams.assume_absent::<Product>(&product_id)?.is_some_and(|product| *product != Product::Absent) {
@@ -92,6 +93,7 @@ impl Decide for CreateProduct {
         let mut seen = BTreeSet::new();
         for variant in &self.variants {
             check_unclaimed(&variant.sku, streams)?;
+            check_prices(variant, context.now)?;
             if !seen.insert(&variant.sku) {
                 return Err(SkuRepeated { sku: variant.sku.clone() }.into());
             }
@@ -130,7 +132,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
-        catalog::policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
+        catalog::{
+            SkuRecord,
+            policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_NEW_PRICES, MAX_VARIANTS},
+        },
         spec::{Book, code, product},
     };
 
@@ -148,6 +153,28 @@ mod tests {
         assert_eq!(code(book.when("AddVariant", json!({ "product_id": product(2), "sku": "a" }))), "sku_taken");
         let twice = json!({ "product_id": product(3), "name": "P", "variants": [{ "sku": "c" }, { "sku": "c" }] });
         assert_eq!(code(book.when("CreateProduct", twice)), "sku_repeated");
+    }
+
+    #[test]
+    fn a_product_has_its_prices_from_the_beginning() {
+        let mut book = Book::new();
+        let with = |prices: Value| {
+            json!({ "product_id": product(1), "name": "P", "variants": [{ "sku": "a", "prices": prices }], "publish": true })
+        };
+        let price = |cents: i64, channel: &str| json!({ "channel": channel, "price": { "minor_units": cents, "currency": "EUR" } });
+        assert_eq!(code(book.when("CreateProduct", with(json!([price(-1, "web")])))), "price_out_of_range");
+        let twice = json!([price(1, "web"), price(2, "web")]);
+        assert_eq!(code(book.when("CreateProduct", with(twice))), "prices_repeated");
+        let many: Vec<_> = (0..=MAX_NEW_PRICES).map(|nr| price(1, &format!("c{nr}"))).collect();
+        assert_eq!(code(book.when("CreateProduct", with(json!(many)))), "prices_repeated");
+        let created = book.when("CreateProduct", with(json!([price(5, "web"), price(4, "shop")])));
+        let expected =
+            ["ProductCreated", "SkuClaimed", "VariantAdded", "PriceSet", "PriceSet", "ProductPublished"].map(|name| format!("catalog.{name}"));
+        assert_eq!(created.map(|types| types.join(" ")), Ok(expected.join(" ")));
+        let channel = "shop".parse().expect("a channel");
+        let record = book.state::<SkuRecord>(&"a".parse().expect("a SKU"));
+        let price = record.price(&channel, "EUR".parse().expect("a currency")).expect("a price");
+        assert_eq!(price.minor_units, 4);
     }
 
     #[test]

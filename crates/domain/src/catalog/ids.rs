@@ -11,7 +11,7 @@ uuid_id!(
     CategoryId
 );
 text!(
-    /// A stock keeping unit: the code of one sellable variant, its own for ever.
+    /// A stock keeping unit: the code of one sellable variant, its own for ever. It may hold what other systems print.
     Sku, 1..=64, Code
 );
 text!(

@@ -33,7 +33,7 @@ pub use publish_product::{NothingToSell, PublishProduct};
 pub use revise_product::ReviseProduct;
 pub use set_price::{PriceOutOfRange, PriceUnchanged, SetPrice, UnknownSku};
 pub use state::{Category, Product, ProductDetails, SkuRecord, SlugClaim};
-pub use variants::{NewVariant, SkuTaken, TooManyOptions, TooManyVariants, VariantTooLong};
+pub use variants::{NewPrice, NewVariant, PricesRepeated, SkuTaken, TooManyOptions, TooManyVariants, VariantTooLong};
 
 crate::declare::slice! {
     Catalog;
@@ -63,7 +63,7 @@ crate::declare::slice! {
         "catalog.CategoryChildChanged" 1 => CategoryChildChanged,
     }
     refusals {
-        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyOptions,
+        ProductExists, ProductNotFound, SkuTaken, SkuRepeated, PricesRepeated, UnknownSku, SlugTaken, TooManyVariants, TooManyOptions,
         VariantTooLong, TooManyCategories, TooManyAttributes, NothingToSell, NothingChanges, PriceOutOfRange, PriceUnchanged, CategoryExists, CategoryNotFound,
         CategoryCycle, CategoryUnmoved, CategoryTooDeep,
     }

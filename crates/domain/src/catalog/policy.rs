@@ -6,6 +6,8 @@ use crate::MAX_STREAMS;
 
 /// The most variants of one product.
 pub const MAX_VARIANTS: usize = 250;
+/// The most prices that a new variant brings along.
+pub const MAX_NEW_PRICES: usize = 10;
 /// The most categories that one product stands in.
 pub const MAX_CATEGORIES: usize = 100;
 /// The most attributes of one product.

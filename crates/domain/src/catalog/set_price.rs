@@ -1,12 +1,13 @@
 //! Setting the price of a SKU.
 
+use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PriceSet, SkuRecord, policy::MAX_PRICE};
 use crate::{
-    Context, Decide, Decision, Money, Reads, Rejection, Streams,
+    Context, Decide, Decision, Money, Reads, Refusal, Rejection, Streams,
     general::check_currency,
     ids::{Channel, Sku},
 };
@@ -57,10 +58,7 @@ impl Decide for SetPrice {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { sku, channel, price } = self.clone();
-        check_currency(price.currency, context.now)?;
-        if !(0..=MAX_PRICE).contains(&price.minor_units) {
-            return Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) }.into());
-        }
+        check_price(price, context.now)?;
         let record = streams.get::<SkuRecord>(&sku)?;
         let Some(product_id) = record.product_id() else {
             return Err(UnknownSku { sku, line: None }.into());
@@ -70,6 +68,16 @@ impl Decide for SetPrice {
             return Err(PriceUnchanged { sku, price }.into());
         }
         Ok(Decision::of::<SkuRecord>(&self.sku, PriceSet { sku, product_id, channel, price, previous }))
+    }
+}
+
+/// Checks that a price is within its bounds, and that its currency is one now.
+pub(super) fn check_price(price: Money, now: DateTime<Utc>) -> Result<(), Refusal> {
+    check_currency(price.currency, now)?;
+    if (0..=MAX_PRICE).contains(&price.minor_units) {
+        Ok(())
+    } else {
+        Err(PriceOutOfRange { price, limit: Money::new(MAX_PRICE, price.currency) }.into())
     }
 }
 

@@ -1,18 +1,20 @@
 //! Variants: each claims its SKU, which belongs to one variant for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Product, SkuClaimed, SkuRecord, VariantAdded,
-    policy::{MAX_OPTIONS, MAX_VARIANT_BYTES, keys},
+    PriceSet, Product, SkuClaimed, SkuRecord, VariantAdded,
+    policy::{MAX_NEW_PRICES, MAX_OPTIONS, MAX_VARIANT_BYTES, keys},
+    set_price::check_price,
 };
 use crate::{
-    Decision, Refusal, Rejection, Streams,
-    ids::{ProductId, Sku},
+    Decision, Money, Refusal, Rejection, Streams,
+    ids::{Channel, ProductId, Sku},
     text::Name,
     unique::unique,
 };
@@ -30,6 +32,21 @@ pub struct NewVariant {
     #[serde(default, deserialize_with = "unique", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = MAX_OPTIONS, "propertyNames" = keys()))]
     pub options: BTreeMap<Name, Name>,
+    /// What it costs from the beginning, at most once a channel and currency. So a product is never there without its price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_NEW_PRICES))]
+    pub prices: Vec<NewPrice>,
+}
+
+/// A price that a variant has from the beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPrice {
+    /// The channel; `web` when left out.
+    #[serde(default)]
+    pub channel: Channel,
+    /// The price of one unit, not negative.
+    pub price: Money,
 }
 
 refusals! {
@@ -39,6 +56,14 @@ refusals! {
         sku: Sku,
         /// The product it belongs to.
         product_id: ProductId,
+    }
+    /// A new variant has one price in a channel and currency, and a bounded number of them.
+    "prices_repeated" PricesRepeated: Rule at "prices"
+        = "SKU {sku} has at most {limit} prices, each in a channel and currency of its own", {
+        /// The SKU.
+        sku: Sku,
+        /// The limit.
+        limit: usize,
     }
     /// A product has a bounded number of variants.
     "too_many_variants" TooManyVariants: Rule at "variants" = "a product has at most {limit} variants", {
@@ -93,10 +118,31 @@ pub(super) fn check_unclaimed(sku: &Sku, streams: &Streams<'_>) -> Result<(), Re
     }
 }
 
-/// Adds a variant and the claim of its SKU to a decision.
+/// Checks the prices of a new variant.
+pub(super) fn check_prices(variant: &NewVariant, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let NewVariant { sku, prices, .. } = variant;
+    let mut seen = BTreeSet::new();
+    for NewPrice { channel, price } in prices {
+        check_price(*price, now)?;
+        if !seen.insert((channel, price.currency)) || seen.len() > MAX_NEW_PRICES {
+            return Err(PricesRepeated { sku: sku.clone(), limit: MAX_NEW_PRICES }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Adds a variant, the claim of its SKU, and its prices to a decision.
 pub(super) fn add_variant(decision: Decision, product_id: ProductId, variant: &NewVariant) -> Decision {
-    let NewVariant { sku, name, options } = variant.clone();
-    decision
+    let NewVariant { sku, name, options, prices } = variant.clone();
+    let decision = decision
         .and::<SkuRecord>(&sku, SkuClaimed { sku: sku.clone(), product_id })
-        .and::<Product>(&product_id, VariantAdded { product_id, sku: sku.clone(), name, options })
+        .and::<Product>(&product_id, VariantAdded { product_id, sku: sku.clone(), name, options });
+    let set = prices.into_iter().map(|NewPrice { channel, price }| PriceSet {
+        sku: sku.clone(),
+        product_id,
+        channel,
+        price,
+        previous: None,
+    });
+    decision.and_all::<SkuRecord>(&sku, set)
 }

@@ -3,8 +3,8 @@
 /// Declares `Command`, the closed set of the commands of a slice. For the words of access see `slice!`.
 macro_rules! command_set {
     ($Slice:ident: $(
-        $Command:ident: by $roles:ident $(, own $Owned:ident $own:ident)* $(, for $customer:ident)?
-            $(, channel $channel:ident)? $(, locations $locations:ident)?;
+        $Command:ident: by $roles:ident $(, own $Owned:ident $own:ident)* $(, opens $Opened:ident $opened:ident)?
+            $(, for $customer:ident)? $(, channel $channel:ident)? $(, locations $locations:ident)?;
     )*) => {
         /// A command of this slice.
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
@@ -47,6 +47,19 @@ macro_rules! command_set {
                         $(crate::access::check_owner::<$Owned>(&command.$own, actor, streams)?;)*
                         _ = (command, actor, streams);
                         Ok(())
+                    })*
+                }
+            }
+
+            /// The things whose bearer a buyer has to be: those that the command has to own, and the one that it opens.
+            pub(crate) fn things(&self, streams: &crate::Streams<'_>) -> Vec<crate::access::Thing> {
+                match self {
+                    $(Self::$Command(command) => {
+                        _ = (command, streams);
+                        vec![
+                            $(crate::access::thing::<$Owned>(&command.$own, streams),)*
+                            $(crate::access::thing::<$Opened>(&command.$opened, streams),)?
+                        ]
                     })*
                 }
             }
@@ -178,6 +191,10 @@ macro_rules! all_commands {
 
             pub(crate) fn check_owners(&self, actor: &Actor, streams: &Streams<'_>) -> Result<(), Rejection> {
                 match self { $(Self::$Slice(command) => command.check_owners(actor, streams),)* }
+            }
+
+            pub(crate) fn things(&self, streams: &Streams<'_>) -> Vec<access::Thing> {
+                match self { $(Self::$Slice(command) => command.things(streams),)* }
             }
 
             pub(crate) fn named(&self) -> access::Named<'_> {

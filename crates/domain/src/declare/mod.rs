@@ -18,22 +18,23 @@ pub(crate) use states::{all_states, state_set};
 /// Declares a slice: `Event`, `Command`, `State` and `Refusal` of its module.
 ///
 /// Access of a command: `by` names the roles that may send it; `own S f` says that the thing of state `S` named by the field
-/// `f` has to be the sender's own; `for f` that the customer in the field `f` has to be the sender; `channel f` and
+/// `f` has to be the sender's own; `opens S f` that the command begins the thing of state `S` named by `f`; `for f` that the customer in the field `f` has to be the sender; `channel f` and
 /// `locations f` that the storefront has to serve what the field `f` names. All but `by` bind buyers only.
 macro_rules! slice {
     (
         $Slice:ident;
         streams { $($prefix:literal => $State:ident),* $(,)? }
         commands { $(
-            $Command:ident: by $roles:ident $(, own $Owned:ident $own:ident)* $(, for $customer:ident)?
-                $(, channel $channel:ident)? $(, locations $locations:ident)?;
+            $Command:ident: by $roles:ident $(, own $Owned:ident $own:ident)* $(, opens $Opened:ident $opened:ident)?
+                $(, for $customer:ident)? $(, channel $channel:ident)? $(, locations $locations:ident)?;
         )* }
         events { $($type_name:literal $version:literal => $Event:ident),* $(,)? }
         refusals { $($Refusal:ident),* $(,)? }
     ) => {
         crate::declare::event_set! { $Slice: $($type_name $version => $Event),* }
         crate::declare::command_set! { $Slice: $(
-            $Command: by $roles $(, own $Owned $own)* $(, for $customer)? $(, channel $channel)? $(, locations $locations)?;
+            $Command: by $roles $(, own $Owned $own)* $(, opens $Opened $opened)? $(, for $customer)? $(, channel $channel)?
+                $(, locations $locations)?;
         )* }
         crate::declare::state_set! { $Slice: $($prefix => $State),* }
         crate::declare::refusal_set! { Some(stringify!($Slice)), $Slice: $($Refusal),* }

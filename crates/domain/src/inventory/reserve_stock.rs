@@ -22,7 +22,9 @@ pub struct ReserveStock {
     /// Where the goods are; `main` when left out.
     #[serde(default)]
     pub location: LocationId,
-    /// The id of the new reservation, chosen by the caller.
+    /// The id of the new reservation, chosen by the caller: a UUID of version 4 or 7.
+    #[serde(deserialize_with = "daybook_kernel::ids::unguessable")]
+    #[schemars(extend("pattern" = daybook_kernel::ids::UNGUESSABLE))]
     pub reservation_id: ReservationId,
     /// Whose claim it is.
     pub owner: ReservationOwner,

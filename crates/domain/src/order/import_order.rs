@@ -5,7 +5,7 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ImportedLine, Order, OrderImported, Totals, policy};
+use super::{ImportedLine, Order, OrderImported, OrderRecord, Totals, policy, state::lines_digest};
 use crate::{
     Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp,
     cart::QuantityTooLarge,
@@ -30,7 +30,8 @@ pub struct HistoricalLine {
 }
 
 /// Takes in an order from another system: it appears in history and sales figures like any other, and touches no stock. An
-/// order is known by its `external_ref`, so the second import of it is refused.
+/// order is known by its `external_ref`: the second import of it is refused, as `already_imported` if it says the same, and otherwise as
+/// `import_conflict`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportOrder {
@@ -57,6 +58,25 @@ refusals! {
         /// Its id in the other system.
         external_ref: ExternalRef,
         /// Its id here.
+        order_id: OrderId,
+    }
+    /// An order was imported under the same reference, and was another one.
+    "import_conflict" ImportConflict: Rule at "external_ref"
+        = "order {external_ref} was imported as {order_id} with other values: {}" (differs.join(", ")), {
+        /// Its id in the other system.
+        external_ref: ExternalRef,
+        /// Its id here.
+        order_id: OrderId,
+        /// The fields that differ.
+        differs: Vec<String>,
+    }
+    /// The id that follows from the reference belongs to an order that was not imported under it. Such an order can be from before
+    /// callers had to choose random ids.
+    "reference_taken" ReferenceTaken: Rule at "external_ref"
+        = "the id of order {external_ref} would be {order_id}, which is another order", {
+        /// Its id in the other system.
+        external_ref: ExternalRef,
+        /// The other order.
         order_id: OrderId,
     }
     /// An order has lines.
@@ -116,8 +136,8 @@ impl Decide for ImportOrder {
         if !(1..=policy::MAX_IMPORTED_LINES).contains(&self.lines.len()) {
             return Err(LineCount { limit: policy::MAX_IMPORTED_LINES, lines: self.lines.len() }.into());
         }
-        if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
-            return Err(AlreadyImported { external_ref: self.external_ref.clone(), order_id }.into());
+        if let Some(order) = streams.assume_absent::<Order>(&order_id)?.and_then(Order::record) {
+            return Err(self.exists(order_id, order).into());
         }
         self.check_time(context.now)?;
         let quantities = self.quantities()?;
@@ -150,6 +170,34 @@ impl ImportOrder {
             return Err(PlacedInTheFuture { placed_at, now, ahead_seconds, tolerated_seconds }.into());
         }
         Ok(check_currency(self.currency, placed_at)?)
+    }
+
+    /// The refusal where the order of this reference exists.
+    fn exists(&self, order_id: OrderId, order: &OrderRecord) -> Refusal {
+        let external_ref = self.external_ref.clone();
+        if order.external_ref.as_ref() != Some(&external_ref) {
+            return ReferenceTaken { external_ref, order_id }.into();
+        }
+        let differs = self.differences(order);
+        if differs.is_empty() {
+            AlreadyImported { external_ref, order_id }.into()
+        } else {
+            ImportConflict { external_ref, order_id, differs }.into()
+        }
+    }
+
+    /// The fields that differ from those of the order that was imported under the reference.
+    fn differences(&self, order: &OrderRecord) -> Vec<String> {
+        let lines =
+            self.lines.iter().map(|line| (&line.sku, line.quantity, line.line_total, line.discount)).collect::<Vec<_>>();
+        let is_same = [
+            ("customer_ref", order.customer_id == self.customer_ref.as_ref().map(CustomerId::imported)),
+            ("channel", order.channel == self.channel),
+            ("currency", order.currency == self.currency),
+            ("placed_at", order.placed_at == self.placed_at.utc()),
+            ("lines", order.lines_digest.is_none_or(|digest| digest == lines_digest(lines))),
+        ];
+        is_same.into_iter().filter(|(_, same)| !same).map(|(field, _)| field.to_owned()).collect()
     }
 
     fn quantities(&self) -> Result<Vec<Quantity>, Refusal> {
@@ -194,10 +242,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
-        Command,
+        Command, Event,
         ids::{CustomerId, OrderId},
-        order::policy::{CLOCK_TOLERANCE, MAX_IMPORTED_LINES, MAX_TOTAL},
-        spec::{Book, code},
+        order::{
+            self, Order, OrderPlaced,
+            policy::{CLOCK_TOLERANCE, MAX_IMPORTED_LINES, MAX_TOTAL},
+        },
+        spec::{Book, code, record},
     };
 
     fn historical(reference: &str, lines: &Value) -> Value {
@@ -212,6 +263,13 @@ mod tests {
         book.given("ImportOrder", historical("x-1", &lines));
         assert_eq!(code(book.when("ImportOrder", historical("x-1", &lines))), "already_imported");
         assert_eq!(book.stock("a"), (5, 0));
+        let other = json!([{ "sku": "a", "quantity": 30_000, "line_total": 501, "discount": 49 }]);
+        let refusal = book.when("ImportOrder", historical("x-1", &other)).expect_err("it says something else");
+        assert_eq!((refusal.code(), &refusal.data()["differs"]), ("import_conflict", &json!(["lines"])));
+        let mut other = historical("x-1", &lines);
+        (other["placed_at"], other["currency"]) = (json!("2017-01-02T10:00:00Z"), json!("EUR"));
+        let refusal = book.when("ImportOrder", other).expect_err("it says something else");
+        assert_eq!(refusal.data()["differs"], json!(["currency", "placed_at"]));
         let order = OrderId::imported(&"x-1".parse().expect("valid"));
         let record = book.state::<crate::order::Order>(&order).record().expect("it exists").clone();
         assert_eq!(record.customer_id, Some(CustomerId::imported(&"900".parse().expect("valid"))));
@@ -230,6 +288,21 @@ mod tests {
         assert_eq!(code(book.when("ImportOrder", wrong(negative))), "amount_negative");
         let many = json!([{ "sku": "a", "quantity": 10_000_001, "line_total": 1 }]);
         assert_eq!(code(book.when("ImportOrder", wrong(many))), "quantity_too_large");
+    }
+
+    #[test]
+    fn an_order_that_was_not_imported_under_the_reference_is_not_taken_for_it() {
+        let mut book = Book::with_order();
+        let order = record(&book, 1);
+        let order_id = OrderId::imported(&"x-9".parse().expect("valid"));
+        let placed = book.events.iter().find_map(|(_, event)| match event {
+            Event::Order(order::Event::OrderPlaced(placed)) => Some(placed.clone()),
+            _ => None,
+        });
+        // Before callers had to choose random ids, a guest could take the id.
+        book.happened::<Order>(&order_id, order::Event::OrderPlaced(OrderPlaced { order_id, ..placed.expect("it is") }));
+        let lines = json!([{ "sku": "a", "quantity": 2, "line_total": order.totals.net.minor_units }]);
+        assert_eq!(code(book.when("ImportOrder", historical("x-9", &lines))), "reference_taken");
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub use event::*;
 pub use existing::{IllegalMove, OrderNotFound};
 pub use hold_order::HoldOrder;
 pub use import_order::{
-    AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportOrder, LineCount, PlacedInTheFuture,
-    QuantityNotPositive,
+    AlreadyImported, AmountNegative, DiscountNegative, HistoricalLine, ImportConflict, ImportOrder, LineCount,
+    PlacedInTheFuture, QuantityNotPositive, ReferenceTaken,
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};
@@ -79,7 +79,7 @@ crate::declare::slice! {
     }
     refusals {
         OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, TotalChanged, IllegalMove,
-        AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture,
+        AlreadyImported, ImportConflict, ReferenceTaken, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use daybook_kernel::refusals;
 
-use super::Order;
+use super::{Order, OrderNotFound};
 use crate::{
     Owner, Refusal,
     access::Owned,
@@ -38,7 +38,13 @@ impl Owned for Order {
         }
     }
 
-    fn not_yours(order_id: &OrderId) -> Refusal {
-        OrderNotYours { order_id: *order_id }.into()
+    /// The id of an imported order can be computed, so the refusal does not say that there is such an order.
+    fn not_yours(&self, order_id: &OrderId) -> Refusal {
+        let order_id = *order_id;
+        if self.record().is_some_and(|order| order.external_ref.is_some()) {
+            OrderNotFound { order_id }.into()
+        } else {
+            OrderNotYours { order_id }.into()
+        }
     }
 }

@@ -27,7 +27,10 @@ fn default_locations() -> Vec<LocationId> {
 pub struct PlaceOrder {
     /// The cart.
     pub cart_id: CartId,
-    /// The id of the new order, chosen by the caller. For a guest it is the key to the order, so it must be unguessable.
+    /// The id of the new order, chosen by the caller: a UUID of version 4 or 7. For a guest it is the key to the order, so version 4 is
+    /// best.
+    #[serde(deserialize_with = "daybook_kernel::ids::unguessable")]
+    #[schemars(extend("pattern" = daybook_kernel::ids::UNGUESSABLE))]
     pub order_id: OrderId,
     /// Where the goods may come from, in the order of preference; each line comes from one place. `main` when left out.
     #[serde(default = "default_locations")]

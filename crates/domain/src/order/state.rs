@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{Event, OrderImported, OrderPlaced, Totals, moves::Phase};
 use crate::{
@@ -137,6 +138,9 @@ pub struct OrderRecord {
     pub placed_at: DateTime<Utc>,
     /// Its lines.
     pub lines: Vec<RecordedLine>,
+    /// A digest of what was paid for each line of an imported order, which says whether another import says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines_digest: Option<Uuid>,
     /// What it comes to; set once.
     pub totals: Totals,
     /// How far it is.
@@ -190,6 +194,18 @@ impl Fold for Order {
     }
 }
 
+/// The namespace of digests of lines (a random UUID, fixed for ever).
+const LINES: Uuid = Uuid::from_u128(0x9f0e_61b7_4c3d_4d58_9a20_c1f7_3be8_5d42);
+
+/// A digest of lines: of each the SKU, the quantity, what was paid, and the discount.
+pub(super) fn lines_digest<'l>(lines: impl IntoIterator<Item = (&'l Sku, i64, i64, i64)>) -> Uuid {
+    let mut text = String::new();
+    for (sku, quantity, paid, discount) in lines {
+        text += &format!("{sku}\t{quantity}\t{paid}\t{discount}\n");
+    }
+    Uuid::new_v5(&LINES, text.as_bytes())
+}
+
 impl OrderRecord {
     fn placed(e: &OrderPlaced) -> Self {
         let lines = e.lines.iter().map(|line| RecordedLine {
@@ -204,6 +220,7 @@ impl OrderRecord {
             currency: e.currency,
             placed_at: e.placed_at,
             lines: lines.collect(),
+            lines_digest: None,
             totals: e.totals.clone(),
             progress: Progress::PLACED,
             notes: 0,
@@ -211,6 +228,9 @@ impl OrderRecord {
     }
 
     fn imported(e: &OrderImported) -> Self {
+        let paid = e.lines.iter().map(|line| {
+            (&line.sku, line.quantity.signed(), line.line_total.minor_units, line.discount.minor_units)
+        });
         let lines =
             e.lines.iter().map(|line| RecordedLine { sku: line.sku.clone(), quantity: line.quantity, reserved: None });
         Self {
@@ -220,6 +240,7 @@ impl OrderRecord {
             currency: e.currency,
             placed_at: e.placed_at,
             lines: lines.collect(),
+            lines_digest: Some(lines_digest(paid)),
             totals: e.totals.clone(),
             progress: Progress::IMPORTED,
             notes: 0,

@@ -1,7 +1,6 @@
 //! A body for every command, made from its contract. All ids have the number 1, and all optional fields are set.
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::command;
 use crate::{Command, CommandContract};
@@ -50,7 +49,7 @@ impl Reader<'_> {
 
 fn text(schema: &Value, name: &str) -> Value {
     match (schema["format"].as_str(), name) {
-        (Some("uuid"), _) => json!(Uuid::from_u128(1)),
+        (Some("uuid"), _) => json!(super::uuid(1)),
         (Some("date-time"), _) => json!("2020-01-01T00:00:00Z"),
         (Some(other), _) => panic!("no example is known of the format {other}"),
         (None, "Currency") => json!("EUR"),

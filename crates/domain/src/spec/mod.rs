@@ -297,16 +297,21 @@ pub(crate) fn product(number: u128) -> ProductId {
     ProductId(Uuid::from_u128(number))
 }
 
+/// A UUID of version 4, as callers choose them.
+pub(crate) fn uuid(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 pub(crate) fn cart(number: u128) -> CartId {
-    CartId(Uuid::from_u128(number))
+    CartId(uuid(number))
 }
 
 pub(crate) fn order(number: u128) -> OrderId {
-    OrderId(Uuid::from_u128(number))
+    OrderId(uuid(number))
 }
 
 pub(crate) fn reservation(number: u128) -> ReservationId {
-    ReservationId(Uuid::from_u128(number))
+    ReservationId(uuid(number))
 }
 
 /// The id of a customer, by a name.

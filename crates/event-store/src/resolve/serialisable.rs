@@ -99,7 +99,7 @@ fn decide(requests: &[Request], mut cached: Streams) -> Vec<Decided> {
             cached.entry(name(stream)).or_default().push(writer.clone());
         }
         let operation = if request.writes.is_empty() {
-            Operation::Check { command_id, fingerprint: Vec::new(), reads }
+            Operation::Check { command_id, scope: "test".to_owned(), fingerprint: Vec::new(), reads }
         } else {
             let events = request.writes.iter().map(|&stream| event(name(stream))).collect();
             let (correlation_id, causation_id) = (command_id, command_id);
@@ -107,6 +107,7 @@ fn decide(requests: &[Request], mut cached: Streams) -> Vec<Decided> {
             let fingerprint = Vec::new();
             Operation::Write(AppendUnit {
                 command_id,
+                scope: actor.clone(),
                 fingerprint,
                 reads,
                 events,

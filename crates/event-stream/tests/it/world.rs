@@ -117,6 +117,7 @@ impl World {
         };
         AppendUnit {
             command_id: id(),
+            scope: "test".into(),
             fingerprint: vec![1],
             reads,
             events: vec![event],

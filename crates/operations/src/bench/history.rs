@@ -190,6 +190,7 @@ fn unit(versions: &mut HashMap<StreamName, i32>, facts: Vec<Fact>) -> anyhow::Re
     let command_id = new_id();
     Ok(Operation::Write(AppendUnit {
         command_id,
+        scope: "admin:bench".to_owned(),
         fingerprint: vec![1],
         reads,
         events,

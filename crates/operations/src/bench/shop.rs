@@ -40,7 +40,7 @@ pub(super) async fn stock_up(bus: &Bus, products: usize, units: i64) -> anyhow::
             brand: None,
             categories: Vec::new(),
             attributes: BTreeMap::new(),
-            variants: vec![NewVariant { sku: sku(number), name: None, options: BTreeMap::new() }],
+            variants: vec![NewVariant { sku: sku(number), name: None, options: BTreeMap::new(), prices: Vec::new() }],
             publish: true,
         };
         let price = Money::new(1_000 + i64::try_from(number).unwrap_or(0), euro());

@@ -1,21 +1,96 @@
-//! Orders from another system.
+//! Orders from another system. In NDJSON a line is an `ImportOrder`. In CSV a row is a line of an order, and the rows of an order stand
+//! together.
 
-use std::path::Path;
+mod rows;
 
-use daybook_bus::Bus;
+use daybook_bus::clock::new_id;
 use daybook_domain::order::ImportOrder;
 use serde_json::Value;
 
 use super::{
-    records::Records,
-    running::{self, Imported},
-    submit,
+    Importer, Outcome, Rejection,
+    file::{Format, JsonLine, Opened, malformed},
+    running::{self, Imported, Rejected},
+    sent,
 };
 
-pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Imported> {
-    let records = Records::ndjson(file)?;
-    let imported = running::import(file, records, async |(order, record): (ImportOrder, Value)| {
-        Ok(Ok(submit(bus.clone(), order.into(), record, &["already_imported"])))
-    });
-    Ok(imported.await)
+pub(super) async fn import(importer: Importer, rejected: Rejected, opened: Opened) -> anyhow::Result<Imported> {
+    Ok(match opened.format {
+        Format::Ndjson => {
+            let imported = running::import(rejected, opened.json_lines(), async |line: JsonLine| match parsed(&line) {
+                Ok(order) => Ok(Ok(one(importer.clone(), order, move |code, reason| line.rejected(code, reason)))),
+                Err(rejection) => Ok(Err(rejection)),
+            });
+            imported.await
+        }
+        Format::Csv => {
+            let orders = rows::orders(opened.rows(rows::COLUMNS)?);
+            let separator = importer.decimal_separator;
+            let imported = running::import(rejected, orders, async |rows: rows::Order| match rows.command(separator) {
+                Ok(order) => Ok(Ok(one(importer.clone(), order, move |code, reason| rows.rejected(code, reason)))),
+                Err(reason) => Ok(Err(rows.rejected("invalid_record", reason))),
+            });
+            imported.await
+        }
+    })
+}
+
+async fn one(
+    importer: Importer,
+    order: ImportOrder,
+    rejected: impl FnOnce(&str, String) -> Rejection,
+) -> anyhow::Result<Outcome> {
+    match sent(&importer.bus, order.into(), new_id()).await? {
+        Ok(_) => Ok(Outcome::Created),
+        Err((code, _)) if code == "already_imported" => Ok(Outcome::Unchanged),
+        Err((code, reason)) => Ok(Outcome::Rejected(rejected(&code, reason))),
+    }
+}
+
+fn parsed(line: &JsonLine) -> Result<ImportOrder, Rejection> {
+    if let Ok(order) = serde_json::from_slice(&line.bytes) {
+        return Ok(order);
+    }
+    let mut value: Value =
+        serde_json::from_slice(&line.bytes).map_err(|error| malformed(line.line, &line.bytes, &error))?;
+    trim(&mut value);
+    if let Some(currency) = value.get_mut("currency")
+        && let Some(code) = currency.as_str()
+    {
+        *currency = code.to_ascii_uppercase().into();
+    }
+    // The path names the field that is wrong.
+    serde_path_to_error::deserialize(value).map_err(|error| line.rejected("invalid_record", error.to_string()))
+}
+
+/// Trims every text, as in every other import.
+fn trim(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.trim().to_owned(),
+        Value::Array(values) => values.iter_mut().for_each(trim),
+        Value::Object(fields) => fields.values_mut().for_each(trim),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(text: &str) -> Result<ImportOrder, Rejection> {
+        parsed(&JsonLine { line: 7, bytes: text.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn texts_are_trimmed_and_what_is_wrong_is_named() {
+        let text = r##"{"external_ref":" #1001 ","customer_ref":"ann@example.org","placed_at":"2017-01-01T10:00:00Z",
+                        "currency":"eur","lines":[{"sku":" AB 12","quantity":1,"line_total":5}]}"##;
+        let imported = order(text).unwrap_or_else(|rejection| panic!("{}", rejection.reason));
+        assert_eq!((imported.external_ref.as_str(), imported.lines[0].sku.as_str()), ("#1001", "AB 12"));
+        let Err(rejection) = order(&text.replace("\"quantity\":1", "\"quantity\":\"one\"")) else { panic!("it is wrong") };
+        assert_eq!((rejection.code.as_str(), rejection.line), ("invalid_record", 7));
+        assert!(rejection.reason.starts_with("lines[0].quantity: "), "{}", rejection.reason);
+        let Err(rejection) = order("{\"external_ref\":") else { panic!("it is wrong") };
+        assert_eq!(rejection.code, "malformed_json");
+    }
 }

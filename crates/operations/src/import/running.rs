@@ -1,9 +1,9 @@
-//! The one loop of every import: it reads records, keeps a number of them pending, counts the outcomes, and writes down the refused ones.
+//! The one loop of every import: it reads records, keeps a number of them pending, counts the outcomes, and writes down the rejected ones.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     future::Future,
-    io::{BufWriter, Write},
+    io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,7 @@ use anyhow::Context;
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, Rejection, Summary, records::Records};
+use super::{Outcome, Rejection, Summary, file::Records};
 
 /// The most records that are being imported at once.
 const MAX_PENDING: usize = 1_024;
@@ -19,123 +19,166 @@ const MAX_PENDING: usize = 1_024;
 /// The summary of an import, and whether it came to the end of the file.
 pub(super) type Imported = (Summary, anyhow::Result<()>);
 
+/// Where rejected records go.
+#[derive(Debug, Clone)]
+pub(super) struct Rejected {
+    /// The imported file.
+    pub(super) file: PathBuf,
+    /// The file of rejected records, where the caller has named one.
+    pub(super) named: Option<PathBuf>,
+}
+
 /// Imports every record of a file. `prepare` makes the import of a record, or rejects the record.
 ///
 /// Where the file is damaged, the records before that are imported.
 pub(super) async fn import<R, F: Future<Output = anyhow::Result<Outcome>>>(
-    file: &Path,
+    rejected: Rejected,
     records: Records<R>,
     prepare: impl AsyncFnMut(R) -> anyhow::Result<Result<F, Rejection>>,
 ) -> Imported {
-    let mut running = Running::new(file);
-    let ended = running.import(records, prepare).await;
-    let flushed = running.rejections.as_mut().map_or(Ok(()), Write::flush);
-    (running.summary, ended.and(flushed.map_err(Into::into)))
+    let mut running =
+        Running { pending: FuturesUnordered::new(), summary: Summary::default(), rejected, out: None, failure: None };
+    running.import(records, prepare).await;
+    running.end()
 }
 
 /// A running import: the pending records, and the summary of the others.
 struct Running<F> {
     pending: FuturesUnordered<F>,
     summary: Summary,
-    /// The imported file.
-    file: PathBuf,
-    rejections: Option<BufWriter<File>>,
+    rejected: Rejected,
+    out: Option<BufWriter<File>>,
+    /// Why the import ends before the end of the file.
+    failure: Option<anyhow::Error>,
 }
 
 impl<F: Future<Output = anyhow::Result<Outcome>>> Running<F> {
-    fn new(file: &Path) -> Self {
-        let (pending, summary) = (FuturesUnordered::new(), Summary::default());
-        Self { pending, summary, file: file.to_owned(), rejections: None }
-    }
-
-    /// Imports records to the end of the file, or to where it is damaged.
+    /// Imports records to the end of the file, to where it is damaged, or to the first failure.
     async fn import<R>(
         &mut self,
         records: Records<R>,
         mut prepare: impl AsyncFnMut(R) -> anyhow::Result<Result<F, Rejection>>,
-    ) -> anyhow::Result<()> {
-        let mut damage = None;
+    ) {
         for record in records {
-            let prepared = match record {
-                Ok(Ok(record)) => prepare(record).await?,
-                Ok(Err(rejection)) => Err(rejection),
+            let record = match record {
+                Ok(record) => record,
                 Err(error) => {
-                    damage = Some(error);
+                    let damage = format!("{} is damaged after {} records", self.rejected.file.display(), self.summary.read);
+                    self.failure = Some(anyhow::Error::new(error).context(damage));
                     break;
                 }
             };
+            self.summary.read += 1;
+            let prepared = match record {
+                Ok(record) => prepare(record).await,
+                Err(rejection) => Ok(Err(rejection)),
+            };
             match prepared {
-                Ok(record) => self.send(record).await?,
-                Err(rejection) => self.reject(rejection)?,
+                Ok(Ok(record)) => self.send(record).await,
+                Ok(Err(rejection)) => self.count(Ok(Outcome::Rejected(rejection))),
+                Err(error) => self.count(Err(error)),
+            }
+            if self.failure.is_some() {
+                break;
             }
         }
         while let Some(outcome) = self.pending.next().await {
-            self.count(outcome?)?;
-        }
-        match damage {
-            None => Ok(()),
-            Some(damage) => Err(anyhow::Error::new(damage).context(format!(
-                "{} is damaged after {} records",
-                self.file.display(),
-                self.summary.read
-            ))),
+            self.count(outcome);
         }
     }
 
     /// Starts to import a record. It waits while too many are pending.
-    async fn send(&mut self, record: F) -> anyhow::Result<()> {
-        self.summary.read += 1;
+    async fn send(&mut self, record: F) {
         self.pending.push(record);
         if self.pending.len() >= MAX_PENDING
             && let Some(outcome) = self.pending.next().await
         {
-            self.count(outcome?)?;
+            self.count(outcome);
         }
-        Ok(())
     }
 
-    /// Counts a record that could not be sent.
-    fn reject(&mut self, rejection: Rejection) -> anyhow::Result<()> {
-        self.summary.read += 1;
-        self.count(Outcome::Rejected(rejection))
-    }
-
-    fn count(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+    fn count(&mut self, outcome: anyhow::Result<Outcome>) {
         match outcome {
-            Outcome::Imported => self.summary.imported += 1,
-            Outcome::AlreadyThere => self.summary.already_there += 1,
-            Outcome::Rejected(Rejection { record, code, reason }) => {
+            Ok(Outcome::Created) => self.summary.created += 1,
+            Ok(Outcome::Unchanged) => self.summary.unchanged += 1,
+            Ok(Outcome::Updated) => self.summary.updated += 1,
+            Ok(Outcome::Rejected(rejection)) => {
                 self.summary.rejected += 1;
-                let out = match &mut self.rejections {
-                    Some(out) => out,
-                    none => {
-                        let (name, made) = rejected_file(&self.file)?;
-                        self.summary.rejected_file = Some(name);
-                        none.insert(BufWriter::new(made))
-                    }
-                };
-                let mut line = match record {
-                    Value::Object(fields) => fields,
-                    other => Map::from_iter([("record".to_owned(), other)]),
-                };
-                line.insert("code".to_owned(), json!(code));
-                line.insert("reason".to_owned(), json!(reason));
-                writeln!(out, "{}", Value::Object(line))?;
+                if let Err(error) = self.write_down(rejection) {
+                    self.failure.get_or_insert(error);
+                }
+            }
+            Err(error) => {
+                self.summary.failed += 1;
+                self.failure.get_or_insert(error);
             }
         }
+    }
+
+    fn write_down(&mut self, rejection: Rejection) -> anyhow::Result<()> {
+        let Rejection { line, record, code, reason } = rejection;
+        let out = match &mut self.out {
+            Some(out) => out,
+            none => {
+                let (name, made) = self.rejected.make()?;
+                self.summary.rejected_file = Some(name);
+                none.insert(BufWriter::new(made))
+            }
+        };
+        let mut fields = match record {
+            Value::Object(fields) => fields,
+            other => Map::from_iter([("record".to_owned(), other)]),
+        };
+        fields.insert("line".to_owned(), json!(line));
+        fields.insert("code".to_owned(), json!(code));
+        fields.insert("reason".to_owned(), json!(reason));
+        writeln!(out, "{}", Value::Object(fields))?;
         Ok(())
+    }
+
+    fn end(mut self) -> Imported {
+        let written = match &mut self.out {
+            Some(out) => out.flush().map_err(Into::into),
+            None => self.rejected.remove_stale(),
+        };
+        let ended = self.failure.map_or(written, Err);
+        (self.summary, ended)
     }
 }
 
-/// Makes the file of rejected records beside the imported file. Where that is not writable, it is made in the current directory.
-fn rejected_file(file: &Path) -> anyhow::Result<(PathBuf, File)> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".rejected.ndjson");
-    let beside = PathBuf::from(name);
-    if let Ok(made) = File::create(&beside) {
-        return Ok((beside, made));
+impl Rejected {
+    /// The file of rejected records: the named one, or one beside the imported file.
+    fn path(&self) -> PathBuf {
+        self.named.clone().unwrap_or_else(|| {
+            let mut name = self.file.as_os_str().to_owned();
+            name.push(".rejected.ndjson");
+            PathBuf::from(name)
+        })
     }
-    let here = PathBuf::from(beside.file_name().unwrap_or_default());
-    let made = File::create(&here).with_context(|| format!("{} cannot be written", here.display()))?;
-    Ok((here, made))
+
+    /// Makes the file. Where the directory of the imported file is not writable, it is made in the current directory.
+    fn make(&self) -> anyhow::Result<(PathBuf, File)> {
+        let path = self.path();
+        let unwritable = |path: &Path| format!("{} cannot be written", path.display());
+        match File::create(&path) {
+            Ok(made) => Ok((path, made)),
+            Err(error) if self.named.is_some() => Err(error).with_context(|| unwritable(&path)),
+            Err(_) => {
+                let here = PathBuf::from(path.file_name().unwrap_or_default());
+                let made = File::create(&here).with_context(|| unwritable(&here))?;
+                Ok((here, made))
+            }
+        }
+    }
+
+    /// Removes the file of an earlier run of the same import, since no record is rejected any more.
+    fn remove_stale(&self) -> anyhow::Result<()> {
+        let path = self.path();
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be removed", path.display())),
+        }
+    }
 }

@@ -1,80 +1,124 @@
-//! Deliveries: each line is one. The id of its command is derived from the contents of the line and from the number of equal lines
-//! before it. So the bus recognises a delivery that is imported twice, whatever the name of the file is.
+//! Deliveries: each row is one, and the id of its command derives from what identifies it. So the bus recognises a delivery that is
+//! imported twice, whatever the name of the file is.
+//!
+//! - A delivery with a reference is identified by the reference, the SKU and the location. Another quantity under them is a conflict.
+//! - A delivery without a reference is identified by its contents.
+//! - Equal rows of one file are counted: each is a delivery of its own.
 
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
-use daybook_bus::{Bus, CommandError, Submission};
-use daybook_domain::{Actor, inventory::ReceiveStock};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use daybook_domain::{inventory::ReceiveStock, text::TextError};
 use uuid::Uuid;
 
 use super::{
-    Outcome, Rejection,
-    records::Records,
-    running::{self, Imported},
+    Importer, Outcome, actor,
+    file::{Columns, Opened, Row},
+    present::Present,
+    running::{self, Imported, Rejected},
+    sent,
 };
 
 /// The namespace of ids of imported deliveries (a random UUID, fixed for ever).
 const DELIVERIES: Uuid = Uuid::from_u128(0x1b0c_67a5_2d1e_4f7f_8c3a_5e9d_04b2_71f6);
+/// The namespace of ids of imported deliveries that have a reference (a random UUID, fixed for ever).
+const REFERENCES: Uuid = Uuid::from_u128(0x64d2_90ae_5b17_4c8e_b0f3_7a1c_e825_9d4b);
 
-#[derive(Debug, Clone, Deserialize)]
-struct Line {
-    sku: String,
-    quantity: i64,
-    #[serde(default)]
-    location: Option<String>,
-    #[serde(default)]
-    reference: Option<String>,
-}
+/// The columns of deliveries.
+const COLUMNS: Columns = Columns { required: &["sku", "quantity"], optional: &["location", "reference"], either: &[] };
 
-pub(super) async fn import(bus: Bus, file: &Path) -> anyhow::Result<Imported> {
-    let records = Records::csv(file, &["sku", "quantity"])?;
+pub(super) async fn import(
+    importer: Importer,
+    present: Present,
+    rejected: Rejected,
+    opened: Opened,
+) -> anyhow::Result<Imported> {
+    let records = opened.rows(COLUMNS)?;
     let mut deliveries = Deliveries::default();
-    let imported = running::import(file, records, async |line: Line| match command(&line) {
-        Ok((command, record)) => {
-            let id = deliveries.command_id(&serde_json::to_string(&command)?);
-            Ok(Ok(receive(bus.clone(), command, record, id)))
+    let imported = running::import(rejected, records, async |row: Row| match command(&row) {
+        Ok(command) => {
+            let ids = deliveries.ids(&command);
+            Ok(Ok(receive(importer.clone(), present.clone(), row, command, ids)))
         }
-        Err(rejection) => Ok(Err(rejection)),
+        Err(reason) => Ok(Err(row.rejected("invalid_record", reason))),
     });
     Ok(imported.await)
 }
 
-/// The deliveries of a file so far: how often each content occurred, by its digest. A digest has 16 bytes, however long the line is.
+fn command(row: &Row) -> Result<ReceiveStock, String> {
+    let named = |column: &'static str| move |error: TextError| format!("{column}: {error}");
+    let quantity = row.text("quantity");
+    let units: i64 = quantity.parse().map_err(|_| format!("quantity: `{quantity}` is not a whole number"))?;
+    let location = row.stated("location").map(str::parse).transpose().map_err(named("location"))?;
+    Ok(ReceiveStock {
+        sku: row.text("sku").parse().map_err(named("sku"))?,
+        location: location.unwrap_or_default(),
+        quantity: daybook_domain::Quantity::new(units).map_err(|error| format!("quantity: {error}"))?,
+        reference: row.stated("reference").map(str::parse).transpose().map_err(named("reference"))?,
+    })
+}
+
+/// The ids under which the book may know a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ids {
+    /// The id of its command.
+    command: Uuid,
+    /// The id that it had when all deliveries were identified by their contents, where that differs.
+    former: Option<Uuid>,
+}
+
+/// The deliveries of a file so far: how often each occurred, by a digest of what identifies it. A digest has 16 bytes, however long
+/// the row is.
 #[derive(Debug, Default)]
 struct Deliveries(HashMap<Uuid, u64>);
 
 impl Deliveries {
-    /// The id of the command of the next delivery with this content.
-    fn command_id(&mut self, content: &str) -> Uuid {
-        let digest = Uuid::new_v5(&DELIVERIES, content.as_bytes());
+    /// The ids of the next delivery.
+    fn ids(&mut self, delivery: &ReceiveStock) -> Ids {
+        let by_contents = self.next(&DELIVERIES, &contents(delivery));
+        let Some(reference) = &delivery.reference else { return Ids { command: by_contents, former: None } };
+        let identity = format!("{}\n{}\n{reference}", delivery.sku, delivery.location);
+        Ids { command: self.next(&REFERENCES, &identity), former: Some(by_contents) }
+    }
+
+    fn next(&mut self, namespace: &Uuid, identity: &str) -> Uuid {
+        let digest = Uuid::new_v5(namespace, identity.as_bytes());
         let before = self.0.entry(digest).and_modify(|count| *count += 1).or_default();
-        Uuid::new_v5(&DELIVERIES, format!("{content}\n{before}").as_bytes())
+        Uuid::new_v5(namespace, format!("{identity}\n{before}").as_bytes())
     }
 }
 
-fn command(line: &Line) -> Result<(ReceiveStock, Value), Rejection> {
-    let mut record = json!({ "sku": line.sku, "quantity": line.quantity });
-    for (field, text) in [("location", &line.location), ("reference", &line.reference)] {
-        if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
-            record[field] = json!(text);
-        }
-    }
-    match serde_json::from_value(record.clone()) {
-        Ok(command) => Ok((command, record)),
-        Err(error) => Err(Rejection { record, code: "invalid_record".to_owned(), reason: error.to_string() }),
-    }
+/// The contents of a delivery, in the form that ids have always derived from.
+fn contents(delivery: &ReceiveStock) -> String {
+    let ReceiveStock { sku, location, quantity, reference } = delivery;
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let reference = reference.as_ref().map_or_else(|| "null".to_owned(), |reference| text(reference.as_str()));
+    format!(
+        r#"{{"sku":{},"location":{},"quantity":{quantity},"reference":{reference}}}"#,
+        text(sku.as_str()),
+        text(location.as_str())
+    )
 }
 
-async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> anyhow::Result<Outcome> {
-    match bus.execute_patiently(Submission::new(command, id, Actor::Admin("import".to_owned()))).await {
-        Ok(receipt) if receipt.replayed => Ok(Outcome::AlreadyThere),
-        Ok(_) => Ok(Outcome::Imported),
-        Err(CommandError::Refused { refusal, .. }) => {
-            Ok(Outcome::Rejected(Rejection { record, code: refusal.code().to_owned(), reason: refusal.to_string() }))
+async fn receive(
+    importer: Importer,
+    present: Present,
+    row: Row,
+    command: ReceiveStock,
+    ids: Ids,
+) -> anyhow::Result<Outcome> {
+    if let Some(former) = ids.former
+        && present.has_command(former, &actor().to_string()).await?
+    {
+        return Ok(Outcome::Unchanged);
+    }
+    match sent(&importer.bus, command.into(), ids.command).await? {
+        Ok(receipt) if receipt.replayed => Ok(Outcome::Unchanged),
+        Ok(_) => Ok(Outcome::Created),
+        Err((code, _)) if code == "key_reused" => {
+            let reason = "the book has a delivery of this SKU, location and reference, with another quantity";
+            Ok(Outcome::Rejected(row.rejected("conflict", reason)))
         }
-        Err(error) => Err(error.into()),
+        Err((code, reason)) => Ok(Outcome::Rejected(row.rejected(&code, reason))),
     }
 }
 
@@ -82,19 +126,36 @@ async fn receive(bus: Bus, command: ReceiveStock, record: Value, id: Uuid) -> an
 mod tests {
     use super::*;
 
+    fn delivery(sku: &str, quantity: i64, reference: Option<&str>) -> ReceiveStock {
+        ReceiveStock {
+            sku: sku.parse().expect("a SKU"),
+            location: daybook_domain::ids::LocationId::default(),
+            quantity: daybook_domain::Quantity::new(quantity).expect("a quantity"),
+            reference: reference.map(|text| text.parse().expect("a reference")),
+        }
+    }
+
     #[test]
-    fn the_ids_of_deliveries_are_pinned_and_memory_does_not_grow_with_the_length_of_lines() {
+    fn the_ids_of_deliveries_are_pinned_and_memory_does_not_grow_with_the_length_of_rows() {
         let mut deliveries = Deliveries::default();
-        let (oat, soy) =
-            (r#"{"sku":"oat","location":"main","quantity":5}"#, r#"{"sku":"soy","location":"main","quantity":5}"#);
-        let ids = [oat, soy, oat].map(|content| deliveries.command_id(content).to_string());
-        let pinned = [
-            "6eca0d1f-1da8-55c7-86dd-5937c2f0d19e",
-            "596dcec7-9396-5235-bf2d-d1d411cbe070",
-            "b52b91ed-2c9e-5b43-828e-ce17c0fea03c",
-        ];
-        assert_eq!(ids, pinned);
+        let with_reference = contents(&delivery("oat", 5, Some("A\\\"1")));
+        assert_eq!(with_reference, r#"{"sku":"oat","location":"main","quantity":5,"reference":"A\\\"1"}"#);
+        let (oat, soy) = (delivery("oat", 5, None), delivery("soy", 5, None));
+        let ids = [&oat, &soy, &oat].map(|delivery| deliveries.ids(delivery));
+        let pinned = ["PIN0", "PIN1", "PIN2"];
+        assert_eq!(ids.map(|ids| ids.command.to_string()), pinned);
+        assert!(ids.iter().all(|ids| ids.former.is_none()));
         let Deliveries(seen) = deliveries;
         assert_eq!(seen.len(), 2, "one digest for each content");
+    }
+
+    #[test]
+    fn a_reference_identifies_a_delivery_whatever_its_quantity_is() {
+        let ids = |quantity| Deliveries::default().ids(&delivery("oat", quantity, Some("N-1")));
+        assert_eq!(ids(5).command, ids(6).command);
+        assert_ne!(ids(5).former, ids(6).former);
+        let mut deliveries = Deliveries::default();
+        let [first, second] = [5, 5].map(|quantity| deliveries.ids(&delivery("oat", quantity, Some("N-1"))));
+        assert_ne!(first.command, second.command, "each row is a delivery");
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<Vec<Check>> {
              FROM (SELECT c.command_id, c.first_position, c.events, count(e.position) AS there
                    FROM commands c LEFT JOIN events e
                        ON e.position >= c.first_position AND e.position < c.first_position + c.events
-                   GROUP BY c.command_id) AS c
+                   GROUP BY c.command_id, c.scope, c.first_position, c.events) AS c
              WHERE there <> events",
         )
         .await?,

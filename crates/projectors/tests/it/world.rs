@@ -97,6 +97,7 @@ impl Writer {
         let command_id = new_id();
         AppendUnit {
             command_id,
+            scope: "admin:test".into(),
             fingerprint: vec![1],
             reads,
             events: vec![event],

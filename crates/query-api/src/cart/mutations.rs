@@ -79,7 +79,7 @@ pub(crate) struct CartMutation;
 impl CartMutation {
     /// Opens a cart for the caller, or for a guest.
     async fn cart_open(&self, context: &Context<'_>, input: CartOpenInput) -> MutationResult<CartPayload> {
-        Intent::of(context, "OpenCart", &input)?.creating("cart_id", "cart").execute("cart_id").await
+        Intent::of(context, "OpenCart", &input)?.creating("cart_id", "cart")?.execute("cart_id").await
     }
 
     /// Adds lines to a cart: all of them or none.

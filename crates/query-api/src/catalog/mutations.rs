@@ -152,7 +152,7 @@ pub(crate) struct CatalogMutation;
 impl CatalogMutation {
     /// Creates a product.
     async fn product_create(&self, context: &Context<'_>, input: ProductCreateInput) -> MutationResult<ProductPayload> {
-        let intent = Intent::of(context, "CreateProduct", &input)?.creating("product_id", "product");
+        let intent = Intent::of(context, "CreateProduct", &input)?.creating("product_id", "product")?;
         intent.execute("product_id").await
     }
 
@@ -187,7 +187,7 @@ impl CatalogMutation {
         context: &Context<'_>,
         input: CategoryCreateInput,
     ) -> MutationResult<CategoryPayload> {
-        let intent = Intent::of(context, "CreateCategory", &input)?.creating("category_id", "category");
+        let intent = Intent::of(context, "CreateCategory", &input)?.creating("category_id", "category")?;
         intent.execute("category_id").await
     }
 

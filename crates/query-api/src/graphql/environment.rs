@@ -21,5 +21,10 @@ impl Now {
 #[derive(Clone, Copy)]
 pub(crate) struct ShopTimeZone(pub(crate) Tz);
 
-/// The source of keys for mutations whose caller gave none.
-pub(crate) struct NewId(pub(crate) fn() -> Uuid);
+/// The source of ids.
+pub(crate) struct NewId {
+    /// Ordered by time, so that indexes stay dense: keys of mutations whose caller gave none.
+    pub(crate) ordered: fn() -> Uuid,
+    /// Random in all its bits but the version's: ids that may be secrets, such as those of guests' carts.
+    pub(crate) secret: fn() -> Uuid,
+}

@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use async_graphql::{Context, CustomDirective, Directive, InputType, extensions::ResolveFut};
+use daybook_domain::ids::is_real;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -134,7 +135,15 @@ pub(crate) struct Intent<'c, I> {
     input: &'c I,
     command: &'static str,
     body: Map<String, Value>,
-    key: Uuid,
+    key: Key,
+}
+
+/// The key of a mutation.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    id: Uuid,
+    /// Whether the caller chose it, and may repeat the mutation.
+    is_chosen: bool,
 }
 
 impl<'c, I: Input> Intent<'c, I> {
@@ -149,11 +158,20 @@ impl<'c, I: Input> Intent<'c, I> {
         Ok(Self { context, input, command, body, key })
     }
 
-    /// Gives the new object an id, unless the caller did. The id derives from the key, so a repeated mutation has the same id.
-    pub(crate) fn creating(mut self, field: &str, kind: &str) -> Self {
-        let id = || json!(Uuid::new_v5(&self.key, kind.as_bytes()));
-        self.body.entry(field).or_insert_with(id);
-        self
+    /// Gives the new object an id, unless the caller did. It is a UUID of version 4, since it may be a secret. It derives from the
+    /// caller's key and the actor, so a repeated mutation has the same id. Without a key of the caller it is random.
+    pub(crate) fn creating(mut self, field: &str, kind: &str) -> async_graphql::Result<Self> {
+        if !self.body.contains_key(field) {
+            let Key { id, is_chosen } = self.key;
+            let id = if is_chosen {
+                let name = format!("{kind} {}", viewer(self.context)?.actor);
+                uuid::Builder::from_random_bytes(Uuid::new_v5(&id, name.as_bytes()).into_bytes()).into_uuid()
+            } else {
+                (self.context.data::<NewId>()?.secret)()
+            };
+            self.body.insert(field.to_owned(), json!(id));
+        }
+        Ok(self)
     }
 
     /// Sends the command, and reads the object whose id is in `field`, if it is selected. From now on the operation sees what the
@@ -162,7 +180,7 @@ impl<'c, I: Input> Intent<'c, I> {
         let Self { context, input, command, body, key } = self;
         let id = body.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         let body = Value::Object(body);
-        match context.data::<Commands>()?.send(command, &body, key, viewer(context)?).await? {
+        match context.data::<Commands>()?.send(command, &body, key.id, viewer(context)?).await? {
             Ok(Receipt { position }) => {
                 // The command was executed, even if the views do not show it in time. The caller gets the token, and an error beside it.
                 reader(context)?.require(position);
@@ -180,7 +198,7 @@ impl<'c, I: Input> Intent<'c, I> {
 }
 
 /// The key of the mutation, from its input or from its directive `@idempotent`, or a new one.
-fn key(context: &Context<'_>, of_input: Option<Uuid>) -> async_graphql::Result<Uuid> {
+fn key(context: &Context<'_>, of_input: Option<Uuid>) -> async_graphql::Result<Key> {
     let mut directives = context.field().directives()?.into_iter();
     let directive = directives.find(|directive| directive.name.node == "idempotent");
     let given = directive.and_then(|directive| directive.get_argument("key").map(|key| key.node.clone()));
@@ -196,8 +214,11 @@ fn key(context: &Context<'_>, of_input: Option<Uuid>) -> async_graphql::Result<U
         (Some(a), Some(b)) if a != b => {
             Err(coded("BAD_INPUT", "idempotencyKey and @idempotent give different keys; one is enough"))
         }
-        (Some(key), _) | (None, Some(key)) => Ok(key),
-        (None, None) => Ok((context.data::<NewId>()?.0)()),
+        (Some(key), _) | (None, Some(key)) if !is_real(key) => {
+            Err(coded("BAD_INPUT", "the key of a mutation is a new UUID for each; the nil and the max UUID are none"))
+        }
+        (Some(key), _) | (None, Some(key)) => Ok(Key { id: key, is_chosen: true }),
+        (None, None) => Ok(Key { id: (context.data::<NewId>()?.ordered)(), is_chosen: false }),
     }
 }
 

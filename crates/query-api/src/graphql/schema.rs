@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Schema, SchemaBuilder, SubscriptionType};
-use uuid::Uuid;
 
 use crate::{
     QuerySettings,
@@ -91,15 +90,15 @@ where
     let builder = without_data()
         .data(Now(Arc::clone(&settings.now)))
         .data(ShopTimeZone(settings.time_zone))
-        .data(NewId(new_id))
+        .data(new_id())
         .data(commands)
         .extension(ResponseExtension);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place where this crate makes ids")]
-fn new_id() -> Uuid {
-    Uuid::now_v7()
+fn new_id() -> NewId {
+    NewId { ordered: uuid::Uuid::now_v7, secret: uuid::Uuid::new_v4 }
 }
 
 /// The storefront schema in the schema definition language.

@@ -100,7 +100,7 @@ impl InventoryMutation {
 
     /// Reserves stock for an owner.
     async fn stock_reserve(&self, context: &Context<'_>, input: StockReserveInput) -> MutationResult<StockPayload> {
-        let intent = Intent::of(context, "ReserveStock", &input)?.creating("reservation_id", "reservation");
+        let intent = Intent::of(context, "ReserveStock", &input)?.creating("reservation_id", "reservation")?;
         intent.execute("sku").await
     }
 

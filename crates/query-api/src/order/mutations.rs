@@ -56,7 +56,7 @@ pub(crate) struct OrderMutation;
 impl OrderMutation {
     /// Checks a cart out. The order is placed, its stock is reserved and the cart is closed, or nothing happens.
     async fn order_place(&self, context: &Context<'_>, input: OrderPlaceInput) -> MutationResult<OrderPayload> {
-        Intent::of(context, "PlaceOrder", &input)?.creating("order_id", "order").execute("order_id").await
+        Intent::of(context, "PlaceOrder", &input)?.creating("order_id", "order")?.execute("order_id").await
     }
 
     /// Cancels an order, and releases its stock.

@@ -287,7 +287,8 @@ pub(crate) fn customer_id(name: &str) -> CustomerId {
 
 /// The id with this name. It is the same in every run.
 pub(crate) fn id(of: &str) -> uuid::Uuid {
-    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, of.as_bytes())
+    let digest = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, of.as_bytes());
+    uuid::Builder::from_random_bytes(digest.into_bytes()).into_uuid()
 }
 
 /// SKUs with a prefix.

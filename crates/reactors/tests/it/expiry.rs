@@ -6,8 +6,13 @@ use uuid::Uuid;
 
 use crate::world::{World, until, world};
 
+/// A UUID of version 4, as callers choose them.
+fn id(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 fn cart(number: u128) -> Uuid {
-    Uuid::from_u128(100 + number)
+    id(100 + number)
 }
 
 fn open(number: u128) -> Value {
@@ -19,7 +24,7 @@ fn line(number: u128) -> Value {
 }
 
 fn claim(world: &World, number: u128, minutes: i64) -> Value {
-    json!({ "sku": "oat", "reservation_id": Uuid::from_u128(number), "owner": "me", "quantity": 2,
+    json!({ "sku": "oat", "reservation_id": id(number), "owner": "me", "quantity": 2,
             "expires_at": world.now() + TimeDelta::minutes(minutes) })
 }
 
@@ -78,7 +83,7 @@ async fn a_cart_or_reservation_that_ends_earlier_has_no_timer() {
     world.given("AbandonCart", json!({ "cart_id": cart(1) })).await;
     world.given("MergeCarts", json!({ "from": cart(2), "into": cart(3) })).await;
     world.given("PlaceOrder", json!({ "cart_id": cart(3), "order_id": cart(3) })).await;
-    world.given("ReleaseStock", json!({ "sku": "oat", "reservation_id": Uuid::from_u128(1) })).await;
+    world.given("ReleaseStock", json!({ "sku": "oat", "reservation_id": id(1) })).await;
     until("no reaction is left", async || world.waiting().await == 0).await;
 }
 

@@ -17,7 +17,7 @@ use crate::world::{World, until, world};
 const EXPIRED: &str = "cart.CartExpired";
 
 fn cart_id(number: u128) -> CartId {
-    CartId(Uuid::from_u128(number))
+    CartId(uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid())
 }
 
 fn open(number: u128) -> Value {

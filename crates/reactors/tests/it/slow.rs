@@ -43,7 +43,7 @@ impl Store for SlowBook {
 }
 
 fn cart(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
 }
 
 fn open(number: u128) -> Value {
@@ -64,7 +64,7 @@ async fn a_reaction_without_an_answer_holds_up_no_other() {
     send_to(&bus, "OpenCart", open(3)).await.expect("it is opened");
     until("all are known", async || world.waiting().await == 3).await;
     world.pass(TimeDelta::days(4));
-    let left = "SELECT count(*) FROM reactions WHERE key = $$00000000-0000-0000-0000-000000000002$$";
+    let left = "SELECT count(*) FROM reactions WHERE key = $$00000000-0000-4000-8000-000000000002$$";
     until("the second one is ended, and its row is gone", async || world.ask::<i64>(left).await == 0).await;
     world.pass(TimeDelta::days(3));
     until("the third one is done meanwhile", async || world.waiting().await == 1).await;

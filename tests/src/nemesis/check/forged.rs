@@ -25,7 +25,7 @@ pub(super) fn time(position: i64) -> DateTime<Utc> {
 }
 
 pub(super) fn id(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
 }
 
 pub(super) const SKU: &str = "hot";

@@ -1,0 +1,40 @@
+//! The key of a command in the book: its id is known within the authority of its sender.
+
+use daybook_domain::{Actor, Authority, Command, Streams};
+use sha2::{Digest, Sha256};
+
+use super::Job;
+
+/// What stands beside the id of a command in the book.
+pub(super) struct Key {
+    /// The authority within which the id is known, as text.
+    pub(super) scope: String,
+    /// A digest of the command. It shows that an id is reused for another command.
+    pub(super) fingerprint: Vec<u8>,
+}
+
+impl Key {
+    /// The key of a command that was decided on these streams.
+    pub(super) fn of(job: &Job, streams: &Streams<'_>) -> Self {
+        let (command, actor) = (&job.submission.command, &job.submission.actor);
+        let authority = Authority::of(command, actor, streams);
+        let fingerprint = match (&authority, actor) {
+            // A customer acts as the bearer of a cart, as the guest did before the login.
+            (Authority::Bearer(_), Actor::Customer(_)) => fingerprint(&Actor::Guest, command),
+            (Authority::Bearer(_) | Authority::Actor(_), _) => job.fingerprint.clone(),
+        };
+        Self { scope: authority.to_string(), fingerprint }
+    }
+}
+
+/// A digest of an actor and a command.
+pub(super) fn fingerprint(actor: &Actor, command: &Command) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    digest.update(actor.to_string());
+    digest.update([0]);
+    digest.update(command.name());
+    digest.update([0]);
+    // Commands are plain structs with text keys, which always serialise.
+    digest.update(serde_json::to_vec(command).unwrap_or_default());
+    digest.finalize()[..16].to_vec()
+}

@@ -1,0 +1,322 @@
+//! The one reader of imports: it makes records of a file, whatever its format, its delimiter, its encoding and its compression.
+//!
+//! Every value is trimmed. A record that cannot be one is a rejection with its line and the reason. What is wrong with the file as a whole,
+//! such as its header, is named before the first record.
+
+mod columns;
+mod dialect;
+mod encoding;
+mod quotes;
+mod source;
+
+use std::{
+    io::{self, BufRead, BufReader, Cursor, Read},
+    path::Path,
+};
+
+use anyhow::anyhow;
+use indicatif::ProgressBar;
+use serde_json::{Map, Value};
+
+pub(super) use self::columns::Columns;
+pub(super) use self::dialect::Format;
+use self::{
+    columns::Header,
+    dialect::{delimiter, format_of, named_in_file},
+    quotes::{Quotes, Watched},
+    source::Source,
+};
+use super::Rejection;
+
+/// How a file is to be read, where that is not recognised from it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    pub(super) format: Option<Format>,
+    pub(super) delimiter: Option<u8>,
+    pub(super) encoding: Option<&'static encoding_rs::Encoding>,
+    /// Columns that are left out.
+    pub(super) ignored: Vec<String>,
+}
+
+/// A record of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    /// The line in which it begins.
+    pub(super) line: u64,
+    /// Its values by column. A column without a value is left out.
+    values: Vec<(&'static str, String)>,
+}
+
+impl Row {
+    /// The value of a column, trimmed; empty where there is none.
+    pub(super) fn text(&self, column: &str) -> &str {
+        self.values.iter().find(|(name, _)| *name == column).map_or("", |(_, value)| value)
+    }
+
+    /// The value of a column, unless it is empty.
+    pub(super) fn stated(&self, column: &str) -> Option<&str> {
+        Some(self.text(column)).filter(|text| !text.is_empty())
+    }
+
+    /// The record as JSON.
+    pub(super) fn record(&self) -> Value {
+        self.values.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    /// The rejection of the record.
+    pub(super) fn rejected(&self, code: &str, reason: impl Into<String>) -> Rejection {
+        Rejection { line: self.line, record: self.record(), code: code.to_owned(), reason: reason.into() }
+    }
+}
+
+/// A line of a file of JSON objects.
+#[derive(Debug, Clone)]
+pub(super) struct JsonLine {
+    /// The number of the line.
+    pub(super) line: u64,
+    /// Its bytes.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl JsonLine {
+    /// The rejection of the line.
+    pub(super) fn rejected(&self, code: &str, reason: String) -> Rejection {
+        let as_text = |_| Value::String(String::from_utf8_lossy(&self.bytes).into_owned());
+        let record = serde_json::from_slice(&self.bytes).unwrap_or_else(as_text);
+        Rejection { line: self.line, record, code: code.to_owned(), reason }
+    }
+}
+
+/// Items of a file, one after the other. An error is the last one: the file is damaged there.
+pub(super) struct Records<R> {
+    items: Box<dyn Iterator<Item = io::Result<Result<R, Rejection>>>>,
+    bar: ProgressBar,
+}
+
+impl<R> Iterator for Records<R> {
+    type Item = io::Result<Result<R, Rejection>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.items.next()
+    }
+}
+
+impl<R> Drop for Records<R> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl<R: 'static> Records<R> {
+    /// The bar that shows how much of the file was read.
+    pub(super) fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// Records that an iterator makes of the file with this bar.
+    pub(super) fn over(bar: ProgressBar, items: impl Iterator<Item = io::Result<Result<R, Rejection>>> + 'static) -> Self {
+        Self { items: Box::new(items), bar }
+    }
+
+    /// The records that a function makes of these.
+    pub(super) fn and_then<S: 'static>(self, mut make: impl FnMut(R) -> Result<S, Rejection> + 'static) -> Records<S> {
+        let bar = self.bar.clone();
+        Records::over(bar, self.map(move |item| item.map(|record| record.and_then(&mut make))))
+    }
+}
+
+/// An opened file.
+pub(super) struct Opened {
+    source: Source,
+    name: String,
+    reading: Reading,
+    /// Its format.
+    pub(super) format: Format,
+}
+
+/// Opens a file.
+///
+/// # Errors
+/// When the file cannot be opened, or its encoding is unknown.
+pub(super) fn open(file: &Path, reading: &Reading) -> anyhow::Result<Opened> {
+    let source = Source::open(file, reading.encoding)?;
+    let format = reading.format.unwrap_or_else(|| format_of(file, &source.begin));
+    Ok(Opened { source, name: file.display().to_string(), reading: reading.clone(), format })
+}
+
+impl Opened {
+    /// Its rows, with these columns.
+    ///
+    /// # Errors
+    /// When its header is wrong.
+    pub(super) fn rows(self, columns: Columns) -> anyhow::Result<Records<Row>> {
+        match self.format {
+            Format::Csv => self.csv(columns),
+            Format::Ndjson => Ok(self.json_lines().and_then(move |line| row_of(&line, &columns))),
+        }
+    }
+
+    /// Its lines, each a JSON object. Empty lines are left out.
+    pub(super) fn json_lines(self) -> Records<JsonLine> {
+        let Source { begin, rest, bar } = self.source;
+        let lines = BufReader::new(Cursor::new(begin).chain(rest)).split(b'\n');
+        let items = (1..).zip(lines).filter_map(|(line, bytes)| match bytes {
+            Ok(bytes) if bytes.trim_ascii().is_empty() => None,
+            bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes }))),
+        });
+        Records::over(bar, items)
+    }
+
+    fn csv(self, columns: Columns) -> anyhow::Result<Records<Row>> {
+        let Self { source: Source { mut begin, rest, bar }, name, reading, .. } = self;
+        let mut first_line = 1;
+        let mut in_file = None;
+        if let Some((delimiter, length)) = named_in_file(&begin) {
+            begin.drain(..length);
+            (in_file, first_line) = (Some(delimiter), 2);
+        }
+        let delimiter = reading.delimiter.or(in_file).unwrap_or_else(|| delimiter(&begin, &columns));
+        let (text, quotes) = Watched::new(Cursor::new(begin).chain(rest), delimiter, first_line);
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
+        let wrong = |fault: String| anyhow!("{name}: {fault}. Nothing was imported");
+        let mut names = csv::ByteRecord::new();
+        if !reader.read_byte_record(&mut names)? {
+            return Err(wrong("it is empty, without even a header".to_owned()));
+        }
+        let names = names.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let header = Header::of(names, &columns, &reading.ignored).map_err(|fault| {
+            let delimiter = char::from(delimiter).escape_default();
+            wrong(format!("{fault}. Its delimiter was taken to be `{delimiter}`; another is named with --delimiter"))
+        })?;
+        let mut rows = CsvRows { reader, header, delimiter, first_line, quotes };
+        Ok(Records::over(bar, std::iter::from_fn(move || rows.next())))
+    }
+}
+
+/// The rows of a CSV file.
+struct CsvRows<T> {
+    reader: csv::Reader<T>,
+    header: Header,
+    delimiter: u8,
+    first_line: u64,
+    quotes: Quotes,
+}
+
+impl<T: Read> CsvRows<T> {
+    fn next(&mut self) -> Option<io::Result<Result<Row, Rejection>>> {
+        let mut record = csv::ByteRecord::new();
+        loop {
+            match self.reader.read_byte_record(&mut record) {
+                Ok(false) => return None,
+                // Spreadsheets end a table with lines of delimiters only.
+                Ok(true) if record.iter().all(|field| field.trim_ascii().is_empty()) => {}
+                Ok(true) => return Some(self.row(&record)),
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+
+    /// The row of a record. An error says that the file is damaged.
+    fn row(&self, record: &csv::ByteRecord) -> io::Result<Result<Row, Rejection>> {
+        if let Some(line) = self.quotes.open_at_the_end() {
+            // All that follows the quote was read as one value.
+            let fault = format!("the quote in line {line} is never closed");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+        }
+        Ok(self.values(record))
+    }
+
+    fn values(&self, record: &csv::ByteRecord) -> Result<Row, Rejection> {
+        let line = record.position().map_or(0, |position| position.line() + self.first_line - 1);
+        let reject = |code: &str, reason: String| {
+            let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
+            let record = self.header.record(fields.iter().map(AsRef::as_ref));
+            Rejection { line, record, code: code.to_owned(), reason }
+        };
+        let columns = &self.header.columns;
+        if record.len() != columns.len() {
+            return Err(reject("field_count", self.field_count(record.len())));
+        }
+        let mut values = Vec::with_capacity(columns.len());
+        for (column, field) in columns.iter().zip(record) {
+            let Some(column) = column else { continue };
+            let text = std::str::from_utf8(field).ok().filter(|text| !text.contains('\u{fffd}'));
+            let Some(text) = text else {
+                return Err(reject("invalid_encoding", format!("{column}: it is not in the encoding of the file")));
+            };
+            let text = text.trim();
+            if !text.is_empty() {
+                values.push((*column, text.to_owned()));
+            }
+        }
+        Ok(Row { line, values })
+    }
+
+    fn field_count(&self, fields: usize) -> String {
+        let (columns, delimiter) = (self.header.columns.len(), char::from(self.delimiter).escape_default());
+        let hint = if fields > columns { format!("; a value that holds `{delimiter}` stands in quotes") } else { String::new() };
+        format!("it has {fields} fields, and the header has {columns}{hint}")
+    }
+}
+
+/// The row of a JSON object.
+fn row_of(JsonLine { line, bytes }: &JsonLine, columns: &Columns) -> Result<Row, Rejection> {
+    let line = *line;
+    let reject = |record: Value, code: &str, reason: String| Rejection { line, record, code: code.to_owned(), reason };
+    let object: Map<String, Value> = match serde_json::from_slice(bytes) {
+        Ok(object) => object,
+        Err(error) => return Err(malformed(line, bytes, &error)),
+    };
+    let mut values = Vec::with_capacity(object.len());
+    for (name, value) in &object {
+        let whole = || Value::Object(object.clone());
+        let Some(column) = columns.of(name) else {
+            return Err(reject(whole(), "unknown_field", columns.unknown(name)));
+        };
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                return Err(reject(whole(), "invalid_record", format!("{column}: a text or a number is expected")));
+            }
+        };
+        if values.iter().any(|(known, _)| *known == column) {
+            return Err(reject(whole(), "invalid_record", format!("{column} occurs twice")));
+        }
+        if text.contains('\u{fffd}') {
+            return Err(reject(whole(), "invalid_encoding", format!("{column}: it holds a character that was lost before")));
+        }
+        if !text.is_empty() {
+            values.push((column, text));
+        }
+    }
+    let both = columns.either.iter().find(|group| {
+        group.iter().filter(|name| values.iter().any(|(known, _)| known == *name)).count() > 1
+    });
+    if let Some(group) = both {
+        return Err(reject(object.into(), "invalid_record", format!("it has {}; one of them is enough", group.join(" and "))));
+    }
+    Ok(Row { line, values })
+}
+
+/// The rejection of a line that is no JSON object, or not the one that is expected.
+pub(super) fn malformed(line: u64, bytes: &[u8], error: &serde_json::Error) -> Rejection {
+    let as_text = |_| Value::String(String::from_utf8_lossy(bytes).into_owned());
+    let record: Value = serde_json::from_slice(bytes).unwrap_or_else(as_text);
+    if record.is_array() {
+        let reason = "it is a JSON array; a line is one JSON object".to_owned();
+        return Rejection { line, record, code: "malformed_json".to_owned(), reason };
+    }
+    let code = if std::str::from_utf8(bytes).is_err() {
+        "invalid_encoding"
+    } else if error.is_data() {
+        "invalid_record"
+    } else {
+        "malformed_json"
+    };
+    // Each line is parsed alone, so the line in the message is always 1.
+    let reason = error.to_string().replace(" at line 1 column", " at column");
+    Rejection { line, record, code: code.to_owned(), reason }
+}
