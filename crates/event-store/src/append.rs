@@ -60,6 +60,14 @@ impl<S: Session> Appender<S> {
         self.session.lock().await
     }
 
+    /// Unlocks the head, if it is locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn unlock(&mut self) -> Result<(), StoreError> {
+        self.session.unlock().await
+    }
+
     /// The streams that operations have read at another version than the book's, each with its version in the book. Under the
     /// [lock](Self::lock) an append of operations without such streams has no conflict.
     ///

@@ -80,6 +80,10 @@ impl Decide for CreateProduct {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
         }
         check_counts(self.categories.len(), self.attributes.len())?;
+        let mut seen = BTreeSet::new();
+        if let Some(variant) = self.variants.iter().find(|variant| !seen.insert(&variant.sku)) {
+            return Err(SkuRepeated { sku: variant.sku.clone() }.into());
+        }
         if streams.assume_absent::<Product>(&product_id)?.is_some_and(|product| *product != Product::Absent) {
             return Err(ProductExists { product_id }.into());
         }
@@ -87,12 +91,8 @@ impl Decide for CreateProduct {
         if let Some(slug) = &self.slug {
             check_slug_free(slug, streams)?;
         }
-        let mut seen = BTreeSet::new();
         for variant in &self.variants {
             check_unclaimed(&variant.sku, streams)?;
-            if !seen.insert(&variant.sku) {
-                return Err(SkuRepeated { sku: variant.sku.clone() }.into());
-            }
         }
         if self.publish && self.variants.is_empty() {
             return Err(NothingToSell { product_id }.into());
