@@ -323,10 +323,11 @@ impl Bus {
             Forwarded::NotSent => self.answer_here(submission, is_patient).await,
             Forwarded::Unanswered => {
                 let answer = self.answer_here(submission, is_patient).await;
-                // The other process may still accept what this one refuses. What this one accepts, the other one finds in the book.
+                // What this process accepts, the other one finds in the book. What this one does not accept, the other one may still
+                // accept, or has accepted.
                 match answer.outcome {
-                    Err(CommandError::Refused { .. }) => Answer { outcome: Err(CommandError::Lost), ..answer },
-                    _ => answer,
+                    Ok(_) | Err(CommandError::KeyReused(_) | CommandError::Failed(_)) => answer,
+                    Err(_) => Answer { outcome: Err(CommandError::Lost), ..answer },
                 }
             }
         }

@@ -242,7 +242,7 @@ impl<K: Hash + Eq> Latest<K> {
     fn fill(&self, key: &K, time: Duration) {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get_mut(key) {
-            *bucket = *bucket + time.into();
+            *bucket = *bucket + time;
         }
     }
 }

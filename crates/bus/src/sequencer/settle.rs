@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use daybook_event_store::{Filter, Operation, Outcome, Store, StoreError};
+use daybook_event_store::{Filter, Operation, Outcome, Store};
 
 use super::{Committed, Decided, Runtime, Sequencer, decided, forget};
 use crate::{CommandError, job::Job, load::Waiting};
