@@ -67,6 +67,8 @@ pub struct BusSettings {
     pub attempts: u32,
     /// A stream whose fold took more events than this gets a snapshot, so that its next load takes fewer.
     pub snapshot_after: usize,
+    /// A refusal that has read more streams than this is checked beside the commits, so that it holds no other command up.
+    pub check_beside: usize,
     /// The channels and locations that buyers may name.
     pub storefront: Storefront,
 }
@@ -80,6 +82,7 @@ impl Default for BusSettings {
             cache_bytes: 512 << 20,
             attempts: 100,
             snapshot_after: 500,
+            check_beside: 100,
             storefront: Storefront::default(),
         }
     }

@@ -225,7 +225,8 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
 
     /// Adds a decision to the next batch, or to the refusals that are checked beside it.
     fn add(&mut self, decided: Decided, operation: Operation) {
-        let (is_late, is_large) = (decided.job.attempts >= LOCK_AFTER, refusals::is_large(&operation));
+        let is_late = decided.job.attempts >= LOCK_AFTER;
+        let is_large = refusals::is_large(&operation, self.settings.check_beside);
         if is_large && !is_late {
             let rests_on = self.batches.0 + u64::from(!self.next.operations.is_empty());
             self.refusals.add(decided, operation, rests_on);

@@ -49,6 +49,7 @@ impl Plan {
             cache_bytes: if random.percent(20) { 2_000 } else { 1 << 20 },
             attempts: if random.percent(10) { 2 } else { 100 },
             snapshot_after: if random.percent(50) { several(random) } else { 100 },
+            check_beside: if random.percent(50) { 2 } else { 100 },
             ..BusSettings::default()
         };
         let fault_rates = if random.percent(15) { FaultRates::default() } else { FaultRates::draw(random) };

@@ -7,14 +7,12 @@ use futures::stream::FuturesUnordered;
 use super::{Committed, Decided, Runtime, Sequencer, commit, settle};
 use crate::CommandError;
 
-/// The number of streams beyond which a refusal is checked beside the commits.
-const LARGE: usize = 100;
 /// The most streams of one check, unless a single refusal has read more.
 const CHECK_STREAMS: usize = 2_000;
 
-/// Whether an operation is a refusal that has read many streams.
-pub(super) fn is_large(operation: &Operation) -> bool {
-    matches!(operation, Operation::Check { reads, .. } if reads.len() > LARGE)
+/// Whether an operation is a refusal that has read more than so many streams.
+pub(super) fn is_large(operation: &Operation, streams: usize) -> bool {
+    matches!(operation, Operation::Check { reads, .. } if reads.len() > streams)
 }
 
 /// A refusal that waits for its check.

@@ -12,13 +12,13 @@ mod stock;
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
-use daybook_bus::{Bus, BusSettings, Clock, CommandError, Submission, clock::new_id};
+use daybook_bus::{Bus, CommandError, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::error_chain;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Connection;
+use crate::{Connection, door};
 
 /// The flags of `daybook import`.
 #[derive(Debug, Clone, Parser)]
@@ -93,19 +93,19 @@ enum Outcome {
 /// # Errors
 /// When the file cannot be read to its end, or the store fails. A second run continues this one.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (bus, stopped) = Bus::start(args.connection.book()?, Clock::system(), &BusSettings::default());
+    let (bus, door) = door::open(args.connection.book()?).await;
     let begin = Instant::now();
     let imported = match args.what {
         What::Products { file } => products::import(bus, &file).await,
         What::Orders { file } => orders::import(bus, &file).await,
         What::Stock { file } => stock::import(bus, &file).await,
     };
-    let stopped = stopped.await;
+    let closed = door.closed().await;
     let (summary, ended) = imported?;
     let failure = ended.as_ref().err().map(|error| error_chain(error.as_ref()));
     Summary { seconds: begin.elapsed().as_secs_f64(), failure, ..summary }.print(args.json)?;
     ended?;
-    stopped?;
+    closed?;
     Ok(ExitCode::SUCCESS)
 }
 
