@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use daybook_domain::Actor;
 use tokio::sync::oneshot;
 
-use crate::{Answer, CommandError, Receipt, Submission, room::Taken, turns::{SenderId, Weighed}};
+use crate::{
+    Answer, CommandError, Receipt, Submission,
+    room::Taken,
+    turns::{SenderId, Weighed},
+};
 
 /// The bytes of a command beside its fields: names, ids, queues, the channel of its answer.
 const OVERHEAD: usize = 512;

@@ -1,10 +1,6 @@
 //! Loading streams: they are read from the book and folded.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Display,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc};
 
 use daybook_codec::{SnapshotError, decode, decode_state, encode_state};
 use daybook_domain::{State, StreamName};

@@ -8,7 +8,12 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use super::{CommandError, job::Job, room::Room, turns::{Turns, Weighed}};
+use super::{
+    CommandError,
+    job::Job,
+    room::Room,
+    turns::{Turns, Weighed},
+};
 
 /// The queue, shared by the handles of a bus and its sequencer.
 pub(super) struct Queue {

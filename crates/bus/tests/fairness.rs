@@ -72,7 +72,8 @@ async fn no_buyer_of_a_hot_sku_is_in_conflict_for_ever() {
     }
     assert!(buses.iter().any(|bus| bus.conflicts() > 0), "without conflicts this test shows nothing");
     let client = database.connect().await;
-    let count = "SELECT count(*), count(DISTINCT data ->> 'reservation_id') FROM events WHERE type = 'inventory.StockReserved'";
+    let count =
+        "SELECT count(*), count(DISTINCT data ->> 'reservation_id') FROM events WHERE type = 'inventory.StockReserved'";
     let row = client.query_one(count, &[]).await.expect("it answers");
     assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (36 * 40, 36 * 40));
 }
@@ -154,7 +155,9 @@ async fn a_patient_sender_waits_for_room_and_loses_nothing() {
     let mut loads = JoinSet::new();
     for _ in 0..200 {
         let bus = bus.clone();
-        loads.spawn(async move { bus.execute_patiently(submission(admin("import"), "ReserveStock", reservation())).await });
+        loads.spawn(
+            async move { bus.execute_patiently(submission(admin("import"), "ReserveStock", reservation())).await },
+        );
     }
     while let Some(loaded) = loads.join_next().await {
         loaded.expect("no panic").expect("it is accepted");

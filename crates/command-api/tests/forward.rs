@@ -106,7 +106,9 @@ async fn a_command_is_decided_by_the_holder_of_the_seat_with_the_same_answer() {
     let holder = Process::start(&database).await;
     assert_eq!(*holder.seat.holder().borrow(), Holder::This);
     let other = Process::idle(&database).await;
-    assert!(matches!(&*other.seat.holder().borrow(), Holder::Other(place) if place.address == holder.address.to_string()));
+    assert!(
+        matches!(&*other.seat.holder().borrow(), Holder::Other(place) if place.address == holder.address.to_string())
+    );
 
     other.send("CreateProduct", product("oat")).await.expect("it is accepted");
     other.send("ReceiveStock", json!({ "sku": "oat", "quantity": 5 })).await.expect("it is accepted");
@@ -119,7 +121,10 @@ async fn a_command_is_decided_by_the_holder_of_the_seat_with_the_same_answer() {
 
     let refused = other.send("ReserveStock", reservation(4)).await.expect_err("only 3 are available");
     let CommandError::Refused { refusal, pointer } = &refused else { panic!("{refused}") };
-    assert_eq!((refusal.code(), &refusal.data()["available"], pointer.as_deref()), ("insufficient_stock", &json!(3), Some("/quantity")));
+    assert_eq!(
+        (refusal.code(), &refusal.data()["available"], pointer.as_deref()),
+        ("insufficient_stock", &json!(3), Some("/quantity"))
+    );
     let command = submission("ReserveStock", reservation(1)).command;
     let reused = other.bus.execute(Submission { command, ..sent }).await;
     assert!(matches!(reused, Err(CommandError::KeyReused(_))), "{reused:?}");
@@ -167,7 +172,8 @@ async fn over_http_a_forwarded_command_looks_like_any_other() {
 async fn only_who_shows_the_secret_may_forward() {
     let database = world().await;
     let holder = Process::start(&database).await;
-    let api = CommandApi::new(holder.bus.clone(), keys()).receiving(Receiver::new("secret".into(), CancellationToken::new()));
+    let api =
+        CommandApi::new(holder.bus.clone(), keys()).receiving(Receiver::new("secret".into(), CancellationToken::new()));
     for shown in ["", "Bearer", "Bearer wrong", "Bearer secres", "Bearer secret "] {
         let request = Request::post("/seat").header("upgrade", "daybook-commands").header("authorization", shown);
         let request = request.body(Body::empty()).expect("a request");
@@ -217,7 +223,12 @@ async fn a_process_decides_itself_when_the_holder_is_gone_or_silent() {
     let address = deaf.local_addr().expect("an address").to_string();
     let client = database.connect().await;
     client.execute("UPDATE seat SET address = $1, epoch = epoch + 1", &[&address]).await.expect("the row is changed");
-    other.until("the other address is known", |holder| matches!(holder, Holder::Other(place) if place.address == address)).await;
+    other
+        .until(
+            "the other address is known",
+            |holder| matches!(holder, Holder::Other(place) if place.address == address),
+        )
+        .await;
     other.send("ReceiveStock", json!({ "sku": "oat", "quantity": 1 })).await.expect("it is accepted");
 }
 

@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{
-    Json, Router,
-    http::Uri,
-    routing::get,
-};
+use axum::{Json, Router, http::Uri, routing::get};
 use clap::ValueEnum;
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;

@@ -63,7 +63,8 @@ impl Daybook {
     /// [`StoreError`] when the database failed.
     pub async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
         let client = self.pool.get().await?;
-        let (names, after): (Vec<&str>, Vec<i32>) = streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
+        let (names, after): (Vec<&str>, Vec<i32>) =
+            streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
         let mut loaded = empty(streams.iter().map(|(stream, _)| stream));
         add_events(&client, &mut loaded, &names, &after).await?;
         Ok(streams.iter().filter_map(|(stream, _)| loaded.remove(&**stream)).collect())

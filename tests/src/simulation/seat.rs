@@ -92,7 +92,8 @@ impl Way {
             self.process.sleep(PATIENCE).await;
         }
         let Some(holder) = self.holder().filter(|holder| *holder != self.nr) else { return Forwarded::NotSent };
-        let member = lock(&self.seat.members)[holder].as_ref().map(|member| (member.process.clone(), member.bus.clone()));
+        let member =
+            lock(&self.seat.members)[holder].as_ref().map(|member| (member.process.clone(), member.bus.clone()));
         let (Some((there, bus)), Some(delivery)) = (member, self.seat.network.draw_delivery()) else {
             return Forwarded::NotSent;
         };

@@ -196,7 +196,11 @@ async fn what_is_stale_is_found_and_nothing_is_stale_under_the_lock<B: Store>(bo
     appender.append(&[write(1, &[("a-1", 0)], &["a-1", "a-1"])]).await.expect("the append succeeds");
     let decided = |version| {
         let next = [("a-1", version + 1)];
-        [write(2, &[("a-1", version), ("b-1", 0)], &["a-1"]), check(3, &[], &[("a-1", version + 1)]), write(4, &next, &["a-1"])]
+        [
+            write(2, &[("a-1", version), ("b-1", 0)], &["a-1"]),
+            check(3, &[], &[("a-1", version + 1)]),
+            write(4, &next, &["a-1"]),
+        ]
     };
     appender.lock().await.expect("the head is locked");
     let stale = appender.stale(&decided(1)).await.expect("the store answers");

@@ -119,5 +119,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 outcome => settle::answer((decided, operation, outcome)),
             }
         }
+        // A flood of refusals fills the cache, and may come without any commit.
+        self.cache.shrink(self.queue.taken());
     }
 }

@@ -130,7 +130,11 @@ struct Answered {
 #[derive(Serialize, Deserialize)]
 enum Outcome {
     Accepted(Receipt),
-    Refused { code: String, data: Box<RawValue>, pointer: Option<String> },
+    Refused {
+        code: String,
+        data: Box<RawValue>,
+        pointer: Option<String>,
+    },
     KeyReused(Uuid),
     Contended,
     Busy,
@@ -138,7 +142,11 @@ enum Outcome {
     Stopped,
     Failed(String),
     Lost,
-    Unreadable { stream: String, version: i32, reason: String },
+    Unreadable {
+        stream: String,
+        version: i32,
+        reason: String,
+    },
     Unwritable(String),
     /// The program knows no such command, so it was not decided.
     Unknown,

@@ -20,8 +20,7 @@ const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM
                       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan";
 /// A process that is suspended in the middle must not keep others from writing for long.
-const LOCK: &str =
-    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'; SELECT FROM head FOR UPDATE";
+const LOCK: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'; SELECT FROM head FOR UPDATE";
 const VERSIONS: &str = "
     SELECT coalesce(at.version, 0)
     FROM unnest($1::text[]) WITH ORDINALITY AS s (stream_id, nr)

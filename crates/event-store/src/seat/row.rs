@@ -21,9 +21,7 @@ pub(super) struct Seated {
     pub(super) silence: Duration,
 }
 
-async fn within<T>(
-    statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, StoreError> {
+async fn within<T>(statement: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
     match tokio::time::timeout(PATIENCE, statement).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(StoreError::Unavailable(format!("no answer in {} s", PATIENCE.as_secs()))),

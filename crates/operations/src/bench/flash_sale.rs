@@ -6,9 +6,7 @@ use anyhow::ensure;
 use daybook_bus::clock::new_id;
 use tokio::sync::Mutex;
 
-use super::{
-    ceiling, http::Server, load::Call, load::drive, processes::Processes, report::Report, shop, stage::Stage,
-};
+use super::{ceiling, http::Server, load::Call, load::drive, processes::Processes, report::Report, shop, stage::Stage};
 
 /// The units in stock.
 const STOCK: i64 = 10_000;
