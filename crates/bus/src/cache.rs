@@ -60,11 +60,11 @@ impl Cache {
         Some(entry.version)
     }
 
-    /// Removes a stream that is stale.
-    pub(super) fn forget(&mut self, stream: &str) {
-        if let Some(entry) = self.entries.remove(stream) {
-            self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
-        }
+    /// Removes a stream that is stale, and returns what was cached of it.
+    pub(super) fn forget(&mut self, stream: &str) -> Option<Entry> {
+        let entry = self.entries.remove(stream)?;
+        self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
+        Some(entry)
     }
 
     /// Removes all streams, because none is certain.
@@ -73,9 +73,9 @@ impl Cache {
         self.bytes = 0;
     }
 
-    /// Evicts the least recently used streams until the rest fits.
-    pub(super) fn shrink(&mut self) {
-        while self.bytes > self.max_bytes {
+    /// Evicts the least recently used streams until the rest fits beside `other` bytes.
+    pub(super) fn shrink(&mut self, other: usize) {
+        while self.bytes > self.max_bytes.saturating_sub(other) {
             let Some((_, entry)) = self.entries.remove_lru() else { break };
             self.bytes = self.bytes.saturating_sub(entry.size + OVERHEAD);
         }
@@ -112,7 +112,7 @@ mod tests {
             cache.insert(name.clone(), entry(name));
         }
         cache.touch(&names[0]);
-        cache.shrink();
+        cache.shrink(0);
         let kept: Vec<_> = names.iter().filter(|name| cache.find(name).is_some()).collect();
         assert_eq!(kept, [&names[0], &names[6], &names[7], &names[8], &names[9]]);
         assert_eq!(cache.bytes, one * 5);

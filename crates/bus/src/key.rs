@@ -3,7 +3,7 @@
 use daybook_domain::{Actor, Authority, Command, Streams};
 use sha2::{Digest, Sha256};
 
-use super::Job;
+use super::job::Job;
 
 /// What stands beside the id of a command in the book.
 pub(super) struct Key {
@@ -20,21 +20,22 @@ impl Key {
         let authority = Authority::of(command, actor, streams);
         let fingerprint = match (&authority, actor) {
             // A customer acts as the bearer of a cart, as the guest did before the login.
-            (Authority::Bearer(_), Actor::Customer(_)) => fingerprint(&Actor::Guest, command),
+            (Authority::Bearer(_), Actor::Customer(_)) => digest(&Actor::Guest, command).0,
             (Authority::Bearer(_) | Authority::Actor(_), _) => job.fingerprint.clone(),
         };
         Self { scope: authority.to_string(), fingerprint }
     }
 }
 
-/// A digest of an actor and a command.
-pub(super) fn fingerprint(actor: &Actor, command: &Command) -> Vec<u8> {
+/// A digest of an actor and a command, and the length of the command as JSON.
+pub(super) fn digest(actor: &Actor, command: &Command) -> (Vec<u8>, usize) {
     let mut digest = Sha256::new();
     digest.update(actor.to_string());
     digest.update([0]);
     digest.update(command.name());
     digest.update([0]);
     // Commands are plain structs with text keys, which always serialise.
-    digest.update(serde_json::to_vec(command).unwrap_or_default());
-    digest.finalize()[..16].to_vec()
+    let command = serde_json::to_vec(command).unwrap_or_default();
+    digest.update(&command);
+    (digest.finalize()[..16].to_vec(), command.len())
 }

@@ -5,40 +5,60 @@
 //! locks. Answers leave only after the commit, refusals included: the read set of a refusal is checked in the same transaction.
 //!
 //! The cache may be stale, since another process may write to the same book. Then no operation that rests on a stale stream is written.
-//! Those streams are loaded again, and the commands are decided again.
+//! What is new in those streams is loaded, and the commands are decided again. A command that was in conflict three times is decided
+//! while the book is [locked](sequencer::locked), so it cannot lose again.
+//!
+//! Of several processes one should decide; see [`Elsewhere`]. The [queue](queue) is fair among senders.
 //!
 //! What does not belong here: rules (they are in the domain), SQL (in the event store), HTTP (in command-api).
 
+mod bases;
 mod cache;
 pub mod clock;
 mod decided;
+mod elsewhere;
+mod job;
 mod key;
 mod load;
+mod queue;
+mod room;
 mod runtime;
 mod sequencer;
+mod turns;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use chrono::{DateTime, Utc};
 use daybook_domain::{Actor, Command, Refusal, Storefront, StreamName};
 use daybook_event_store::{Store, StoreError};
-use serde::Serialize;
-use tokio::{sync::mpsc, sync::oneshot, task::JoinHandle};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+pub use daybook_event_store::{Holder, Place};
 
 pub use self::{
     clock::Clock,
+    elsewhere::{Elsewhere, Forwarded},
     runtime::{Runtime, Tokio},
 };
+use self::{job::Job, queue::Queue, turns::SenderId};
 
 /// The limits of the bus.
 #[derive(Debug, Clone)]
 pub struct BusSettings {
     /// The most commands that wait for a decision. A further command fails with [`CommandError::Busy`].
     pub queue: usize,
+    /// The most bytes of commands that are not answered. They count as part of `cache_bytes`.
+    pub queue_bytes: usize,
     /// The most commands in one commit.
     pub batch: usize,
     /// The most bytes of folded streams that are kept in memory. An order and its cart take about 1 kB, so the cache of a busy shop
@@ -48,6 +68,8 @@ pub struct BusSettings {
     pub attempts: u32,
     /// A stream whose fold took more events than this gets a snapshot, so that its next load takes fewer.
     pub snapshot_after: usize,
+    /// A refusal that has read more streams than this is checked beside the commits, so that it holds no other command up.
+    pub check_beside: usize,
     /// The channels and locations that buyers may name.
     pub storefront: Storefront,
 }
@@ -56,10 +78,12 @@ impl Default for BusSettings {
     fn default() -> Self {
         Self {
             queue: 8_192,
+            queue_bytes: 64 << 20,
             batch: 1_000,
             cache_bytes: 128 << 20,
             attempts: 100,
             snapshot_after: 500,
+            check_beside: 100,
             storefront: Storefront::default(),
         }
     }
@@ -81,6 +105,8 @@ pub struct Submission {
     pub causation_id: Uuid,
     /// The W3C `traceparent` of the request.
     pub trace: Option<String>,
+    /// The address that a guest's command counts for. Guests without an address share their turns in the queue.
+    pub address: Option<IpAddr>,
 }
 
 impl Submission {
@@ -88,12 +114,13 @@ impl Submission {
     #[must_use]
     pub fn new(command: impl Into<Command>, command_id: Uuid, actor: Actor) -> Self {
         let command = command.into();
-        Self { command, command_id, actor, correlation_id: command_id, causation_id: command_id, trace: None }
+        let (correlation_id, causation_id) = (command_id, command_id);
+        Self { command, command_id, actor, correlation_id, causation_id, trace: None, address: None }
     }
 }
 
 /// An event that a command wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenEvent {
     /// Its position in the book.
     pub position: i64,
@@ -107,12 +134,17 @@ pub struct WrittenEvent {
     /// Its id.
     pub event_id: Uuid,
     /// Its data, a JSON object.
-    #[serde(serialize_with = "daybook_event_store::verbatim")]
+    #[serde(serialize_with = "daybook_event_store::verbatim", deserialize_with = "as_written")]
     pub data: String,
 }
 
+/// Reads JSON as the text that it is, byte for byte.
+fn as_written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Box::<RawValue>::deserialize(deserializer)?.get().to_owned())
+}
+
 /// A stream that a command wrote to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenStream {
     /// The stream.
     pub id: Arc<str>,
@@ -121,7 +153,7 @@ pub struct WrittenStream {
 }
 
 /// The answer to an accepted command. All that it names is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The position of the command's last event. A read model that has reached it shows the effect of the command.
     pub position: i64,
@@ -170,6 +202,14 @@ pub enum CommandError {
     Stopped,
 }
 
+impl CommandError {
+    /// The store of another process failed, for this reason.
+    #[must_use]
+    pub fn failed_elsewhere(reason: String) -> Self {
+        Self::Failed(Arc::new(StoreError::Unavailable(reason)))
+    }
+}
+
 /// A stream that this program cannot read: an event is damaged, or was written by a later version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{stream} cannot be read at version {version}: {reason}")]
@@ -184,19 +224,34 @@ pub struct UnreadableStream {
     pub is_newer: bool,
 }
 
-/// A command that waits for its outcome.
-struct Job {
-    submission: Submission,
-    fingerprint: Vec<u8>,
-    attempts: u32,
-    reply: oneshot::Sender<Result<Receipt, CommandError>>,
+/// The answer to a command, and what it cost.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The outcome.
+    pub outcome: Result<Receipt, CommandError>,
+    /// The most streams that a decision of the command has read, loaded or not. It is 0 if it was not decided.
+    pub streams: u32,
 }
 
 /// The bus. It is cheap to clone. It stops when the last clone is dropped and every queued command is answered.
 #[derive(Clone)]
 pub struct Bus {
-    queue: mpsc::Sender<Job>,
+    handle: Arc<Handle>,
+    /// Where commands are decided, if it may be in another process.
+    elsewhere: Option<Arc<dyn Elsewhere>>,
+}
+
+/// What the clones of a bus share. The queue is closed with the last one.
+struct Handle {
+    queue: Arc<Queue>,
     conflicts: Arc<AtomicU64>,
+    senders: RandomState,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 impl Bus {
@@ -214,17 +269,25 @@ impl Bus {
         clock: Clock,
         settings: &BusSettings,
     ) -> (Self, impl Future<Output = ()> + Send + use<B, R>) {
-        let (queue, jobs) = mpsc::channel(settings.queue.max(1));
+        let queue = Arc::new(Queue::new(settings.queue, settings.queue_bytes));
         let conflicts = Arc::default();
-        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
-        (Self { queue, conflicts }, sequencer.run())
+        let decides = (Arc::clone(&queue), Arc::clone(&conflicts));
+        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), decides);
+        let handle = Arc::new(Handle { queue, conflicts, senders: RandomState::new() });
+        (Self { handle, elsewhere: None }, sequencer.run())
+    }
+
+    /// The same bus, whose commands may be decided in another process.
+    #[must_use]
+    pub fn with_elsewhere(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
     }
 
     /// How many decisions were in conflict with the book so far, because another process had changed their streams. Those commands
     /// were decided again.
     #[must_use]
     pub fn conflicts(&self) -> u64 {
-        self.conflicts.load(Ordering::Relaxed)
+        self.handle.conflicts.load(Ordering::Relaxed)
     }
 
     /// Sends a command and waits for its outcome. If the queue is full, it fails at once with [`CommandError::Busy`].
@@ -232,12 +295,7 @@ impl Bus {
     /// # Errors
     /// [`CommandError`] if the command was not accepted.
     pub async fn execute(&self, submission: Submission) -> Result<Receipt, CommandError> {
-        let (job, outcome) = job(submission);
-        self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => CommandError::Busy,
-            mpsc::error::TrySendError::Closed(_) => CommandError::Stopped,
-        })?;
-        outcome.await.unwrap_or(Err(CommandError::Lost))
+        self.answer(submission, false).await.outcome
     }
 
     /// Sends a command and waits for its outcome. If the queue is full, it waits for a place first. Bulk loads use this.
@@ -245,34 +303,37 @@ impl Bus {
     /// # Errors
     /// [`CommandError`] if the command was not accepted.
     pub async fn execute_patiently(&self, submission: Submission) -> Result<Receipt, CommandError> {
-        let (job, outcome) = job(submission);
-        self.queue.send(job).await.map_err(|_| CommandError::Stopped)?;
-        outcome.await.unwrap_or(Err(CommandError::Lost))
+        self.answer(submission, true).await.outcome
     }
-}
 
-fn job(submission: Submission) -> (Job, oneshot::Receiver<Result<Receipt, CommandError>>) {
-    let (reply, outcome) = oneshot::channel();
-    let fingerprint = key::fingerprint(&submission.actor, &submission.command);
-    (Job { submission, fingerprint, attempts: 0, reply }, outcome)
-}
-
-impl Job {
-    fn answer(self, outcome: Result<Receipt, CommandError>) {
-        let label = match &outcome {
-            Ok(receipt) if receipt.replayed => "replayed",
-            Ok(_) => "accepted",
-            Err(CommandError::Refused { .. }) => "refused",
-            Err(CommandError::KeyReused(_)) => "key_reused",
-            Err(_) => "failed",
+    /// Sends a command to the process that decides, and waits for its answer. A patient caller waits for a place in a full queue.
+    pub async fn answer(&self, submission: Submission, is_patient: bool) -> Answer {
+        let Some(elsewhere) = self.elsewhere.as_ref().filter(|elsewhere| !elsewhere.is_here()) else {
+            return self.answer_here(submission, is_patient).await;
         };
-        metrics::counter!("daybook_commands_total", "command" => self.submission.command.name(), "outcome" => label)
-            .increment(1);
-        // The caller may have stopped waiting. The outcome is valid all the same.
-        drop(self.reply.send(outcome));
+        match elsewhere.forward(&submission, is_patient).await {
+            Forwarded::Answered(answer) => answer,
+            Forwarded::NotSent => self.answer_here(submission, is_patient).await,
+            Forwarded::Unanswered => {
+                let answer = self.answer_here(submission, is_patient).await;
+                // What this process accepts, the other one finds in the book. What this one does not accept, the other one may still
+                // accept, or has accepted.
+                match answer.outcome {
+                    Ok(_) | Err(CommandError::KeyReused(_) | CommandError::Failed(_)) => answer,
+                    Err(_) => Answer { outcome: Err(CommandError::Lost), ..answer },
+                }
+            }
+        }
     }
 
-    fn context(&self, now: DateTime<Utc>) -> daybook_domain::Context {
-        daybook_domain::Context { now, actor: self.submission.actor.clone(), command_id: self.submission.command_id }
+    /// Decides a command in this process, whichever process should.
+    pub async fn answer_here(&self, submission: Submission, is_patient: bool) -> Answer {
+        let (job, answer) = Job::new(submission, is_patient, |sender| SenderId(self.handle.senders.hash_one(sender)));
+        if is_patient {
+            self.handle.queue.push_patiently(job).await;
+        } else {
+            self.handle.queue.push(job);
+        }
+        answer.await.unwrap_or(Answer { outcome: Err(CommandError::Lost), streams: 0 })
     }
 }

@@ -1,15 +1,12 @@
 //! Loading streams: they are read from the book and folded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use daybook_codec::{SnapshotError, decode, decode_state, encode_state};
 use daybook_domain::{State, StreamName};
 use daybook_event_store::{FROM_THE_BEGINNING, LoadedStream, Snapshot, Store, StoreError};
 
-use super::{Job, Runtime, UnreadableStream, cache::Entry};
+use super::{Job, Runtime, UnreadableStream, bases::Base, cache::Entry, turns::Weighed};
 
 /// A command that cannot be decided before streams are loaded.
 pub(super) struct Waiting {
@@ -18,7 +15,25 @@ pub(super) struct Waiting {
     pub(super) missing: Vec<StreamName>,
     /// The streams that it is known to read, and may never ask for.
     pub(super) others: Vec<StreamName>,
+    /// Whether the missing streams were in conflict, and may be so again.
+    pub(super) is_contended: bool,
 }
+
+impl Weighed for Waiting {
+    fn bytes(&self) -> usize {
+        self.job.bytes()
+    }
+}
+
+impl Waiting {
+    /// How many streams it has loaded.
+    pub(super) const fn streams(&self) -> usize {
+        self.missing.len() + self.others.len()
+    }
+}
+
+/// Streams to load, each from its base if it has one.
+pub(super) type Wanted = BTreeMap<StreamName, Option<Base>>;
 
 /// The result of a load.
 pub(super) struct Loaded {
@@ -33,27 +48,71 @@ pub(super) struct Folded {
     pub(super) unreadable: BTreeMap<StreamName, UnreadableStream>,
 }
 
-/// Loads the streams that commands wait for. A stream whose fold took more than `snapshot_after` events gets a snapshot.
+/// Loads the streams that commands wait for.
 pub(super) async fn load<B: Store, R: Runtime>(
     runtime: R,
     book: B,
     waiting: Vec<Waiting>,
+    wanted: Wanted,
     snapshot_after: usize,
 ) -> Loaded {
-    let streams: BTreeSet<_> =
-        waiting.iter().flat_map(|waiting| waiting.missing.iter().chain(&waiting.others)).collect();
-    let names: Vec<Arc<str>> = streams.into_iter().map(StreamName::shared).collect();
-    let streams = fold_all(&runtime, &book, &names, snapshot_after).await.map_err(Arc::new);
+    let streams = fold_all(&runtime, &book, wanted, snapshot_after).await.map_err(Arc::new);
     Loaded { waiting, streams }
 }
 
-async fn fold_all<B: Store, R: Runtime>(
+/// Loads and folds streams. A stream whose fold took more than `snapshot_after` events gets a snapshot.
+pub(super) async fn fold_all<B: Store, R: Runtime>(
+    runtime: &R,
+    book: &B,
+    wanted: Wanted,
+    snapshot_after: usize,
+) -> Result<Folded, StoreError> {
+    let (mut begun, mut names) = (Vec::new(), Vec::new());
+    for (name, base) in wanted {
+        match base {
+            Some(base) => begun.push((name, base)),
+            None => names.push(name.shared()),
+        }
+    }
+    let mut folded = Folded::default();
+    if !begun.is_empty() {
+        go_on(runtime, book, begun, snapshot_after, &mut folded).await?;
+    }
+    if !names.is_empty() {
+        from_snapshots(runtime, book, &names, snapshot_after, &mut folded).await?;
+    }
+    Ok(folded)
+}
+
+/// Loads what is new in streams since their bases.
+async fn go_on<B: Store, R: Runtime>(
+    runtime: &R,
+    book: &B,
+    begun: Vec<(StreamName, Base)>,
+    snapshot_after: usize,
+    folded: &mut Folded,
+) -> Result<(), StoreError> {
+    let after: Vec<_> = begun.iter().map(|(name, base)| (name.shared(), base.version)).collect();
+    let mut bases: BTreeMap<StreamName, Base> = begun.into_iter().collect();
+    for stream in book.load_after(&after).await? {
+        let (name, events) = (StreamName::from(&*stream.stream_id), stream.events.len());
+        let start = bases.remove(&name).map(|base| (base.state, base.version));
+        folded.add(name, fold(start, stream), |name, entry| {
+            if events > snapshot_after {
+                keep_snapshot(runtime, book.clone(), name, entry);
+            }
+        });
+    }
+    Ok(())
+}
+
+async fn from_snapshots<B: Store, R: Runtime>(
     runtime: &R,
     book: &B,
     names: &[Arc<str>],
     snapshot_after: usize,
-) -> Result<Folded, StoreError> {
-    let mut folded = Folded::default();
+    folded: &mut Folded,
+) -> Result<(), StoreError> {
     let mut damaged = Vec::new();
     for stream in book.load_streams(names, State::FOLD_VERSION).await? {
         let (name, id) = (StreamName::from(&*stream.stream_id), Arc::clone(&stream.stream_id));
@@ -78,7 +137,7 @@ async fn fold_all<B: Store, R: Runtime>(
             folded.add(name, fold(None, stream), |name, entry| keep_snapshot(runtime, book.clone(), name, entry));
         }
     }
-    Ok(folded)
+    Ok(())
 }
 
 impl Folded {

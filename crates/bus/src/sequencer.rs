@@ -1,30 +1,41 @@
-//! The sequencer: the one task that decides commands. It never waits for IO: loads and commits are tasks of their own.
+//! The sequencer: the one task that decides commands. It waits for no IO: loads, commits and checks are tasks of their own. Only a
+//! batch that keeps losing is decided [while the book is locked](locked).
+
+pub(super) mod locked;
+mod refusals;
+mod settle;
 
 use std::{
+    collections::HashSet,
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use daybook_domain::{Decide, Reads, Rejection, State, StreamName, Streams, authorise};
-use daybook_event_store::{Appender, Filter, Operation, Outcome, Store, StoreError};
+use daybook_event_store::{Appender, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use self::refusals::Refusals;
 use super::{
-    BusSettings, CommandError, Job, Runtime,
+    BusSettings, CommandError, Job, Queue, Runtime,
+    bases::{Base, Bases},
     cache::Cache,
     decided::{self, Decided, Unwritten},
-    load::{Folded, Loaded, Waiting, load},
+    load::{Folded, Loaded, Waiting, Wanted, load},
+    turns::Turns,
 };
 use crate::Clock;
 
 /// How many loads may run at the same time.
 const MAX_LOADS: usize = 4;
+/// After how many streams a load takes no further command. So a command with few streams waits for few others.
+const LOAD_STREAMS: usize = 2_000;
+/// After how many streams the sequencer sends what it has decided to the store, before it decides further commands.
+const DECIDE_STREAMS: usize = 8_000;
+/// After how many conflicts a command is decided while the book is locked.
+const LOCK_AFTER: u32 = 3;
 /// How long to wait after a failed connection before the next attempt.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
@@ -40,6 +51,8 @@ struct Committed<S> {
 struct Batch {
     decided: Vec<Decided>,
     operations: Vec<Operation>,
+    /// Whether one of its commands was in conflict so often that the book is locked for it.
+    needs_lock: bool,
 }
 
 pub(super) struct Sequencer<B: Store, R: Runtime> {
@@ -47,20 +60,33 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     book: B,
     clock: Clock,
     settings: BusSettings,
-    queue: mpsc::Receiver<Job>,
+    queue: Arc<Queue>,
     conflicts: Arc<AtomicU64>,
     cache: Cache,
+    /// Committed states of streams that were in conflict.
+    bases: Bases,
     /// The next batch: decided, and not sent to the store yet.
     next: Batch,
     /// The commands of the batch that is being committed, without its operations. Empty during no commit.
     in_flight: Vec<Decided>,
     commits: FuturesUnordered<R::Task<Committed<B::Session>>>,
+    /// How many batches were sent to the store, and how many of them have ended.
+    batches: (u64, u64),
     /// The appender. During a commit, the commit owns it.
     appender: Option<Appender<B::Session>>,
+    /// Refusals that have read much.
+    refusals: Refusals<B, R>,
     /// Tasks that answer commands, which the sequencer waits for before it stops.
     answers: TaskTracker,
-    wanted: Vec<Waiting>,
+    /// Commands that wait for a load.
+    wanted: Turns<Waiting>,
     loads: FuturesUnordered<R::Task<Loaded>>,
+}
+
+impl<B: Store, R: Runtime> Drop for Sequencer<B, R> {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
 }
 
 impl<B: Store, R: Runtime> Sequencer<B, R> {
@@ -69,10 +95,9 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         book: B,
         clock: Clock,
         settings: BusSettings,
-        queue: mpsc::Receiver<Job>,
-        conflicts: Arc<AtomicU64>,
+        (queue, conflicts): (Arc<Queue>, Arc<AtomicU64>),
     ) -> Self {
-        let cache = Cache::new(settings.cache_bytes);
+        let (cache, bases) = (Cache::new(settings.cache_bytes), Bases::new(settings.cache_bytes / 8));
         Self {
             runtime,
             book,
@@ -81,12 +106,15 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             queue,
             conflicts,
             cache,
+            bases,
             next: Batch::default(),
             in_flight: Vec::new(),
             commits: FuturesUnordered::new(),
+            batches: (0, 0),
             appender: None,
+            refusals: Refusals::default(),
             answers: TaskTracker::new(),
-            wanted: Vec::new(),
+            wanted: Turns::default(),
             loads: FuturesUnordered::new(),
         }
     }
@@ -94,21 +122,24 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     /// Runs until the last handle of the bus is dropped and every queued command is answered.
     pub(super) async fn run(mut self) {
         let mut open = true;
-        let mut arrived = Vec::new();
         while open || !self.idle() {
-            let room = self.settings.batch.saturating_sub(self.next.operations.len());
+            let room = self.room();
             tokio::select! {
                 // A finished commit comes first: the store is idle until the next batch is sent.
                 biased;
                 Some(committed) = self.commits.next() => self.settle(committed),
                 Some(loaded) = self.loads.next() => self.finish_load(loaded),
-                count = self.queue.recv_many(&mut arrived, room), if open && room > 0 => {
-                    open = count > 0;
-                    self.decide_all(mem::take(&mut arrived));
+                Some(checked) = self.refusals.checks.next() => self.finish_check(checked),
+                filled = self.queue.filled(), if open && room > 0 => {
+                    open = filled;
+                    self.decide_queued(room);
                 }
             }
-            self.start_load();
-            if self.start_commit() {
+            self.start_loads();
+            self.start_check();
+            if self.next.needs_lock && self.commits.is_empty() {
+                self.commit_locked().await;
+            } else if self.start_commit() {
                 // The commit task runs now, before the commands that have arrived meanwhile are decided.
                 tokio::task::yield_now().await;
             }
@@ -118,7 +149,28 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     }
 
     fn idle(&self) -> bool {
-        self.commits.is_empty() && self.loads.is_empty() && self.next.operations.is_empty()
+        let nothing_runs = self.commits.is_empty() && self.loads.is_empty() && self.refusals.is_empty();
+        nothing_runs && self.next.operations.is_empty() && self.wanted.is_empty()
+    }
+
+    /// How many commands may be taken from the queue.
+    fn room(&self) -> usize {
+        let in_batch = self.settings.batch.saturating_sub(self.next.operations.len());
+        let waiting = self.wanted.len() + self.refusals.len();
+        in_batch.min((2 * self.settings.batch).saturating_sub(waiting))
+    }
+
+    /// Decides commands of the queue, at most `room`.
+    fn decide_queued(&mut self, room: usize) {
+        let now = self.clock.now();
+        let mut read = 0;
+        for _ in 0..room {
+            let Some(job) = self.queue.pop() else { return };
+            read += self.decide(job, now);
+            if read > DECIDE_STREAMS {
+                return;
+            }
+        }
     }
 
     fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
@@ -128,12 +180,14 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
     }
 
-    /// Decides one command on the cached state, and applies its events to that state.
-    fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
+    /// Decides one command on the cached state, and applies its events to that state. Returns how many streams it has read.
+    fn decide(&mut self, mut job: Job, now: chrono::DateTime<chrono::Utc>) -> usize {
         let (command, actor) = (&job.submission.command, &job.submission.actor);
         let streams = Streams::over(&self.cache);
         let decided = authorise(command, actor, &self.settings.storefront, &streams)
             .and_then(|()| command.decide(&job.context(now), &streams));
+        let count = streams.count();
+        job.streams = job.streams.max(u32::try_from(count).unwrap_or(u32::MAX));
         let operation = match decided {
             Ok(decision) => match decided::write(&job, &streams, &decision, now) {
                 Ok(write) => Ok((write, Some(decision), None)),
@@ -144,16 +198,19 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             Err(Rejection::NotLoaded) => {
                 let missing = streams.missing();
                 let mut reads = Reads::default();
-                command.reads(&mut reads);
+                job.submission.command.reads(&mut reads);
                 let others = reads.unloaded(&missing, &self.cache);
-                self.wanted.push(Waiting { job, missing, others });
-                return;
+                self.wanted.push(job.sender, Waiting { job, missing, others, is_contended: false });
+                return count;
             }
         };
         let reads = streams.reads();
         let (operation, decision, refusal) = match operation {
             Ok(operation) => operation,
-            Err(error) => return job.answer(Err(error)),
+            Err(error) => {
+                job.answer(Err(error));
+                return count;
+            }
         };
         for (stream, _) in &reads {
             self.cache.touch(stream);
@@ -166,14 +223,45 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 self.cache.evolve(stream, |state: &mut State| state.evolve(event, at));
             }
         }
-        self.next.decided.push(Decided { job, written, refusal });
+        self.add(Decided { job, written, refusal }, operation);
+        count
+    }
+
+    /// Adds a decision to the next batch, or to the refusals that are checked beside it.
+    fn add(&mut self, decided: Decided, operation: Operation) {
+        let is_late = decided.job.attempts >= LOCK_AFTER;
+        let is_large = refusals::is_large(&operation, self.settings.check_beside);
+        if is_large && !is_late {
+            let rests_on = self.batches.0 + u64::from(!self.next.operations.is_empty());
+            self.refusals.add(decided, operation, rests_on);
+            return;
+        }
+        // A refusal that reads much would keep the book locked for long.
+        self.next.needs_lock |= is_late && !is_large;
+        self.next.decided.push(decided);
         self.next.operations.push(operation);
     }
 
-    fn start_load(&mut self) {
-        if !self.wanted.is_empty() && self.loads.len() < MAX_LOADS {
-            let waiting = mem::take(&mut self.wanted);
-            let load = load(self.runtime.clone(), self.book.clone(), waiting, self.settings.snapshot_after);
+    /// Starts loads while commands wait for some.
+    fn start_loads(&mut self) {
+        while self.loads.len() < MAX_LOADS {
+            let (mut waiting, mut streams) = (Vec::new(), 0);
+            while streams < LOAD_STREAMS
+                && let Some(next) = self.wanted.pop()
+            {
+                streams += next.streams();
+                waiting.push(next);
+            }
+            if waiting.is_empty() {
+                return;
+            }
+            let named = waiting.iter().flat_map(|waiting| waiting.missing.iter().chain(&waiting.others));
+            let mut wanted: Wanted = named.map(|stream| (stream.clone(), None)).collect();
+            for (stream, base) in &mut wanted {
+                *base = self.bases.remove(stream);
+            }
+            let (runtime, book) = (self.runtime.clone(), self.book.clone());
+            let load = load(runtime, book, waiting, wanted, self.settings.snapshot_after);
             self.loads.push(self.runtime.spawn(load));
         }
     }
@@ -186,7 +274,12 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         };
         match streams {
             Ok(Folded { entries, unreadable }) => {
+                let contended = waiting.iter().filter(|waiting| waiting.is_contended);
+                let contended: HashSet<_> = contended.flat_map(|waiting| &waiting.missing).cloned().collect();
                 for (stream, entry) in entries {
+                    if contended.contains(&stream) {
+                        self.bases.insert(stream.clone(), Base { state: entry.state.clone(), version: entry.version });
+                    }
                     self.cache.insert(stream, entry);
                 }
                 let mut jobs = Vec::with_capacity(waiting.len());
@@ -212,67 +305,20 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         if self.next.operations.is_empty() || !self.commits.is_empty() {
             return false;
         }
-        metrics::histogram!("daybook_commit_batch_commands")
-            .record(f64::from(u32::try_from(self.next.operations.len()).unwrap_or(u32::MAX)));
-        let Batch { decided, operations } = mem::take(&mut self.next);
-        self.in_flight = decided;
+        let operations = self.begin_commit();
         let commit = commit(self.runtime.clone(), self.book.clone(), self.appender.take(), operations);
         self.commits.push(self.runtime.spawn(commit));
         true
     }
 
-    /// Answers the commands of a batch after its commit. A command in conflict is decided again. So are the commands that were decided
-    /// since, because they may rest on it.
-    fn settle(&mut self, committed: Option<Committed<B::Session>>) {
-        let in_flight = mem::take(&mut self.in_flight);
-        let Some(Committed { appender, operations, outcomes }) = committed else {
-            tracing::error!("a commit was lost");
-            return self.start_over(in_flight, &CommandError::Lost);
-        };
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
-                return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
-            }
-        };
-        self.appender = appender;
-        if outcomes.iter().all(as_decided) {
-            // The receipts are made in a task of their own, beside the next decisions.
-            self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
-        } else {
-            self.reconsider(in_flight, operations, outcomes);
-        }
-        self.cache.shrink();
-    }
-
-    /// Handles a batch with an outcome that differs from its decision. Later decisions may rest on it, so they are undone as well.
-    fn reconsider(&mut self, in_flight: Vec<Decided>, operations: Vec<Operation>, outcomes: Vec<Outcome>) {
-        let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
-            Outcome::Conflict { .. } => true,
-            // A repeated refusal has written nothing, so no later decision rests on it.
-            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } => !decided.written.is_empty(),
-            Outcome::Appended { .. } | Outcome::Confirmed => false,
-        });
-        let undone = if stale { self.undo_next() } else { Vec::new() };
-        for (decided, operation, outcome) in all(in_flight, operations, outcomes) {
-            match outcome {
-                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, operation, outcome)),
-                Outcome::Duplicate { first_position, events, same_fingerprint } => {
-                    self.forget(&decided.written);
-                    self.repeat(decided.job, first_position, events, same_fingerprint);
-                }
-                Outcome::InvalidData { reason } => {
-                    self.forget(&decided.written);
-                    decided.job.answer(Err(CommandError::Unwritable(reason)));
-                }
-                Outcome::Conflict { actual } => {
-                    self.forget(&decided.written);
-                    self.decide_again(decided.job, actual);
-                }
-            }
-        }
-        self.decide_all(undone);
+    /// Makes the next batch the one in flight, and returns its operations.
+    fn begin_commit(&mut self) -> Vec<Operation> {
+        metrics::histogram!("daybook_commit_batch_commands")
+            .record(f64::from(u32::try_from(self.next.operations.len()).unwrap_or(u32::MAX)));
+        let Batch { decided, operations, .. } = mem::take(&mut self.next);
+        self.in_flight = decided;
+        self.batches.0 += 1;
+        operations
     }
 
     /// Runs an answer in a task of its own, beside the next decisions. The bus does not stop before that task has ended.
@@ -280,88 +326,30 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         drop(self.runtime.spawn(self.answers.track_future(answer)));
     }
 
-    /// Answers a command whose id is in the book already.
-    fn repeat(&self, job: Job, first_position: i64, events: i32, same_fingerprint: bool) {
-        if same_fingerprint {
-            self.beside(replay(self.book.clone(), job, first_position, events));
-        } else {
-            let command_id = job.submission.command_id;
-            job.answer(Err(CommandError::KeyReused(command_id)));
-        }
-    }
-
-    /// Loads the streams that another process has changed or created, and decides the command again after that.
-    fn decide_again(&mut self, mut job: Job, actual: Vec<(Arc<str>, i32)>) {
-        metrics::counter!("daybook_conflicts_total").increment(1);
-        self.conflicts.fetch_add(1, Ordering::Relaxed);
-        job.attempts += 1;
-        if job.attempts >= self.settings.attempts {
-            job.answer(Err(CommandError::Contended));
-            return;
-        }
-        for (stream, _) in &actual {
-            self.cache.forget(stream);
-        }
-        let missing = actual.into_iter().map(|(stream, _)| stream.into()).collect();
-        self.wanted.push(Waiting { job, missing, others: Vec::new() });
-    }
-
-    /// Undoes the decisions of the next batch, which is not sent yet.
+    /// Undoes the decisions that are not sent yet.
     fn undo_next(&mut self) -> Vec<Job> {
         let Batch { decided, .. } = mem::take(&mut self.next);
-        let undone = decided.into_iter().map(|Decided { job, written, .. }| {
-            self.forget(&written);
+        let decided = decided.into_iter().chain(self.refusals.take_waiting());
+        let undone = decided.map(|Decided { job, written, .. }| {
+            forget(&mut self.cache, &written);
             job
         });
         undone.collect()
     }
 
-    /// Starts over after the store has failed. The commands of the batch get the error, and the others are decided again.
-    fn start_over(&mut self, in_flight: Vec<Decided>, error: &CommandError) {
-        self.cache.clear();
-        for Decided { job, .. } in in_flight {
-            job.answer(Err(error.clone()));
-        }
-        let again = self.undo_next();
-        self.decide_all(again);
-    }
-
-    fn forget(&mut self, streams: &[StreamName]) {
-        for stream in streams {
-            self.cache.forget(stream.as_str());
+    /// Removes a stream from the cache. It holds committed events only, so the next load goes on from them.
+    fn retire(&mut self, stream: &StreamName) {
+        if let Some(entry) = self.cache.forget(stream.as_str()) {
+            let (state, version) = (entry.state, entry.version);
+            self.bases.insert(stream.clone(), Base { state, version });
         }
     }
 }
 
-/// The commands of a batch, each with its operation and its outcome.
-fn all(
-    decided: Vec<Decided>,
-    operations: Vec<Operation>,
-    outcomes: Vec<Outcome>,
-) -> impl Iterator<Item = (Decided, Operation, Outcome)> {
-    let committed = decided.into_iter().zip(operations).zip(outcomes);
-    committed.map(|((decided, operation), outcome)| (decided, operation, outcome))
-}
-
-const fn as_decided(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
-}
-
-/// Answers a command whose operation was committed as decided.
-fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) {
-    let Decided { job, refusal, .. } = decided;
-    let answer = match (operation, outcome, refusal) {
-        (Operation::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
-            Ok(decided::receipt(unit, first_position, &versions))
-        }
-        (_, _, Some(refusal)) => {
-            let pointer = refusal.pointer(&job.submission.command);
-            Err(CommandError::Refused { refusal, pointer })
-        }
-        // The store answered a check as an append, or an append as a check.
-        _ => Err(CommandError::Lost),
-    };
-    job.answer(answer);
+fn forget(cache: &mut Cache, streams: &[StreamName]) {
+    for stream in streams {
+        cache.forget(stream.as_str());
+    }
 }
 
 async fn commit<B: Store>(
@@ -385,14 +373,4 @@ async fn commit<B: Store>(
             Committed { appender: None, operations, outcomes: Err(error) }
         }
     }
-}
-
-/// Answers a repeated command with the outcome of the first one.
-async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
-    let limit = usize::try_from(events).unwrap_or(0);
-    let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
-    job.answer(match recorded {
-        Ok(recorded) => Ok(decided::replayed(recorded)),
-        Err(error) => Err(CommandError::Failed(Arc::new(error))),
-    });
 }

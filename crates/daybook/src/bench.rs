@@ -27,6 +27,7 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
     let running = serve::start(Settings {
         roles: roles.into_iter().collect(),
         listen: ([127, 0, 0, 1], 0).into(),
+        advertise: None,
         database_url: wanted.database_url,
         kafka: wanted.kafka,
         keys: wanted.keys,

@@ -36,3 +36,15 @@ impl From<Storefront> for daybook_domain::Storefront {
         Self { channels: flags.storefront_channels, locations }
     }
 }
+
+/// The address of a server by its name and its port, such as `shop-1:8080`.
+///
+/// # Errors
+/// When there is no port.
+pub fn host_and_port(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(1..)) => Ok(text.to_owned()),
+        _ => Err("an address is host:port, such as shop-1:8080".to_owned()),
+    }
+}

@@ -12,7 +12,7 @@ use std::{
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
 use chrono::{DateTime, Utc};
 use daybook_bus::Clock;
-use daybook_event_store::{Daybook, error_chain};
+use daybook_event_store::{Daybook, Holder, error_chain};
 use daybook_event_stream::{
     KafkaSettings,
     progress::{self, ConsumerProgress},
@@ -27,7 +27,7 @@ use daybook_reactors::{
     engine::queue::{self, Upcoming},
 };
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::role::Role;
 
@@ -64,6 +64,8 @@ pub(crate) struct Health {
     roles: BTreeSet<Role>,
     book: Daybook,
     kafka: KafkaSettings,
+    /// Who holds the seat, in a process with a bus.
+    seat: Option<watch::Receiver<Holder>>,
     /// The migrations of the schema when the process started.
     schema: Vec<i64>,
     broker: Mutex<Option<(Instant, Check)>>,
@@ -77,11 +79,16 @@ impl Health {
     ///
     /// # Errors
     /// When the database is out of reach.
-    pub(crate) async fn begin(roles: BTreeSet<Role>, book: Daybook, kafka: KafkaSettings) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(
+        roles: BTreeSet<Role>,
+        book: Daybook,
+        kafka: KafkaSettings,
+        seat: Option<watch::Receiver<Holder>>,
+    ) -> anyhow::Result<Self> {
         let schema = schema(&book).await?;
         let (broker, views) = (Mutex::default(), Mutex::default());
         let (reactors, reactions) = (Mutex::default(), Mutex::default());
-        Ok(Self { roles, book, kafka, schema, broker, views, reactors, reactions })
+        Ok(Self { roles, book, kafka, seat, schema, broker, views, reactors, reactions })
     }
 
     /// The routes `/livez` and `/readyz`.
@@ -107,7 +114,8 @@ impl Health {
             async { if needs_views { Some(within("views", self.views()).await) } else { None } },
             async { if needs_reactors { Some(within("reactors", self.reactors()).await) } else { None } },
         );
-        let checks = [Some(database), Some(schema), broker, relay, views, reactors].into_iter();
+        let seat = self.seat.as_ref().map(|holder| seated(&holder.borrow()));
+        let checks = [Some(database), Some(schema), broker, relay, views, reactors, seat].into_iter();
         let checks: Vec<_> = checks.flatten().collect();
         let ready = checks.iter().all(|check| check.ok);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -185,6 +193,16 @@ impl Health {
         let lag = progress.iter().map(|reactor| reactor.lag).max().unwrap_or(0);
         Ok((true, format!("at most {lag} positions behind")))
     }
+}
+
+/// Which process decides commands. Without a holder each process decides its own, so this changes no readiness.
+fn seated(holder: &Holder) -> Check {
+    let detail = match holder {
+        Holder::This => "this process decides commands".to_owned(),
+        Holder::Other(place) => format!("{} decides commands", place.address),
+        Holder::Nobody { .. } => "nobody holds the seat, so this process decides its own commands".to_owned(),
+    };
+    Check { name: "seat", ok: true, detail }
 }
 
 /// What is wrong with a reactor that does not send its reactions.

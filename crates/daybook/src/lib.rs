@@ -11,6 +11,7 @@ pub mod demo;
 mod health;
 pub mod role;
 pub mod schema;
+mod seat;
 pub mod serve;
 pub mod telemetry;
 pub mod token;

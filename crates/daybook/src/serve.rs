@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{
-    Json, Router,
-    http::{StatusCode, Uri},
-    routing::get,
-};
+use axum::{Json, Router, http::Uri, routing::get};
 use clap::ValueEnum;
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
@@ -31,6 +27,7 @@ use crate::{
     config::{self, limits::Flags},
     health::Health,
     role::Role,
+    seat::{self, Seat},
     telemetry,
 };
 
@@ -46,6 +43,10 @@ pub struct Args {
     /// The address of the HTTP server.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// The address at which other processes find this one, as host:port. By default the address that it listens on, or the one that the
+    /// database sees it at.
+    #[arg(long, env = "DAYBOOK_ADVERTISE", value_parser = config::host_and_port)]
+    advertise: Option<String>,
     /// The PostgreSQL that holds the book.
     #[arg(long, env = "DATABASE_URL")]
     database_url: String,
@@ -77,6 +78,8 @@ pub struct Settings {
     pub roles: BTreeSet<Role>,
     /// The address of the HTTP server.
     pub listen: SocketAddr,
+    /// The address at which other processes find this one, if it is another one.
+    pub advertise: Option<String>,
     /// The PostgreSQL that holds the book.
     pub database_url: String,
     /// The broker and its topics.
@@ -142,6 +145,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// The book.
     pub book: Daybook,
+    /// The part in the seat, in a process with a bus.
+    seat: Option<Seat>,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -154,6 +159,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         roles: args.roles.into_iter().collect(),
         listen: args.listen,
+        advertise: args.advertise,
         database_url: args.database_url,
         kafka: args.topics.at(&args.kafka_brokers),
         keys: Keys::new(args.secret.as_bytes())?,
@@ -197,11 +203,13 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
     migrate(&book).await?;
     let metrics = Arc::new(telemetry::measure()?);
-    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone()).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", settings.listen))?;
     let address = listener.local_addr()?;
+    let seat = seat_of(&settings, &book, address).await;
+    let seen = seat.as_ref().map(Seat::holder);
+    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone(), seen).await?;
     let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
     let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
     let metrics = get(move || std::future::ready(metrics.render()));
@@ -214,20 +222,30 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     if roles.contains(&Role::Relay) {
         parts.relay();
     }
-    if roles.contains(&Role::CommandApi) || roles.contains(&Role::Reactors) {
-        let bus = parts.bus();
+    if let Some(seat) = &seat {
+        let bus = parts.bus().with_elsewhere(seat.forwarder());
         if roles.contains(&Role::Reactors) {
             // The reactors begin before commands are accepted, so that every cart gets a timer.
             parts.reactors(&bus).await?;
         }
         if roles.contains(&Role::CommandApi) {
-            parts.command_api(bus);
+            parts.command_api(bus, seat);
         }
     }
     if roles.contains(&Role::QueryApi) {
         parts.query_api(address);
     }
-    Ok(parts.served(listener, address))
+    Ok(parts.served(listener, address, seat))
+}
+
+/// The part in the seat of a process that has a bus.
+async fn seat_of(settings: &Settings, book: &Daybook, listens: SocketAddr) -> Option<Seat> {
+    let takes_commands = settings.roles.contains(&Role::CommandApi);
+    if !takes_commands && !settings.roles.contains(&Role::Reactors) {
+        return None;
+    }
+    let address = takes_commands.then(|| seat::Address { listens, advertised: settings.advertise.clone() });
+    Some(Seat::take_part(book.clone(), address).await)
 }
 
 /// The parts that have been started.
@@ -282,8 +300,8 @@ impl Parts {
         Ok(())
     }
 
-    fn command_api(&mut self, bus: Bus) {
-        let api = CommandApi::new(bus, self.settings.keys.clone());
+    fn command_api(&mut self, bus: Bus, seat: &Seat) {
+        let api = CommandApi::new(bus, self.settings.keys.clone()).receiving(seat.receiver(self.stop.clone()));
         self.merge(api.limited(&self.settings.limits.rates).router());
     }
 
@@ -311,7 +329,7 @@ impl Parts {
     }
 
     /// Serves the routes of the parts.
-    fn served(mut self, listener: TcpListener, address: SocketAddr) -> Running {
+    fn served(mut self, listener: TcpListener, address: SocketAddr, seat: Option<Seat>) -> Running {
         let not_allowed = async || Problem::method_not_allowed(ALLOWED);
         let router = self.router.fallback(not_found).method_not_allowed_fallback(not_allowed);
         let mut limits = self.settings.limits.connections;
@@ -321,14 +339,13 @@ impl Parts {
             server::serve(listener, router, limits, shutdown).await;
             Ok(())
         });
-        Running { address, book: self.book, stop: self.stop, tasks: self.tasks }
+        Running { address, book: self.book, seat, stop: self.stop, tasks: self.tasks }
     }
 }
 
 /// The answer for a path without a route.
 async fn not_found(uri: Uri) -> Problem {
-    let detail = format!("this server has no route for {}", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, "Not found", "not_found", &detail)
+    Problem::not_found(uri.path())
 }
 
 impl Running {
@@ -344,11 +361,19 @@ impl Running {
         }
     }
 
+    /// Gives the seat up, so that another process decides. Returns when the other one can take it.
+    pub async fn give_up_seat(&self) {
+        if let Some(seat) = &self.seat {
+            seat.give_up().await;
+        }
+    }
+
     /// Stops. Open requests are answered first.
     ///
     /// # Errors
     /// When a part failed on the way out.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.give_up_seat().await;
         self.stop.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended??;

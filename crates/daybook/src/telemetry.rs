@@ -9,12 +9,14 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
         "Decisions that were repeated because another process had changed a stream that they read.",
     ),
+    ("daybook_commits_locked_total", "Batches that were decided while the book was locked, after conflicts."),
+    ("daybook_commands_forwarded_total", "Commands that were sent to the holder of the seat, by outcome."),
     ("daybook_connections_refused_total", "Connections that were rejected, by limit."),
     ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were ignored."),
     ("daybook_streams_unreadable_total", "Loads of a stream with an event that this program cannot read."),
@@ -29,8 +31,9 @@ const COUNTERS: [(&str, &str); 14] = [
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     ("daybook_connected_addresses", "Addresses with at least one connection."),
+    ("daybook_seat_held", "1 while this process holds the seat and decides commands, otherwise 0."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
     ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
     ("daybook_consumer_parked_events", "Events that a consumer has parked."),

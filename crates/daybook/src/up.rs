@@ -102,6 +102,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
+        advertise: None,
         database_url: servers.database_url.clone(),
         kafka: servers.kafka(&args.topics),
         keys: keys.clone(),

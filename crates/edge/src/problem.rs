@@ -98,6 +98,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "The path cannot be read", "unreadable_path", &detail)
     }
 
+    /// The server has no route for the path.
+    #[must_use]
+    pub fn not_found(path: &str) -> Self {
+        let detail = format!("this server has no route for {path}");
+        Self::new(StatusCode::NOT_FOUND, "Not found", "not_found", &detail)
+    }
+
     /// The path does not support the method.
     #[must_use]
     pub fn method_not_allowed(detail: &str) -> Self {

@@ -109,6 +109,17 @@ impl Default for RateLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+impl ClientAddress {
+    /// What counts as one address: for IPv6 the network of 64 bits, since one client has all of it.
+    #[must_use]
+    pub fn network(self) -> IpAddr {
+        match self.0.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+}
+
 /// A rate limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; ask again in {} s", self.retry_after_seconds())]
@@ -166,40 +177,73 @@ impl<C: Clock + Clone> Rates<C> {
             Some(actor @ Actor::Customer(_)) => check(customers.as_ref(), actor)?,
             Some(Actor::Guest) | None => {}
         }
-        address.map_or(Ok(()), |ClientAddress(address)| check(addresses.as_ref(), &network(address)))
+        address.map_or(Ok(()), |address| check(addresses.as_ref(), &address.network()))
     }
-}
 
-/// What counts as one address: for IPv6 the network of 64 bits, since one client has all of it.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
+    /// Counts more for a request that was admitted, because it has cost as much as so many further ones. It is not refused. The next
+    /// requests wait for longer.
+    pub fn charge(&self, actor: &Actor, address: Option<ClientAddress>, more: u32) {
+        let Buckets { addresses, customers, staff } = &*self.0;
+        match actor {
+            Actor::Support(_) | Actor::Admin(_) | Actor::System(_) => return charge(staff.as_ref(), actor, more),
+            Actor::Customer(_) => charge(customers.as_ref(), actor, more),
+            Actor::Guest => {}
+        }
+        if let Some(address) = address {
+            charge(addresses.as_ref(), &address.network(), more);
+        }
     }
 }
 
 fn check<K: Hash + Eq + Clone, C: Clock>(counter: Option<&Counter<K, C>>, key: &K) -> Result<(), TooOften> {
-    let Some(Counter(limiter)) = counter else { return Ok(()) };
+    let Some(Counter { limiter, .. }) = counter else { return Ok(()) };
     limiter.check_key(key).map_err(|refused| TooOften { retry_after: refused.wait_time_from(limiter.clock().now()) })
 }
 
+fn charge<K: Hash + Eq + Clone, C: Clock>(counter: Option<&Counter<K, C>>, key: &K, more: u32) {
+    if let Some(Counter { buckets, interval, .. }) = counter {
+        buckets.fill(key, interval.saturating_mul(more));
+    }
+}
+
 /// Buckets of one kind.
-struct Counter<K: Hash + Eq + Clone, C: Clock>(RateLimiter<K, Latest<K>, C, NoOpMiddleware<C::Instant>>);
+struct Counter<K: Hash + Eq + Clone, C: Clock> {
+    limiter: RateLimiter<K, Latest<K>, C, NoOpMiddleware<C::Instant>>,
+    /// The buckets of the limiter.
+    buckets: Latest<K>,
+    /// The time in which one request leaks out of a bucket.
+    interval: Duration,
+}
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> Counter<K, C> {
     fn new(limit: Limit, clock: &C) -> Option<Self> {
         let Rate { per_second, burst } = limit.0?;
         let quota = Quota::per_second(per_second).allow_burst(burst);
-        Some(Self(RateLimiter::new(quota, Latest::new(), clock.clone())))
+        let (buckets, interval) = (Latest::new(), quota.replenish_interval());
+        Some(Self { limiter: RateLimiter::new(quota, buckets.clone(), clock.clone()), buckets, interval })
     }
 }
 
 /// The buckets that were used last, so that many addresses cannot fill the memory.
-struct Latest<K: Hash + Eq>(Mutex<LruCache<K, Nanos>>);
+struct Latest<K: Hash + Eq>(Arc<Mutex<LruCache<K, Nanos>>>);
+
+impl<K: Hash + Eq> Clone for Latest<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<K: Hash + Eq> Latest<K> {
     fn new() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_BUCKETS)))
+        Self(Arc::new(Mutex::new(LruCache::new(MAX_BUCKETS))))
+    }
+
+    /// Fills a bucket by so much time. A bucket holds the time at which it will be empty.
+    fn fill(&self, key: &K, time: Duration) {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(key) {
+            *bucket = *bucket + time;
+        }
     }
 }
 
@@ -224,6 +268,7 @@ impl<K: Hash + Eq + Clone> StateStore for Latest<K> {
 
 #[cfg(test)]
 mod tests {
+    use daybook_kernel::ids::CustomerId;
     use governor::clock::FakeRelativeClock;
 
     use super::*;
@@ -288,6 +333,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_cost_much_makes_the_next_ones_wait() {
+        let clock = FakeRelativeClock::default();
+        let limits = RateLimits { address: limit("10/20"), customer: limit("10/20"), staff: limit("1/1") };
+        let rates = Rates::with_clock(&limits, &clock);
+        let (ann, address) = (Actor::Customer(CustomerId(uuid::Uuid::from_u128(1))), from("192.0.2.1"));
+        assert_eq!(rates.check(Some(&ann), address), Ok(()));
+        rates.charge(&ann, address, 39);
+        let refused = rates.check(Some(&ann), address).expect_err("both buckets are over-full");
+        assert_eq!(refused.retry_after, Duration::from_millis(2_100));
+        assert!(rates.check(Some(&Actor::Guest), address).is_err(), "her address is charged, too");
+        assert_eq!(rates.check(Some(&Actor::Guest), from("192.0.2.2")), Ok(()));
+        clock.advance(Duration::from_millis(2_100));
+        assert_eq!(rates.check(Some(&ann), address), Ok(()));
+    }
+
+    #[test]
     fn more_addresses_than_buckets_take_no_more_memory() {
         let rates = Rates::with_clock(&RateLimits::default(), &FakeRelativeClock::default());
         for address in 0..150_000_u32 {
@@ -295,7 +356,7 @@ mod tests {
             assert_eq!(rates.check(None, address), Ok(()));
         }
         let Buckets { addresses, .. } = Arc::into_inner(rates.0).expect("no other clone exists");
-        let buckets = addresses.expect("addresses are counted").0.into_state_store();
+        let buckets = addresses.expect("addresses are counted").buckets;
         assert_eq!(buckets.0.lock().expect("no thread panicked").len(), MAX_BUCKETS);
     }
 }

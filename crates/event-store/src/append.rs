@@ -1,37 +1,22 @@
 //! Appending: a batch of operations, in one round trip and one transaction.
 
+mod postgres;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::{Client, Row, Statement, error::SqlState};
 use uuid::Uuid;
 
+pub use self::postgres::PostgresSession;
 use crate::{
-    Daybook, StoreError,
+    StoreError,
     batch::{AppendUnit, Operation, Outcome},
-    chain,
-    driver::Driver,
-    is_data_error,
     resolve::plan,
     session::{KnownCommand, Session, Writing, Written},
-    sql::JsonRef,
 };
-
-const APPEND: &str = "SELECT first_position, written_at, actual, duplicates FROM append_batch(\
-                      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
-const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan";
-const VERSIONS: &str = "
-    SELECT coalesce(at.version, 0)
-    FROM unnest($1::text[]) WITH ORDINALITY AS s (stream_id, nr)
-    LEFT JOIN LATERAL (
-        SELECT e.version FROM events e WHERE e.stream_id = s.stream_id ORDER BY e.version DESC LIMIT 1
-    ) AS at ON true
-    ORDER BY s.nr";
-const COMMANDS: &str =
-    "SELECT command_id, scope, fingerprint, first_position, events FROM commands WHERE command_id = ANY ($1)";
 
 /// Appends to the book over a connection of its own, one batch at a time. Parallel appends gain nothing, since positions are assigned
 /// to one batch after the other.
@@ -56,68 +41,6 @@ enum Round {
     InvalidData { reason: String },
 }
 
-impl Daybook {
-    /// An appender, connected and prepared.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database is out of reach.
-    pub async fn appender(&self) -> Result<Appender, StoreError> {
-        let (client, mut driver) = self.connect_driven().await?;
-        driver.run(client.batch_execute(SESSION)).await?;
-        let append = driver.run(client.prepare(APPEND)).await?;
-        let versions = driver.run(client.prepare(VERSIONS)).await?;
-        let commands = driver.run(client.prepare(COMMANDS)).await?;
-        Ok(Appender::over(PostgresSession { book: self.clone(), client, driver, append, versions, commands }))
-    }
-}
-
-/// A connection to PostgreSQL to append over.
-pub struct PostgresSession {
-    book: Daybook,
-    client: Client,
-    driver: Driver,
-    append: Statement,
-    versions: Statement,
-    commands: Statement,
-}
-
-impl Session for PostgresSession {
-    async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
-        let mut columns = Columns::of(writing.units);
-        (columns.base_streams, columns.base_versions) =
-            writing.streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
-        (columns.checked_ids, columns.checked_scopes) = writing.commands.iter().copied().unzip();
-        let row = match self.driver.run(self.client.query_one(&self.append, &columns.parameters())).await {
-            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::UniqueViolation),
-            Err(error) if is_data_error(&error) => return Ok(Written::InvalidData { reason: chain(&error) }),
-            answer => answer?,
-        };
-        let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {
-            let duplicates: Option<Vec<Uuid>> = row.try_get(3)?;
-            return Ok(Written::Refused { actual: row.try_get(2)?, duplicates: duplicates.unwrap_or_default() });
-        };
-        let events = writing.units.iter().map(|unit| unit.events.len()).sum::<usize>();
-        let events = i64::try_from(events).unwrap_or(i64::MAX);
-        self.book.announce(first_position + events - 1);
-        Ok(Written::Committed { first_position, recorded_at: row.try_get(1)? })
-    }
-
-    async fn versions(&mut self, streams: &[&str]) -> Result<Vec<i32>, StoreError> {
-        let rows = self.driver.run(self.client.query(&self.versions, &[&streams])).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
-        let rows = self.driver.run(self.client.query(&self.commands, &[&ids])).await?;
-        let command = |row: &Row| {
-            let (command_id, scope, fingerprint) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let (first_position, events) = (row.try_get(3)?, row.try_get(4)?);
-            Ok(KnownCommand { command_id, scope, fingerprint, first_position, events })
-        };
-        rows.iter().map(command).collect()
-    }
-}
-
 impl<S: Session> Appender<S> {
     /// An appender over a session of its own.
     pub const fn over(session: S) -> Self {
@@ -127,6 +50,36 @@ impl<S: Session> Appender<S> {
     /// The session, for calls outside the rounds of a batch.
     pub fn into_session(self) -> S {
         self.session
+    }
+
+    /// Locks the head of the book until the end of the next [`append`](Self::append). Nothing that is loaded meanwhile becomes stale.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn lock(&mut self) -> Result<(), StoreError> {
+        self.session.lock().await
+    }
+
+    /// Unlocks the head, if it is locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn unlock(&mut self) -> Result<(), StoreError> {
+        self.session.unlock().await
+    }
+
+    /// The streams that operations have read at another version than the book's, each with its version in the book. Under the
+    /// [lock](Self::lock) an append of operations without such streams has no conflict.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn stale(&mut self, operations: &[Operation]) -> Result<Vec<(Arc<str>, i32)>, StoreError> {
+        let none = vec![None; operations.len()];
+        let base = plan(operations, &none, &HashMap::new()).base;
+        let streams: Vec<&str> = base.iter().map(|(stream, _)| &**stream).collect();
+        let actual = self.session.versions(&streams).await?;
+        let stale = base.iter().zip(actual).filter(|((_, expected), actual)| expected != actual);
+        Ok(stale.map(|((stream, _), actual)| (Arc::clone(stream), actual)).collect())
     }
 
     /// Appends the operations that are consistent with each other and with the book. Returns an outcome for each operation, in the
@@ -145,6 +98,7 @@ impl<S: Session> Appender<S> {
         let mut most = usize::MAX;
         loop {
             if outcomes.iter().all(Option::is_some) {
+                self.session.unlock().await?;
                 return Ok(outcomes.into_iter().flatten().collect());
             }
             let mut plan = plan(operations, &outcomes, &known);
@@ -312,89 +266,4 @@ fn last_versions(unit: &AppendUnit) -> Vec<(Arc<str>, i32)> {
         }
     }
     last
-}
-
-/// A batch in the form of the parameters of `append_batch`: one array per column.
-#[derive(Default)]
-struct Columns<'a> {
-    base_streams: Vec<&'a str>,
-    base_versions: Vec<i32>,
-    checked_ids: Vec<Uuid>,
-    checked_scopes: Vec<&'a str>,
-    command_ids: Vec<Uuid>,
-    scopes: Vec<&'a str>,
-    fingerprints: Vec<&'a [u8]>,
-    first_events: Vec<i32>,
-    event_counts: Vec<i32>,
-    streams: Vec<&'a str>,
-    versions: Vec<i32>,
-    types: Vec<&'a str>,
-    schema_versions: Vec<i16>,
-    event_ids: Vec<Uuid>,
-    effective: Vec<Option<DateTime<Utc>>>,
-    correlation_ids: Vec<Uuid>,
-    causation_ids: Vec<Uuid>,
-    actors: Vec<&'a str>,
-    traces: Vec<Option<&'a str>>,
-    key_ids: Vec<Option<Uuid>>,
-    data: Vec<JsonRef<'a>>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(units: &[&'a AppendUnit]) -> Self {
-        let mut columns = Self::default();
-        for unit in units {
-            columns.push(unit);
-        }
-        columns
-    }
-
-    fn push(&mut self, unit: &'a AppendUnit) {
-        let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
-        self.command_ids.push(unit.command_id);
-        self.scopes.push(&unit.scope);
-        self.fingerprints.push(&unit.fingerprint);
-        self.first_events.push(count(self.types.len()));
-        self.event_counts.push(count(unit.events.len()));
-        self.versions.extend(unit.versions());
-        for event in &unit.events {
-            self.streams.push(&event.stream_id);
-            self.types.push(&event.event_type);
-            self.schema_versions.push(event.schema_version);
-            self.event_ids.push(event.event_id);
-            self.effective.push(event.effective_at);
-            self.correlation_ids.push(unit.correlation_id);
-            self.causation_ids.push(unit.causation_id);
-            self.actors.push(&unit.actor);
-            self.traces.push(unit.trace.as_deref());
-            self.key_ids.push(event.key_id);
-            self.data.push(JsonRef(&event.data));
-        }
-    }
-
-    fn parameters(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 21] {
-        [
-            &self.base_streams,
-            &self.base_versions,
-            &self.checked_ids,
-            &self.checked_scopes,
-            &self.command_ids,
-            &self.scopes,
-            &self.fingerprints,
-            &self.first_events,
-            &self.event_counts,
-            &self.streams,
-            &self.versions,
-            &self.types,
-            &self.schema_versions,
-            &self.event_ids,
-            &self.effective,
-            &self.correlation_ids,
-            &self.causation_ids,
-            &self.actors,
-            &self.traces,
-            &self.key_ids,
-            &self.data,
-        ]
-    }
 }

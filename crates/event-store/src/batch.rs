@@ -87,7 +87,9 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub(crate) fn reads(&self) -> &[(Arc<str>, i32)] {
+    /// The streams that the decision has read, each with its version.
+    #[must_use]
+    pub fn reads(&self) -> &[(Arc<str>, i32)] {
         match self {
             Self::Write(unit) => &unit.reads,
             Self::Check { reads, .. } => reads,

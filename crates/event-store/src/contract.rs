@@ -32,6 +32,15 @@ pub trait Store: Clone + Send + Sync + 'static {
         fold_version: i16,
     ) -> impl Future<Output = Result<Vec<LoadedStream>, StoreError>> + Send;
 
+    /// Loads the events of many streams after a version each, each stream as of one moment. No snapshot is read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed.
+    fn load_after(
+        &self,
+        streams: &[(Arc<str>, i32)],
+    ) -> impl Future<Output = Result<Vec<LoadedStream>, StoreError>> + Send;
+
     /// Saves a snapshot, unless a later one exists. A snapshot of the same version is replaced.
     ///
     /// # Errors
@@ -64,6 +73,10 @@ impl Store for Daybook {
 
     async fn load_streams(&self, streams: &[Arc<str>], fold_version: i16) -> Result<Vec<LoadedStream>, StoreError> {
         Self::load_streams(self, streams, fold_version).await
+    }
+
+    async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
+        Self::load_after(self, streams).await
     }
 
     async fn save_snapshot(&self, stream: &str, fold_version: i16, snapshot: &Snapshot) -> Result<(), StoreError> {

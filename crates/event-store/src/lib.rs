@@ -3,7 +3,7 @@
 //! Positions are gapless and in commit order, because an append locks the one row of `head`. The lock is cheap,
 //! because one append writes a whole batch: see [`Appender`].
 //!
-//! What belongs here: the tables of the book, append, reads, following, snapshots, the log of commands. What does not: the meaning
+//! What belongs here: the tables of the book, append, reads, following, snapshots, the log of commands, the seat. What does not: the meaning
 //! of an event, access, Kafka, read models.
 
 mod append;
@@ -15,6 +15,7 @@ mod notify;
 mod read;
 mod record;
 mod resolve;
+mod seat;
 mod session;
 mod settings;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use contract::Store;
 pub use follow::Follower;
 pub use read::{AsOf, Filter, Head, Page};
 pub use record::{RecordedEvent, verbatim};
+pub use seat::{Candidate, Holder, Place, Seat};
 pub use session::{KnownCommand, Session, Writing, Written};
 pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error, is_refused_row};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

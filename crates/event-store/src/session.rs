@@ -27,6 +27,19 @@ pub trait Session: Send + 'static {
     /// # Errors
     /// [`StoreError`] when the store failed.
     fn commands(&mut self, ids: &[Uuid]) -> impl Future<Output = Result<Vec<KnownCommand>, StoreError>> + Send;
+
+    /// Locks the head of the book. No other session writes until the next [`write`](Self::write), whatever its outcome, or until
+    /// [`unlock`](Self::unlock). A session that does neither for seconds is ended, and its lock with it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed.
+    fn lock(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Unlocks the head without a write. Does nothing if it is not locked.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store failed. Nothing was written.
+    fn unlock(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// What one transaction has to write, and what it has to look up first.

@@ -63,6 +63,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the database has answered, and has refused. Otherwise it is out of reach.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Database(error) if error.as_db_error().is_some())
+    }
+}
+
 fn pool_chain(error: &deadpool_postgres::PoolError) -> String {
     match error {
         deadpool_postgres::PoolError::Backend(error) => chain(error),

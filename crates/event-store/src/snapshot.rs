@@ -40,12 +40,7 @@ impl Daybook {
     pub async fn load_streams(&self, streams: &[Arc<str>], fold_version: i16) -> Result<Vec<LoadedStream>, StoreError> {
         let client = self.pool.get().await?;
         let names: Vec<&str> = streams.iter().map(|stream| &**stream).collect();
-        let mut loaded: HashMap<&str, LoadedStream> = streams
-            .iter()
-            .map(|stream| {
-                (&**stream, LoadedStream { stream_id: Arc::clone(stream), snapshot: None, events: Vec::new() })
-            })
-            .collect();
+        let mut loaded = empty(streams);
         let snapshots = client
             .prepare_cached(
                 "SELECT stream_id, version, state FROM snapshots WHERE stream_id = ANY ($1) AND fold_version = $2",
@@ -58,21 +53,21 @@ impl Daybook {
         }
         let after: Vec<i32> =
             names.iter().map(|name| loaded[name].snapshot.as_ref().map_or(0, |snapshot| snapshot.version)).collect();
-        let events = client
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM unnest($1::text[], $2::int[]) AS s (name, after)
-                 JOIN LATERAL (
-                     SELECT * FROM events e WHERE e.stream_id = s.name AND e.version > s.after ORDER BY e.version
-                 ) AS e ON true"
-            ))
-            .await?;
-        for row in client.query(&events, &[&names, &after]).await? {
-            let event = RecordedEvent::from_row(&row)?;
-            if let Some(stream) = loaded.get_mut(event.stream_id.as_str()) {
-                stream.events.push(event);
-            }
-        }
+        add_events(&client, &mut loaded, &names, &after).await?;
         Ok(streams.iter().filter_map(|stream| loaded.remove(&**stream)).collect())
+    }
+
+    /// Loads the events of many streams after a version each. No snapshot is read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
+        let client = self.pool.get().await?;
+        let (names, after): (Vec<&str>, Vec<i32>) =
+            streams.iter().map(|(stream, version)| (&**stream, *version)).unzip();
+        let mut loaded = empty(streams.iter().map(|(stream, _)| stream));
+        add_events(&client, &mut loaded, &names, &after).await?;
+        Ok(streams.iter().filter_map(|(stream, _)| loaded.remove(&**stream)).collect())
     }
 
     /// Saves a snapshot, unless a later one exists. A snapshot of the same version is replaced: if it differs, it is damaged.
@@ -97,4 +92,34 @@ impl Daybook {
             .await?;
         Ok(())
     }
+}
+
+/// Streams without anything, by name.
+fn empty<'s>(streams: impl IntoIterator<Item = &'s Arc<str>>) -> HashMap<&'s str, LoadedStream> {
+    let none = |stream: &Arc<str>| LoadedStream { stream_id: Arc::clone(stream), snapshot: None, events: Vec::new() };
+    streams.into_iter().map(|stream| (&**stream, none(stream))).collect()
+}
+
+/// Adds the events of streams after a version each.
+async fn add_events(
+    client: &deadpool_postgres::Client,
+    loaded: &mut HashMap<&str, LoadedStream>,
+    names: &[&str],
+    after: &[i32],
+) -> Result<(), StoreError> {
+    let events = client
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM unnest($1::text[], $2::int[]) AS s (name, after)
+             JOIN LATERAL (
+                 SELECT * FROM events e WHERE e.stream_id = s.name AND e.version > s.after ORDER BY e.version
+             ) AS e ON true"
+        ))
+        .await?;
+    for row in client.query(&events, &[&names, &after]).await? {
+        let event = RecordedEvent::from_row(&row)?;
+        if let Some(stream) = loaded.get_mut(event.stream_id.as_str()) {
+            stream.events.push(event);
+        }
+    }
+    Ok(())
 }

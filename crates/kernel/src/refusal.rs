@@ -70,7 +70,7 @@ macro_rules! refusals {
         }
     )*) => {$(
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq, Eq, ::thiserror::Error, ::serde::Serialize, ::schemars::JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, ::thiserror::Error, ::serde::Serialize, ::serde::Deserialize, ::schemars::JsonSchema)]
         #[error($message $(, $($argument)+)?)]
         pub struct $name {
             $($(#[$($attribute)*])* pub $member: $type,)*

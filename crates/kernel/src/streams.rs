@@ -181,10 +181,15 @@ impl<'a, S> Streams<'a, S> {
         self.check_count()
     }
 
+    /// How many streams the decision has asked for, loaded or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.reads.borrow().len() + self.missing.borrow().len()
+    }
+
     /// Checks that what was read and what is missing are not too many together.
     fn check_count(&self) -> Result<(), Unread> {
-        let streams = self.reads.borrow().len() + self.missing.borrow().len();
-        if streams > MAX_STREAMS { Err(Unread::TooMany) } else { Ok(()) }
+        if self.count() > MAX_STREAMS { Err(Unread::TooMany) } else { Ok(()) }
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod bench;
 mod connection;
+mod door;
 pub mod events;
 pub mod history;
 pub mod import;

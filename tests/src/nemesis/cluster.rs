@@ -203,6 +203,8 @@ impl Cluster {
         let role = name.rsplit_once('-').map_or(name, |(role, _)| role);
         let database_url = through(&url, &member.postgres, name)?;
         let command_url = format!("http://{}", member.commands.address());
+        // What is forwarded to it passes the same network as what clients send.
+        let advertise = member.front.address().to_string();
         if !is_foreign {
             kafka = member.broker.address().to_string();
         }
@@ -211,6 +213,7 @@ impl Cluster {
         let flags = [
             ("--roles", role),
             ("--listen", "127.0.0.1:0"),
+            ("--advertise", &advertise),
             ("--database-url", &database_url),
             ("--kafka-brokers", &kafka),
             ("--secret", SECRET),

@@ -2,6 +2,8 @@
 
 mod broker;
 mod postgres;
+mod relay;
+mod seat;
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ pub use broker::delete_topics;
 pub enum Fault {
     /// `kill -9` of one of the command-apis.
     KillCommandApi,
+    /// `kill -9` of the command-api that holds the seat.
+    KillSeatHolder,
     /// `kill -9` of the relay that leads.
     KillRelayLeader,
     /// `kill -9` of the relay that stands by.
@@ -46,6 +50,8 @@ pub enum Fault {
     CutBroker,
     /// All traffic between roles and the broker is delayed.
     SlowBroker,
+    /// The command-api that holds the seat is suspended (SIGSTOP), and continues after the other one has taken the seat.
+    PauseSeatHolder,
     /// The relay that leads is suspended (SIGSTOP), and continues later.
     PauseRelay,
     /// The same, and its connections to PostgreSQL end meanwhile. So the other relay leads when it continues.
@@ -92,12 +98,14 @@ impl Fault {
     pub fn all(broker: &Kind) -> Vec<Self> {
         let everywhere = [
             Self::KillCommandApi,
+            Self::KillSeatHolder,
             Self::KillRelayLeader,
             Self::KillRelayStandby,
             Self::KillProjectors,
             Self::KillReactors,
             Self::KillQueryApi,
             Self::KillPostgres,
+            Self::PauseSeatHolder,
             Self::PauseRelay,
             Self::PauseAndFenceRelay,
             Self::PauseProjectors,
@@ -136,6 +144,8 @@ impl Fault {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KillCommandApi => "kill -9 command-api",
+            Self::KillSeatHolder => "kill -9 command-api (seat)",
+            Self::PauseSeatHolder => "SIGSTOP command-api (seat)",
             Self::KillRelayLeader => "kill -9 relay (leader)",
             Self::KillRelayStandby => "kill -9 relay (standby)",
             Self::KillProjectors => "kill -9 projectors",
@@ -187,12 +197,17 @@ impl Fault {
             Self::KillProjectors => killed(cluster, random, &["projectors-0", "projectors-1"], pause).await,
             Self::KillReactors => killed(cluster, random, &["reactors-0", "reactors-1"], pause).await,
             Self::KillQueryApi => killed(cluster, random, &["query-api-0"], pause).await,
+            Self::KillSeatHolder => {
+                let holder = seat::holder(cluster).await?;
+                killed(cluster, random, &[holder], pause).await
+            }
+            Self::PauseSeatHolder => seat::paused(cluster).await,
             Self::KillRelayLeader => {
-                let leader = leader(cluster).await?;
+                let leader = relay::leader(cluster).await?;
                 killed(cluster, random, &[leader], pause).await
             }
             Self::KillRelayStandby => {
-                let standby = if leader(cluster).await? == "relay-0" { "relay-1" } else { "relay-0" };
+                let standby = if relay::leader(cluster).await? == "relay-0" { "relay-1" } else { "relay-0" };
                 killed(cluster, random, &[standby], pause).await
             }
             Self::KillPostgres => {
@@ -204,8 +219,8 @@ impl Fault {
                 delete_topics(cluster).await?;
                 Ok((Instant::now(), cluster.topics().join(", ")))
             }
-            Self::PauseRelay => paused(cluster, leader(cluster).await?, asleep(long), false).await,
-            Self::PauseAndFenceRelay => paused(cluster, leader(cluster).await?, asleep(long), true).await,
+            Self::PauseRelay => paused(cluster, relay::leader(cluster).await?, asleep(long), false).await,
+            Self::PauseAndFenceRelay => paused(cluster, relay::leader(cluster).await?, asleep(long), true).await,
             Self::PauseProjectors => outlasted(cluster, random, &["projectors-0", "projectors-1"], long).await,
             Self::PauseReactors => outlasted(cluster, random, &["reactors-0", "reactors-1"], long).await,
             Self::ReadOnly => postgres::read_only(cluster, pause).await,
@@ -363,26 +378,4 @@ async fn disturbed(
         cluster.disturb(name, link, Network::Whole)?;
     }
     Ok((Instant::now(), format!("{}: {network:?}, for {time:?}", names.join(", "))))
-}
-
-/// The relay that leads, as soon as one does.
-async fn leader(cluster: &Cluster) -> anyhow::Result<&'static str> {
-    let begin = Instant::now();
-    let sql = cluster.sql_patiently().await?;
-    loop {
-        let row = sql
-            .query_opt(
-                "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND a.application_name LIKE 'relay-%'
-                 LIMIT 1",
-                &[],
-            )
-            .await?;
-        if let Some(row) = row {
-            let name: String = row.try_get(0)?;
-            return ROLES.into_iter().find(|role| *role == name).context("a relay of ours");
-        }
-        anyhow::ensure!(begin.elapsed() < Duration::from_secs(60), "no relay leads");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

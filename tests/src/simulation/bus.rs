@@ -1,4 +1,4 @@
-//! One run of the command bus: two buses on one book, several clients, faults, and the judge.
+//! One run of the command bus: three buses on one book, with or without a seat, several clients, faults, and the judge.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use futures::future::join_all;
 use super::{
     network::{FaultRates, Network},
     scheduler::{Process, ProcessId, Scheduler, TaskHandle},
+    seat::Seat,
     seeds::{Run, Verdict},
     shop::{Buses, NO_BUS, Shop},
     store::{MemoryBook, Tables},
@@ -24,7 +25,7 @@ const CLIENTS: ProcessId = ProcessId(1);
 /// The processes of buses have ids above this one. A restarted bus is a new process.
 const BUSES: u32 = 10;
 /// The number of buses that run at a time.
-const PROCESSES: usize = 2;
+pub(super) const PROCESSES: usize = 3;
 
 /// The settings and faults of a seed.
 struct Plan {
@@ -35,6 +36,8 @@ struct Plan {
     commands: u64,
     /// How many times a bus is killed.
     kills: u64,
+    /// Whether one bus decides for the others, where they find it.
+    has_seat: bool,
 }
 
 impl Plan {
@@ -46,11 +49,13 @@ impl Plan {
             cache_bytes: if random.percent(20) { 2_000 } else { 1 << 20 },
             attempts: if random.percent(10) { 2 } else { 100 },
             snapshot_after: if random.percent(50) { several(random) } else { 100 },
+            check_beside: if random.percent(50) { 2 } else { 100 },
             ..BusSettings::default()
         };
         let fault_rates = if random.percent(15) { FaultRates::default() } else { FaultRates::draw(random) };
         let kills = if random.percent(50) { 0 } else { random.between(1, 5) };
-        Self { fault_rates, settings, clients: random.between(2, 7), commands: random.between(2, 7), kills }
+        let (clients, commands, has_seat) = (random.between(2, 7), random.between(2, 7), random.percent(50));
+        Self { fault_rates, settings, clients, commands, kills, has_seat }
     }
 }
 
@@ -59,16 +64,18 @@ struct Processes {
     book: MemoryBook,
     settings: BusSettings,
     buses: Buses,
+    seat: Option<Arc<Seat>>,
     running: Vec<(Process, TaskHandle<()>)>,
     last_id: u32,
 }
 
 impl Processes {
-    fn start(book: MemoryBook, process: &Process, settings: BusSettings) -> Self {
-        let buses: Buses = Arc::default();
-        let mut all = Self { book, settings, buses, running: Vec::new(), last_id: BUSES };
+    fn start(book: MemoryBook, process: &Process, plan: &Plan) -> Self {
+        let (buses, settings): (Buses, _) = (Arc::default(), plan.settings.clone());
+        let seat = plan.has_seat.then(|| Seat::new(Arc::clone(book.network()), PROCESSES));
+        let mut all = Self { book, settings, buses, seat, running: Vec::new(), last_id: BUSES };
         for nr in 0..PROCESSES {
-            let (bus, running) = all.start_one(process);
+            let (bus, running) = all.start_one(nr, process);
             all.buses.lock().expect("no task has panicked with the lock").insert(nr, Some(bus));
             all.running.push(running);
         }
@@ -76,7 +83,7 @@ impl Processes {
     }
 
     /// Starts a process with an empty memory.
-    fn start_one(&mut self, process: &Process) -> (Bus, (Process, TaskHandle<()>)) {
+    fn start_one(&mut self, nr: usize, process: &Process) -> (Bus, (Process, TaskHandle<()>)) {
         self.last_id += 1;
         let process = process.other(ProcessId(self.last_id));
         let clock = {
@@ -84,6 +91,10 @@ impl Processes {
             Clock::from_fn(move || process.now())
         };
         let (bus, work) = Bus::on(process.clone(), self.book.from(process.clone()), clock, &self.settings);
+        let bus = match &self.seat {
+            Some(seat) => seat.join(nr, &process, bus),
+            None => bus,
+        };
         let task = process.spawn(work);
         (bus, (process, task))
     }
@@ -92,18 +103,24 @@ impl Processes {
         let (process, _) = &self.running[nr];
         process.log(|| "is killed".to_owned());
         self.buses.lock().expect("no task has panicked with the lock")[nr] = None;
+        if let Some(seat) = &self.seat {
+            seat.leave(nr);
+        }
         process.scheduler().kill(process.id());
         self.book.network().count_kill();
     }
 
     fn restart(&mut self, nr: usize, process: &Process) {
-        let (bus, running) = self.start_one(process);
+        let (bus, running) = self.start_one(nr, process);
         self.buses.lock().expect("no task has panicked with the lock")[nr] = Some(bus);
         self.running[nr] = running;
     }
 
     /// Drops the buses, and waits until their processes have ended. Returns whether each has ended by itself.
     async fn stop(self) -> bool {
+        if let Some(seat) = &self.seat {
+            seat.close();
+        }
         self.buses.lock().expect("no task has panicked with the lock").clear();
         join_all(self.running.into_iter().map(|(_, task)| task)).await.iter().all(Option::is_some)
     }
@@ -118,7 +135,7 @@ pub fn run(seed: u64, keeps_log: bool) -> Verdict {
     let clients = scheduler.process(CLIENTS);
     let network = Arc::new(Network::new(DATABASE, random.fork()));
     let book = MemoryBook::new(Arc::clone(&network), clients.clone());
-    let processes = Processes::start(book.clone(), &clients, plan.settings.clone());
+    let processes = Processes::start(book.clone(), &clients, &plan);
     let shop = Shop::new(clients.clone(), Arc::clone(&processes.buses));
     let main = drive(clients, shop.clone(), processes, plan, random);
     let ended = scheduler.run(CLIENTS, main).and_then(|stopped| {
@@ -143,8 +160,13 @@ async fn drive(process: Process, shop: Shop, mut processes: Processes, plan: Pla
         (0..plan.clients).map(|_| process.spawn(shop.clone().trade(random.fork(), plan.commands))).collect();
     for _ in 0..plan.kills {
         process.sleep(Duration::from_micros(random.between(0, 8_000))).await;
-        let nr = usize::from(random.percent(50));
+        let nr = usize::try_from(random.between(0, PROCESSES as u64)).unwrap_or(0);
         processes.kill(nr);
+        if let Some(seat) = &processes.seat {
+            // The seat is free for a while, or goes to any process, whether it runs or not.
+            let next = usize::try_from(random.between(0, PROCESSES as u64 + 1)).unwrap_or(0);
+            seat.give((next < PROCESSES).then_some(next), &process, &mut random);
+        }
         // The new process may start while the database still executes requests of the killed one.
         process.sleep(Duration::from_micros(random.between(0, 3_000))).await;
         processes.restart(nr, &process);

@@ -163,9 +163,9 @@ impl Shop {
             1..3 => random.between(0, 20_000),
             _ => 1_000_000,
         };
-        let via = usize::from(random.percent(50));
+        let via = usize::try_from(random.between(0, lock(&self.buses).len().max(1) as u64)).unwrap_or(0);
         let (sent, at) = (self.history.tick(), self.process.now());
-        let bus = lock(&self.buses)[via].clone();
+        let bus = lock(&self.buses).get(via).cloned().flatten();
         let answer = match bus {
             None => Answer::Unknown(NO_BUS.to_owned()),
             Some(bus) => {

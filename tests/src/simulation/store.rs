@@ -3,9 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use daybook_bus::Runtime;
 use daybook_event_store::{
     AppendUnit, Appender, Filter, KnownCommand, LoadedStream, RecordedEvent, Session, Snapshot, Store, StoreError,
     Writing, Written,
@@ -24,7 +26,16 @@ pub struct Tables {
     commands: BTreeMap<(Uuid, String), KnownCommand>,
     snapshots: HashMap<Arc<str>, (i16, Snapshot)>,
     recorded_at: DateTime<Utc>,
+    /// How many sessions there were.
+    sessions: u64,
+    /// The session that has locked the head, and until when.
+    locked: Option<(u64, DateTime<Utc>)>,
 }
+
+/// How long a session waits before it asks again for a locked head.
+const WAIT: Duration = Duration::from_micros(300);
+/// How long a session may lock the head before it is ended, in milliseconds.
+const LOCK_MILLIS: i64 = 20;
 
 impl Tables {
     /// The events, by position.
@@ -41,6 +52,16 @@ impl Tables {
 
     fn version(&self, stream: &str) -> i32 {
         self.streams.get(stream).and_then(|versions| versions.last_key_value()).map_or(0, |(version, _)| *version)
+    }
+
+    /// Whether a session may write: no other one has locked the head.
+    fn may_write(&self, session: u64, now: DateTime<Utc>) -> bool {
+        self.locked.is_none_or(|(by, until)| by == session || until < now)
+    }
+
+    /// Whether a session has the lock still.
+    fn has_lock(&self, session: u64, now: DateTime<Utc>) -> bool {
+        self.locked.is_some_and(|(by, until)| by == session && until >= now)
     }
 
     /// Does the same as the SQL function `append_batch` (`crates/event-store/migrations`).
@@ -133,8 +154,12 @@ impl Store for MemoryBook {
     type Session = MemorySession;
 
     async fn appender(&self) -> Result<Appender<MemorySession>, StoreError> {
-        self.ask("connect", |_, _| ()).await?;
-        Ok(Appender::over(MemorySession(self.clone())))
+        let number = |tables: &mut Tables, _| {
+            tables.sessions += 1;
+            tables.sessions
+        };
+        let session = self.ask("connect", number).await?;
+        Ok(Appender::over(MemorySession { book: self.clone(), session, is_locked: false }))
     }
 
     async fn load_streams(&self, streams: &[Arc<str>], fold_version: i16) -> Result<Vec<LoadedStream>, StoreError> {
@@ -159,6 +184,18 @@ impl Store for MemoryBook {
         .await
     }
 
+    async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
+        let streams = streams.to_vec();
+        let load = move |tables: &mut Tables, _| {
+            let after = |(stream_id, version): &(Arc<str>, i32)| {
+                let events = tables.events_after(stream_id, *version);
+                LoadedStream { stream_id: Arc::clone(stream_id), snapshot: None, events }
+            };
+            streams.iter().map(after).collect()
+        };
+        self.ask("load new events", load).await
+    }
+
     async fn save_snapshot(&self, stream: &str, fold_version: i16, snapshot: &Snapshot) -> Result<(), StoreError> {
         let (stream, snapshot) = (Arc::from(stream), snapshot.clone());
         self.ask("save a snapshot", move |tables, _| tables.save_snapshot(stream, fold_version, snapshot)).await
@@ -179,7 +216,48 @@ impl Store for MemoryBook {
 }
 
 /// A connection to the book.
-pub struct MemorySession(MemoryBook);
+pub struct MemorySession {
+    book: MemoryBook,
+    /// Its number.
+    session: u64,
+    /// Whether it has locked the head.
+    is_locked: bool,
+}
+
+/// What becomes of a request while the head may be locked.
+enum Access<T> {
+    /// It was executed.
+    Done(T),
+    /// Another session has locked the head.
+    Wait,
+    /// The session has lost its lock, and was ended.
+    Ended,
+}
+
+impl MemorySession {
+    /// Executes a request that needs the head, as soon as no other session has locked it.
+    async fn with_head<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl Fn(&mut Tables, DateTime<Utc>) -> T + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        let (session, is_locked, work) = (self.session, self.is_locked, Arc::new(work));
+        loop {
+            let work = Arc::clone(&work);
+            let attempt = move |tables: &mut Tables, now| {
+                if is_locked && !tables.has_lock(session, now) {
+                    return Access::Ended;
+                }
+                if tables.may_write(session, now) { Access::Done(work(tables, now)) } else { Access::Wait }
+            };
+            match self.book.ask(what, attempt).await? {
+                Access::Done(done) => return Ok(done),
+                Access::Ended => return Err(StoreError::Unavailable("the lock took too long".to_owned())),
+                Access::Wait => self.book.process().sleep(WAIT).await,
+            }
+        }
+    }
+}
 
 impl Session for MemorySession {
     async fn write(&mut self, writing: &Writing<'_>) -> Result<Written, StoreError> {
@@ -188,13 +266,20 @@ impl Session for MemorySession {
             commands: writing.commands.iter().map(|(id, scope)| (*id, (*scope).to_owned())).collect(),
             units: writing.units.iter().map(|unit| (*unit).clone()).collect(),
         };
-        self.0.ask("write", move |tables, now| tables.write(now, &writing)).await
+        let write = move |tables: &mut Tables, now| {
+            let written = tables.write(now, &writing);
+            tables.locked = None;
+            written
+        };
+        let written = self.with_head("write", write).await;
+        self.is_locked = false;
+        written
     }
 
     async fn versions(&mut self, streams: &[&str]) -> Result<Vec<i32>, StoreError> {
         let streams: Vec<String> = streams.iter().map(|stream| (*stream).to_owned()).collect();
         let versions = move |tables: &mut Tables, _| streams.iter().map(|stream| tables.version(stream)).collect();
-        self.0.ask("read versions", versions).await
+        self.book.ask("read versions", versions).await
     }
 
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
@@ -203,6 +288,27 @@ impl Session for MemorySession {
             let of = |id: &Uuid| tables.commands.range((*id, String::new())..).take_while(|((known, _), _)| known == id);
             ids.iter().flat_map(|id| of(id).map(|(_, known)| known.clone()).collect::<Vec<_>>()).collect()
         };
-        self.0.ask("look up commands", known).await
+        self.book.ask("look up commands", known).await
+    }
+
+    async fn lock(&mut self) -> Result<(), StoreError> {
+        let session = self.session;
+        let lock = move |tables: &mut Tables, now: DateTime<Utc>| {
+            tables.locked = Some((session, now + TimeDelta::milliseconds(LOCK_MILLIS)));
+        };
+        self.with_head("lock", lock).await?;
+        self.is_locked = true;
+        Ok(())
+    }
+
+    async fn unlock(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.is_locked) {
+            let session = self.session;
+            let unlock = move |tables: &mut Tables, _| {
+                tables.locked = tables.locked.filter(|(by, _)| *by != session);
+            };
+            self.book.ask("unlock", unlock).await?;
+        }
+        Ok(())
     }
 }

@@ -80,6 +80,9 @@ on_both!(
     units_are_atomic_and_conflicts_and_duplicates_are_reported,
     a_unique_violation_is_reported_and_nothing_is_written,
     versions_and_commands_are_looked_up_in_the_same_transaction,
+    a_locked_head_keeps_others_from_writing_until_the_write,
+    what_is_stale_is_found_and_nothing_is_stale_under_the_lock,
+    the_events_after_a_version_are_loaded,
     a_stream_is_loaded_from_its_latest_snapshot,
     the_book_is_read_in_order_and_in_pages,
 );
@@ -177,6 +180,70 @@ async fn versions_and_commands_are_looked_up_in_the_same_transaction<B: Store>(b
     let commands = session.commands(&[Uuid::from_u128(2), Uuid::from_u128(7)]).await.expect("the store answers");
     let (command_id, scope, fingerprint) = (Uuid::from_u128(2), "test".to_owned(), vec![1]);
     assert_eq!(commands, [KnownCommand { command_id, scope, fingerprint, first_position: 3, events: 1 }]);
+}
+
+async fn a_locked_head_keeps_others_from_writing_until_the_write<B: Store>(book: B) {
+    let mut first = book.appender().await.expect("the connection is made").into_session();
+    let mut other = book.appender().await.expect("the connection is made").into_session();
+    first.lock().await.expect("the head is locked");
+    let waits = ask(&mut other, write(2, &[("a-1", 0)], &["a-1"]), &[("a-1", 0)], &[]);
+    let writes = async {
+        assert_eq!(first.versions(&["a-1"]).await.expect("the store answers"), [0]);
+        ask(&mut first, write(1, &[("a-1", 0)], &["a-1"]), &[("a-1", 0)], &[1]).await
+    };
+    let (refused, written) = futures::future::join(waits, writes).await;
+    assert!(matches!(written, Written::Committed { first_position: 1, .. }), "{written:?}");
+    assert_eq!(refused, Written::Refused { actual: vec![1], duplicates: vec![] });
+    // A write that violates a key ends the lock, too.
+    first.lock().await.expect("the head is locked");
+    let violation = ask(&mut first, write(3, &[("a-1", 0)], &["a-1"]), &[], &[]).await;
+    assert_eq!(violation, Written::UniqueViolation);
+    let next = ask(&mut other, write(4, &[("a-1", 1)], &["a-1"]), &[], &[]).await;
+    assert!(matches!(next, Written::Committed { first_position: 2, .. }), "{next:?}");
+    first.lock().await.expect("the head is locked");
+    first.unlock().await.expect("the head is unlocked");
+    let last = ask(&mut other, write(5, &[("a-1", 2)], &["a-1"]), &[], &[]).await;
+    assert!(matches!(last, Written::Committed { first_position: 3, .. }), "{last:?}");
+}
+
+async fn what_is_stale_is_found_and_nothing_is_stale_under_the_lock<B: Store>(book: B) {
+    let mut appender = book.appender().await.expect("the connection is made");
+    appender.append(&[write(1, &[("a-1", 0)], &["a-1", "a-1"])]).await.expect("the append succeeds");
+    let decided = |version| {
+        let next = [("a-1", version + 1)];
+        [
+            write(2, &[("a-1", version), ("b-1", 0)], &["a-1"]),
+            check(3, &[], &[("a-1", version + 1)]),
+            write(4, &next, &["a-1"]),
+        ]
+    };
+    appender.lock().await.expect("the head is locked");
+    let stale = appender.stale(&decided(1)).await.expect("the store answers");
+    assert_eq!(stale, [("a-1".into(), 2)], "only the versions before the batch are compared");
+    let fresh = decided(2);
+    assert_eq!(appender.stale(&fresh).await.expect("the store answers"), []);
+    let outcomes = appender.append(&fresh).await.expect("the append succeeds");
+    assert!(matches!(outcomes[0], Outcome::Appended { first_position: 3, .. }), "{outcomes:?}");
+    assert_eq!(outcomes[1], Outcome::Confirmed);
+    // Where nothing is written, the lock ends with the check.
+    appender.lock().await.expect("the head is locked");
+    let checked = appender.append(&[check(5, &[], &[("a-1", 4)])]).await.expect("the append succeeds");
+    assert_eq!(checked, [Outcome::Confirmed]);
+    let mut other = book.appender().await.expect("the connection is made");
+    let outcomes = other.append(&[write(6, &[("a-1", 4)], &["a-1"])]).await.expect("the head is free");
+    assert!(matches!(outcomes[..], [Outcome::Appended { first_position: 5, .. }]), "{outcomes:?}");
+}
+
+async fn the_events_after_a_version_are_loaded<B: Store>(book: B) {
+    let mut appender = book.appender().await.expect("the connection is made");
+    appender.append(&[write(1, &[("a-1", 0), ("b-1", 0)], &["a-1", "b-1", "a-1", "a-1"])]).await.expect("it succeeds");
+    book.save_snapshot("a-1", 7, &Snapshot { version: 3, state: "{}".to_owned() }).await.expect("it is saved");
+    let after: Vec<(Arc<str>, i32)> = vec![("b-1".into(), 1), ("a-1".into(), 1), ("c-1".into(), 0)];
+    let loaded = book.load_after(&after).await.expect("the streams are loaded");
+    let versions = |nr: usize| loaded[nr].events.iter().map(|event| event.version).collect::<Vec<_>>();
+    assert_eq!(loaded.iter().map(|stream| &*stream.stream_id).collect::<Vec<_>>(), ["b-1", "a-1", "c-1"]);
+    assert!(loaded.iter().all(|stream| stream.snapshot.is_none()));
+    assert_eq!((versions(0), versions(1), versions(2)), (vec![], vec![2, 3], vec![]));
 }
 
 async fn a_stream_is_loaded_from_its_latest_snapshot<B: Store>(book: B) {

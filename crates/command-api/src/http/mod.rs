@@ -11,12 +11,12 @@ use std::sync::Arc;
 use axum::{
     Extension, Json, Router,
     body::Body,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use daybook_bus::{Bus, Submission, clock::new_id};
+use daybook_bus::{Answer, Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command, ids::is_real};
 use daybook_edge::{
     problem::Problem,
@@ -25,12 +25,18 @@ use daybook_edge::{
 };
 use uuid::Uuid;
 
-use crate::openapi;
+use crate::{
+    forward::{self, Receiver},
+    openapi,
+};
 
 /// The header with the id of a command.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The detail of the problem for a wrong method.
 const METHODS: &str = "a command is sent by POST, a document is read by GET";
+
+/// For how many streams that a command reads it counts as one more request. The first so many are free.
+const STREAMS_PER_REQUEST: u32 = 50;
 
 /// The state that the routes share.
 #[derive(Clone)]
@@ -38,6 +44,7 @@ pub struct CommandApi {
     bus: Bus,
     keys: Arc<Keys>,
     rates: Rates,
+    receiver: Option<Receiver>,
 }
 
 impl CommandApi {
@@ -45,7 +52,7 @@ impl CommandApi {
     #[must_use]
     pub fn new(bus: Bus, keys: Keys) -> Self {
         let rates = Rates::new(&RateLimits::OFF);
-        Self { bus, keys: Arc::new(keys), rates }
+        Self { bus, keys: Arc::new(keys), rates, receiver: None }
     }
 
     /// Limits the rate of requests.
@@ -54,10 +61,19 @@ impl CommandApi {
         Self { rates: Rates::new(limits), ..self }
     }
 
+    /// Takes commands of other processes, too.
+    #[must_use]
+    pub fn receiving(self, receiver: Receiver) -> Self {
+        Self { receiver: Some(receiver), ..self }
+    }
+
     /// Its routes.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/commands/{name}", post(submit))
+        let own = match self.receiver {
+            Some(_) => Router::new().route(forward::PATH, post(receive)),
+            None => Router::new(),
+        };
+        own.route("/commands/{name}", post(submit))
             .route("/openapi.json", get(|| async { Json(openapi::document()) }))
             .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
@@ -74,17 +90,27 @@ async fn submit(
 ) -> Result<Response, Problem> {
     let Path(name) = name.map_err(|error| Problem::unreadable_path(&error))?;
     let actor = api.keys.check_header(header_text(&headers, header::AUTHORIZATION.as_str()));
-    api.rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
+    let address = address.map(|Extension(address)| address);
+    api.rates.check(actor.as_ref().ok(), address)?;
     let actor = actor?;
     check_role(&name, &actor)?;
     body::is_json(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency_key(&headers)?;
     let command = body::command(&name, &body)?;
-    let mut submission = Submission::new(command, command_id, actor);
+    let mut submission = Submission::new(command, command_id, actor.clone());
+    submission.address = address.map(ClientAddress::network);
     submission.trace = header_text(&headers, "traceparent").filter(|trace| trace.len() == 55).map(str::to_owned);
-    let receipt = api.bus.execute(submission).await.map_err(|error| problem::not_accepted(&error))?;
+    let Answer { outcome, streams } = api.bus.answer(submission, false).await;
+    api.rates.charge(&actor, address, streams / STREAMS_PER_REQUEST);
+    let receipt = outcome.map_err(|error| problem::not_accepted(&error))?;
     Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
+}
+
+/// Takes the connection of another process.
+async fn receive(State(api): State<CommandApi>, request: Request) -> Result<Response, Problem> {
+    let receiver = api.receiver.ok_or_else(|| Problem::not_found(forward::PATH))?;
+    receiver.accept(api.bus, request)
 }
 
 /// Refuses a role that may not send the command before the body is read. The bus checks access in full.

@@ -83,20 +83,20 @@ impl Decide for CreateProduct {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
         }
         check_counts(self.categories.len(), self.attributes.len())?;
-        for NewVariant { sku, name, options, .. } in &self.variants {
-            check_size(sku, name.as_ref(), options)?;
+        let mut seen = BTreeSet::new();
+        for variant in &self.variants {
+            check_size(&variant.sku, variant.name.as_ref(), &variant.options)?;
+            check_prices(variant, context.now)?;
+            if !seen.insert(&variant.sku) {
+                return Err(SkuRepeated { sku: variant.sku.clone() }.into());
+            }
         }
         if streams.assume_absent::<Product>(&product_id)?.is_some_and(|product| *product != Product::Absent) {
             return Err(ProductExists { product_id }.into());
         }
         check_categories_exist(&self.categories, streams)?;
-        let mut seen = BTreeSet::new();
         for variant in &self.variants {
             check_unclaimed(&variant.sku, streams)?;
-            check_prices(variant, context.now)?;
-            if !seen.insert(&variant.sku) {
-                return Err(SkuRepeated { sku: variant.sku.clone() }.into());
-            }
         }
         if self.publish && self.variants.is_empty() {
             return Err(NothingToSell { product_id }.into());

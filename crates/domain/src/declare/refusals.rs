@@ -19,6 +19,21 @@ macro_rules! refusal_set {
                 match self { $(Self::$Refusal(_) => crate::refusal::Facts::of::<$Refusal>(),)* }
             }
 
+            pub(crate) fn deserialize<'de, D: ::serde::Deserializer<'de>>(
+                code: &str,
+                data: D,
+            ) -> Option<Result<Self, D::Error>> {
+                $(if code == <$Refusal as ::daybook_kernel::refusal::RefusalSpec>::CODE {
+                    return Some(<$Refusal as ::serde::Deserialize>::deserialize(data).map(Self::$Refusal));
+                })*
+                None
+            }
+
+            /// Whether a refusal of this code is among these.
+            pub(crate) fn has(code: &str) -> bool {
+                false $(|| code == <$Refusal as ::daybook_kernel::refusal::RefusalSpec>::CODE)*
+            }
+
             pub(crate) fn contracts() -> Vec<crate::RefusalContract> {
                 vec![$(crate::contract::of_refusal::<$Refusal>($slice, stringify!($Refusal)),)*]
             }
@@ -59,6 +74,23 @@ macro_rules! all_refusals {
                     Self::General(refusal) => refusal.facts(),
                     $(Self::$Slice(refusal) => refusal.facts(),)*
                 }
+            }
+
+            /// Reads the data of the refusal of this code; `None` when there is no such refusal.
+            ///
+            /// # Errors
+            /// The deserialiser's, when the data does not have the form of the refusal.
+            pub fn deserialize<'de, D: ::serde::Deserializer<'de>>(
+                code: &str,
+                data: D,
+            ) -> Option<Result<Self, D::Error>> {
+                if general::Refusal::has(code) {
+                    return Some(general::Refusal::deserialize(code, data)?.map(Self::General));
+                }
+                $(if $module::Refusal::has(code) {
+                    return Some($module::Refusal::deserialize(code, data)?.map(Self::$Slice));
+                })*
+                None
             }
 
             /// The contracts of every refusal.

@@ -36,7 +36,9 @@ pub use import_order::{
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};
-pub use place_order::{CartEmpty, LocationCount, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged};
+pub use place_order::{
+    CartEmpty, LocationCount, LocationRepeated, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged,
+};
 pub use refund_order::RefundOrder;
 pub use resume_order::ResumeOrder;
 pub use return_order::ReturnOrder;
@@ -78,7 +80,7 @@ crate::declare::slice! {
         "order.NoteAdded" 1 => NoteAdded,
     }
     refusals {
-        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, TotalChanged, IllegalMove,
+        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, LocationRepeated, TotalChanged, IllegalMove,
         AlreadyImported, ImportConflict, ReferenceTaken, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture,
     }
 }

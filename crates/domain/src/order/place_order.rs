@@ -62,6 +62,13 @@ refusals! {
         /// The limit.
         limit: usize,
     }
+    /// A location is named once.
+    "location_repeated" LocationRepeated: Rule at "locations" = "location {location} is named twice", {
+        /// The location.
+        location: LocationId,
+        /// The index of its repetition in the command.
+        index: usize,
+    }
     /// The customer was shown another total.
     "total_changed" TotalChanged: Rule at "expected_total" = "the total is {total}, not {expected}", {
         /// What the customer was shown.
@@ -81,6 +88,7 @@ impl Decide for PlaceOrder {
         if !(1..=policy::MAX_LOCATIONS).contains(&self.locations.len()) {
             return Err(LocationCount { limit: policy::MAX_LOCATIONS }.into());
         }
+        self.check_repetition()?;
         let cart = require_open(cart_id, context, streams)?;
         check_currency(cart.currency, context.now)?;
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
@@ -108,6 +116,15 @@ impl Decide for PlaceOrder {
 }
 
 impl PlaceOrder {
+    /// A repeated location is refused before anything is loaded.
+    fn check_repetition(&self) -> Result<(), LocationRepeated> {
+        let repeated = |index: &usize| self.locations[..*index].contains(&self.locations[*index]);
+        match (0..self.locations.len()).find(repeated) {
+            Some(index) => Err(LocationRepeated { location: self.locations[index].clone(), index }),
+            None => Ok(()),
+        }
+    }
+
     /// Asks for all that the lines need at once, so that the number of loads does not grow with the cart.
     fn load_lines(&self, cart: &OpenedCart, streams: &Streams<'_>) -> Result<(), Rejection> {
         if cart.lines.len() * self.locations.len() > MAX_STREAMS {
@@ -249,6 +266,9 @@ mod tests {
         assert_eq!(code(book.when("PlaceOrder", place(2))), "cart_empty");
         let nowhere = json!({ "cart_id": cart(1), "order_id": order(1), "locations": [] });
         assert_eq!(code(book.when("PlaceOrder", nowhere)), "location_count");
+        let twice = json!({ "cart_id": cart(1), "order_id": order(1), "locations": ["main", "shop", "main"] });
+        assert_eq!(code(book.when("PlaceOrder", twice)), "location_repeated");
+        assert_eq!(book.loaded.get(), 0, "it is refused before anything is loaded");
         book.given("ArchiveProduct", json!({ "product_id": product(2) }));
         assert_eq!(code(book.when("PlaceOrder", place(1))), "no_longer_on_sale");
     }

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use daybook_bus::clock::new_id;
 use tokio::sync::Mutex;
 
-use super::{ceiling, http::Server, load::Call, load::drive, report::Report, shop, stage::Stage};
+use super::{ceiling, http::Server, load::Call, load::drive, processes::Processes, report::Report, shop, stage::Stage};
 
 /// The units in stock.
 const STOCK: i64 = 10_000;
@@ -15,14 +15,19 @@ const EVENT_BYTES: usize = 200;
 /// The number of refusals after which a buyer leaves.
 const PATIENCE: u32 = 20;
 
-pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyhow::Result<Report> {
+pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration, processes: u32) -> anyhow::Result<Report> {
     let ceiling = ceiling::batches(stage, EVENT_BYTES, Duration::from_secs(3)).await?;
     let server = Server::start(stage).await?;
     shop::stock_up(&server.bus, 1, STOCK).await?;
+    let several = if processes > 1 { Some(Processes::start(stage, processes).await?) } else { None };
     let before = stage.book.head().await?.position;
     let mut callers = Vec::new();
-    for _ in 0..clients {
-        callers.push(Arc::new(Mutex::new((server.caller().await?, PATIENCE))));
+    for number in 0..clients {
+        let caller = match &several {
+            Some(several) => several.caller(number, usize::try_from(processes)?).await?,
+            None => server.caller().await?,
+        };
+        callers.push(Arc::new(Mutex::new((caller, PATIENCE))));
     }
     let tally = drive(clients, time, |number| {
         let caller = Arc::clone(&callers[number as usize]);
@@ -51,6 +56,8 @@ pub(super) async fn measure(stage: &Stage, clients: u32, time: Duration) -> anyh
     ensure!(i64::try_from(tally.done)? == reserved, "{} were accepted, {reserved} are in the book", tally.done);
     Ok(Report::new("flash-sale", clients, &tally, events, ceiling)
         .conflicting(server.bus.conflicts())
+        .with("processes", processes)
+        .with("longest_ms", tally.longest())
         .with("stock", STOCK)
         .with("reserved", reserved)
         .with("oversold", oversold))

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{load::Call, shop::admin, stage::Stage};
 
 /// The secret of the bench, whose server only this process can reach.
-const SECRET: [u8; 32] = [0x5a; 32];
+pub(super) const SECRET: [u8; 32] = [0x5a; 32];
 
 /// The most callers.
 const CALLERS: usize = 10_000;

@@ -64,6 +64,18 @@ impl Tally {
         done / self.elapsed.as_secs_f64()
     }
 
+    /// The longest duration of an accepted call, in milliseconds.
+    pub(super) fn longest(&self) -> f64 {
+        self.took.iter().max().map_or(0.0, |micros| f64::from(*micros) / 1000.0)
+    }
+
+    /// Adds the outcomes of a later run.
+    pub(super) fn add_later(&mut self, later: Self) {
+        let elapsed = self.elapsed + later.elapsed;
+        self.add(later);
+        self.elapsed = elapsed;
+    }
+
     /// Percentiles of the duration of accepted calls, in milliseconds. They are 0 when no call was accepted.
     pub(super) fn percentiles<const N: usize>(&self, percents: [usize; N]) -> [f64; N] {
         let mut sorted = self.took.clone();

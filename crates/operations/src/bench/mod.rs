@@ -10,6 +10,7 @@ mod history;
 mod http;
 mod load;
 mod place_order;
+mod processes;
 mod query;
 mod rebuild;
 mod relay;
@@ -41,6 +42,9 @@ pub struct Args {
     /// The events of the book that is replayed, rebuilt or published.
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(i64).range(10_000..=100_000_000))]
     events: i64,
+    /// Compare so many command-apis, each a process of its own, with one of them (place-order, flash-sale).
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    processes: u32,
     /// The PostgreSQL to measure on, instead of a private one. The database of the measurement is dropped afterwards.
     #[arg(long, env = "DATABASE_URL")]
     database_url: Option<String>,
@@ -85,8 +89,9 @@ async fn measure(args: &Args, stage: &Stage, start: &Start) -> anyhow::Result<Re
     let time = Duration::from_secs(args.seconds);
     match args.what {
         What::Append => append::measure(stage, args.clients, time).await,
+        What::PlaceOrder if args.processes > 1 => place_order::compare(stage, args.clients, time, args.processes).await,
         What::PlaceOrder => place_order::measure(stage, args.clients, time).await,
-        What::FlashSale => flash_sale::measure(stage, args.clients, time).await,
+        What::FlashSale => flash_sale::measure(stage, args.clients, time, args.processes).await,
         What::EndToEnd => end_to_end::measure(stage, start, args.clients, time).await,
         What::Replay => replay::measure(stage, args.events).await,
         What::Rebuild => rebuild::measure(stage, args.events).await,

@@ -100,6 +100,16 @@ impl Store for DryBook {
         Ok(loaded)
     }
 
+    async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
+        let mut loaded = self.book.load_after(streams).await?;
+        let kept = self.kept();
+        for (stream, (_, after)) in loaded.iter_mut().zip(streams) {
+            let of = kept.streams.get(&stream.stream_id).into_iter().flatten();
+            stream.events.extend(of.filter(|event| event.version > *after).cloned());
+        }
+        Ok(loaded)
+    }
+
     async fn save_snapshot(&self, _: &str, _: i16, _: &Snapshot) -> Result<(), StoreError> {
         Ok(())
     }
@@ -153,6 +163,15 @@ impl Session for DrySession {
             known.extend(of.map(|(_, known)| known.clone()));
         }
         Ok(known)
+    }
+
+    /// A dry run writes nothing, so it keeps no other process from writing.
+    async fn lock(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn unlock(&mut self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

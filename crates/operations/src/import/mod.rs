@@ -35,7 +35,7 @@ use self::{
     present::Present,
     running::{Imported, Rejected},
 };
-use crate::{Connection, Usage};
+use crate::{Connection, Usage, door};
 
 /// The flags of `daybook import`.
 #[derive(Debug, Clone, Parser)]
@@ -208,9 +208,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let book = args.connection.book()?;
     let imported = if args.how.dry_run {
-        import(DryBook::over(book.clone()), &args).await
+        let dry = DryBook::over(book.clone());
+        let (bus, stopped) = Bus::start(dry.clone(), Clock::system(), &BusSettings::default());
+        let imported = import(dry, bus, &args).await;
+        stopped.await?;
+        imported
     } else {
-        import(book.clone(), &args).await
+        let (bus, door) = door::open(book.clone()).await;
+        let imported = import(book.clone(), bus, &args).await;
+        door.closed().await?;
+        imported
     };
     // A file that cannot be begun has a summary as well.
     let (summary, ended) = imported.unwrap_or_else(|error| (Summary::default(), Err(error)));
@@ -231,12 +238,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if summary.is_bad(args.how.strict) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn import(book: impl Store, args: &Args) -> anyhow::Result<Imported> {
+/// Sends the records of the file to a bus on the book.
+async fn import(book: impl Store, bus: Bus, args: &Args) -> anyhow::Result<Imported> {
     let How { update, rejected, format, delimiter, encoding, decimal_separator, ignore, .. } = args.how.clone();
     let file = args.what.file();
     let opened = file::open(file, &Reading { format, delimiter, encoding, ignored: ignore })?;
     let rejected = Rejected { file: file.to_owned(), named: rejected };
-    let (bus, stopped) = Bus::start(book.clone(), Clock::system(), &BusSettings::default());
     let (present, answered) = Present::of(book);
     let importer = Importer { bus, update, decimal_separator };
     let imported = match &args.what {
@@ -247,7 +254,6 @@ async fn import(book: impl Store, args: &Args) -> anyhow::Result<Imported> {
         }
         What::Stock { .. } => stock::import(importer, present, rejected, opened).await,
     };
-    stopped.await?;
     answered.await?;
     imported
 }

@@ -33,6 +33,10 @@ impl Store for SlowBook {
         self.book.load_streams(streams, fold_version).await
     }
 
+    async fn load_after(&self, streams: &[(Arc<str>, i32)]) -> Result<Vec<LoadedStream>, StoreError> {
+        self.book.load_after(streams).await
+    }
+
     async fn save_snapshot(&self, stream: &str, fold_version: i16, snapshot: &Snapshot) -> Result<(), StoreError> {
         self.book.save_snapshot(stream, fold_version, snapshot).await
     }
