@@ -84,6 +84,9 @@ async fn submit(
     let body = body::read(body).await?;
     let command_id = uuid_header(&headers, IDEMPOTENCY_KEY, problem::malformed_key)?.unwrap_or_else(new_id);
     let correlation_id = uuid_header(&headers, CORRELATION_ID, problem::malformed_correlation)?;
+    if correlation_id.is_some_and(|id| id.is_nil() || id.is_max()) {
+        return Err(problem::malformed_correlation());
+    }
     let command = body::command(&name, &body)?;
     let mut submission = Submission::new(command, command_id, actor);
     submission.correlation_id = correlation_id.unwrap_or(submission.correlation_id);

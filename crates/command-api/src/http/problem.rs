@@ -11,7 +11,7 @@ pub(super) fn malformed_key() -> Problem {
 }
 
 pub(super) fn malformed_correlation() -> Problem {
-    let detail = "the header Correlation-Id holds a UUID";
+    let detail = "the header Correlation-Id holds a UUID, and not the nil or the max one";
     Problem::new(StatusCode::BAD_REQUEST, "Malformed correlation id", "malformed_correlation_id", &detail)
 }
 

@@ -11,6 +11,7 @@ use crate::{
         connection::{page_size, rows_up_to},
         scalars::Long,
         viewer::staff_only,
+        weight,
     },
     reader::{Statement, failed, plain, reader},
 };
@@ -42,6 +43,7 @@ impl BookQuery {
     }
 
     /// The progress of the read models.
+    #[graphql(complexity = "weight::list(weight::VIEWS, child_complexity)")]
     async fn views(&self, context: &Context<'_>) -> async_graphql::Result<Vec<View>> {
         const STATUS: Statement = Statement::new(
             &[],

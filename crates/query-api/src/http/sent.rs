@@ -1,0 +1,98 @@
+//! Large answers, which count until they are sent. They leave in pieces, each when the client has read enough of those before. So the
+//! count ends when the client has nearly all.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
+use daybook_edge::{
+    callers::{Caller, Counted},
+    problem::Problem,
+};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::problem::not_begun;
+use crate::reader::share::Share;
+
+/// The size of a piece. A smaller answer leaves at once.
+const PIECE: usize = 64 << 10;
+
+/// An answer that has its body in memory, within the share of its operation.
+pub(super) async fn within(share: &Arc<Share>, response: Response) -> Result<Response, Problem> {
+    let counted = share.answered();
+    let (parts, body) = response.into_parts();
+    let Some(length) = body.size_hint().exact().filter(|length| *length > PIECE as u64) else {
+        return Ok(Response::from_parts(parts, body));
+    };
+    let permit = share.capacity().send(usize::try_from(length).unwrap_or(usize::MAX)).await;
+    let permit = permit.map_err(|error| not_begun(&error))?;
+    // The body is in memory, so this cannot fail.
+    let rest = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    Ok(Response::from_parts(parts, Body::new(Counting { rest, _permit: permit, _counted: counted })))
+}
+
+/// A body that counts while it is sent.
+struct Counting {
+    rest: Bytes,
+    _permit: OwnedSemaphorePermit,
+    _counted: Vec<Counted<Caller>>,
+}
+
+impl HttpBody for Counting {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let at = PIECE.min(self.rest.len());
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(at)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::Actor;
+    use daybook_edge::rates::ClientAddress;
+
+    use super::*;
+    use crate::{
+        graphql::viewer::{Origin, Viewer},
+        reader::share::{Capacity, QueryLimits},
+    };
+
+    #[tokio::test]
+    async fn a_large_answer_counts_until_its_body_is_read() {
+        let capacity = Capacity::new(QueryLimits { small: 10, large_per_caller: 1, ..QueryLimits::default() });
+        let address = Some(ClientAddress("192.0.2.1".parse().expect("the address is valid")));
+        let guest = Viewer { actor: Actor::Guest, authorization: None, until: None, address, origin: Origin::default() };
+        let begin = async || Share::begin(&capacity, &guest).await.expect("few operations run");
+        let first = begin().await;
+        first.take(11).await.expect("a place is free");
+        let text = "x".repeat(3 * PIECE + 1);
+        let response = within(&first, Response::new(Body::from(text.clone()))).await.expect("there is room");
+        drop(first);
+        assert!(begin().await.take(11).await.is_err(), "the answer is not read yet");
+        let body = response.into_body().collect().await.expect("the body cannot fail").to_bytes();
+        assert_eq!(body.len(), text.len());
+        begin().await.take(11).await.expect("the answer has been read");
+    }
+}
