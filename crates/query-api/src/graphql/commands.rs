@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::Error;
+use async_graphql::{Error, ErrorExtensions};
 use axum::{Router, body::Body, http::StatusCode};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -81,18 +81,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_answer_counts_until_its_body_is_read() {
-        let capacity = Capacity::new(QueryLimits { small: 10, large_per_caller: 1, ..QueryLimits::default() });
+        let capacity = Capacity::new(QueryLimits { large_per_caller: 1, ..QueryLimits::default() });
         let address = Some(ClientAddress("192.0.2.1".parse().expect("the address is valid")));
         let guest = Viewer { actor: Actor::Guest, authorization: None, until: None, address, origin: Origin::default() };
         let begin = async || Share::begin(&capacity, &guest).await.expect("few operations run");
         let first = begin().await;
-        first.take(11).await.expect("a place is free");
+        first.take_place().await.expect("a place is free");
         let text = "x".repeat(3 * PIECE + 1);
         let response = within(&first, Response::new(Body::from(text.clone()))).await.expect("there is room");
         drop(first);
-        assert!(begin().await.take(11).await.is_err(), "the answer is not read yet");
+        assert!(begin().await.take_place().await.is_err(), "the answer is not read yet");
         let body = response.into_body().collect().await.expect("the body cannot fail").to_bytes();
         assert_eq!(body.len(), text.len());
-        begin().await.take(11).await.expect("the answer has been read");
+        begin().await.take_place().await.expect("the answer has been read");
     }
 }

@@ -100,7 +100,7 @@ fn serve<E: Executor>(
             let viewer = endpoint.viewer(given.as_deref(), address, origin);
             let viewer = viewer.map_err(|problem| coded(&problem.code, problem.detail))?;
             // A connection is initialised once.
-            drop(of_viewer.set(viewer.until));
+            _ = of_viewer.set(viewer.until);
             let mut data = Data::default();
             data.insert(viewer);
             Ok(data)

@@ -242,7 +242,6 @@ fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool {
     chain.any(|error| {
         let of_database = error.downcast_ref::<tokio_postgres::Error>();
         error.is::<std::io::Error>()
-            || error.is::<deadpool_postgres::TimeoutType>()
             || matches!(error.downcast_ref(), Some(deadpool_postgres::PoolError::Timeout(_)))
             || of_database.is_some_and(|error| {
                 // Classes: connection exception, insufficient resources, operator intervention.

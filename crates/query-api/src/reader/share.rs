@@ -212,14 +212,6 @@ impl Share {
         Ok(self.place.lock().unwrap_or_else(PoisonError::into_inner).is_none())
     }
 
-    /// Counts bytes, and waits for a place when the operation becomes large.
-    pub(crate) async fn take(&self, bytes: usize) -> Result<(), Error> {
-        if let Some(failure) = self.failure.get() {
-            return Err(failure.clone());
-        }
-        if self.count(bytes)? { self.take_place().await } else { Ok(()) }
-    }
-
     /// Gives bytes back that were counted and are not held any more.
     pub(crate) fn give_back(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -254,7 +246,7 @@ impl Share {
         self.capacity.large_by.add_all(self.callers.iter().cloned(), self.capacity.limits.large_per_caller)
     }
 
-    const fn places(&self) -> &Arc<Semaphore> {
+    fn places(&self) -> &Arc<Semaphore> {
         if self.staff { &self.capacity.large_of_staff } else { &self.capacity.large }
     }
 

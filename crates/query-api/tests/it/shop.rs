@@ -24,7 +24,7 @@ use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{projection::Projection, rebuild, topology, views};
-use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
+use daybook_query_api::{CommandTarget, QueryLimits, QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -56,6 +56,7 @@ pub(crate) struct ShopSettings {
     pub(crate) rates: RateLimits,
     /// The URL of the command API. By default the shop has its own.
     pub(crate) command_url: Option<String>,
+    pub(crate) limits: QueryLimits,
     /// How far the clock of the query API is ahead of the command API's.
     pub(crate) ahead: TimeDelta,
 }
@@ -70,6 +71,7 @@ impl Default for ShopSettings {
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
             command_url: None,
+            limits: QueryLimits::default(),
             ahead: TimeDelta::zero(),
         }
     }
@@ -138,7 +140,8 @@ impl Shop {
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
-            command_url: settings.command_url.unwrap_or_else(|| url.clone()),
+            commands: CommandTarget::At(settings.command_url.unwrap_or_else(|| url.clone())),
+            limits: settings.limits,
             introspection: settings.introspection,
             patience: settings.patience,
             streams: settings.streams,
