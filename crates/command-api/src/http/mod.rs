@@ -6,7 +6,7 @@
 mod body;
 mod problem;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Extension, Json, Router,
@@ -61,10 +61,16 @@ impl CommandApi {
     pub fn router(self) -> Router {
         Router::new()
             .route("/commands/{name}", post(submit))
-            .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+            .route("/openapi.json", get(openapi))
             .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
     }
+}
+
+/// The OpenAPI document. It is made once, since making it takes as long as many commands.
+async fn openapi() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
 }
 
 /// Handles a command: checks token, rate, role and headers, parses the body, and sends the command to the bus.
