@@ -198,7 +198,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     let roles = settings.roles.clone();
-    let mut parts = Parts { settings, book, router, commands: None, stop: CancellationToken::new(), tasks: JoinSet::new() };
+    let mut parts =
+        Parts { settings, book, router, commands: None, stop: CancellationToken::new(), tasks: JoinSet::new() };
     if roles.contains(&Role::Projectors) {
         parts.projectors().await?;
     }

@@ -55,7 +55,10 @@ fn is_well_formed(id: &[u8]) -> bool {
     (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(allowed)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the id of a request is no part of a decision, and this is where it is made")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the id of a request is no part of a decision, and this is where it is made"
+)]
 fn new() -> HeaderValue {
     let id = uuid::Uuid::now_v7().to_string();
     HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("unknown"))

@@ -17,7 +17,8 @@ use std::{
 };
 
 use async_graphql::{
-    Data, Error, Executor, IntrospectionMode, Pos, Request, Response, dataloader::DataLoader, parser::types::OperationType,
+    Data, Error, Executor, IntrospectionMode, Pos, Request, Response, dataloader::DataLoader,
+    parser::types::OperationType,
 };
 use futures::{
     StreamExt,
@@ -102,9 +103,8 @@ impl<E: Executor> Executor for BatchExecutor<E> {
             };
             let (request, mut batches) = executor.prepare(request, reader);
             let mut results = executor.schema.execute_stream(request, session);
-            let next = move |context: &mut Context<'_>| {
-                batches.poll_with(context, |context| results.poll_next_unpin(context))
-            };
+            let next =
+                move |context: &mut Context<'_>| batches.poll_with(context, |context| results.poll_next_unpin(context));
             stream::poll_fn(next).boxed()
         };
         stream::once(results).flatten().boxed()

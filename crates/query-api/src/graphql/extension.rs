@@ -105,7 +105,10 @@ impl Extension for RequestState {
             share.begin_result();
         }
         let mut response = next.run(context, operation_name).await;
-        if let Some(failure) = share.and_then(|share| share.failure()) {
+        if let Some(share) = share
+            && (share.failure().is_some() || share.answered().await.is_err())
+            && let Some(failure) = share.failure()
+        {
             // What was resolved is not whole.
             return Response::from_errors(vec![failure.clone().into_server_error(Pos::default())]);
         }

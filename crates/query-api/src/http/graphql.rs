@@ -234,7 +234,7 @@ async fn respond<E: Executor>(
     let response = endpoint.schema.execute(request).await;
     match response.errors.iter().find(|error| all_or_nothing && code_of(error) == Some(CONSISTENCY_TIMEOUT)) {
         Some(late) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", &late.message)),
-        None => sent::within(&share, answer.written(&response)?).await,
+        None => Ok(sent::within(share, answer.written(&response)?).await),
     }
 }
 

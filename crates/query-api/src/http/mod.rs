@@ -98,12 +98,7 @@ impl<E> Endpoint<BatchExecutor<E>> {
         staff_only: bool,
     ) -> Self {
         Self {
-            schema: BatchExecutor::new(
-                schema,
-                reader.clone(),
-                Now(Arc::clone(&settings.now)),
-                settings.introspection,
-            ),
+            schema: BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)), settings.introspection),
             documents: Documents::new(),
             reader: reader.clone(),
             keys: settings.keys.clone(),

@@ -12,39 +12,29 @@ use axum::{
     body::{Body, Bytes},
     response::Response,
 };
-use daybook_edge::{
-    callers::{Caller, Counted},
-    problem::Problem,
-};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::problem::not_begun;
 use crate::reader::share::Share;
 
 /// The size of a piece. A smaller answer leaves at once.
 const PIECE: usize = 64 << 10;
 
-/// An answer that has its body in memory, within the share of its operation.
-pub(super) async fn within(share: &Arc<Share>, response: Response) -> Result<Response, Problem> {
-    let counted = share.answered();
+/// An answer that has its body in memory, and holds the share of its operation until it is sent.
+pub(super) async fn within(share: Arc<Share>, response: Response) -> Response {
     let (parts, body) = response.into_parts();
-    let Some(length) = body.size_hint().exact().filter(|length| *length > PIECE as u64) else {
-        return Ok(Response::from_parts(parts, body));
-    };
-    let permit = share.capacity().send(usize::try_from(length).unwrap_or(usize::MAX)).await;
-    let permit = permit.map_err(|error| not_begun(&error))?;
+    if body.size_hint().exact().is_none_or(|length| length <= PIECE as u64) {
+        return Response::from_parts(parts, body);
+    }
     // The body is in memory, so this cannot fail.
     let rest = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    Ok(Response::from_parts(parts, Body::new(Counting { rest, _permit: permit, _counted: counted })))
+    Response::from_parts(parts, Body::new(Counting { rest, _share: share }))
 }
 
 /// A body that counts while it is sent.
 struct Counting {
     rest: Bytes,
-    _permit: OwnedSemaphorePermit,
-    _counted: Vec<Counted<Caller>>,
+    _share: Arc<Share>,
 }
 
 impl HttpBody for Counting {
@@ -83,13 +73,14 @@ mod tests {
     async fn a_large_answer_counts_until_its_body_is_read() {
         let capacity = Capacity::new(QueryLimits { large_per_caller: 1, ..QueryLimits::default() });
         let address = Some(ClientAddress("192.0.2.1".parse().expect("the address is valid")));
-        let guest = Viewer { actor: Actor::Guest, authorization: None, until: None, address, origin: Origin::default() };
+        let guest =
+            Viewer { actor: Actor::Guest, authorization: None, until: None, address, origin: Origin::default() };
         let begin = async || Share::begin(&capacity, &guest).await.expect("few operations run");
         let first = begin().await;
         first.take_place().await.expect("a place is free");
         let text = "x".repeat(3 * PIECE + 1);
-        let response = within(&first, Response::new(Body::from(text.clone()))).await.expect("there is room");
-        drop(first);
+        first.answered().await.expect("there is room");
+        let response = within(first, Response::new(Body::from(text.clone()))).await;
         assert!(begin().await.take_place().await.is_err(), "the answer is not read yet");
         let body = response.into_body().collect().await.expect("the body cannot fail").to_bytes();
         assert_eq!(body.len(), text.len());

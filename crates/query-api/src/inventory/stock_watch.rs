@@ -252,7 +252,8 @@ impl Shared {
         if !changed.is_empty() {
             let names: Vec<&str> = changed.iter().map(|sku| &***sku).collect();
             let levels = levels(&reader, &names, now).await?;
-            let mut levels: HashMap<String, i64> = levels.into_iter().map(|level| (level.sku, level.available)).collect();
+            let mut levels: HashMap<String, i64> =
+                levels.into_iter().map(|level| (level.sku, level.available)).collect();
             for sku in changed {
                 self.put(sku, levels.remove(&**sku).unwrap_or(0));
             }

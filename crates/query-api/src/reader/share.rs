@@ -103,12 +103,6 @@ impl Capacity {
         })
     }
 
-    /// Room for a large answer until it is sent. Waits, but not for ever.
-    pub(crate) async fn send(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
-        let units = u32::try_from(bytes.min(self.limits.sending) / UNIT).unwrap_or(u32::MAX);
-        self.in_time(Arc::clone(&self.sending).acquire_many_owned(units)).await
-    }
-
     /// What is awaited, unless it takes too long.
     async fn in_time<T>(&self, permit: impl Future<Output = Result<T, AcquireError>>) -> Result<T, Error> {
         match timeout(self.limits.patience, permit).await {
@@ -136,12 +130,12 @@ pub(crate) struct Share {
     _running: Option<Running>,
 }
 
-/// A place among the large operations.
+/// The place of a large operation, and then of its answer.
 struct Place {
-    /// It is returned when the operation has ended.
+    /// Among the operations that run, and then the bytes among the answers that are being sent.
     _permit: OwnedSemaphorePermit,
-    /// They are returned when the answer is sent.
-    counted: Vec<Counted<Caller>>,
+    /// Among those of its callers, until the answer is sent.
+    _counted: Vec<Counted<Caller>>,
 }
 
 /// An operation that runs.
@@ -237,7 +231,7 @@ impl Share {
         if place.is_none() {
             let counted = self.count_large();
             let permit = Arc::clone(self.places()).try_acquire_owned().ok();
-            *place = counted.zip(permit).map(|(counted, permit)| Place { _permit: permit, counted });
+            *place = counted.zip(permit).map(|(counted, permit)| Place { _permit: permit, _counted: counted });
         }
         place.is_some()
     }
@@ -259,7 +253,7 @@ impl Share {
             .ok_or_else(|| coded(UNAVAILABLE, "too many large queries are waiting; try again"))?;
         let permit = self.capacity.in_time(Arc::clone(self.places()).acquire_owned()).await?;
         drop(waiting);
-        Ok(Place { _permit: permit, counted })
+        Ok(Place { _permit: permit, _counted: counted })
     }
 
     /// Ends the operation. What is resolved from now on is dropped, so it takes no more memory.
@@ -279,10 +273,20 @@ impl Share {
         drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Ends the operation's place, and keeps what counts until the answer is sent.
-    pub(crate) fn answered(&self) -> Vec<Counted<Caller>> {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        place.map(|place| place.counted).unwrap_or_default()
+    /// The answer is made. A large one counts among those that are being sent, as long as this share is held.
+    pub(crate) async fn answered(&self) -> Result<(), Error> {
+        if self.place.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return Ok(());
+        }
+        let Capacity { limits, sending, .. } = &*self.capacity;
+        let bytes = self.bytes.load(Ordering::Relaxed).min(limits.sending);
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
+        let permit = self.capacity.in_time(Arc::clone(sending).acquire_many_owned(units)).await;
+        let permit = permit.map_err(|error| self.end(error))?;
+        if let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            place._permit = permit;
+        }
+        Ok(())
     }
 
     /// A permit for a statement.

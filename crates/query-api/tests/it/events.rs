@@ -31,7 +31,8 @@ async fn of_graphql(shop: &Shop, arguments: &str) -> Vec<i64> {
 
 /// Opens a cart as a guest, in a causal chain.
 async fn open_cart(shop: &Shop, name: &str, chain: uuid::Uuid) -> Answer {
-    let request = shop.request(Method::POST, "/commands/OpenCart", Caller::Guest).header("correlation-id", chain.to_string());
+    let request =
+        shop.request(Method::POST, "/commands/OpenCart", Caller::Guest).header("correlation-id", chain.to_string());
     let body = json!({"cart_id": id(name), "currency": "EUR"}).to_string();
     shop.send(request.body(body.into()).expect("the request is valid")).await
 }
@@ -100,7 +101,8 @@ async fn an_index_finds_the_events_of_an_actor_and_of_a_chain() {
 async fn an_unknown_type_is_refused_with_the_nearest_names() {
     let shop = Shop::open().await;
     for accept in ["*/*", "text/event-stream"] {
-        let request = shop.request(Method::GET, "/events?type=OrderPlacd", Caller::Admin).header(header::ACCEPT, accept);
+        let request =
+            shop.request(Method::GET, "/events?type=OrderPlacd", Caller::Admin).header(header::ACCEPT, accept);
         let answer = shop.send(request.body(Body::empty()).expect("the request is valid")).await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_parameter"));
         assert_eq!(answer.json()["nearest"][0], "order.OrderPlaced");
@@ -115,7 +117,8 @@ async fn an_unknown_type_is_refused_with_the_nearest_names() {
 async fn events_of_a_stream_have_no_name_so_that_every_client_gets_them() {
     let shop = Shop::open().await;
     shop.sell("Soap", "Suds", &skus("S", 1)).await;
-    let request = shop.request(Method::GET, "/events?after=0", Caller::Admin).header(header::ACCEPT, "text/event-stream");
+    let request =
+        shop.request(Method::GET, "/events?after=0", Caller::Admin).header(header::ACCEPT, "text/event-stream");
     let request = request.body(Body::empty()).expect("the request is valid");
     let response = shop.router().oneshot(request).await.expect("a router always answers");
     let mut body = response.into_body();

@@ -14,6 +14,7 @@ mod guests;
 mod limits;
 mod live;
 mod loaders;
+mod memory;
 mod mutations;
 mod orders;
 mod persisted;

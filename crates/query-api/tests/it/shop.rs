@@ -213,7 +213,8 @@ impl Shop {
 
     /// A guest's request from an address.
     pub(crate) fn request_from(&self, address: &str, body: &Value) -> Request<Body> {
-        let request = self.request(Method::POST, "/graphql", Caller::Guest).header(header::CONTENT_TYPE, "application/json");
+        let request =
+            self.request(Method::POST, "/graphql", Caller::Guest).header(header::CONTENT_TYPE, "application/json");
         let mut request = request.body(Body::from(body.to_string())).expect("the request is valid");
         request.extensions_mut().insert(ClientAddress(address.parse().expect("the address is valid")));
         request

@@ -9,9 +9,11 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Opens a cart by GraphQL with some headers, and returns the event as the book has it.
 async fn event_of(shop: &Shop, headers: &[(&str, &str)]) -> Value {
-    let request = shop.request(Method::POST, "/graphql", Caller::Guest).header(header::CONTENT_TYPE, "application/json");
+    let request =
+        shop.request(Method::POST, "/graphql", Caller::Guest).header(header::CONTENT_TYPE, "application/json");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    let open = json!({"query": "mutation { cartOpen(input: {currency: \"EUR\"}) { consistencyToken userErrors { code } } }"});
+    let open =
+        json!({"query": "mutation { cartOpen(input: {currency: \"EUR\"}) { consistencyToken userErrors { code } } }"});
     let answer = shop.send(request.body(open.to_string().into()).expect("the request is valid")).await.data();
     assert_eq!(answer["cartOpen"]["userErrors"], json!([]));
     let request = shop.request(Method::GET, "/events?last=1", Caller::Admin);
