@@ -189,7 +189,7 @@ async fn run(shared: Weak<Shared>, mut position: i64) {
     let filter = Filter { types: Some(types()), ..Filter::default() };
     let mut events = follow(book, tail, position, filter).ready_chunks(MAX_EVENTS).boxed();
     let mut unread = BTreeSet::new();
-    let mut next_expiry = None;
+    let mut expiries = Expiries::default();
     while let Some(shared) = shared.upgrade() {
         tokio::select! {
             chunk = events.next() => {
@@ -200,17 +200,31 @@ async fn run(shared: Weak<Shared>, mut position: i64) {
                 }
             }
             () = shared.added.notified() => {}
-            () = at(next_expiry, &shared.now) => unread.extend(shared.watched()),
+            () = at(expiries.next(), &shared.now) => {}
         }
         unread.append(&mut std::mem::take(&mut shared.state().added));
-        match shared.hand_out(&unread, position).await {
-            Ok(expiry) => (unread, next_expiry) = (BTreeSet::new(), expiry),
-            Err(error) => {
-                tracing::warn!(error = error.message, "the stock that is watched could not be read");
-                tokio::time::sleep(RETRY_AFTER).await;
-                next_expiry = Some(shared.now.time());
-            }
+        unread.extend(expiries.take_due(shared.now.time()));
+        if let Err(error) = shared.hand_out(&mut unread, position, &mut expiries).await {
+            tracing::warn!(error = error.message, "the stock that is watched could not be read");
+            tokio::time::sleep(RETRY_AFTER).await;
+            // What is unread is read with the next change, and now.
+            shared.added.notify_one();
         }
+    }
+}
+
+/// When reservations of watched SKUs expire, since no event may tell it in time.
+#[derive(Default)]
+struct Expiries(BTreeMap<Arc<str>, DateTime<Utc>>);
+
+impl Expiries {
+    fn next(&self) -> Option<DateTime<Utc>> {
+        self.0.values().min().copied()
+    }
+
+    /// The SKUs with reservations that have expired.
+    fn take_due(&mut self, now: DateTime<Utc>) -> Vec<Arc<str>> {
+        self.0.extract_if(.., |_, at| *at <= now).map(|(sku, _)| sku).collect()
     }
 }
 
@@ -237,28 +251,39 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn watched(&self) -> Vec<Arc<str>> {
-        self.state().watchers.keys().cloned().collect()
-    }
-
-    /// Reads those of the SKUs that are watched, as of a position, and hands their levels to the watchers. Returns when the next
-    /// reservation of a watched SKU expires, since no event may tell it in time.
-    async fn hand_out(&self, skus: &BTreeSet<Arc<str>>, position: i64) -> Result<Option<DateTime<Utc>>, Error> {
-        let watched: BTreeSet<Arc<str>> = self.watched().into_iter().collect();
-        let changed: Vec<&Arc<str>> = skus.intersection(&watched).collect();
+    /// Reads those of the SKUs that are watched, as of a position, and hands their levels to the watchers. None is left when all are
+    /// read.
+    async fn hand_out(
+        &self,
+        skus: &mut BTreeSet<Arc<str>>,
+        position: i64,
+        expiries: &mut Expiries,
+    ) -> Result<(), Error> {
+        self.keep_watched(skus, expiries);
+        if skus.is_empty() {
+            return Ok(());
+        }
         let reader = self.reader.of_operation(Arc::clone(self.reader.share()));
         reader.require(position);
-        let now = self.now.time();
-        if !changed.is_empty() {
-            let names: Vec<&str> = changed.iter().map(|sku| &***sku).collect();
-            let levels = levels(&reader, &names, now).await?;
-            let mut levels: HashMap<String, i64> =
-                levels.into_iter().map(|level| (level.sku, level.available)).collect();
-            for sku in changed {
-                self.put(sku, levels.remove(&**sku).unwrap_or(0));
-            }
+        let (now, names) = (self.now.time(), skus.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
+        let levels = levels(&reader, &names, now).await?.into_iter().map(|level| (level.sku, level.available));
+        let levels: HashMap<String, i64> = levels.collect();
+        let next = next_expiries(&reader, &names, now).await?;
+        for sku in std::mem::take(skus) {
+            self.put(&sku, levels.get(&*sku).copied().unwrap_or(0));
+            match next.get(&*sku) {
+                Some(at) => expiries.0.insert(sku, *at),
+                None => expiries.0.remove(&sku),
+            };
         }
-        next_expiry(&reader, &watched, now).await
+        Ok(())
+    }
+
+    /// Forgets what nobody watches.
+    fn keep_watched(&self, skus: &mut BTreeSet<Arc<str>>, expiries: &mut Expiries) {
+        let state = self.state();
+        skus.retain(|sku| state.watchers.contains_key(sku));
+        expiries.0.retain(|sku, _| state.watchers.contains_key(sku));
     }
 
     fn put(&self, sku: &Arc<str>, available: i64) {
@@ -270,16 +295,17 @@ impl Shared {
     }
 }
 
-/// When the next reservation of these SKUs expires.
-async fn next_expiry(
+/// When the next reservation of each of these SKUs expires. SKUs without such a reservation are left out.
+async fn next_expiries(
     reader: &Reader,
-    skus: &BTreeSet<Arc<str>>,
+    skus: &[&str],
     now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, Error> {
+) -> Result<HashMap<String, DateTime<Utc>>, Error> {
     const NEXT: Statement = Statement::new(
         &[STOCK],
-        "SELECT to_json(min(expires_at)) FROM read.reservations WHERE sku = ANY ($1) AND expires_at > $2",
+        "SELECT json_build_array(sku, min(expires_at)) FROM read.reservations
+         WHERE sku = ANY ($1) AND expires_at > $2 GROUP BY sku",
     );
-    let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-    Ok(reader.row::<Option<DateTime<Utc>>>(&NEXT, &[&names, &now]).await?.flatten())
+    let rows: Vec<(String, DateTime<Utc>)> = reader.rows(&NEXT, &[&skus, &now]).await?;
+    Ok(rows.into_iter().collect())
 }

@@ -9,7 +9,7 @@ use super::{queries::sku, stock_watch::StockWatch, types::StockLevel};
 use crate::{
     catalog::PRODUCT,
     graphql::{error::coded, viewer::viewer},
-    reader::{Statement, reader},
+    reader::{Statement, failed, reader},
 };
 
 /// How many SKUs may be watched at once.
@@ -49,8 +49,14 @@ async fn find_all(context: &Context<'_>, skus: &BTreeSet<Arc<str>>) -> async_gra
          WHERE NOT EXISTS (SELECT FROM read.product_variants v JOIN read.products p USING (product_id)
                            WHERE v.sku = s.sku AND ($1 OR p.status = 'published')) ORDER BY s.sku",
     );
+    let (reader, staff) = (reader(context)?, viewer(context)?.is_staff());
     let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-    let unknown: Vec<String> = reader(context)?.rows(&UNKNOWN, &[&viewer(context)?.is_staff(), &names]).await?;
+    if reader.rows::<String>(&UNKNOWN, &[&staff, &names]).await?.is_empty() {
+        return Ok(());
+    }
+    // The view may not show a new product yet.
+    reader.require(reader.book.head().await.map_err(|error| failed(&error))?.position);
+    let unknown: Vec<String> = reader.rows(&UNKNOWN, &[&staff, &names]).await?;
     if unknown.is_empty() {
         return Ok(());
     }
