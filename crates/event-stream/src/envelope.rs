@@ -70,6 +70,8 @@ struct Attributes<'a> {
     recordedtime: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
     prevsequence: String,
     history: String,
 }
@@ -97,6 +99,12 @@ struct ReadMeta {
 impl<'a> Attributes<'a> {
     fn of(event: &'a RecordedEvent, slice: &str, prev_sequence: i64, history: Uuid) -> Self {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+        // The book keeps both in one text, with a blank between them.
+        let trace = event.trace.as_deref();
+        let (traceparent, tracestate) = match trace.and_then(|trace| trace.split_once(' ')) {
+            Some((parent, state)) => (Some(parent), Some(state)),
+            None => (trace, None),
+        };
         Self {
             id: event.event_id.to_string(),
             source: SOURCE,
@@ -115,7 +123,8 @@ impl<'a> Attributes<'a> {
             correlationid: event.correlation_id.to_string(),
             causationid: event.causation_id.to_string(),
             recordedtime: time(event.recorded_at),
-            traceparent: event.trace.as_deref(),
+            traceparent,
+            tracestate,
             prevsequence: format!("{prev_sequence:020}"),
             history: history.to_string(),
         }
@@ -140,8 +149,9 @@ impl<'a> Attributes<'a> {
             ("ce_prevsequence", &self.prevsequence),
             ("ce_history", &self.history),
         ];
-        let trace = self.traceparent.map(|trace| ("ce_traceparent", trace));
-        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(17), |headers, (key, value)| {
+        let trace = [("ce_traceparent", self.traceparent), ("ce_tracestate", self.tracestate)];
+        let trace = trace.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(18), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         })
     }
@@ -212,13 +222,19 @@ pub fn decode(message: &impl Message) -> Result<EventMessage, EnvelopeError> {
             correlation_id: headers.parsed("ce_correlationid")?,
             causation_id: headers.parsed("ce_causationid")?,
             actor: meta.actor,
-            trace: headers.text("ce_traceparent").ok().map(str::to_owned),
+            trace: trace(&headers),
             key_id: meta.key_id,
             data,
         },
         prev_sequence,
         history: headers.parsed("ce_history")?,
     })
+}
+
+/// The trace context of a message, in one text as the book keeps it.
+fn trace(headers: &Read<'_, impl Message>) -> Option<String> {
+    let parent = headers.text("ce_traceparent").ok()?;
+    Some(headers.text("ce_tracestate").map_or_else(|_| parent.to_owned(), |state| format!("{parent} {state}")))
 }
 
 /// Which event of which history a message carries, without the rest of it.

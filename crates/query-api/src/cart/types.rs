@@ -16,6 +16,7 @@ use crate::{
     graphql::{
         environment::Now,
         scalars::{Long, MoneyObject},
+        weight,
     },
     loaders::Loader,
 };
@@ -132,6 +133,7 @@ impl Cart {
     }
 
     /// The lines, in the order in which they were added.
+    #[graphql(complexity = "weight::list(weight::CART_LINES, child_complexity)")]
     async fn lines(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Line>> {
         let prices = self.prices(context).await?;
         let loader = context.data::<DataLoader<Loader>>()?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
-    graphql::{scalars::Long, viewer::staff_only},
+    graphql::{connection::list_size, scalars::Long, viewer::staff_only, weight},
     loaders::Loader,
 };
 
@@ -38,12 +38,16 @@ impl Stock {
         Long(availability(self.on_hand.0, self.reserved.0, self.lapsed))
     }
 
-    /// The reservations; only staff see them.
-    async fn reservations(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
+    /// The reservations; at most the first ones. Only staff see them.
+    #[graphql(complexity = "weight::first(first, weight::RESERVATIONS, child_complexity)")]
+    async fn reservations(&self, context: &Context<'_>, first: Option<i32>) -> async_graphql::Result<Vec<Reservation>> {
         staff_only(context)?;
+        let most = list_size(first)?;
         let loader = context.data::<DataLoader<Loader>>()?;
         let key = ReservationsAt { sku: self.sku.clone(), location: self.location.clone() };
-        Ok(loader.load_one(key).await?.unwrap_or_default())
+        let mut reservations = loader.load_one(key).await?.unwrap_or_default();
+        reservations.truncate(most);
+        Ok(reservations)
     }
 }
 

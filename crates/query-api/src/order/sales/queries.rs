@@ -16,6 +16,7 @@ use crate::{
         error::coded,
         scalars::Date,
         viewer::staff_only,
+        weight,
     },
     reader::{Statement, reader},
 };
@@ -51,6 +52,7 @@ impl SalesQuery {
     }
 
     /// The sales of a period, which includes both ends, by currency.
+    #[graphql(complexity = "weight::list(weight::UNBOUNDED, child_complexity)")]
     async fn sales_totals(
         &self,
         context: &Context<'_>,
