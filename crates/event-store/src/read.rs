@@ -152,6 +152,8 @@ impl Daybook {
         }
         let is_last = events.len() < limit && bytes < max_bytes;
         Ok(Page { events, is_last })
+    }
+
     /// The last events before a position, at most `limit`, in order.
     ///
     /// # Errors

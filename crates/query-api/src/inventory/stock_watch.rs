@@ -17,7 +17,7 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{STOCK, queries::levels, types::StockLevel};
 use crate::{
-    graphql::environment::Now,
+    graphql::{environment::Now, scalars::Long},
     reader::{Reader, Statement, failed, follow::follow},
 };
 

@@ -180,11 +180,11 @@ impl Order {
         &self,
         context: &Context<'_>,
         first: Option<i32>,
-        #[graphql(default)] after: i32,
+        #[graphql(default)] after: Long,
     ) -> async_graphql::Result<Vec<TimelineEntry>> {
         staff_only(context)?;
         let most = i64::try_from(list_size(first)?).unwrap_or(i64::MAX);
-        timeline(reader(context)?, self.order_id, after, self.version, most).await
+        timeline(reader(context)?, self.order_id, after.0, self.version.0, most).await
     }
 }
 

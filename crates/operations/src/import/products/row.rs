@@ -22,7 +22,15 @@ use super::{
 pub(in crate::import) const COLUMNS: Columns = Columns {
     required: &["sku", "name"],
     optional: &[
-        "brand", "department", "category", "package_size", "price", "price_minor", "currency", "slug", "description",
+        "brand",
+        "department",
+        "category",
+        "package_size",
+        "price",
+        "price_minor",
+        "currency",
+        "slug",
+        "description",
     ],
     either: &[&["price", "price_minor"]],
 };
