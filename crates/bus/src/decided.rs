@@ -163,7 +163,7 @@ mod tests {
         let body = json!({ "order_id": Uuid::nil(), "note": "n" });
         let command = Command::deserialize("AddNote", body).expect("a command").expect("a body");
         let submission = Submission::new(command, Uuid::nil(), Actor::Guest);
-        Job { submission, fingerprint: Vec::new(), attempts: 0, reply: oneshot::channel().0 }
+        Job::new(submission, false, |_| SenderId(0)).0
     }
 
     /// An order of more lines than any command writes.

@@ -125,6 +125,8 @@ async fn submit(
 async fn receive(State(api): State<CommandApi>, request: Request) -> Result<Response, Problem> {
     let receiver = api.receiver.ok_or_else(|| Problem::not_found(forward::PATH))?;
     receiver.accept(api.bus, request)
+}
+
 impl CommandApi {
     /// The actor of a request. Without a token it is a guest, where a guest may send the command.
     fn actor(&self, command: &str, headers: &HeaderMap) -> Result<Actor, TokenError> {

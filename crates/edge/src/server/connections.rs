@@ -9,7 +9,7 @@ use super::ConnectionLimits;
 use crate::{
     callers::{Counted, Counts},
     proxies::TrustedProxies,
-    rates::network,
+    rates::ClientAddress,
 };
 
 /// How many connections may be rejected with an answer at the same time. Beyond that, a connection is closed without one.
@@ -68,7 +68,7 @@ impl Connections {
         if self.proxies.contains(address) {
             return Ok(ConnectionPermit { _permit: permit, _counted: None });
         }
-        let counted = self.by_address.add(network(address), self.per_address).ok_or(LimitReached::Address)?;
+        let counted = self.by_address.add(ClientAddress(address).network(), self.per_address).ok_or(LimitReached::Address)?;
         gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(self.by_address.keys()).unwrap_or(u32::MAX)));
         Ok(ConnectionPermit { _permit: permit, _counted: Some(counted) })
     }
