@@ -144,11 +144,10 @@ mod tests {
         order::{ImportedLine, Order, OrderImported, Totals},
     };
     use serde_json::json;
-    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     use super::*;
-    use crate::Submission;
+    use crate::{Submission, turns::SenderId};
 
     /// Nothing is loaded.
     struct Nothing;

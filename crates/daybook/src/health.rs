@@ -106,16 +106,15 @@ impl Health {
         let needs_broker = of_broker.iter().any(|role| self.roles.contains(role));
         let needs_views = self.roles.contains(&Role::QueryApi) || self.roles.contains(&Role::Projectors);
         let needs_reactors = self.roles.contains(&Role::Reactors);
-        let (database, schema, broker, relay, views, reactors) = tokio::join!(
+        let (database, schema, broker, views, reactors) = tokio::join!(
             within("database", self.database()),
             within("schema", self.schema()),
             async { if needs_broker { Some(self.broker().await) } else { None } },
-            async { if self.roles.contains(&Role::Relay) { Some(within("relay", self.relay()).await) } else { None } },
             async { if needs_views { Some(within("views", self.views()).await) } else { None } },
             async { if needs_reactors { Some(within("reactors", self.reactors()).await) } else { None } },
         );
         let seat = self.seat.as_ref().map(|holder| seated(&holder.borrow()));
-        let checks = [Some(database), Some(schema), broker, relay, views, reactors, seat].into_iter();
+        let checks = [Some(database), Some(schema), broker, views, reactors, seat].into_iter();
         let checks: Vec<_> = checks.flatten().collect();
         let ready = checks.iter().all(|check| check.ok);
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -144,22 +143,21 @@ impl Health {
         }
         let answers = async {
             self.kafka.answers(PATIENCE).await?;
-            Ok((true, format!("{} answers", self.kafka.brokers)))
+            Ok((true, format!("{} answers{}", self.kafka.brokers, self.set_aside().await?)))
         };
         let check = within("broker", answers).await;
         *last = Some((Instant::now(), check.clone()));
         check
     }
 
-    /// Events that the relay has set aside are named, and keep no process from being ready: the views have them from the book.
-    async fn relay(&self) -> anyhow::Result<(bool, String)> {
+    /// Names the events that the relay has set aside. They keep no process from being ready: the views have them from the book.
+    async fn set_aside(&self) -> anyhow::Result<String> {
         let set_aside = relay::list_set_aside(&self.book).await?;
         let named =
             set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
-                format!("the event at position {position} of {stream_id} is set aside: {reason}")
+                format!("; the relay has set aside position {position} of {stream_id}: {reason}")
             });
-        let named: Vec<_> = named.take(NAMED).collect();
-        Ok((true, if named.is_empty() { "nothing is set aside".to_owned() } else { named.join("; ") }))
+        Ok(named.take(NAMED).collect())
     }
 
     async fn views(&self) -> anyhow::Result<(bool, String)> {

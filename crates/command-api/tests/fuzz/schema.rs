@@ -86,12 +86,19 @@ fn definition_name(target: &str) -> &str {
 fn text(schema: &Value, name: &str) -> BoxedStrategy<Value> {
     match (schema["format"].as_str(), name) {
         (Some("uuid"), _) => (1_u128..6).prop_map(|number| json!(id(number))).boxed(),
-        (Some("date-time"), _) => select(vec![json!("2017-01-01T00:00:00Z"), json!("2999-01-01T00:00:00Z")]).boxed(),
+        (Some("date-time"), _) => times(),
         (Some(other), _) => panic!("no contract has the format {other}"),
         (None, "Currency") => select(vec![json!("EUR"), json!("JPY"), json!("USD"), json!("ZZZ")]).boxed(),
         (None, "Slug") => select(vec![json!("oat-milk"), json!("tea")]).boxed(),
         (None, _) => select(vec![json!("oat"), json!("tea"), json!("main"), json!("web"), json!("x")]).boxed(),
     }
+}
+
+/// Times. One is a leap second, and one is the last that there is.
+fn times() -> BoxedStrategy<Value> {
+    let times =
+        ["2017-01-01T00:00:00Z", "2016-12-31T23:59:60.5Z", "2999-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"];
+    select(times.map(Value::from).to_vec()).boxed()
 }
 
 fn integer(schema: &Value) -> BoxedStrategy<Value> {

@@ -67,7 +67,7 @@ async fn assert_an_unreadable_event_is_named(shop: &Shop) {
     let slug = shop.position("catalog.SlugClaimed").await;
     let unreadable = "UPDATE events SET type = 'SlugTeleported' WHERE type = 'catalog.SlugClaimed'";
     let cause = format!("position {slug}: there is no event type `SlugTeleported`");
-    let cannot = format!("the event at position {slug} cannot be processed");
+    let cannot = format!("position {slug} of slug-oat-milk cannot be folded: ");
     let differs = format!("position {slug} has type catalog.SlugClaimed on Kafka, the book says SlugTeleported");
     let (product, category) = (view("product"), view("category"));
     let expected =

@@ -30,16 +30,6 @@ refusals! {
         /// The category.
         category_id: CategoryId,
     }
-    /// The tree would become a ring.
-    "category_cycle" CategoryCycle: Rule at "parent" = "category {category_id} cannot stand under itself", {
-        /// The category.
-        category_id: CategoryId,
-    }
-    /// The tree has a bounded depth.
-    "category_too_deep" CategoryTooDeep: Rule at "parent" = "categories nest at most {limit} deep", {
-        /// The limit.
-        limit: usize,
-    }
 }
 
 impl Decide for CreateCategory {

@@ -23,7 +23,7 @@ mod variants;
 
 pub use add_variant::AddVariant;
 pub use archive_product::ArchiveProduct;
-pub use create_category::{CategoryCycle, CategoryExists, CategoryTooDeep, CreateCategory};
+pub use create_category::{CategoryExists, CreateCategory};
 pub use create_product::{CreateProduct, ProductExists, SkuRepeated};
 pub use details::{CategoryNotFound, NothingChanges, ProductNotFound, SlugTaken, TooManyAttributes, TooManyCategories};
 pub use event::*;
@@ -33,6 +33,7 @@ pub use publish_product::{NothingToSell, PublishProduct};
 pub use revise_product::ReviseProduct;
 pub use set_price::{PriceOutOfRange, PriceUnchanged, SetPrice, UnknownSku};
 pub use state::{Category, Product, ProductDetails, SkuRecord, SlugClaim};
+pub use tree::{CategoryCycle, CategoryTooDeep};
 pub use variants::{NewPrice, NewVariant, PricesRepeated, SkuTaken, TooManyOptions, TooManyVariants, VariantTooLong};
 
 crate::declare::slice! {

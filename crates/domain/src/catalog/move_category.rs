@@ -45,10 +45,10 @@ impl Decide for MoveCategory {
             return Err(CategoryUnmoved { category_id }.into());
         }
         let height = category.height();
-        let (new, old) = (
-            Ancestors::of_new_place(category_id, parent, height, streams)?,
-            Ancestors::of_old_place(category.parent(), streams)?,
-        );
+        // Both walks ask for what they lack, so that they are loaded together.
+        let new = Ancestors::of_new_place(category_id, parent, height, streams);
+        let old = Ancestors::of_old_place(category.parent(), streams);
+        let (new, old) = (new?, old?);
         let mut heights = Heights::default();
         heights.leave(category_id, &old);
         heights.enter(category_id, height, &new);

@@ -8,10 +8,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Category, CategoryChildChanged, CategoryCycle, CategoryNotFound, CategoryTooDeep, policy::MAX_CATEGORY_DEPTH,
-};
+use daybook_kernel::refusals;
+
+use super::{Category, CategoryChildChanged, CategoryNotFound, policy::MAX_CATEGORY_DEPTH};
 use crate::{Decision, Rejection, Streams, ids::CategoryId};
+
+refusals! {
+    /// The tree would become a ring.
+    "category_cycle" CategoryCycle: Rule at "parent" = "category {category_id} cannot stand under itself", {
+        /// The category.
+        category_id: CategoryId,
+    }
+    /// The tree has a bounded depth.
+    "category_too_deep" CategoryTooDeep: Rule at "parent" = "categories nest at most {limit} deep", {
+        /// The limit.
+        limit: usize,
+    }
+}
 
 /// How many ancestors are written to at most when a subtree leaves its place. Books from before whole subtrees were checked may be deeper.
 const MAX_ANCESTORS: usize = 2 * MAX_CATEGORY_DEPTH;

@@ -45,3 +45,19 @@ pub(crate) fn by_name<'a, S: Serializer>(
     }
     map.serialize(serializer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn a_time_is_compared_as_a_command_would_keep_it_and_refused_by_name() {
+        let of = |text: &str| time("from", text.parse().expect("a time"));
+        let kept = of("2016-12-31T23:59:60.1234567Z").expect("it is in range");
+        assert_eq!(kept.to_rfc3339(), "2017-01-01T00:00:00.123456+00:00");
+        for beyond in ["+262142-12-31T23:59:59Z", "9999-12-31T23:59:60Z", "1899-12-31T23:59:59Z"] {
+            let error = of(beyond).expect_err("it is out of range");
+            assert!(error.message.starts_with("from must be in the years 1900 to 9999"), "{}", error.message);
+        }
+    }
+}
