@@ -105,18 +105,18 @@ impl Decide for CreateProduct {
             Some(slug) => check_slug_free(slug, streams).map(|()| slug.clone())?,
             None => free_slug(&self.name, product_id, streams)?,
         };
-        Ok(self.decision(slug))
+        Ok(self.decision(&slug))
     }
 }
 
 impl CreateProduct {
-    fn decision(&self, slug: Slug) -> Decision {
+    fn decision(&self, slug: &Slug) -> Decision {
         let Self { product_id, name, slug: _, description, brand, categories, attributes, variants, publish } =
             self.clone();
         let created =
             ProductCreated { product_id, name, slug: Some(slug.clone()), description, brand, categories, attributes };
         let mut decision = Decision::of::<Product>(&product_id, created)
-            .and::<SlugClaim>(&slug, SlugClaimed { slug: slug.clone(), product_id });
+            .and::<SlugClaim>(slug, SlugClaimed { slug: slug.clone(), product_id });
         for variant in &variants {
             decision = add_variant(decision, product_id, variant);
         }

@@ -114,8 +114,8 @@ impl CatalogQuery {
         }))
     }
 
-    /// The products that contain all words of a text, by name. A word matches the words that begin with it, whatever their case and accents
-    /// are. Words are those of name, brand, description and SKUs.
+    /// The products that contain all words of a text, by name. A word of two letters or more matches the words that begin with it, whatever
+    /// their case and accents are. Words are those of name, brand, description and SKUs.
     #[graphql(complexity = "rows(first)? * child_complexity")]
     async fn search(
         &self,

@@ -5,8 +5,7 @@ use chrono::{Datelike, NaiveDate};
 use daybook_domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
-/// An integer of 64 bits, for counts, sums, positions and versions. It is a JSON number from -(2^53 - 1) to 2^53 - 1, which a number of
-/// JavaScript holds exactly, and a string of decimal digits beyond that. Both forms are accepted as input.
+/// An integer of 64 bits. It is written as a string where a JavaScript number cannot hold it exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Long(pub(crate) i64);
@@ -14,6 +13,8 @@ pub(crate) struct Long(pub(crate) i64);
 /// The largest integer that every JSON reader holds exactly: 2^53 - 1.
 const SAFE: i64 = (1 << 53) - 1;
 
+/// An integer of 64 bits: a count, a sum, a position or a version. It is a JSON number from -(2^53 - 1) to 2^53 - 1, and a string of decimal
+/// digits beyond that, since a number of JavaScript does not hold it. Both forms are accepted as input.
 #[Scalar]
 impl ScalarType for Long {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -33,11 +34,12 @@ impl ScalarType for Long {
     }
 }
 
-/// A day of the calendar, as `2026-02-28` (ISO 8601), from 1900 to 9998.
+/// A day of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Date(pub(crate) NaiveDate);
 
+/// A day of the calendar, as `2026-02-28` (ISO 8601), from 1900-01-01 to 9998-12-31.
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -18,7 +18,7 @@ async fn fields_are_in_the_order_of_the_query() {
         format!(r#"{{"name":null,"prices":[{{"channel":"web"}}],"available":1000,"sku":"{sku}","options":[]}}"#)
     };
     let product = format!(
-        r#"{{"status":"published","variants":[{},{}],"categories":[],"slug":null,"brand":"Suds","name":"Soap","id":"{}"}}"#,
+        r#"{{"status":"published","variants":[{},{}],"categories":[],"slug":"soap","brand":"Suds","name":"Soap","id":"{}"}}"#,
         variant("S-000"),
         variant("S-001"),
         id("Soap")

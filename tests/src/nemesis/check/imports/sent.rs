@@ -78,8 +78,7 @@ impl<'o> Sources<'o> {
 }
 
 fn create_product(sku: &str, product: &Product, created: &Value) -> Value {
-    let slug = format!("{} {sku}", product.name).to_lowercase().replace(' ', "-");
-    json!({ "product_id": created["product_id"], "name": product.name, "slug": slug, "brand": "Acme",
+    json!({ "product_id": created["product_id"], "name": product.name, "brand": "Acme",
             "categories": created["categories"], "attributes": { "package_size": "2 kg" },
             "variants": [{ "sku": sku }], "publish": true })
 }
