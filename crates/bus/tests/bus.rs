@@ -224,7 +224,7 @@ async fn nobody_can_use_up_the_key_of_another() {
         let reused = as_actor(actor, "OpenCart", other).await;
         assert!(matches!(reused, Err(CommandError::KeyReused(_))), "{actor}: {reused:?}");
     }
-    for stranger in [&Actor::Guest, &bob] {
+    for stranger in [&Actor::Guest, &Actor::Customer(CustomerId(id(3)))] {
         let refused = as_actor(stranger, "OpenCart", open(3)).await;
         assert!(matches!(refused, Err(CommandError::Refused { .. })), "{stranger}: {refused:?}");
     }

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
 use super::encoding::{Decoded, LOOK, recognise};
-use crate::progress;
+use crate::{Usage, progress};
 
 /// The first bytes of a compressed file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -52,7 +52,7 @@ impl Source {
         let mut plain: Box<dyn Read> =
             if is_compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
         let (mut start, whole) = begin(&mut plain, LOOK)?;
-        let encoding = recognise(&start, whole, encoding).map_err(anyhow::Error::msg)?;
+        let encoding = recognise(&start, whole, encoding).map_err(Usage)?;
         if encoding == UTF_8 {
             if start.starts_with(MARK) {
                 start.drain(..MARK.len());
