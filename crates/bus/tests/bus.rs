@@ -86,8 +86,7 @@ async fn send(bus: &Bus, name: &str, body: Value) -> Result<Receipt, CommandErro
 }
 
 async fn stock_up(bus: &Bus, units: i64) {
-    let product =
-        json!({ "product_id": id(1), "name": "Oat", "variants": [{ "sku": "oat" }], "publish": true });
+    let product = json!({ "product_id": id(1), "name": "Oat", "variants": [{ "sku": "oat" }], "publish": true });
     send(bus, "CreateProduct", product).await.expect("a product");
     let price = json!({ "sku": "oat", "price": { "minor_units": 199, "currency": "EUR" } });
     send(bus, "SetPrice", price).await.expect("a price");
@@ -261,10 +260,8 @@ async fn a_guest_who_logs_in_and_repeats_a_command_gets_the_first_outcome() {
 async fn programs_from_before_find_the_commands_of_this_one_and_the_other_way_round() {
     let world = world().await;
     stock_up(&world.bus(), 5).await;
-    let open = Submission {
-        actor: Actor::Guest,
-        ..submission("OpenCart", json!({ "cart_id": id(7), "currency": "EUR" }))
-    };
+    let open =
+        Submission { actor: Actor::Guest, ..submission("OpenCart", json!({ "cart_id": id(7), "currency": "EUR" })) };
     world.bus().execute(open.clone()).await.expect("it is accepted");
     let client = world.database.connect().await;
     let append = "SELECT duplicates, first_position FROM append_batch('{}', '{}', $1, $2, $3, '{0}', '{1}', $4, '{1}',
@@ -273,7 +270,10 @@ async fn programs_from_before_find_the_commands_of_this_one_and_the_other_way_ro
     let key = open.command_id;
     // The program from before checks the id before it writes.
     let row = client
-        .query_one(append, &[&vec![key], &vec![key], &vec![vec![1_u8]], &vec![format!("cart-{}", id(9))], &vec!["guest"]])
+        .query_one(
+            append,
+            &[&vec![key], &vec![key], &vec![vec![1_u8]], &vec![format!("cart-{}", id(9))], &vec!["guest"]],
+        )
         .await
         .expect("it answers");
     assert_eq!((row.get::<_, Option<Vec<Uuid>>>(0), row.get::<_, Option<i64>>(1)), (Some(vec![key]), None));

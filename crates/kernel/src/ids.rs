@@ -61,7 +61,8 @@ macro_rules! uuid_id {
 }
 
 /// The form of an id that [`unguessable`] accepts, as a regular expression of JSON Schema.
-pub const UNGUESSABLE: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[47][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$";
+pub const UNGUESSABLE: &str =
+    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[47][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$";
 
 /// Reads the id of a new thing that buyers touch. It is a UUID of version 4 or 7 (RFC 9562). So no caller can take an id that the
 /// engine derives, which has version 5: that of an imported order can be computed by everybody.

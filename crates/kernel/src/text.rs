@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn a_code_is_what_other_systems_print() {
         let is_code = |text: &str| check(text, 1, 64, Alphabet::Code).is_ok();
-        for code in ["AB 12", "AB#12", "A&B", "#1001", "ann@example.org", "50%_off", "a\"b'c", "Größe/5", "燕麦-1"] {
+        for code in ["AB 12", "AB#12", "A&B", "#1001", "ann@example.org", "50%_off", "a\"b'c", "Größe/5", "燕麦-1"]
+        {
             assert!(is_code(code), "{code}");
         }
         for code in [" a", "a ", "a\tb", "a\nb", "a\u{a0}b", "a\u{200b}b", "a\u{202e}b", ""] {

@@ -72,8 +72,7 @@ fn id(number: u128) -> Uuid {
 }
 
 pub(crate) async fn place_order(shop: &Shop, number: u128) -> Acknowledged {
-    let (cart, order, key) =
-        (id(0x1000_0000 + number), id(0x2000_0000 + number), id(number));
+    let (cart, order, key) = (id(0x1000_0000 + number), id(0x2000_0000 + number), id(number));
     accepted(shop, "OpenCart", Uuid::nil(), &json!({ "cart_id": cart, "currency": "EUR" })).await;
     accepted(shop, "AddLine", Uuid::nil(), &json!({ "cart_id": cart, "sku": "oat", "quantity": 1 })).await;
     let body = json!({ "cart_id": cart, "order_id": order });

@@ -30,7 +30,10 @@ async fn delimiters_encodings_and_amounts_are_recognised_and_one_file_is_the_sam
     let said = world.import("products", "first.csv", &text, &[]);
     assert_eq!((said.outcomes(), said.code), ([1, 1, 0, 0, 0], Some(0)), "{said:?}");
     let created = world.events("catalog.ProductCreated").await;
-    assert_eq!((&created[0]["name"], &created[0]["attributes"]["package_size"]), (&json!("Łopata, \"łódzka\""), &json!("1 l")));
+    assert_eq!(
+        (&created[0]["name"], &created[0]["attributes"]["package_size"]),
+        (&json!("Łopata, \"łódzka\""), &json!("1 l"))
+    );
     assert_eq!(world.events("catalog.PriceSet").await[0]["price"], json!({ "minor_units": 1999, "currency": "EUR" }));
     let object = json!({ "SKU": "AB 12", "name": "Łopata, \"łódzka\"", "price": 19.99, "currency": "eur" });
     let forms: Vec<(&str, Vec<u8>)> = vec![
@@ -45,7 +48,11 @@ async fn delimiters_encodings_and_amounts_are_recognised_and_one_file_is_the_sam
         ("compressed-without-its-name.csv", compressed(&text)),
         ("lines.ndjson", format!("{object}\n\n").into_bytes()),
         ("lines", format!("{object}\n").into_bytes()),
-        ("minor.csv", b"sku;name;price_minor;currency\nAB 12;\"\xc5\x81opata, \"\"\xc5\x82\xc3\xb3dzka\"\"\";1999;EUR\n;;;\n".to_vec()),
+        (
+            "minor.csv",
+            b"sku;name;price_minor;currency\nAB 12;\"\xc5\x81opata, \"\"\xc5\x82\xc3\xb3dzka\"\"\";1999;EUR\n;;;\n"
+                .to_vec(),
+        ),
     ];
     for (name, bytes) in forms {
         let said = world.import("products", name, bytes, &[]);
@@ -56,7 +63,8 @@ async fn delimiters_encodings_and_amounts_are_recognised_and_one_file_is_the_sam
     assert!(said.code == Some(2) && said.errors.contains("--encoding") && said.errors.contains("`Café`"), "{said:?}");
     let said = world.import("products", "latin.csv", latin, &["--encoding", "iso-8859-1"]);
     assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
-    let names: Vec<_> = world.events("catalog.ProductCreated").await.into_iter().map(|data| data["name"].clone()).collect();
+    let names: Vec<_> =
+        world.events("catalog.ProductCreated").await.into_iter().map(|data| data["name"].clone()).collect();
     assert_eq!(names[1], "Café");
     let said = world.import("products", "wrong.csv", "sku,name\nx,Café\n", &["--encoding", "windows-1252"]);
     assert!(said.code == Some(2) && said.errors.contains("it is UTF-8"), "{said:?}");
@@ -136,7 +144,10 @@ async fn the_exports_of_other_engines_are_read_and_their_columns_are_named() {
         let said = world.import("products", name, bytes, &[]);
         assert_eq!(said.code, Some(2), "{name}: {said:?}");
         for column in columns {
-            assert!(said.errors.contains(&format!("{column} is no column of this import")), "{name}: {column}: {said:?}");
+            assert!(
+                said.errors.contains(&format!("{column} is no column of this import")),
+                "{name}: {column}: {said:?}"
+            );
         }
     }
     assert_eq!(world.head().await, 0);

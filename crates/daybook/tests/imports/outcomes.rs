@@ -117,11 +117,8 @@ async fn nobody_can_take_the_id_of_an_imported_order_or_the_key_of_a_delivery() 
     let namespace = Uuid::from_u128(0x1b0c_67a5_2d1e_4f7f_8c3a_5e9d_04b2_71f6);
     let key = Uuid::new_v5(&namespace, format!("{contents}\n0").as_bytes());
     // A guest, a customer and a member of the staff use the key of the delivery.
-    let (bus, stopped) = daybook_bus::Bus::start(
-        world.book.clone(),
-        daybook_bus::Clock::system(),
-        &daybook_bus::BusSettings::default(),
-    );
+    let (bus, stopped) =
+        daybook_bus::Bus::start(world.book.clone(), daybook_bus::Clock::system(), &daybook_bus::BusSettings::default());
     for (nr, actor) in (2..).zip([Actor::Guest, Actor::Customer(CustomerId(namespace)), Actor::Admin("ada".into())]) {
         let cart = Uuid::from_u128(0x018f_0000_0000_7000_8000_0000_0000_0000 + nr);
         let body = json!({ "cart_id": cart, "currency": "EUR" });
@@ -166,7 +163,10 @@ async fn names_with_a_slash_and_codes_of_other_systems_are_kept_apart() {
     for category in world.events("catalog.CategoryCreated").await {
         paths.push((category["name"].clone(), category["parent"].is_null()));
     }
-    assert_eq!(paths, [(json!("A/B"), true), (json!("A"), true), (json!("B"), false), (json!("B"), true), (json!("B"), false)]);
+    assert_eq!(
+        paths,
+        [(json!("A/B"), true), (json!("A"), true), (json!("B"), false), (json!("B"), true), (json!("B"), false)]
+    );
     let skus: Vec<_> = world.events("catalog.SkuClaimed").await.iter().map(|data| data["sku"].clone()).collect();
     assert_eq!(skus, ["AB 12", "AB-12", "AB#12", "燕麦"]);
     let stock = "sku,quantity\nAB 12,1\nAB#12,2\n燕麦,3\nnone,4\n";

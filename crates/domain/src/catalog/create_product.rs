@@ -154,9 +154,7 @@ mod tests {
     #[test]
     fn a_product_has_its_prices_from_the_beginning() {
         let mut book = Book::new();
-        let with = |prices: Value| {
-            json!({ "product_id": product(1), "name": "P", "variants": [{ "sku": "a", "prices": prices }], "publish": true })
-        };
+        let with = |prices: Value| json!({ "product_id": product(1), "name": "P", "variants": [{ "sku": "a", "prices": prices }], "publish": true });
         let price = |cents: i64, channel: &str| json!({ "channel": channel, "price": { "minor_units": cents, "currency": "EUR" } });
         assert_eq!(code(book.when("CreateProduct", with(json!([price(-1, "web")])))), "price_out_of_range");
         let twice = json!([price(1, "web"), price(2, "web")]);
@@ -164,8 +162,8 @@ mod tests {
         let many: Vec<_> = (0..=MAX_NEW_PRICES).map(|nr| price(1, &format!("c{nr}"))).collect();
         assert_eq!(code(book.when("CreateProduct", with(json!(many)))), "prices_repeated");
         let created = book.when("CreateProduct", with(json!([price(5, "web"), price(4, "shop")])));
-        let expected =
-            ["ProductCreated", "SkuClaimed", "VariantAdded", "PriceSet", "PriceSet", "ProductPublished"].map(|name| format!("catalog.{name}"));
+        let expected = ["ProductCreated", "SkuClaimed", "VariantAdded", "PriceSet", "PriceSet", "ProductPublished"]
+            .map(|name| format!("catalog.{name}"));
         assert_eq!(created.map(|types| types.join(" ")), Ok(expected.join(" ")));
         let channel = "shop".parse().expect("a channel");
         let record = book.state::<SkuRecord>(&"a".parse().expect("a SKU"));

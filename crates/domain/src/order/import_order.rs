@@ -174,8 +174,11 @@ impl ImportOrder {
 
     /// The fields that differ from those of the order that was imported under the reference.
     fn differences(&self, order: &OrderRecord) -> Vec<String> {
-        let lines =
-            self.lines.iter().map(|line| (&line.sku, line.quantity, line.line_total, line.discount)).collect::<Vec<_>>();
+        let lines = self
+            .lines
+            .iter()
+            .map(|line| (&line.sku, line.quantity, line.line_total, line.discount))
+            .collect::<Vec<_>>();
         let is_same = [
             ("customer_ref", order.customer_id == self.customer_ref.as_ref().map(CustomerId::imported)),
             ("channel", order.channel == self.channel),
@@ -285,7 +288,10 @@ mod tests {
             _ => None,
         });
         // Before callers had to choose random ids, a guest could take the id.
-        book.happened::<Order>(&order_id, order::Event::OrderPlaced(OrderPlaced { order_id, ..placed.expect("it is") }));
+        book.happened::<Order>(
+            &order_id,
+            order::Event::OrderPlaced(OrderPlaced { order_id, ..placed.expect("it is") }),
+        );
         let lines = json!([{ "sku": "a", "quantity": 2, "line_total": order.totals.net.minor_units }]);
         assert_eq!(code(book.when("ImportOrder", historical("x-9", &lines))), "reference_taken");
     }

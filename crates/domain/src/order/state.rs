@@ -228,9 +228,10 @@ impl OrderRecord {
     }
 
     fn imported(e: &OrderImported) -> Self {
-        let paid = e.lines.iter().map(|line| {
-            (&line.sku, line.quantity.signed(), line.line_total.minor_units, line.discount.minor_units)
-        });
+        let paid = e
+            .lines
+            .iter()
+            .map(|line| (&line.sku, line.quantity.signed(), line.line_total.minor_units, line.discount.minor_units));
         let lines =
             e.lines.iter().map(|line| RecordedLine { sku: line.sku.clone(), quantity: line.quantity, reserved: None });
         Self {

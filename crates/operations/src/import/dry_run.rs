@@ -10,8 +10,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use daybook_bus::Clock;
 use daybook_event_store::{
-    AppendUnit, Appender, Daybook, Filter, KnownCommand, LoadedStream, PostgresSession, RecordedEvent, Session, Snapshot,
-    Store, StoreError, Writing, Written,
+    AppendUnit, Appender, Daybook, Filter, KnownCommand, LoadedStream, PostgresSession, RecordedEvent, Session,
+    Snapshot, Store, StoreError, Writing, Written,
 };
 use uuid::Uuid;
 
@@ -124,7 +124,8 @@ impl Session for DrySession {
         let actual = self.versions(&looked_up).await?;
         let known = self.commands(&writing.commands.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
         let is_checked = |known: &KnownCommand| writing.commands.contains(&(known.command_id, known.scope.as_str()));
-        let duplicates: Vec<Uuid> = known.iter().filter(|known| is_checked(known)).map(|known| known.command_id).collect();
+        let duplicates: Vec<Uuid> =
+            known.iter().filter(|known| is_checked(known)).map(|known| known.command_id).collect();
         if !duplicates.is_empty() || !actual.iter().eq(writing.streams.iter().map(|(_, version)| version)) {
             return Ok(Written::Refused { actual, duplicates });
         }

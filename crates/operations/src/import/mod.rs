@@ -39,8 +39,10 @@ use crate::{Connection, Usage};
 
 /// The flags of `daybook import`.
 #[derive(Debug, Clone, Parser)]
-#[command(after_help = "Exit codes: 0 when the import came to the end of the file, 1 when it did not, when every record was rejected, or \
-                        with --strict when one was, 2 when nothing was imported because the flags or the header are wrong.")]
+#[command(
+    after_help = "Exit codes: 0 when the import came to the end of the file, 1 when it did not, when every record was rejected, or \
+                        with --strict when one was, 2 when nothing was imported because the flags or the header are wrong."
+)]
 pub struct Args {
     #[command(flatten)]
     connection: Connection,
@@ -93,14 +95,17 @@ fn delimiter(text: &str) -> Result<u8, String> {
         "tab" | "\\t" => Ok(b'\t'),
         "pipe" => Ok(b'|'),
         _ => match text.as_bytes() {
-            [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(*byte),
+            [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\r' | b'\n') => {
+                Ok(*byte)
+            }
             _ => Err("it is one character, or comma, semicolon, tab or pipe".to_owned()),
         },
     }
 }
 
 fn encoding(label: &str) -> Result<&'static Encoding, String> {
-    Encoding::for_label(label.as_bytes()).ok_or_else(|| "no such encoding is known; see https://encoding.spec.whatwg.org".to_owned())
+    Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| "no such encoding is known; see https://encoding.spec.whatwg.org".to_owned())
 }
 
 #[derive(Debug, Clone, Subcommand)]

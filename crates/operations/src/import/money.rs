@@ -57,8 +57,8 @@ const SIGNS: &[(&str, &[&str])] = &[
 
 /// The currencies whose sign is `$`.
 const DOLLARS: &[&str] = &[
-    "USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU", "BSD", "BBD", "BZD", "BMD", "BND",
-    "XCD", "FJD", "GYD", "JMD", "KYD", "LRD", "NAD", "SBD", "SRD", "TTD", "DOP",
+    "USD", "CAD", "AUD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU", "BSD", "BBD", "BZD", "BMD",
+    "BND", "XCD", "FJD", "GYD", "JMD", "KYD", "LRD", "NAD", "SBD", "SRD", "TTD", "DOP",
 ];
 
 /// The currency of a code, in capitals or not.
@@ -154,11 +154,7 @@ fn in_minor_units(number: &str, currency: Currency, separator: Option<DecimalSep
 }
 
 /// The part before the decimals, with its groups, and the decimals.
-fn parts(
-    digits: &str,
-    currency: Currency,
-    separator: Option<DecimalSeparator>,
-) -> Result<(&str, &str), String> {
+fn parts(digits: &str, currency: Currency, separator: Option<DecimalSeparator>) -> Result<(&str, &str), String> {
     let wrong = |c: char| !c.is_ascii_digit() && !is_group_mark(c) && c != '.' && c != ',';
     if let Some(c) = digits.chars().find(|c| wrong(*c)) {
         return Err(format!("{c:?} does not belong into a number"));
@@ -259,15 +255,36 @@ mod tests {
         ] {
             assert_eq!(of(text, "EUR"), Ok(expected), "{text}");
         }
-        assert_eq!((of("1,234", "JPY"), of("1.234", "KWD"), of("1,234.5", "KWD")), (Ok(1_234), Ok(1_234), Ok(1_234_500)));
+        assert_eq!(
+            (of("1,234", "JPY"), of("1.234", "KWD"), of("1,234.5", "KWD")),
+            (Ok(1_234), Ok(1_234), Ok(1_234_500))
+        );
         assert_eq!((of("$5", "USD"), of("¥5", "JPY"), of("kr 5", "SEK")), (Ok(500), Ok(5), Ok(500)));
     }
 
     #[test]
     fn what_can_mean_two_amounts_or_none_is_rejected() {
         for text in [
-            "1,234", "1.234", "0.123", "19.999", "12,34,56", "1.23.456", "abc", "", "-", "1-2", "5 GBP", "£5", "$5", "1e3",
-            "٣", "5 or 6", "1.2,3,4", "9223372036854775807", "1 234 5", "€5€",
+            "1,234",
+            "1.234",
+            "0.123",
+            "19.999",
+            "12,34,56",
+            "1.23.456",
+            "abc",
+            "",
+            "-",
+            "1-2",
+            "5 GBP",
+            "£5",
+            "$5",
+            "1e3",
+            "٣",
+            "5 or 6",
+            "1.2,3,4",
+            "9223372036854775807",
+            "1 234 5",
+            "€5€",
         ] {
             assert!(of(text, "EUR").is_err(), "{text:?} is {:?}", of(text, "EUR"));
         }

@@ -87,7 +87,9 @@ mod tests {
                         "currency":"eur","lines":[{"sku":" AB 12","quantity":1,"line_total":5}]}"##;
         let imported = order(text).unwrap_or_else(|rejection| panic!("{}", rejection.reason));
         assert_eq!((imported.external_ref.as_str(), imported.lines[0].sku.as_str()), ("#1001", "AB 12"));
-        let Err(rejection) = order(&text.replace("\"quantity\":1", "\"quantity\":\"one\"")) else { panic!("it is wrong") };
+        let Err(rejection) = order(&text.replace("\"quantity\":1", "\"quantity\":\"one\"")) else {
+            panic!("it is wrong")
+        };
         assert_eq!((rejection.code.as_str(), rejection.line), ("invalid_record", 7));
         assert!(rejection.reason.starts_with("lines[0].quantity: "), "{}", rejection.reason);
         let Err(rejection) = order("{\"external_ref\":") else { panic!("it is wrong") };

@@ -73,9 +73,9 @@ async fn answer(book: &impl Store, questions: impl Iterator<Item = Question>) {
         let loaded = load(book, names).await;
         for (streams, reply) in states {
             let of = |loaded: &BTreeMap<StreamName, Result<State, String>>| {
-                let states = streams.iter().filter_map(|name| {
-                    Some(loaded.get(name)?.clone().map(|state| (name.clone(), state)))
-                });
+                let states = streams
+                    .iter()
+                    .filter_map(|name| Some(loaded.get(name)?.clone().map(|state| (name.clone(), state))));
                 states.collect()
             };
             // A record whose import was dropped does not wait for the answer.
@@ -100,7 +100,10 @@ async fn known(book: &impl Store, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, S
     Ok(known.into_iter().map(|known| (known.command_id, known.scope)).collect())
 }
 
-async fn load(book: &impl Store, mut names: Vec<Arc<str>>) -> Result<BTreeMap<StreamName, Result<State, String>>, String> {
+async fn load(
+    book: &impl Store,
+    mut names: Vec<Arc<str>>,
+) -> Result<BTreeMap<StreamName, Result<State, String>>, String> {
     names.sort_unstable();
     names.dedup();
     let loaded = book.load_streams(&names, State::FOLD_VERSION).await.map_err(|error| error_chain(&error))?;

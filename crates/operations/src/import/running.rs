@@ -63,7 +63,8 @@ impl<F: Future<Output = anyhow::Result<Outcome>>> Running<F> {
             let record = match record {
                 Ok(record) => record,
                 Err(error) => {
-                    let damage = format!("{} is damaged after {} records", self.rejected.file.display(), self.summary.read);
+                    let damage =
+                        format!("{} is damaged after {} records", self.rejected.file.display(), self.summary.read);
                     self.failure = Some(anyhow::Error::new(error).context(damage));
                     break;
                 }

@@ -87,11 +87,8 @@ where
     S: SubscriptionType + Default + 'static,
 {
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
-    let builder = without_data()
-        .data(Now(Arc::clone(&settings.now)))
-        .data(new_id())
-        .data(commands)
-        .extension(ResponseExtension);
+    let builder =
+        without_data().data(Now(Arc::clone(&settings.now))).data(new_id()).data(commands).extension(ResponseExtension);
     if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
 }
 

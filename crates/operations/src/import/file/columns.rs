@@ -87,7 +87,8 @@ impl Header {
         let missing = columns.required.iter().filter(|required| !found.contains(&Some(**required)));
         faults.extend(missing.map(|required| format!("it has no column `{required}`")));
         for group in columns.either {
-            let both: Vec<_> = group.iter().filter(|name| found.contains(&Some(**name))).map(|name| format!("`{name}`")).collect();
+            let both: Vec<_> =
+                group.iter().filter(|name| found.contains(&Some(**name))).map(|name| format!("`{name}`")).collect();
             if both.len() > 1 {
                 faults.push(format!("it has {}; one of them is enough", both.join(" and ")));
             }

@@ -36,7 +36,9 @@ pub(super) fn format_of(file: &Path, begin: &[u8]) -> Format {
 pub(super) fn named_in_file(begin: &[u8]) -> Option<(u8, usize)> {
     let line = begin.split(|byte| *byte == b'\n').next()?;
     match line.trim_ascii_end() {
-        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some((*delimiter, (line.len() + 1).min(begin.len()))),
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => {
+            Some((*delimiter, (line.len() + 1).min(begin.len())))
+        }
         // A tab counts as a blank.
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'='] if line.contains(&b'\t') => {
             Some((b'\t', (line.len() + 1).min(begin.len())))

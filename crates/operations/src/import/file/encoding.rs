@@ -96,7 +96,16 @@ impl<R: Read> Decoded<R> {
     /// A reader of a file in this encoding.
     pub(super) fn new(from: R, encoding: &'static Encoding) -> Self {
         let decoder = encoding.new_decoder_with_bom_removal();
-        Self { from, decoder, input: vec![0; 32 << 10], begin: 0, end: 0, is_done: false, spare: Vec::new(), spare_begin: 0 }
+        Self {
+            from,
+            decoder,
+            input: vec![0; 32 << 10],
+            begin: 0,
+            end: 0,
+            is_done: false,
+            spare: Vec::new(),
+            spare_begin: 0,
+        }
     }
 
     /// Decodes more of the file. Nothing is left when it has added nothing.

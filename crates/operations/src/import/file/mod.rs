@@ -114,7 +114,10 @@ impl<R: 'static> Records<R> {
     }
 
     /// Records that an iterator makes of the file with this bar.
-    pub(super) fn over(bar: ProgressBar, items: impl Iterator<Item = io::Result<Result<R, Rejection>>> + 'static) -> Self {
+    pub(super) fn over(
+        bar: ProgressBar,
+        items: impl Iterator<Item = io::Result<Result<R, Rejection>>> + 'static,
+    ) -> Self {
         Self { items: Box::new(items), bar }
     }
 
@@ -255,7 +258,11 @@ impl<T: Read> CsvRows<T> {
 
     fn field_count(&self, fields: usize) -> String {
         let (columns, delimiter) = (self.header.columns.len(), char::from(self.delimiter).escape_default());
-        let hint = if fields > columns { format!("; a value that holds `{delimiter}` stands in quotes") } else { String::new() };
+        let hint = if fields > columns {
+            format!("; a value that holds `{delimiter}` stands in quotes")
+        } else {
+            String::new()
+        };
         format!("it has {fields} fields, and the header has {columns}{hint}")
     }
 }
@@ -286,17 +293,26 @@ fn row_of(JsonLine { line, bytes }: &JsonLine, columns: &Columns) -> Result<Row,
             return Err(reject(whole(), "invalid_record", format!("{column} occurs twice")));
         }
         if text.contains('\u{fffd}') {
-            return Err(reject(whole(), "invalid_encoding", format!("{column}: it holds a character that was lost before")));
+            return Err(reject(
+                whole(),
+                "invalid_encoding",
+                format!("{column}: it holds a character that was lost before"),
+            ));
         }
         if !text.is_empty() {
             values.push((column, text));
         }
     }
-    let both = columns.either.iter().find(|group| {
-        group.iter().filter(|name| values.iter().any(|(known, _)| known == *name)).count() > 1
-    });
+    let both = columns
+        .either
+        .iter()
+        .find(|group| group.iter().filter(|name| values.iter().any(|(known, _)| known == *name)).count() > 1);
     if let Some(group) = both {
-        return Err(reject(object.into(), "invalid_record", format!("it has {}; one of them is enough", group.join(" and "))));
+        return Err(reject(
+            object.into(),
+            "invalid_record",
+            format!("it has {}; one of them is enough", group.join(" and ")),
+        ));
     }
     Ok(Row { line, values })
 }

@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn an_open_quote_is_found_and_a_quote_within_a_value_is_none() {
-        for closed in ["a,b\n", "\"a\"\"b\",c\n", "a,\"two\nlines\"\n", "5\" pipe,b\n", "\"a\",\"\"\n", "\"\"\"a\"\"\"\n"] {
+        for closed in
+            ["a,b\n", "\"a\"\"b\",c\n", "a,\"two\nlines\"\n", "5\" pipe,b\n", "\"a\",\"\"\n", "\"\"\"a\"\"\"\n"]
+        {
             assert_eq!(open(closed), None, "{closed:?}");
         }
         assert_eq!(open("a,b\nc,\"d\ne,f\n"), Some(2));

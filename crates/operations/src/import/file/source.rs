@@ -38,7 +38,8 @@ impl Source {
         let opened = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
         let bar = progress::bar(&format!("importing {}", file.display()), opened.metadata()?.len());
         let source = Self::over(bar.wrap_read(BufReader::new(opened)), encoding);
-        let (begin, rest) = source.with_context(|| format!("{} cannot be read; nothing was imported", file.display()))?;
+        let (begin, rest) =
+            source.with_context(|| format!("{} cannot be read; nothing was imported", file.display()))?;
         Ok(Self { begin, rest, bar })
     }
 

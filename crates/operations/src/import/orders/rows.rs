@@ -108,22 +108,27 @@ impl Order {
         for row in &self.rows {
             for column in OF_ORDER {
                 if row.stated(column).is_some_and(|text| text != first.text(column)) {
-                    return Err(format!("line {}: {column} is another one than in the first row of the order", row.line));
+                    return Err(format!(
+                        "line {}: {column} is another one than in the first row of the order",
+                        row.line
+                    ));
                 }
             }
         }
         let named = |column: &str, error: &dyn std::fmt::Display| format!("{column}: {error}");
         let currency = money::currency(first.text("currency")).map_err(|why| named("currency", &why))?;
-        let lines = self.rows.iter().map(|row| {
-            line(row, currency, separator).map_err(|why| format!("line {}: {why}", row.line))
-        });
+        let lines = self
+            .rows
+            .iter()
+            .map(|row| line(row, currency, separator).map_err(|why| format!("line {}: {why}", row.line)));
         let channel = first.stated("channel").map(str::parse).transpose().map_err(|error| named("channel", &error))?;
         let customer = first.stated("customer_ref").map(str::parse).transpose();
         Ok(ImportOrder {
             external_ref: first.text("external_ref").parse().map_err(|error| named("external_ref", &error))?,
             customer_ref: customer.map_err(|error| named("customer_ref", &error))?,
             channel: channel.unwrap_or_default(),
-            placed_at: serde_json::from_value(first.text("placed_at").into()).map_err(|error| named("placed_at", &error))?,
+            placed_at: serde_json::from_value(first.text("placed_at").into())
+                .map_err(|error| named("placed_at", &error))?,
             currency,
             lines: lines.collect::<Result<_, String>>()?,
         })
@@ -135,9 +140,9 @@ fn line(row: &Row, currency: Currency, separator: Option<DecimalSeparator>) -> R
     let amount = |column: &str, minor: &str| {
         let of = |column: &str, why: String| format!("{column}: {why}");
         match (row.stated(column), row.stated(minor)) {
-            (Some(text), _) => {
-                money::amount(text, Some(currency), separator).map(|money| Some(money.minor_units)).map_err(|why| of(column, why))
-            }
+            (Some(text), _) => money::amount(text, Some(currency), separator)
+                .map(|money| Some(money.minor_units))
+                .map_err(|why| of(column, why)),
             (None, Some(text)) => money::minor_units(text).map(Some).map_err(|why| of(minor, why)),
             (None, None) => Ok(None),
         }

@@ -51,9 +51,10 @@ impl Differences {
 
     /// What differs, as a sentence.
     pub(super) fn sentence(&self) -> String {
-        let said = self.found.iter().map(|Difference { column, book, file }| {
-            format!("{column} is `{file}` here and `{book}` in the book")
-        });
+        let said = self
+            .found
+            .iter()
+            .map(|Difference { column, book, file }| format!("{column} is `{file}` here and `{book}` in the book"));
         format!("the book has it with other values: {}", said.collect::<Vec<_>>().join("; "))
     }
 
@@ -98,7 +99,8 @@ impl Differences {
                 self.revise.insert(column.to_owned(), json!(file));
             }
         }
-        let known = details.attributes.iter().find(|(key, _)| key.as_str() == PACKAGE_SIZE).map(|(_, size)| size.as_str());
+        let known =
+            details.attributes.iter().find(|(key, _)| key.as_str() == PACKAGE_SIZE).map(|(_, size)| size.as_str());
         let size = stated.package_size.as_ref().map(Name::as_str);
         if size.is_some() && size != known {
             self.differs(PACKAGE_SIZE, shown(known), shown(size));

@@ -63,7 +63,9 @@ fn note_the_unit(row: &Row, is_noted: &mut bool) {
     let price = row.text("price");
     if !*is_noted && !price.is_empty() && price.bytes().all(|byte| byte.is_ascii_digit()) {
         *is_noted = true;
-        eprintln!("the column `price` holds units of the currency: {price} is {price}.00 EUR, not cents; `price_minor` holds cents");
+        eprintln!(
+            "the column `price` holds units of the currency: {price} is {price}.00 EUR, not cents; `price_minor` holds cents"
+        );
     }
 }
 

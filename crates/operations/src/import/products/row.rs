@@ -22,7 +22,15 @@ use super::{
 pub(in crate::import) const COLUMNS: Columns = Columns {
     required: &["sku", "name"],
     optional: &[
-        "brand", "department", "category", "package_size", "price", "price_minor", "currency", "slug", "description",
+        "brand",
+        "department",
+        "category",
+        "package_size",
+        "price",
+        "price_minor",
+        "currency",
+        "slug",
+        "description",
     ],
     either: &[&["price", "price_minor"]],
 };
@@ -111,7 +119,8 @@ impl Stated {
         let mut slug = words.collect::<Vec<_>>().join("-");
         if !self.sku.as_str().chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             let digest = Uuid::new_v5(&IMPORTED, format!("slug {}", self.sku).as_bytes()).simple().to_string();
-            slug = [slug.as_str(), &digest[..8]].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+            slug =
+                [slug.as_str(), &digest[..8]].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
         }
         Slug::new(slug).map_err(|error| format!("slug: {error}"))
     }
