@@ -66,3 +66,26 @@ async fn a_command_needs_no_token_exactly_where_a_guest_may_send_it() {
     }
     assert!(for_guests > 0, "guests may send no command");
 }
+
+#[tokio::test]
+async fn a_key_that_libraries_send_where_nobody_has_set_one_is_malformed() {
+    let database_url = "postgres://unused@localhost/nothing".to_owned();
+    let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
+    let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &BusSettings::default());
+    let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+    let token = keys.sign(&Actor::Guest, Clock::system().now(), TimeDelta::hours(1)).expect("a token");
+    let api = CommandApi::new(bus, keys).router();
+    for key in [Uuid::nil(), Uuid::max()] {
+        let body = json!({ "cart_id": "018f0000-0000-7000-8000-000000000001", "currency": "EUR" });
+        let request = Request::post("/commands/OpenCart")
+            .header("authorization", format!("Bearer {token}"))
+            .header("idempotency-key", key.to_string())
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        let response = api.clone().oneshot(request).await.expect("a router always answers");
+        assert_eq!(response.status().as_u16(), 400, "{key}");
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let problem: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(problem["code"], "malformed_idempotency_key", "{problem}");
+    }
+}

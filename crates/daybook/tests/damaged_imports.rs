@@ -33,7 +33,7 @@ struct Import {
 const PRODUCTS: Import = Import {
     what: "products",
     file: "products.csv.gz",
-    head: "sku,name,price,currency\n,no SKU,1,EUR\n",
+    head: "sku,name,price_minor,currency\n,no SKU,1,EUR\n",
     code: "invalid_record",
     record: |text| format!("{text},Oat {text},199,EUR\n"),
     events: &["catalog.ProductCreated", "catalog.PriceSet"],

@@ -6,7 +6,8 @@ use daybook_domain::{Refusal, RefusalKind, general::RoleForbidden};
 use daybook_edge::problem::Problem;
 
 pub(super) fn malformed_key() -> Problem {
-    let detail = "the header Idempotency-Key holds a UUID, a new one for each command; the nil and the max UUID are none";
+    let detail =
+        "the header Idempotency-Key holds a UUID, a new one for each command; the nil and the max UUID are none";
     Problem::new(StatusCode::BAD_REQUEST, "Malformed idempotency key", "malformed_idempotency_key", &detail)
 }
 

@@ -74,7 +74,7 @@ fn location(number: usize) -> String {
 }
 
 fn category(number: usize) -> Value {
-    json!(product(number as u128))
+    json!(product(number as u128 + 1))
 }
 
 fn with(command: &str, list: &str, count: usize) -> Value {

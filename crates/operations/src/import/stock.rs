@@ -142,7 +142,11 @@ mod tests {
         assert_eq!(with_reference, r#"{"sku":"oat","location":"main","quantity":5,"reference":"A\\\"1"}"#);
         let (oat, soy) = (delivery("oat", 5, None), delivery("soy", 5, None));
         let ids = [&oat, &soy, &oat].map(|delivery| deliveries.ids(delivery));
-        let pinned = ["PIN0", "PIN1", "PIN2"];
+        let pinned = [
+            "32d7d97d-8fa9-5043-932c-502c6a2e02f0",
+            "8c73886e-0b4f-50da-bb21-01b709ca3965",
+            "366cb522-b847-5900-880f-ba820d1a4050",
+        ];
         assert_eq!(ids.map(|ids| ids.command.to_string()), pinned);
         assert!(ids.iter().all(|ids| ids.former.is_none()));
         let Deliveries(seen) = deliveries;

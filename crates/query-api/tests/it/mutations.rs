@@ -190,6 +190,8 @@ async fn a_repetition_with_the_same_key_in_the_input_or_directive_gets_the_first
         "}) @idempotent(key: \"today\")".to_owned(),
         "}) @idempotent(key: 7)".to_owned(),
         "idempotencyKey: \"today\"})".to_owned(),
+        format!("idempotencyKey: \"{}\"}})", uuid::Uuid::nil()),
+        format!("}}) @idempotent(key: \"{}\")", uuid::Uuid::max()),
     ]
     .iter()
     .enumerate()
@@ -200,6 +202,26 @@ async fn a_repetition_with_the_same_key_in_the_input_or_directive_gets_the_first
     }
     let stock = shop.office(Caller::Admin, r#"{ stock(sku: "S-000") { onHand } }"#).await.data();
     assert_eq!(stock["stock"][0]["onHand"], 1_007);
+}
+
+#[tokio::test]
+async fn the_id_of_a_new_cart_is_random_and_follows_from_the_key_of_its_own_sender() {
+    let shop = Shop::open().await;
+    let open = |key: &str| {
+        let directive = if key.is_empty() { String::new() } else { format!("@idempotent(key: \"{}\")", id(key)) };
+        format!("cartOpen(input: {{currency: \"EUR\"}}) {directive} {{ cart {{ id }} userErrors {{ code }} }}")
+    };
+    let ann = Caller::Customer("ann");
+    let mut ids = Vec::new();
+    for (caller, key) in [(Caller::Guest, ""), (Caller::Guest, ""), (Caller::Guest, "key"), (ann, "key")] {
+        let opened = mutate(&shop, caller, &open(key)).await;
+        let id: uuid::Uuid = opened["cart"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+        assert_eq!(id.get_version_num(), 4, "{opened}");
+        assert!(!ids.contains(&id), "each is another cart");
+        ids.push(id);
+    }
+    let again = mutate(&shop, Caller::Guest, &open("key")).await;
+    assert_eq!(again["cart"]["id"], json!(ids[2]), "{again}");
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl File {
 
 fn products(number: u64, random: &mut Random) -> File {
     let mut file = File { name: format!("products-{number}.csv"), ..File::default() };
-    file.line("sku,name,brand,department,category,package_size,price,currency");
+    file.line("sku,name,brand,department,category,package_size,price_minor,currency");
     for nr in 0..PRODUCTS {
         let (sku, name) = (format!("import-sku-{number}-{nr}"), format!("Import {number} {nr}"));
         let categories = [format!("Department {number}"), format!("Category {}", random.between(0, 4))];

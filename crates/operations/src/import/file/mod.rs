@@ -14,7 +14,6 @@ use std::{
     path::Path,
 };
 
-use anyhow::anyhow;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
@@ -27,6 +26,7 @@ use self::{
     source::Source,
 };
 use super::Rejection;
+use crate::Usage;
 
 /// How a file is to be read, where that is not recognised from it.
 #[derive(Debug, Clone, Default)]
@@ -182,10 +182,10 @@ impl Opened {
         let (text, quotes) = Watched::new(Cursor::new(begin).chain(rest), delimiter, first_line);
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
-        let wrong = |fault: String| anyhow!("{name}: {fault}. Nothing was imported");
+        let wrong = |fault: String| Usage(format!("{name}: {fault}. Nothing was imported"));
         let mut names = csv::ByteRecord::new();
         if !reader.read_byte_record(&mut names)? {
-            return Err(wrong("it is empty, without even a header".to_owned()));
+            return Err(wrong("it is empty, without even a header".to_owned()).into());
         }
         let names = names.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let header = Header::of(names, &columns, &reading.ignored).map_err(|fault| {

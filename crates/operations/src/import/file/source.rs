@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
 use super::encoding::{Decoded, LOOK, recognise};
-use crate::progress;
+use crate::{Usage, progress};
 
 /// The first bytes of a compressed file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -47,39 +47,62 @@ impl Source {
         mut bytes: impl Read + 'static,
         encoding: Option<&'static Encoding>,
     ) -> anyhow::Result<(Vec<u8>, Box<dyn Read>)> {
-        let (start, _) = begin(&mut bytes, GZIP.len())?;
+        let Beginning { bytes: start, damage, .. } = Beginning::of(&mut bytes, GZIP.len())?;
         let is_compressed = start == GZIP;
-        let bytes = io::Cursor::new(start).chain(bytes);
+        let bytes = io::Cursor::new(start).chain(damage).chain(bytes);
         let mut plain: Box<dyn Read> =
             if is_compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
-        let (mut start, whole) = begin(&mut plain, LOOK)?;
-        let encoding = recognise(&start, whole, encoding).map_err(anyhow::Error::msg)?;
+        let Beginning { bytes: mut start, is_whole, damage } = Beginning::of(&mut plain, LOOK)?;
+        let encoding = recognise(&start, is_whole, encoding).map_err(Usage)?;
+        let rest = damage.chain(plain);
         if encoding == UTF_8 {
             if start.starts_with(MARK) {
                 start.drain(..MARK.len());
             }
-            return Ok((start, plain));
+            return Ok((start, Box::new(rest)));
         }
-        let mut decoded = Decoded::new(io::Cursor::new(start).chain(plain), encoding);
-        let (start, _) = begin(&mut decoded, LOOK)?;
-        Ok((start, Box::new(decoded)))
+        let mut decoded = Decoded::new(io::Cursor::new(start).chain(rest), encoding);
+        let Beginning { bytes: start, damage, .. } = Beginning::of(&mut decoded, LOOK)?;
+        Ok((start, Box::new(damage.chain(decoded))))
     }
 }
 
-/// The first bytes of a file, at most so many, and whether the file has no more. A damaged file is read up to the damage; the next read
-/// meets it again.
-fn begin(bytes: &mut impl Read, most: usize) -> io::Result<(Vec<u8>, bool)> {
-    let mut start = vec![0; most];
-    let mut filled = 0;
-    while filled < most {
-        match bytes.read(&mut start[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if filled == 0 => return Err(error),
-            Err(_) => break,
+/// The first bytes of a file.
+struct Beginning {
+    bytes: Vec<u8>,
+    /// Whether the file has no more.
+    is_whole: bool,
+    /// The damage that was met after these bytes.
+    damage: Damage,
+}
+
+impl Beginning {
+    /// Reads the first bytes of a file, at most so many.
+    fn of(file: &mut impl Read, most: usize) -> io::Result<Self> {
+        let mut bytes = vec![0; most];
+        let (mut filled, mut damage) = (0, Damage(None));
+        while filled < most {
+            match file.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if filled == 0 => return Err(error),
+                Err(error) => {
+                    damage = Damage(Some(error));
+                    break;
+                }
+            }
         }
+        bytes.truncate(filled);
+        Ok(Self { bytes, is_whole: filled < most && damage.0.is_none(), damage })
     }
-    start.truncate(filled);
-    Ok((start, filled < most))
+}
+
+/// A damage of a file, as a reader that reports it once.
+struct Damage(Option<io::Error>);
+
+impl Read for Damage {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }

@@ -62,10 +62,6 @@ impl<'o> Sources<'o> {
             let product = self.products.get(sku)?;
             return Some(("CreateProduct", create_product(sku, product, &created.data)));
         }
-        if first.event_type == "catalog.PriceSet" {
-            let (sku, price) = (known_by(first)?, self.products.get(known_by(first)?)?.price);
-            return Some(("SetPrice", json!({ "sku": sku, "price": { "minor_units": price, "currency": "EUR" } })));
-        }
         if first.event_type == "inventory.StockReceived" {
             let reference = known_by(first)?;
             let Delivery { sku, quantity, .. } = self.deliveries.get(reference)?;
@@ -80,5 +76,6 @@ impl<'o> Sources<'o> {
 fn create_product(sku: &str, product: &Product, created: &Value) -> Value {
     json!({ "product_id": created["product_id"], "name": product.name, "brand": "Acme",
             "categories": created["categories"], "attributes": { "package_size": "2 kg" },
-            "variants": [{ "sku": sku }], "publish": true })
+            "variants": [{ "sku": sku, "prices": [{ "price": { "minor_units": product.price, "currency": "EUR" } }] }],
+            "publish": true })
 }

@@ -1,0 +1,154 @@
+//! What a file may look like.
+
+use std::io::Write;
+
+use daybook_test_needs::{Need, skipped};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::json;
+
+use crate::world;
+
+fn utf_16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
+fn compressed(text: &str) -> Vec<u8> {
+    let mut gz = GzEncoder::new(Vec::new(), Compression::default());
+    gz.write_all(text.as_bytes()).expect("memory can be written");
+    gz.finish().expect("memory can be written")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delimiters_encodings_and_amounts_are_recognised_and_one_file_is_the_same_in_every_form() {
+    let world = world().await;
+    let rows = |delimiter: char, price: &str, currency: &str| {
+        let row = |fields: [&str; 5]| fields.join(&delimiter.to_string());
+        let header = row(["SKU", " Name", "Package Size", "Price", "currency"]);
+        format!("{header}\r\n{}\r\n", row(["AB 12", "  \"Łopata, \"\"łódzka\"\"\" ".trim(), "1 l ", price, currency]))
+    };
+    let text = rows(',', "19.99", "EUR");
+    let said = world.import("products", "first.csv", &text, &[]);
+    assert_eq!((said.outcomes(), said.code), ([1, 1, 0, 0, 0], Some(0)), "{said:?}");
+    let created = world.events("catalog.ProductCreated").await;
+    assert_eq!(
+        (&created[0]["name"], &created[0]["attributes"]["package_size"]),
+        (&json!("Łopata, \"łódzka\""), &json!("1 l"))
+    );
+    assert_eq!(world.events("catalog.PriceSet").await[0]["price"], json!({ "minor_units": 1999, "currency": "EUR" }));
+    let object = json!({ "SKU": "AB 12", "name": "Łopata, \"łódzka\"", "price": 19.99, "currency": "eur" });
+    let forms: Vec<(&str, Vec<u8>)> = vec![
+        ("semicolons.csv", rows(';', "\"19,99\"", "eur").into_bytes()),
+        ("tabs.tsv", rows('\t', "19,99 €", "EUR").into_bytes()),
+        ("pipes.csv", rows('|', "€ 19.99", "").into_bytes()),
+        ("named.csv", format!("sep=;\r\n{}", rows(';', "EUR 19,99", "EUR")).into_bytes()),
+        ("marked.csv", format!("\u{feff}{text}").into_bytes()),
+        ("little.csv", utf_16(&format!("\u{feff}{text}"), u16::to_le_bytes)),
+        ("big.csv", utf_16(&text, u16::to_be_bytes)),
+        ("compressed.csv.gz", compressed(&text)),
+        ("compressed-without-its-name.csv", compressed(&text)),
+        ("lines.ndjson", format!("{object}\n\n").into_bytes()),
+        ("lines", format!("{object}\n").into_bytes()),
+        (
+            "minor.csv",
+            b"sku;name;price_minor;currency\nAB 12;\"\xc5\x81opata, \"\"\xc5\x82\xc3\xb3dzka\"\"\";1999;EUR\n;;;\n"
+                .to_vec(),
+        ),
+    ];
+    for (name, bytes) in forms {
+        let said = world.import("products", name, bytes, &[]);
+        assert_eq!((said.outcomes(), said.code), ([1, 0, 1, 0, 0], Some(0)), "{name}: {said:?}");
+    }
+    let latin = b"sku,name\nlatin,Caf\xe9\n";
+    let said = world.import("products", "latin.csv", latin, &[]);
+    assert!(said.code == Some(2) && said.errors.contains("--encoding") && said.errors.contains("`Café`"), "{said:?}");
+    let said = world.import("products", "latin.csv", latin, &["--encoding", "iso-8859-1"]);
+    assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
+    let names: Vec<_> =
+        world.events("catalog.ProductCreated").await.into_iter().map(|data| data["name"].clone()).collect();
+    assert_eq!(names[1], "Café");
+    let said = world.import("products", "wrong.csv", "sku,name\nx,Café\n", &["--encoding", "windows-1252"]);
+    assert!(said.code == Some(2) && said.errors.contains("it is UTF-8"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_header_is_named_before_anything_is_imported() {
+    let world = world().await;
+    let before = world.head().await;
+    for (header, named) in [
+        ("sku,name,Prise,currency", "`Prise` is no column of this import (the nearest is `price`)"),
+        ("sku,name,sku,sku", "the column `sku` occurs twice"),
+        ("name,price", "it has no column `sku`"),
+        ("sku,name,price,price_minor", "`price` and `price_minor`; one of them is enough"),
+        ("sku name price", "no column `sku`"),
+    ] {
+        let said = world.import("products", "wrong.csv", format!("{header}\na,b,1,2\n"), &[]);
+        assert!(said.code == Some(2) && said.errors.contains(named), "{header}: {said:?}");
+        assert!(said.errors.contains("`package_size`"), "the columns are listed: {said:?}");
+        assert_eq!(said.summary["read"], 0, "{said:?}");
+    }
+    assert_eq!(world.head().await, before);
+    let said = world.import("products", "more.csv", "sku,name,colour\na,Oat,red\n", &["--ignore", "Colour"]);
+    assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
+    let said = world.import("stock", "stock.ndjson", "{\"sku\":\"a\",\"quantity\":1,\"Locaton\":\"x\"}\n", &[]);
+    assert_eq!((said.codes(), said.code), (vec!["unknown_field"], Some(1)), "{said:?}");
+    assert!(said.rejected[0]["reason"].as_str().is_some_and(|why| why.contains("`location`")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_none_is_rejected_with_its_line_and_the_others_are_imported() {
+    let world = world().await;
+    world.with_product("shf").await;
+    let said = world.import("stock", "stock.csv", "sku,quantity,location\nshf,1,000,main\n", &[]);
+    assert_eq!((said.outcomes(), said.code), ([1, 0, 0, 0, 1], Some(1)), "every record was rejected: {said:?}");
+    assert_eq!((&said.rejected[0]["line"], said.codes()), (&json!(2), vec!["field_count"]));
+    assert_eq!(world.events("inventory.StockReceived").await, Vec::<serde_json::Value>::new());
+
+    let products = b"sku,name,brand,price,currency\nshf2,Milk, oat,Oatly,1.00,EUR\nok,\"two\nlines\",B,1.00,EUR\nlate,Caf\xe9,B,1.00,EUR\n\
+                     good,Oat,B,1.00,EUR\nfew,Oat\nbig,Oat,B,\"1,234\",EUR\nodd,Oat,B,1.00,EURO\n,,,,\n";
+    let said = world.import("products", "products.csv", products, &["--encoding", "utf-8"]);
+    let lines: Vec<_> = said.rejected.iter().map(|record| record["line"].as_u64()).collect();
+    assert_eq!(said.outcomes(), [7, 1, 0, 0, 6], "{said:?}");
+    assert_eq!(lines, [2, 3, 5, 7, 8, 9].map(Some), "{said:?}");
+    assert_eq!(
+        said.codes(),
+        ["field_count", "invalid_record", "invalid_encoding", "field_count", "invalid_record", "invalid_record"]
+    );
+    assert_eq!(said.code, Some(0), "one was imported");
+    let strict = world.import("products", "products.csv", products, &["--encoding", "utf-8", "--strict"]);
+    assert_eq!((strict.code, strict.outcomes()), (Some(1), [7, 0, 1, 0, 6]));
+    let settled = "sku,name,price,currency\nbig,Oat,\"1,234\",EUR\n";
+    let said = world.import("products", "settled.csv", settled, &["--decimal-separator", "point"]);
+    assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
+
+    let open = "sku,name\nfirst,Oat\nopen,\"Oat\nlost,Oat\n";
+    let said = world.import("products", "open.csv", open, &[]);
+    assert!(said.code == Some(1) && said.errors.contains("the quote in line 3 is never closed"), "{said:?}");
+    assert_eq!(said.outcomes(), [1, 1, 0, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exports_of_other_engines_are_read_and_their_columns_are_named() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/import");
+    if !directory.join("expected.json").exists() {
+        return skipped(Need::JourneyData, "shared/data/import is missing beside the project");
+    }
+    let world = world().await;
+    for (name, columns) in [
+        ("shopify-apparel.csv", vec!["`Handle`", "`Variant SKU`"]),
+        ("shopify-2025-headers.csv", vec!["`URL handle`", "`Compare-at price`"]),
+        ("vendure-products.csv", vec!["`optionGroups`", "`stockOnHand`"]),
+        ("medusa-exported-products.csv", vec!["`Product Id`", "`Variant Price EUR`"]),
+        ("woocommerce-sample-products.csv", vec!["`ID`", "`Regular price`"]),
+    ] {
+        let bytes = std::fs::read(directory.join(name)).expect("the file can be read");
+        let said = world.import("products", name, bytes, &[]);
+        assert_eq!(said.code, Some(2), "{name}: {said:?}");
+        for column in columns {
+            assert!(
+                said.errors.contains(&format!("{column} is no column of this import")),
+                "{name}: {column}: {said:?}"
+            );
+        }
+    }
+    assert_eq!(world.head().await, 0);
+}
