@@ -82,7 +82,7 @@ async fn no_buyer_of_a_hot_sku_is_in_conflict_for_ever() {
 async fn queued(settings: &BusSettings, senders: &[(Actor, Option<IpAddr>)]) -> Vec<Result<Receipt, CommandError>> {
     let database = world().await;
     let bus = process(&database, settings);
-    stock_up(&bus, 1_000).await;
+    stock_up(&bus, 10_000).await;
     send(&bus, "ReserveStock", reservation()).await.expect("its streams are in memory");
     let mut holder = database.connect().await;
     let held = holder.transaction().await.expect("a transaction");

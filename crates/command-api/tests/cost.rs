@@ -68,9 +68,9 @@ async fn an_order_from_made_up_locations_is_bounded_and_makes_its_sender_wait() 
             serde_json::from_slice::<Value>(&body).expect("JSON")["code"].as_str().unwrap_or_default().to_owned()
         }
     };
-    let (greedy, honest) = ("192.0.2.1", "192.0.2.2");
-    assert_eq!(place(large, json!(locations), greedy).await, "too_many_streams", "50 lines of 20 locations");
-    assert_eq!(place(small, json!(["a", "b", "a"]), greedy).await, "location_repeated");
+    let (greedy, honest, other) = ("192.0.2.1", "192.0.2.2", "192.0.2.3");
+    assert_eq!(place(small, json!(["a", "b", "a"]), other).await, "location_repeated");
+    assert_eq!(place(large, json!(locations), other).await, "too_many_streams", "50 lines of 20 locations");
     // Five at once are admitted, and counted after they are decided.
     let five = futures::future::join_all((0..5).map(|_| place(small, json!(locations), greedy))).await;
     assert_eq!(five, ["insufficient_stock"; 5], "45 lines of 20 locations");

@@ -137,6 +137,7 @@ pub fn run(seed: u64, keeps_log: bool) -> Verdict {
     let book = MemoryBook::new(Arc::clone(&network), clients.clone());
     let processes = Processes::start(book.clone(), &clients, &plan);
     let shop = Shop::new(clients.clone(), Arc::clone(&processes.buses));
+    let seat = processes.seat.clone();
     let main = drive(clients, shop.clone(), processes, plan, random);
     let ended = scheduler.run(CLIENTS, main).and_then(|stopped| {
         scheduler.drain()?;
@@ -147,7 +148,11 @@ pub fn run(seed: u64, keeps_log: bool) -> Verdict {
     match ended {
         Err(error) => Verdict::endless(error.to_string(), run),
         Ok(false) => Verdict::endless("a bus did not stop by itself".to_owned(), run),
-        Ok(true) => judge(&book.tables(), &shop.history().taken().0, run),
+        Ok(true) => {
+            let mut verdict = judge(&book.tables(), &shop.history().taken().0, run);
+            verdict.checks.extend(happened(&book.tables(), seat.as_deref()));
+            verdict
+        }
     }
 }
 
@@ -191,6 +196,17 @@ fn judge(tables: &Tables, calls: &[Call], run: Run) -> Verdict {
         }
     }
     verdict
+}
+
+/// What has to happen in some of the runs, as checks that never fail. A check that no run makes fails the test.
+fn happened(tables: &Tables, seat: Option<&Seat>) -> [check::Check; 3] {
+    let (answered, unanswered) = seat.map(Seat::counts).unwrap_or_default();
+    [
+        ("batches written under the lock of the head", tables.written_locked()),
+        ("commands that another bus has answered", answered),
+        ("commands that another bus has got and not answered", unanswered),
+    ]
+    .map(|(name, checked)| check::Check { checked, ..check::Check::new(name) })
 }
 
 /// The book in the form that the judge reads.

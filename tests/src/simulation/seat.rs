@@ -30,6 +30,8 @@ pub struct Seat {
     members: Mutex<Vec<Option<Member>>>,
     /// The holder, as each process knows it.
     known: Mutex<Vec<Option<usize>>>,
+    /// How many forwarded commands were answered, and how many were not.
+    counts: Mutex<(u64, u64)>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -41,7 +43,7 @@ impl Seat {
     #[must_use]
     pub fn new(network: Arc<Network>, processes: usize) -> Arc<Self> {
         let members = (0..processes).map(|_| None).collect();
-        Arc::new(Self { network, members: Mutex::new(members), known: Mutex::new(vec![Some(0); processes]) })
+        Arc::new(Self { network, members: Mutex::new(members), known: Mutex::new(vec![Some(0); processes]), counts: Mutex::default() })
     }
 
     /// The bus of a new process, which takes part.
@@ -67,6 +69,12 @@ impl Seat {
                 lock(&seat.known)[nr] = holder;
             }));
         }
+    }
+
+    /// How many forwarded commands were answered, and how many were not.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        *lock(&self.counts)
     }
 
     /// Ends it, so that the buses can stop.
@@ -113,9 +121,17 @@ impl Way {
             }
         }));
         let silence = delivery.cut_after.unwrap_or(Duration::from_micros(SILENCE));
-        match self.process.within(silence, answer).await {
-            Some(Ok(answer)) => Forwarded::Answered(answer),
-            Some(Err(_)) | None => Forwarded::Unanswered,
+        let answer = self.process.within(silence, answer).await;
+        let mut counts = lock(&self.seat.counts);
+        match answer {
+            Some(Ok(answer)) => {
+                counts.0 += 1;
+                Forwarded::Answered(answer)
+            }
+            Some(Err(_)) | None => {
+                counts.1 += 1;
+                Forwarded::Unanswered
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Tables {
     sessions: u64,
     /// The session that has locked the head, and until when.
     locked: Option<(u64, DateTime<Utc>)>,
+    /// How many batches were written under the lock.
+    written_locked: u64,
 }
 
 /// How long a session waits before it asks again for a locked head.
@@ -52,6 +54,12 @@ impl Tables {
 
     fn version(&self, stream: &str) -> i32 {
         self.streams.get(stream).and_then(|versions| versions.last_key_value()).map_or(0, |(version, _)| *version)
+    }
+
+    /// How many batches were written under the lock of the head.
+    #[must_use]
+    pub const fn written_locked(&self) -> u64 {
+        self.written_locked
     }
 
     /// Whether a session may write: no other one has locked the head.
@@ -266,9 +274,11 @@ impl Session for MemorySession {
             commands: writing.commands.iter().map(|(id, scope)| (*id, (*scope).to_owned())).collect(),
             units: writing.units.iter().map(|unit| (*unit).clone()).collect(),
         };
+        let is_locked = self.is_locked;
         let write = move |tables: &mut Tables, now| {
             let written = tables.write(now, &writing);
             tables.locked = None;
+            tables.written_locked += u64::from(is_locked && matches!(written, Written::Committed { .. }));
             written
         };
         let written = self.with_head("write", write).await;
