@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use crate::shop::Shop;
 
 /// The stated bound of answers in flight, of which the counts are estimates.
-const BOUND: u64 = 2 * 576 << 20;
+const BOUND: u64 = (2 * 576) << 20;
 /// A page of 100 products with all that they have: 25,000 variants.
 const LARGE: &str = "{ products(first: 100) { edges { node { id name attributes { name value } variants { sku name
                      options { name value } available prices { channel price { minorUnits currency formatted } } } } } } }";
