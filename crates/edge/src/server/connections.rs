@@ -68,7 +68,8 @@ impl Connections {
         if self.proxies.contains(address) {
             return Ok(ConnectionPermit { _permit: permit, _counted: None });
         }
-        let counted = self.by_address.add(ClientAddress(address).network(), self.per_address).ok_or(LimitReached::Address)?;
+        let counted =
+            self.by_address.add(ClientAddress(address).network(), self.per_address).ok_or(LimitReached::Address)?;
         gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(self.by_address.keys()).unwrap_or(u32::MAX)));
         Ok(ConnectionPermit { _permit: permit, _counted: Some(counted) })
     }

@@ -103,7 +103,7 @@ impl CartMutation {
 
     /// Moves all lines of one cart into another, as at login.
     async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> MutationResult<CartPayload> {
-        Intent::of(context, "MergeCarts", &input)?.creating("into", "cart").execute("into").await
+        Intent::of(context, "MergeCarts", &input)?.creating("into", "cart")?.execute("into").await
     }
 
     /// Abandons a cart.

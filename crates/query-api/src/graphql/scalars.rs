@@ -6,7 +6,7 @@ use daybook_domain::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 /// An integer of 64 bits. It is written as a string where a JavaScript number cannot hold it exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Long(pub(crate) i64);
 

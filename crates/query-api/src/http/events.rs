@@ -161,7 +161,7 @@ async fn events(
     let events = events.as_mut().map_err(|error| unreadable(error))?;
     events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
     let mut body = Vec::new();
-    for event in &events {
+    for event in events.iter() {
         serde_json::to_writer(&mut body, event).map_err(|error| unwritable(event.position, &error))?;
         body.push(b'\n');
     }
