@@ -13,7 +13,7 @@ schemathesis.graphql.scalar("UUID", st.one_of(st.uuids().map(str), st.text(max_s
 schemathesis.graphql.scalar(
     "DateTime", st.one_of(st.datetimes().map(lambda time: time.isoformat() + "Z"), st.text(max_size=5)).map(nodes.String)
 )
-schemathesis.graphql.scalar("NaiveDate", st.one_of(st.dates().map(str), st.text(max_size=5)).map(nodes.String))
+schemathesis.graphql.scalar("Date", st.one_of(st.dates().map(str), st.text(max_size=5)).map(nodes.String))
 
 # The most rows of a page: of `events`, and of every other field.
 MOST_EVENTS = 1_000

@@ -26,9 +26,6 @@ pub(crate) const fn max_complexity(staff: bool) -> usize {
     if staff { MAX_COMPLEXITY_OF_STAFF } else { MAX_COMPLEXITY }
 }
 
-/// How the library's message begins for a value that does not fit its type.
-const UNPARSED: &str = "Failed to parse \"";
-
 /// Refuses a document that cannot be parsed or is too large, before the library visits it for the first time.
 pub(crate) fn check_document(document: ServerResult<&ExecutableDocument>) -> ServerResult<()> {
     expansion::check(document.map_err(|error| with_code(error, "GRAPHQL_PARSE_FAILED"))?)
@@ -64,7 +61,7 @@ pub(crate) fn code_of_execution(error: ServerError) -> ServerError {
     if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
         return error;
     }
-    let of_input = [UNPARSED, "Expected input type \"", "Variable "];
+    let of_input = ["Failed to parse \"", "Expected input type \"", "Variable "];
     let code = match error.message.as_str() {
         message if of_input.iter().any(|text| message.starts_with(text)) => "BAD_INPUT",
         _ if error.path.is_empty() => "BAD_REQUEST",
@@ -79,8 +76,6 @@ pub(crate) fn code_of_validation(error: ServerError) -> ServerError {
         "Query is too complex." => "QUERY_TOO_COMPLEX",
         "Query is nested too deep." => "QUERY_TOO_DEEP",
         message if refuses_page(message) => BAD_PAGE,
-        // The cost of a field may depend on an argument, which is read for it.
-        message if message.starts_with(UNPARSED) => "BAD_INPUT",
         _ => "GRAPHQL_VALIDATION_FAILED",
     };
     with_code(error, code)
