@@ -101,7 +101,12 @@ pub(super) fn amount(
 /// The number of a text, and the sign or code before or behind it.
 fn split(text: &str) -> (&str, &str) {
     let is_of_number = |c: char| c.is_ascii_digit() || c == '-' || c == '−';
-    let first = text.find(is_of_number).unwrap_or(text.len());
+    let mut first = text.find(is_of_number).unwrap_or(text.len());
+    let before = text[..first].strip_suffix(['.', ',']);
+    // `,5` begins with its decimals. The point of `kr.5` belongs to the sign.
+    if first < text.len() && before.is_some_and(|before| !before.ends_with(char::is_alphabetic)) {
+        first -= 1;
+    }
     let last = text.rfind(|c: char| c.is_ascii_digit()).map_or(first, |at| at + 1).max(first);
     let (before, behind) = (text[..first].trim(), text[last..].trim());
     // A text with something on both sides is no amount: both are left to the sign, which nothing matches.
@@ -155,6 +160,9 @@ fn in_minor_units(number: &str, currency: Currency, separator: Option<DecimalSep
 
 /// The part before the decimals, with its groups, and the decimals.
 fn parts(digits: &str, currency: Currency, separator: Option<DecimalSeparator>) -> Result<(&str, &str), String> {
+    if !digits.contains(|c: char| c.is_ascii_digit()) {
+        return Err("it is not a number".to_owned());
+    }
     let wrong = |c: char| !c.is_ascii_digit() && !is_group_mark(c) && c != '.' && c != ',';
     if let Some(c) = digits.chars().find(|c| wrong(*c)) {
         return Err(format!("{c:?} does not belong into a number"));
@@ -285,6 +293,9 @@ mod tests {
             "9223372036854775807",
             "1 234 5",
             "€5€",
+            "kr.5",
+            ".",
+            "5.",
         ] {
             assert!(of(text, "EUR").is_err(), "{text:?} is {:?}", of(text, "EUR"));
         }

@@ -140,7 +140,7 @@ impl<F: Future<Output = anyhow::Result<Outcome>>> Running<F> {
     fn end(mut self) -> Imported {
         let written = match &mut self.out {
             Some(out) => out.flush().map_err(Into::into),
-            None => self.rejected.remove_stale(),
+            None => self.rejected.none(),
         };
         let ended = self.failure.map_or(written, Err);
         (self.summary, ended)
@@ -172,8 +172,11 @@ impl Rejected {
         }
     }
 
-    /// Removes the file of an earlier run of the same import, since no record is rejected any more.
-    fn remove_stale(&self) -> anyhow::Result<()> {
+    /// No record was rejected: a named file is left empty, and the file of an earlier run of the same import is removed.
+    fn none(&self) -> anyhow::Result<()> {
+        if self.named.is_some() {
+            return self.make().map(drop);
+        }
         let path = self.path();
         match fs::remove_file(&path) {
             Ok(()) => Ok(()),

@@ -63,7 +63,7 @@ fn note_the_unit(row: &Row, is_noted: &mut bool) {
     if !*is_noted && !price.is_empty() && price.bytes().all(|byte| byte.is_ascii_digit()) {
         *is_noted = true;
         eprintln!(
-            "the column `price` holds units of the currency: {price} is {price}.00 EUR, not cents; `price_minor` holds cents"
+            "the column `price` holds units of the currency, such as 19.99: {price} is not {price} cents, which stand in `price_minor`"
         );
     }
 }
