@@ -49,12 +49,13 @@ impl Queue {
     /// Adds a command. In a full queue, the newest command of the sender that has the most waiting fails as busy. If that is the sender
     /// of this command, this command does.
     pub(super) fn push(&self, job: Job) {
-        if let Err((job, error)) = self.try_push(job) {
+        if let Some((job, error)) = self.try_push(job) {
             job.answer(Err(error));
         }
     }
 
-    fn try_push(&self, mut job: Job) -> Result<(), (Job, CommandError)> {
+    /// Adds a command. Returns one that was not added, and why.
+    fn try_push(&self, mut job: Job) -> Option<(Job, CommandError)> {
         let mut displaced: Vec<Job> = Vec::new();
         let mut waiting = self.waiting();
         let refused = loop {
@@ -72,12 +73,12 @@ impl Queue {
                 None => break Some(CommandError::Busy),
             }
         };
-        let pushed = match refused {
-            Some(error) => Err((job, error)),
+        let turned_away = match refused {
+            Some(error) => Some((job, error)),
             None => {
                 job.taken = Some(self.room.take(job.bytes()));
                 waiting.push(job.sender, job);
-                Ok(())
+                None
             }
         };
         drop(waiting);
@@ -85,7 +86,7 @@ impl Queue {
         for job in displaced {
             job.answer(Err(CommandError::Busy));
         }
-        pushed
+        turned_away
     }
 
     /// Adds a command when half of the queue is free, so that bulk loads leave room for others.
@@ -100,10 +101,10 @@ impl Queue {
             self.room.until(is_free).await;
             match self.try_push(job) {
                 // Another caller was faster.
-                Err((again, CommandError::Busy)) => job = again,
-                Err((job, error)) => return job.answer(Err(error)),
+                Some((again, CommandError::Busy)) => job = again,
+                Some((job, error)) => return job.answer(Err(error)),
                 // The room may be enough for one more.
-                Ok(()) => return self.room.notify(),
+                None => return self.room.notify(),
             }
         }
     }
