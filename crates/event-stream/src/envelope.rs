@@ -336,6 +336,32 @@ mod tests {
     }
 
     #[test]
+    fn the_trace_of_an_event_goes_out_as_two_headers_and_comes_back_as_one_text() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let sent = |trace: Option<String>| {
+            let event = RecordedEvent { trace, ..event("{}") };
+            let (headers, value) = encode(&event, "order", 40, HISTORY).expect("it is an object");
+            let header = |key| {
+                let found = headers.iter().find(|header| header.key == key).and_then(|header| header.value);
+                found.map(|value| String::from_utf8_lossy(value).into_owned())
+            };
+            let found = [header("ce_traceparent"), header("ce_tracestate")];
+            let time = Timestamp::NotAvailable;
+            let message = OwnedMessage::new(Some(value.into_bytes()), None, "t".into(), time, 0, 0, Some(headers));
+            assert_eq!(decode(&message).map(|message| message.event), Ok(event));
+            found
+        };
+        assert_eq!(sent(None), [None, None]);
+        assert_eq!(sent(Some(parent.to_owned())), [Some(parent.to_owned()), None]);
+        let both = sent(Some(format!("{parent} rojo=a b,congo=t61")));
+        assert_eq!(both, [Some(parent.to_owned()), Some("rojo=a b,congo=t61".to_owned())]);
+        // Books of before hold texts of any kind.
+        for text in [" ", " a", "a ", "a  b"] {
+            sent(Some(text.to_owned()));
+        }
+    }
+
+    #[test]
     fn the_names_on_the_wire_are_pinned() {
         let (headers, value) = encode(&event(r#"{"order_id":"1"}"#), "order", 40, HISTORY).expect("it is an object");
         let shown: Vec<_> = headers

@@ -79,7 +79,8 @@ impl<E> BatchExecutor<E> {
         };
         let loaders = DataLoader::new(Loader { reader: reader.clone(), now: self.now.clone() }, start);
         let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_BATCH);
-        (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new() })
+        let share = Arc::clone(reader.share());
+        (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new(), share })
     }
 }
 
@@ -128,6 +129,7 @@ type Batch = BoxFuture<'static, ()>;
 struct Batches {
     queued: mpsc::UnboundedReceiver<Batch>,
     running: FuturesUnordered<Batch>,
+    share: Arc<Share>,
 }
 
 impl Batches {
@@ -137,6 +139,7 @@ impl Batches {
         context: &mut Context<'_>,
         operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        self.share.begin_turn();
         let flag = Arc::new(WakeFlag { woken: AtomicBool::new(false), task: context.waker().clone() });
         let waker = Waker::from(Arc::clone(&flag));
         if let Poll::Ready(output) = operation(&mut Context::from_waker(&waker)) {

@@ -129,6 +129,7 @@ impl Extension for RequestState {
         if share.failure().is_some() {
             return Ok(Some(Value::Null));
         }
+        share.in_turn().await;
         let (key, leaf) = (info.alias.unwrap_or(info.name).len(), info.field.selection_set.node.items.is_empty());
         let value = next.run(context, info).await?;
         let bytes = key + value.as_ref().map_or(0, |value| answer_size::of(value, leaf));

@@ -5,10 +5,12 @@
 //! Most operations stay small. A large one needs one of a few places. Places are few for each caller, so one caller cannot take all.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -71,6 +73,8 @@ impl Default for QueryLimits {
 
 /// How many operations may wait for a place among the large ones.
 const MAX_WAITING: usize = 32;
+/// The bytes of values that an operation resolves before others of its thread have their turn.
+const TURN: usize = 64 << 10;
 /// The unit in which the bytes of answers are counted that are being sent.
 const UNIT: usize = 1 << 10;
 
@@ -121,6 +125,8 @@ pub(crate) struct Share {
     statements: Semaphore,
     /// The bytes that it holds.
     bytes: AtomicUsize,
+    /// The bytes that it had when its turn began.
+    turn: AtomicUsize,
     /// Why it was ended.
     failure: OnceLock<Error>,
     place: Mutex<Option<Place>>,
@@ -179,6 +185,7 @@ impl Share {
             staff,
             statements: Semaphore::new(capacity.limits.statements_per_operation),
             bytes: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
             failure: OnceLock::new(),
             place: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
@@ -204,6 +211,24 @@ impl Share {
             )));
         }
         Ok(self.place.lock().unwrap_or_else(PoisonError::into_inner).is_none())
+    }
+
+    /// A turn of the operation begins. The runtime has run other tasks since the last one.
+    pub(crate) fn begin_turn(&self) {
+        self.turn.store(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Waits for the next turn when this one has resolved much. A large list would keep its thread for long otherwise.
+    pub(crate) async fn in_turn(&self) {
+        poll_fn(|context| {
+            let resolved = self.bytes.load(Ordering::Relaxed).saturating_sub(self.turn.load(Ordering::Relaxed));
+            if resolved < TURN {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Gives bytes back that were counted and are not held any more.
