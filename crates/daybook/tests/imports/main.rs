@@ -97,7 +97,7 @@ impl World {
 
     /// The data of all events of a type.
     pub(crate) async fn events(&self, event_type: &str) -> Vec<Value> {
-        let filter = daybook_event_store::Filter { types: Some(vec![event_type.to_owned()]), stream: None };
+        let filter = daybook_event_store::Filter { types: Some(vec![event_type.to_owned()]), ..Default::default() };
         let events = self.book.read_after(0, 10_000, &filter).await.expect("it reads");
         events.iter().map(|event| serde_json::from_str(&event.data).expect("JSON")).collect()
     }

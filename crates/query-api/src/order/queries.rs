@@ -34,9 +34,6 @@ use crate::{
 /// Orders, the newest first. Their cursor is the time of placement, and the id.
 pub(crate) type Orders = Connection<Cursor<(DateTime<Utc>, Uuid)>, Order, EmptyFields, EmptyFields>;
 
-/// The version up to which a history is whole.
-const WHOLE: Long = Long(i64::MAX);
-
 /// Selects orders.
 #[derive(Default, InputObject)]
 pub(crate) struct OrderFilter {
