@@ -29,7 +29,9 @@ const COUNTERS: [(&str, &str); 14] = [
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 7] = [
+    ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
+    ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
     ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
