@@ -31,7 +31,9 @@ const COUNTERS: [(&str, &str); 16] = [
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 8] = [
+    ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
+    ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),
     ("daybook_seat_held", "1 while this process holds the seat and decides commands, otherwise 0."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
