@@ -43,7 +43,12 @@ impl Seat {
     #[must_use]
     pub fn new(network: Arc<Network>, processes: usize) -> Arc<Self> {
         let members = (0..processes).map(|_| None).collect();
-        Arc::new(Self { network, members: Mutex::new(members), known: Mutex::new(vec![Some(0); processes]), counts: Mutex::default() })
+        Arc::new(Self {
+            network,
+            members: Mutex::new(members),
+            known: Mutex::new(vec![Some(0); processes]),
+            counts: Mutex::default(),
+        })
     }
 
     /// The bus of a new process, which takes part.
