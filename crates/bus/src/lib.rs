@@ -77,7 +77,7 @@ pub struct Submission {
     pub correlation_id: Uuid,
     /// The id of its cause: the command itself, or the event that a reaction answers.
     pub causation_id: Uuid,
-    /// The W3C `traceparent` of the request.
+    /// The W3C trace context of the request: `traceparent`, and after a blank `tracestate`.
     pub trace: Option<String>,
 }
 

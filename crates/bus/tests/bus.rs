@@ -145,7 +145,7 @@ async fn two_processes_that_order_the_same_cart_make_one_order() {
         };
         assert!(matches!(&lost, CommandError::Refused { refusal, .. } if refusal.code() == "cart_closed"), "{lost}");
     }
-    let filter = Filter { types: Some(vec!["order.OrderPlaced".to_owned()]), stream: None };
+    let filter = Filter { types: Some(vec!["order.OrderPlaced".to_owned()]), ..Filter::default() };
     assert_eq!(world.book.read_after(0, 100, &filter).await.expect("it reads").len(), 20);
 }
 
@@ -380,7 +380,7 @@ async fn a_bus_continues_after_its_database_connections_are_cut() {
         };
         assert_eq!(receipt.events.len(), 1);
     }
-    let filter = Filter { types: Some(vec!["inventory.StockReserved".to_owned()]), stream: None };
+    let filter = Filter { types: Some(vec!["inventory.StockReserved".to_owned()]), ..Filter::default() };
     assert_eq!(
         world.book.read_after(0, 100, &filter).await.expect("it reads").len(),
         5,

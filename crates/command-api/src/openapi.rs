@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the command API, generated from the contracts of the commands.
 
-use daybook_domain::{Command, CommandContract};
+use daybook_domain::{Command, CommandContract, Role};
 use serde_json::{Map, Value, json};
 
 /// The document.
@@ -32,7 +32,7 @@ fn path(contract: CommandContract) -> (String, Value) {
     let summary = schema.get("description").cloned().unwrap_or_default();
     hoist_definitions(&mut schema, name);
     let roles: Vec<_> = access.roles.iter().map(|role| role.name()).collect();
-    let operation = json!({
+    let mut operation = json!({
         "operationId": name,
         "tags": [slice.name()],
         "summary": summary,
@@ -43,10 +43,24 @@ fn path(contract: CommandContract) -> (String, Value) {
                 "description": "The identity of the command. Sent again with the same body, it gets the first outcome.",
                 "schema": { "type": "string", "format": "uuid" },
             },
+            {
+                "name": "Correlation-Id", "in": "header", "required": false,
+                "description": "The causal chain that the events belong to. By default the command begins one, with its own id.",
+                "schema": { "type": "string", "format": "uuid" },
+            },
+            {
+                "name": "traceparent", "in": "header", "required": false,
+                "description": "The W3C trace context, which the events keep with `tracestate`. A malformed one is dropped.",
+                "schema": { "type": "string" },
+            },
         ],
         "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
         "responses": answers(),
     });
+    if access.roles.contains(&Role::Guest) {
+        // A request without a token is a guest's.
+        operation["security"] = json!([{ "bearer": [] }, {}]);
+    }
     (format!("/commands/{name}"), json!({ "post": operation }))
 }
 
@@ -153,6 +167,7 @@ fn problem() -> Value {
             "type": { "type": "string", "format": "uri-reference" }, "title": { "type": "string" },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 }, "code": { "type": "string" }, "detail": { "type": "string" },
             "pointer": { "type": "string", "format": "json-pointer" },
+            "request_id": { "type": "string", "description": "The id of the request, as in the header X-Request-Id." },
         },
         "additionalProperties": true,
     })

@@ -4,7 +4,7 @@ use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use daybook_bus::{Bus, BusSettings, Clock, Tokio};
 use daybook_command_api::http::CommandApi;
-use daybook_domain::Actor;
+use daybook_domain::{Actor, Command, Role};
 use daybook_edge::tokens::Keys;
 use daybook_event_store::{Daybook, StoreSettings};
 use http_body_util::BodyExt;
@@ -40,4 +40,29 @@ async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON")["code"], "busy");
     assert!(futures::poll!(&mut waiting).is_pending(), "the queued command waits for its outcome");
+}
+
+#[tokio::test]
+async fn a_command_needs_no_token_exactly_where_a_guest_may_send_it() {
+    let database_url = "postgres://unused@localhost/nothing".to_owned();
+    let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
+    let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &BusSettings::default());
+    let api = CommandApi::new(bus, Keys::new(&[7; 32]).expect("the secret is long enough")).router();
+    let mut for_guests = 0;
+    for contract in Command::contracts().into_iter().filter(|contract| contract.access.is_public()) {
+        let send = async |token: Option<&str>| {
+            let request = Request::post(format!("/commands/{}", contract.name));
+            let request = token.into_iter().fold(request, |request, token| request.header("authorization", token));
+            // The body is wrong, so nothing is sent to the bus.
+            let request = request.body(Body::from("[]")).expect("a request");
+            api.clone().oneshot(request).await.expect("a router always answers").status().as_u16()
+        };
+        let guest = contract.access.roles.contains(&Role::Guest);
+        for_guests += usize::from(guest);
+        assert_eq!(send(None).await, if guest { 400 } else { 401 }, "{}", contract.name);
+        for wrong in ["Bearer ", "Bearer nonsense", "Basic YTpi"] {
+            assert_eq!(send(Some(wrong)).await, 401, "{}: a wrong token is not the same as none", contract.name);
+        }
+    }
+    assert!(for_guests > 0, "guests may send no command");
 }

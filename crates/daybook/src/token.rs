@@ -6,7 +6,7 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use daybook_bus::Clock;
 use daybook_domain::{Actor, Role, ids::CustomerId};
-use daybook_edge::tokens::{Keys, TokenError};
+use daybook_edge::tokens::{Keys, MAX_LIFETIME, TokenError};
 
 /// The flags of `daybook token`.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value = "cli")]
     name: String,
     /// The lifetime in hours.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=87_600))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=MAX_LIFETIME.num_hours()))]
     hours: i64,
     /// The data directory of the `daybook up` whose secret signs it.
     #[arg(long, default_value = "./.daybook")]

@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{rates::TooOften, tokens::TokenError};
+use crate::{rates::TooOften, request_id::RequestId, tokens::TokenError};
 
 /// The stable, documented name of a problem. The codes of refusals come from the domain.
 pub type ProblemCode = Cow<'static, str>;
@@ -45,6 +45,8 @@ struct Document<'a> {
     kind: String,
     #[serde(flatten)]
     problem: &'a Problem,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -111,7 +113,11 @@ impl From<TokenError> for Problem {
         let code = match error {
             TokenError::Missing => "token_missing",
             TokenError::Expired => "token_expired",
-            TokenError::Invalid | TokenError::CustomerMissing | TokenError::SecretTooShort => "token_invalid",
+            TokenError::Invalid
+            | TokenError::NotYetValid
+            | TokenError::TooLong
+            | TokenError::CustomerMissing
+            | TokenError::SecretTooShort => "token_invalid",
         };
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", code, &error)
     }
@@ -126,7 +132,9 @@ impl From<TooOften> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = Document { kind: format!("/problems/{}", self.code), problem: &self };
+        let request = RequestId::current();
+        let request_id = request.as_ref().map(RequestId::as_str);
+        let document = Document { kind: format!("/problems/{}", self.code), problem: &self, request_id };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();

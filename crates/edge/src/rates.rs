@@ -171,7 +171,7 @@ impl<C: Clock + Clone> Rates<C> {
 }
 
 /// What counts as one address: for IPv6 the network of 64 bits, since one client has all of it.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,

@@ -1,12 +1,24 @@
 //! Bearer tokens (JWT, HS256) and the [`Actor`] behind them. All APIs read them in the same way.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_kernel::{Actor, Role, ids::CustomerId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 
+use crate::rates::ClientAddress;
+
 /// The shortest secret that is accepted, in bytes: as long as the hash (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
+
+/// The longest lifetime of a token that is accepted.
+pub const MAX_LIFETIME: TimeDelta = TimeDelta::days(366);
+
+/// The header in which query-api names the address of a client to a command-api in another process, as a signed text.
+pub const CLIENT_HEADER: &str = "x-daybook-client";
+/// For how long such a text is valid.
+const CLIENT_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +36,25 @@ struct Claims {
     exp: i64,
 }
 
+/// The claims of a text that names the address of a client. It is no token: it has no role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientClaims {
+    /// The address.
+    client: IpAddr,
+    /// When it expires, in seconds since 1970.
+    exp: i64,
+}
+
+/// The actor behind a token, and the end of the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The actor.
+    pub actor: Actor,
+    /// When the token expires. What goes on after the request, such as a subscription, ends then.
+    pub until: DateTime<Utc>,
+}
+
 /// Why a token is not accepted or cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -36,6 +67,12 @@ pub enum TokenError {
     /// It was not signed with this secret, or is malformed.
     #[error("the token is not valid")]
     Invalid,
+    /// Its time has not begun.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// It lives longer than [`MAX_LIFETIME`].
+    #[error("a token is valid for {} days at most", MAX_LIFETIME.num_days())]
+    TooLong,
     /// The role `customer` has no customer.
     #[error("a token for the role customer names the customer")]
     CustomerMissing,
@@ -80,38 +117,67 @@ impl Keys {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(|_| TokenError::Invalid)
     }
 
-    /// The actor behind a token.
+    /// The actor behind a token, and the end of the token.
     ///
     /// # Errors
     /// [`TokenError`] says what is wrong with it.
-    pub fn check(&self, token: &str) -> Result<Actor, TokenError> {
+    pub fn check(&self, token: &str) -> Result<Bearer, TokenError> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
+        validation.validate_nbf = true;
         let claims = match jsonwebtoken::decode::<Claims>(token, &self.checking, &validation) {
             Ok(token) => token.claims,
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => return Err(TokenError::Expired),
-            Err(_) => return Err(TokenError::Invalid),
+            Err(error) => {
+                return Err(match error.kind() {
+                    ErrorKind::ExpiredSignature => TokenError::Expired,
+                    ErrorKind::ImmatureSignature => TokenError::NotYetValid,
+                    _ => TokenError::Invalid,
+                });
+            }
         };
-        match (claims.role, claims.customer) {
-            (Role::Guest, _) => Ok(Actor::Guest),
-            (Role::Customer, Some(id)) => Ok(Actor::Customer(id)),
-            (Role::Customer, None) => Err(TokenError::CustomerMissing),
-            (Role::Support, _) => Ok(Actor::Support(claims.sub)),
-            (Role::Admin, _) => Ok(Actor::Admin(claims.sub)),
-            (Role::System, _) => Err(TokenError::Invalid),
+        if claims.exp.saturating_sub(claims.iat) > MAX_LIFETIME.num_seconds() {
+            return Err(TokenError::TooLong);
         }
+        let actor = match (claims.role, claims.customer) {
+            (Role::Guest, _) => Actor::Guest,
+            (Role::Customer, Some(id)) => Actor::Customer(id),
+            (Role::Customer, None) => return Err(TokenError::CustomerMissing),
+            (Role::Support, _) => Actor::Support(claims.sub),
+            (Role::Admin, _) => Actor::Admin(claims.sub),
+            (Role::System, _) => return Err(TokenError::Invalid),
+        };
+        let until = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Invalid)?;
+        Ok(Bearer { actor, until })
     }
 
-    /// The actor behind the value of an `Authorization` header.
+    /// The actor behind the value of an `Authorization` header, and the end of the token.
     ///
     /// # Errors
     /// [`TokenError`] says what is wrong with it; [`TokenError::Missing`] when it is no bearer token at all.
-    pub fn check_header(&self, authorization: Option<&str>) -> Result<Actor, TokenError> {
+    pub fn check_header(&self, authorization: Option<&str>) -> Result<Bearer, TokenError> {
         let (scheme, token) = authorization.and_then(|value| value.split_once(' ')).ok_or(TokenError::Missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(TokenError::Missing);
         }
         self.check(token.trim())
+    }
+
+    /// Signs the address of a client, for another process of the engine. It is the value of [`CLIENT_HEADER`].
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] when it cannot be signed.
+    pub fn sign_client(&self, client: ClientAddress, now: DateTime<Utc>) -> Result<String, TokenError> {
+        let end = now.checked_add_signed(CLIENT_LIFETIME).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let claims = ClientClaims { client: client.0, exp: end.timestamp() };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(|_| TokenError::Invalid)
+    }
+
+    /// The address of a client that another process of the engine has signed. `None` when it is not valid.
+    #[must_use]
+    pub fn check_client(&self, signed: &str) -> Option<ClientAddress> {
+        let validation = Validation::new(Algorithm::HS256);
+        let token = jsonwebtoken::decode::<ClientClaims>(signed, &self.checking, &validation).ok()?;
+        Some(ClientAddress(token.claims.client))
     }
 }
 
@@ -133,7 +199,8 @@ mod tests {
         for actor in [Actor::Guest, Actor::Customer(customer), Actor::Support("sam".into()), Actor::Admin("ada".into())]
         {
             let token = keys().sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
-            assert_eq!(keys().check_header(Some(&format!("Bearer {token}"))), Ok(actor));
+            let until = far_from_now() + TimeDelta::hours(1);
+            assert_eq!(keys().check_header(Some(&format!("Bearer {token}"))), Ok(Bearer { actor, until }));
         }
     }
 
@@ -148,5 +215,31 @@ mod tests {
         assert_eq!(keys().check_header(None), Err(TokenError::Missing));
         assert_eq!(keys().check_header(Some("Basic YTpi")), Err(TokenError::Missing));
         assert!(matches!(Keys::new(b"short"), Err(TokenError::SecretTooShort)));
+    }
+
+    #[test]
+    fn a_token_whose_time_has_not_begun_or_lasts_too_long_is_refused() {
+        let admin = Actor::Admin("ada".into());
+        let long = keys().sign(&admin, far_from_now(), TimeDelta::days(400)).expect("the token can be signed");
+        assert_eq!(keys().check(&long), Err(TokenError::TooLong));
+        let far = far_from_now().timestamp();
+        let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": far, "exp": far + 60, "nbf": far});
+        let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().signing);
+        assert_eq!(keys().check(&early.expect("the token can be signed")), Err(TokenError::NotYetValid));
+    }
+
+    #[test]
+    fn only_the_engine_names_the_address_of_a_client_and_no_token_does() {
+        let address = ClientAddress("2001:db8::1".parse().expect("the address is valid"));
+        let signed = keys().sign_client(address, far_from_now()).expect("it can be signed");
+        assert_eq!(keys().check_client(&signed), Some(address));
+        assert_eq!(keys().check(&signed), Err(TokenError::Invalid), "it is no token");
+        let token = keys().sign(&Actor::Guest, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        let other = Keys::new(&[8; 32]).expect("the secret is long enough");
+        let foreign = other.sign_client(address, far_from_now()).expect("it can be signed");
+        let old = keys().sign_client(address, DateTime::UNIX_EPOCH).expect("it can be signed");
+        for wrong in [token, foreign, old, "192.0.2.1".to_owned(), String::new()] {
+            assert_eq!(keys().check_client(&wrong), None, "{wrong}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use daybook_edge::{
+    problem::Problem,
     proxies::TrustedProxies,
     rates::ClientAddress,
     server::{ConnectionLimits, serve},
@@ -98,6 +99,7 @@ fn router() -> Router {
         .route("/large", get(async || vec![0_u8; 64 << 20]))
         .route("/slow", get(async || sleep(DRIP).await))
         .route("/never", get(async || std::future::pending::<()>().await))
+        .route("/problem", get(async || Problem::method_not_allowed("the test meant this")))
         .route("/panic", get(async || -> String { panic!("the test meant this") }))
         .route("/address", get(address))
         .route("/socket", get(async move |upgrade: WebSocketUpgrade| -> Response { upgrade.on_upgrade(echo) }))
@@ -365,4 +367,22 @@ async fn a_request_is_counted_for_the_address_that_a_trusted_proxy_names() {
     assert_eq!(server.get("/address", "x-forwarded-for: 203.0.113.9, 198.51.100.1\r\n").await.body, "198.51.100.1");
     let strict = Server::with(ConnectionLimits { trusted_proxies: TrustedProxies(Vec::new()), ..limits() }).await;
     assert_eq!(strict.get("/address", "x-forwarded-for: 203.0.113.9\r\n").await.body, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request_and_a_problem_does_too() {
+    let server = Server::with(limits()).await;
+    let given = server.get("/problem", "x-request-id: abc-123\r\n").await;
+    assert!(given.head.contains("x-request-id: abc-123"), "{given:?}");
+    let problem: Value = serde_json::from_str(&given.body).expect("a problem is JSON");
+    assert_eq!(problem["request_id"], "abc-123");
+    for path in ["/", "/problem", "/panic", "/nowhere"] {
+        let answer = server.get(path, "x-request-id: <script>\r\n").await;
+        let (_, id) = answer.head.split_once("x-request-id: ").expect("the answer has an id");
+        let id = id.lines().next().unwrap_or_default();
+        assert!(id.parse::<uuid::Uuid>().is_ok(), "{path}: {id}");
+        if path == "/problem" || path == "/panic" {
+            assert!(answer.body.contains(&format!(r#""request_id":"{id}""#)), "{answer:?}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub struct RecordedEvent {
     pub causation_id: Uuid,
     /// The actor that sent the command.
     pub actor: String,
-    /// The W3C `traceparent` of the request, if the request had one.
+    /// The W3C trace context of the request, if the request had one: `traceparent`, and after a blank `tracestate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// The id of the key that encrypts its personal data, if it has any.

@@ -58,6 +58,8 @@ struct Attributes<'a> {
     recordedtime: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
     prevsequence: String,
     history: String,
 }
@@ -85,6 +87,12 @@ struct ReadMeta {
 impl<'a> Attributes<'a> {
     fn of(event: &'a RecordedEvent, slice: &str, prev_sequence: i64, history: Uuid) -> Self {
         let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+        // The book keeps both in one text, with a blank between them.
+        let trace = event.trace.as_deref();
+        let (traceparent, tracestate) = match trace.and_then(|trace| trace.split_once(' ')) {
+            Some((parent, state)) => (Some(parent), Some(state)),
+            None => (trace, None),
+        };
         Self {
             id: event.event_id.to_string(),
             source: SOURCE,
@@ -103,7 +111,8 @@ impl<'a> Attributes<'a> {
             correlationid: event.correlation_id.to_string(),
             causationid: event.causation_id.to_string(),
             recordedtime: time(event.recorded_at),
-            traceparent: event.trace.as_deref(),
+            traceparent,
+            tracestate,
             prevsequence: format!("{prev_sequence:020}"),
             history: history.to_string(),
         }
@@ -128,8 +137,9 @@ impl<'a> Attributes<'a> {
             ("ce_prevsequence", &self.prevsequence),
             ("ce_history", &self.history),
         ];
-        let trace = self.traceparent.map(|trace| ("ce_traceparent", trace));
-        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(17), |headers, (key, value)| {
+        let trace = [("ce_traceparent", self.traceparent), ("ce_tracestate", self.tracestate)];
+        let trace = trace.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        always.into_iter().chain(trace).fold(OwnedHeaders::new_with_capacity(18), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(value) })
         })
     }
@@ -190,13 +200,19 @@ pub fn decode(message: &impl Message) -> Result<EventMessage, EnvelopeError> {
             correlation_id: headers.parsed("ce_correlationid")?,
             causation_id: headers.parsed("ce_causationid")?,
             actor: meta.actor,
-            trace: headers.text("ce_traceparent").ok().map(str::to_owned),
+            trace: trace(&headers),
             key_id: meta.key_id,
             data,
         },
         prev_sequence,
         history: headers.parsed("ce_history")?,
     })
+}
+
+/// The trace context of a message, in one text as the book keeps it.
+fn trace(headers: &Read<'_, impl Message>) -> Option<String> {
+    let parent = headers.text("ce_traceparent").ok()?;
+    Some(headers.text("ce_tracestate").map_or_else(|_| parent.to_owned(), |state| format!("{parent} {state}")))
 }
 
 /// Which event of which history a message carries, without the rest of it.
@@ -294,6 +310,32 @@ mod tests {
                 Some(headers),
             );
             assert_eq!(decode(&message), Ok(EventMessage { event, prev_sequence: 40, history: HISTORY }));
+        }
+    }
+
+    #[test]
+    fn the_trace_of_an_event_goes_out_as_two_headers_and_comes_back_as_one_text() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let sent = |trace: Option<String>| {
+            let event = RecordedEvent { trace, ..event("{}") };
+            let (headers, value) = encode(&event, "order", 40, HISTORY).expect("it is an object");
+            let header = |key| {
+                let found = headers.iter().find(|header| header.key == key).and_then(|header| header.value);
+                found.map(|value| String::from_utf8_lossy(value).into_owned())
+            };
+            let found = [header("ce_traceparent"), header("ce_tracestate")];
+            let time = Timestamp::NotAvailable;
+            let message = OwnedMessage::new(Some(value.into_bytes()), None, "t".into(), time, 0, 0, Some(headers));
+            assert_eq!(decode(&message).map(|message| message.event), Ok(event));
+            found
+        };
+        assert_eq!(sent(None), [None, None]);
+        assert_eq!(sent(Some(parent.to_owned())), [Some(parent.to_owned()), None]);
+        let both = sent(Some(format!("{parent} rojo=a b,congo=t61")));
+        assert_eq!(both, [Some(parent.to_owned()), Some("rojo=a b,congo=t61".to_owned())]);
+        // Books of before hold texts of any kind.
+        for text in [" ", " a", "a ", "a  b"] {
+            sent(Some(text.to_owned()));
         }
     }
 

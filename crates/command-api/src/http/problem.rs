@@ -10,6 +10,11 @@ pub(super) fn malformed_key() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "Malformed idempotency key", "malformed_idempotency_key", &detail)
 }
 
+pub(super) fn malformed_correlation() -> Problem {
+    let detail = "the header Correlation-Id holds a UUID, and not the nil or the max one";
+    Problem::new(StatusCode::BAD_REQUEST, "Malformed correlation id", "malformed_correlation_id", &detail)
+}
+
 pub(super) fn unknown_command(name: &str) -> Problem {
     let detail = format!("there is no command `{name}`; /openapi.json lists those there are");
     Problem::new(StatusCode::NOT_FOUND, "Unknown command", "unknown_command", &detail)

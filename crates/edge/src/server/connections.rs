@@ -1,22 +1,19 @@
 //! The number of connections, of the process and of each client address.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use metrics::gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ConnectionLimits;
-use crate::proxies::TrustedProxies;
+use crate::{
+    callers::{Counted, Counts},
+    proxies::TrustedProxies,
+    rates::network,
+};
 
 /// How many connections may be rejected with an answer at the same time. Beyond that, a connection is closed without one.
 const MAX_REJECTIONS: usize = 64;
-
-/// The number of connections of each address.
-type ByAddress = Mutex<HashMap<IpAddr, usize>>;
 
 /// The limit that keeps a connection out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +39,15 @@ pub(super) struct Connections {
     all: Arc<Semaphore>,
     rejections: Arc<Semaphore>,
     per_address: usize,
-    by_address: Arc<ByAddress>,
+    by_address: Counts<IpAddr>,
     proxies: TrustedProxies,
 }
 
 /// The permit of a connection. It is returned when this is dropped.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
-    /// The address that the connection is counted for. None for a proxy, and for a connection that is being rejected.
-    counted: Option<(IpAddr, Arc<ByAddress>)>,
+    /// The count for the address. None for a proxy, and for a connection that is being rejected.
+    _counted: Option<Counted<IpAddr>>,
 }
 
 impl Connections {
@@ -59,45 +56,27 @@ impl Connections {
             all: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
             per_address: limits.connections_per_address,
-            by_address: Arc::default(),
+            by_address: Counts::default(),
             proxies: limits.trusted_proxies.clone(),
         }
     }
 
-    /// Admits a connection from an address. A connection of a trusted proxy carries requests of many clients, so it counts for the
-    /// process only.
+    /// Admits a connection from an address. For IPv6, a network of 64 bits counts as one address. A connection of a trusted proxy
+    /// carries requests of many clients, so it counts for the process only.
     pub(super) fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| LimitReached::Process)?;
         if self.proxies.contains(address) {
-            return Ok(ConnectionPermit { _permit: permit, counted: None });
+            return Ok(ConnectionPermit { _permit: permit, _counted: None });
         }
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_address.entry(address).or_default();
-        if *count >= self.per_address {
-            return Err(LimitReached::Address);
-        }
-        *count += 1;
-        gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(by_address.len()).unwrap_or(u32::MAX)));
-        Ok(ConnectionPermit { _permit: permit, counted: Some((address, Arc::clone(&self.by_address))) })
+        let counted = self.by_address.add(network(address), self.per_address).ok_or(LimitReached::Address)?;
+        gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(self.by_address.keys()).unwrap_or(u32::MAX)));
+        Ok(ConnectionPermit { _permit: permit, _counted: Some(counted) })
     }
 
     /// A permit to reject a connection with an answer.
     pub(super) fn reject(&self) -> Option<ConnectionPermit> {
         let permit = Arc::clone(&self.rejections).try_acquire_owned().ok()?;
-        Some(ConnectionPermit { _permit: permit, counted: None })
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let Some((address, by_address)) = &self.counted else { return };
-        let mut by_address = by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(address);
-            }
-        }
+        Some(ConnectionPermit { _permit: permit, _counted: None })
     }
 }
 
@@ -121,10 +100,16 @@ mod tests {
         assert!(connections.admit(other).is_ok());
         drop(first);
         assert!(connections.admit(one).is_ok());
-        assert_eq!(
-            connections.by_address.lock().expect("no thread panicked").len(),
-            1,
-            "an address without connections is removed"
-        );
+        assert_eq!(connections.by_address.keys(), 1, "an address without connections is removed");
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_network_share_their_connections() {
+        let limits = ConnectionLimits { connections: 9, connections_per_address: 2, ..ConnectionLimits::default() };
+        let connections = Connections::new(&limits);
+        let admit = |text: &str| connections.admit(text.parse().expect("the address is valid"));
+        let _held = [admit("2001:db8::1"), admit("2001:db8::2")];
+        assert_eq!(admit("2001:db8::3").err(), Some(LimitReached::Address));
+        assert!(admit("2001:db8:0:1::1").is_ok(), "another network is another client");
     }
 }

@@ -19,14 +19,32 @@ use axum::{
 use futures::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use super::{ConnectionLimits, body::EndReportingBody, connections::LimitReached};
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    request_id::{REQUEST_ID, RequestId},
+};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers a request. A panic is logged and answered, too.
+/// Answers a request. The answer and the log lines name the id of the request.
 pub(super) async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    limits: &ConnectionLimits,
+) -> Response {
+    let id = RequestId::of(request.headers());
+    let span = tracing::info_span!("request", id = id.as_str());
+    let mut response = id.clone().scope(answer_within(router, request, peer, limits).instrument(span)).await;
+    response.headers_mut().insert(REQUEST_ID, id.header());
+    response
+}
+
+/// Answers a request in time. A panic is logged and answered, too.
+async fn answer_within(
     router: Router,
     request: Request<Incoming>,
     peer: IpAddr,
