@@ -10,6 +10,7 @@
 pub mod history;
 pub mod upcast;
 
+mod known_types;
 mod legacy;
 mod sealed;
 mod snapshot;
@@ -18,6 +19,7 @@ use daybook_domain::Event;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use known_types::{UnknownType, check_types};
 pub use legacy::{current_name, rename, stored_names};
 pub use snapshot::{SnapshotError, decode_state, encode_state};
 

@@ -27,6 +27,61 @@ pub struct Filter {
     pub types: Option<Vec<String>>,
     /// Only events of this stream.
     pub stream: Option<String>,
+    /// Only events of this actor, by its text.
+    pub actor: Option<String>,
+    /// Only events of this causal chain.
+    pub correlation_id: Option<Uuid>,
+}
+
+/// How the actors of staff begin.
+const STAFF: [&str; 2] = ["admin:", "support:"];
+/// The condition of the index of their events. The events of others are not indexed: an append would pay for it.
+const OF_STAFF: &str = " AND (actor LIKE 'admin:%' OR actor LIKE 'support:%')";
+
+/// What is true of every event of a chain, whose id is the parameter of this number. It lets PostgreSQL use the two indexes that find
+/// them: most chains are one command, which `commands` finds, and the index holds only what others have added to a chain.
+fn of_chain(parameter: usize) -> String {
+    format!(
+        " AND ((correlation_id = ${parameter} AND correlation_id <> causation_id) OR position = ANY (ARRAY(
+            SELECT first_position + nr FROM commands, generate_series(0, events - 1) AS nr
+            WHERE command_id = ${parameter})))"
+    )
+}
+
+/// The condition of a filter, and its parameters.
+struct Condition<'f> {
+    sql: String,
+    parameters: Vec<&'f (dyn ToSql + Sync)>,
+}
+
+impl<'f> Condition<'f> {
+    /// The condition after the first parameters of a statement.
+    fn of(filter: &'f Filter, first: [&'f (dyn ToSql + Sync); 2]) -> Self {
+        let mut condition = Self { sql: String::new(), parameters: first.to_vec() };
+        let Filter { types, stream, actor, correlation_id } = filter;
+        if let Some(types) = types {
+            condition.and("type = ANY ", types);
+        }
+        if let Some(stream) = stream {
+            condition.and("stream_id = ", stream);
+        }
+        if let Some(actor) = actor {
+            condition.and("actor = ", actor);
+            if STAFF.iter().any(|begin| actor.starts_with(begin)) {
+                condition.sql += OF_STAFF;
+            }
+        }
+        if let Some(id) = correlation_id {
+            condition.and("correlation_id = ", id);
+            condition.sql += &of_chain(condition.parameters.len());
+        }
+        condition
+    }
+
+    fn and(&mut self, comparison: &str, parameter: &'f (dyn ToSql + Sync)) {
+        self.parameters.push(parameter);
+        self.sql += &format!(" AND {comparison}(${})", self.parameters.len());
+    }
 }
 
 /// The point up to which a stream is read.
@@ -77,20 +132,30 @@ impl Daybook {
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         let client = self.pool.get().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1");
-        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &limit];
-        if let Some(types) = &filter.types {
-            parameters.push(types);
-            sql += &format!(" AND type = ANY (${})", parameters.len());
-        }
-        if let Some(stream) = &filter.stream {
-            parameters.push(stream);
-            sql += &format!(" AND stream_id = ${}", parameters.len());
-        }
-        sql += " ORDER BY position LIMIT $2";
+        let Condition { sql, parameters } = Condition::of(filter, [&after, &limit]);
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1{sql} ORDER BY position LIMIT $2");
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &parameters).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The last events before a position, at most `limit`, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed.
+    pub async fn read_before(
+        &self,
+        before: i64,
+        limit: usize,
+        filter: &Filter,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let client = self.pool.get().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let Condition { sql, parameters } = Condition::of(filter, [&before, &limit]);
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE position < $1{sql} ORDER BY position DESC LIMIT $2");
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &parameters).await?;
+        rows.iter().rev().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
     /// The events at these positions, in order. Positions that the book does not have are ignored.

@@ -51,8 +51,9 @@ enum Format {
 /// When the book cannot be read.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
+    daybook_codec::check_types(&args.types)?;
     let types = (!args.types.is_empty()).then(|| daybook_codec::stored_names(&args.types));
-    let filter = Filter { types, stream: args.stream };
+    let filter = Filter { types, stream: args.stream, ..Filter::default() };
     let mut follower = book.follow();
     let mut after = args.after;
     loop {

@@ -194,10 +194,10 @@ async fn the_book_is_read_in_order_and_in_pages<B: Store>(book: B) {
     assert!(page.windows(2).all(|pair| pair[0].recorded_at <= pair[1].recorded_at), "recorded times never decrease");
     assert_eq!(page[0].data, r#"{ "exact" : 1.0 }"#, "data is kept byte for byte");
     assert_eq!(page[0].effective_at, page[0].recorded_at, "it happened when it was written");
-    let stream = Filter { types: None, stream: Some("b-1".to_owned()) };
+    let stream = Filter { stream: Some("b-1".to_owned()), ..Filter::default() };
     let own = book.read_after(0, 2, &stream).await.expect("the read succeeds");
     assert_eq!(own.iter().map(|event| (event.position, event.version)).collect::<Vec<_>>(), [(2, 1), (5, 2)]);
-    let other = Filter { types: Some(vec!["Otherwise".to_owned()]), stream: None };
+    let other = Filter { types: Some(vec!["Otherwise".to_owned()]), ..Filter::default() };
     assert!(book.read_after(0, 10, &other).await.expect("the read succeeds").is_empty());
     assert!(book.read_after(9, 10, &Filter::default()).await.expect("the read succeeds").is_empty());
 }

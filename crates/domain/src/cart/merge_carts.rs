@@ -5,20 +5,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cart, CartMerged, CartMergedInto, MergedLine, OpenedCart,
+    Cart, CartMerged, CartMergedInto, CartOpened, MergedLine, OpenedCart,
     lines::{add_up, check_line_count},
     require_open::require_open,
 };
 use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId};
 
 /// Moves every line of one cart into another, as at login: quantities of the same SKU add up, and no line is lost.
-/// A line that both carts have keeps the price of the cart that takes the lines.
+/// A line that both carts have keeps the price of the cart that takes the lines. A customer may name a cart that does not exist: it is
+/// opened as theirs. So a guest's cart becomes the customer's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergeCarts {
     /// The cart that ends: a guest's, or another one of the same customer.
     pub from: CartId,
-    /// The cart that takes the lines.
+    /// The cart that takes the lines. For a customer it may be the id of a new cart.
     pub into: CartId,
 }
 
@@ -50,7 +51,12 @@ impl Decide for MergeCarts {
             return Err(MergeIntoItself { cart_id: from }.into());
         }
         let source = require_open(from, context, streams)?;
-        let target = require_open(into, context, streams)?;
+        let opened = self.opened(source, context, streams)?;
+        let new = opened.as_ref().map(|opened| empty(opened, context));
+        let target = match &new {
+            Some(new) => new,
+            None => require_open(into, context, streams)?,
+        };
         // Staff, and a customer with a guest's cart, may touch both. Still a customer's lines stay with the customer.
         if source.customer_id.is_some() && source.customer_id != target.customer_id {
             return Err(OwnersDiffer { from, into }.into());
@@ -60,8 +66,37 @@ impl Decide for MergeCarts {
         }
         let merged = CartMerged { cart_id: into, from, lines: merged_lines(source, target)? };
         let ended = CartMergedInto { cart_id: from, into };
-        Ok(Decision::of::<Cart>(&into, merged).and::<Cart>(&from, ended))
+        let decision = match opened {
+            Some(opened) => Decision::of::<Cart>(&into, opened).and::<Cart>(&into, merged),
+            None => Decision::of::<Cart>(&into, merged),
+        };
+        Ok(decision.and::<Cart>(&from, ended))
     }
+}
+
+impl MergeCarts {
+    /// The cart that a customer opens by merging into one that does not exist. It has the prices of the cart that ends.
+    fn opened(
+        &self,
+        source: &OpenedCart,
+        context: &Context,
+        streams: &Streams<'_>,
+    ) -> Result<Option<CartOpened>, Rejection> {
+        let Some(customer_id) = context.actor.customer() else { return Ok(None) };
+        let absent = *streams.get::<Cart>(&self.into)? == Cart::Absent;
+        Ok(absent.then(|| CartOpened {
+            cart_id: self.into,
+            customer_id: Some(customer_id),
+            channel: source.channel.clone(),
+            currency: source.currency,
+        }))
+    }
+}
+
+/// A cart that was just opened.
+fn empty(opened: &CartOpened, context: &Context) -> OpenedCart {
+    let CartOpened { customer_id, channel, currency, .. } = opened.clone();
+    OpenedCart { customer_id, channel, currency, lines: Vec::new(), touched_at: context.now }
 }
 
 fn merged_lines(source: &OpenedCart, target: &OpenedCart) -> Result<Vec<MergedLine>, Refusal> {
@@ -105,6 +140,29 @@ mod tests {
         assert_eq!(lines, [("b", 5), ("a", 2)]);
         let more = json!({ "cart_id": cart(1), "sku": "a", "quantity": 1 });
         assert_eq!(code(book.when("AddLine", more)), "cart_closed");
+    }
+
+    #[test]
+    fn a_guests_cart_becomes_the_customers_who_has_no_other_cart() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[("a", 2)]);
+        let merged = book.when_as(customer("ann"), "MergeCarts", merge(1, 2));
+        assert_eq!(merged, Ok(vec!["cart.CartOpened", "cart.CartMerged", "cart.CartMergedInto"]));
+        let own = opened(&book, 2);
+        assert_eq!(own.customer_id, Some(customer_id("ann")));
+        assert_eq!(own.lines.iter().map(|line| line.quantity.units()).collect::<Vec<_>>(), [2]);
+        assert_eq!(code(book.when_as(customer("bob"), "MergeCarts", merge(2, 3))), "cart_not_yours");
+    }
+
+    #[test]
+    fn only_a_customer_opens_a_cart_by_merging() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[("a", 2)]).with_customer_cart(2, "ann", &[]);
+        for actor in [Actor::Guest, Actor::Support("sue".into()), Actor::Admin("ada".into())] {
+            assert_eq!(code(book.when_as(actor, "MergeCarts", merge(1, 9))), "cart_not_found");
+        }
+        book.given("AbandonCart", json!({ "cart_id": cart(2) }));
+        assert_eq!(code(book.when_as(customer("ann"), "MergeCarts", merge(1, 2))), "cart_closed");
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl World {
 
     /// The actors of the events of a type, in order.
     pub(crate) async fn events(&self, event_type: &str) -> Vec<String> {
-        let filter = Filter { types: Some(vec![event_type.to_owned()]), stream: None };
+        let filter = Filter { types: Some(vec![event_type.to_owned()]), ..Filter::default() };
         let events = self.book.read_after(0, 1_000, &filter).await.expect("the book answers");
         events.into_iter().map(|event| event.actor).collect()
     }
