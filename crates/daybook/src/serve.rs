@@ -21,6 +21,7 @@ use daybook_edge::{
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
 use daybook_operations::{Topics, migrate};
+use daybook_query_api::{CommandTarget, QueryLimits};
 use daybook_reactors::{ReactorSettings, Reactors};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -57,9 +58,9 @@ pub struct Args {
     /// The URL of the command-api for mutations, if it runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
-    /// Refuse introspection of the GraphQL schemas.
-    #[arg(long, env = "DAYBOOK_NO_INTROSPECTION")]
-    no_introspection: bool,
+    /// Show the GraphQL schemas to guests and customers, by introspection. Staff always sees them.
+    #[arg(long, env = "DAYBOOK_INTROSPECTION")]
+    introspection: bool,
     #[command(flatten)]
     storefront: config::Storefront,
     #[command(flatten)]
@@ -82,7 +83,7 @@ pub struct Settings {
     pub keys: Keys,
     /// The URL of the command-api for mutations. It is this process when absent.
     pub command_url: Option<String>,
-    /// Whether introspection of the GraphQL schemas is allowed.
+    /// Whether guests and customers may introspect the GraphQL schemas. Staff always may.
     pub introspection: bool,
     /// What guests and customers may buy.
     pub storefront: Storefront,
@@ -149,7 +150,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         kafka: args.topics.at(&args.kafka_brokers),
         keys: Keys::new(args.secret.as_bytes())?,
         command_url: args.command_url,
-        introspection: !args.no_introspection,
+        introspection: args.introspection,
         storefront: args.storefront.into(),
         limits: (&args.limits).into(),
         refill_bytes: None,
@@ -197,7 +198,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     let roles = settings.roles.clone();
-    let mut parts = Parts { settings, book, router, stop: CancellationToken::new(), tasks: JoinSet::new() };
+    let mut parts =
+        Parts { settings, book, router, commands: None, stop: CancellationToken::new(), tasks: JoinSet::new() };
     if roles.contains(&Role::Projectors) {
         parts.projectors().await?;
     }
@@ -226,6 +228,8 @@ struct Parts {
     book: Daybook,
     /// The routes of the parts.
     router: Router,
+    /// The routes of the command-api, if this process has one.
+    commands: Option<Router>,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -272,18 +276,25 @@ impl Parts {
 
     fn command_api(&mut self, bus: Bus) {
         let api = CommandApi::new(bus, self.settings.keys.clone());
-        self.merge(api.limited(&self.settings.limits.rates).router());
+        let router = api.limited(&self.settings.limits.rates).router();
+        self.commands = Some(router.clone());
+        self.merge(router);
     }
 
-    /// The query-api forwards mutations to this process, unless the settings name another.
+    /// The query-api hands mutations to the command-api of this process, unless the settings name another.
     fn query_api(&mut self, address: SocketAddr) {
         let (settings, clock) = (&self.settings, Clock::system());
-        let command_url = settings.command_url.clone();
+        let commands = match (&settings.command_url, &self.commands) {
+            (Some(url), _) => CommandTarget::At(url.clone()),
+            (None, Some(router)) => CommandTarget::InProcess(router.clone()),
+            (None, None) => CommandTarget::At(format!("http://{address}")),
+        };
         let router = daybook_query_api::router(&daybook_query_api::QuerySettings {
             book: self.book.clone(),
             keys: settings.keys.clone(),
-            command_url: command_url.unwrap_or_else(|| format!("http://{address}")),
+            commands,
             introspection: settings.introspection,
+            limits: QueryLimits::default(),
             patience: settings.limits.patience,
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),

@@ -1,7 +1,7 @@
 //! GraphQL for the storefront and the back-office, and the book as a stream over HTTP.
 //!
-//! Queries select from the read tables, by SQL only. Mutations are forwarded to the command API over HTTP, with the caller's own
-//! token, whether it runs in this process or in another. What belongs here: schemas, resolvers, loaders, pagination, limits and
+//! Queries select from the read tables, by SQL only. Mutations are sent to the command API as requests with the caller's own token:
+//! over HTTP, or without a connection where it runs in this process. What belongs here: schemas, resolvers, loaders, pagination, limits and
 //! subscriptions. What does not belong here: rules, and writes.
 
 mod book;
@@ -22,11 +22,12 @@ use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
 pub use graphql::{
+    commands::CommandTarget,
     schema::{admin_sdl, storefront_sdl},
     stream_limits::StreamLimits,
 };
 pub use http::SocketLimits;
-pub use reader::PATIENCE;
+pub use reader::{PATIENCE, share::QueryLimits};
 
 /// The settings of the query API.
 #[derive(Clone)]
@@ -35,10 +36,12 @@ pub struct QuerySettings {
     pub book: Daybook,
     /// The keys that check tokens.
     pub keys: Keys,
-    /// Where mutations are sent, such as `http://127.0.0.1:8080`.
-    pub command_url: String,
-    /// Whether introspection shows the schemas.
+    /// Where mutations are sent.
+    pub commands: CommandTarget,
+    /// Whether introspection shows the schemas to guests and customers. Staff always sees them.
     pub introspection: bool,
+    /// How much of the process queries may take.
+    pub limits: QueryLimits,
     /// How long a query waits for the read models to reach the position that it must see; [`PATIENCE`] by default.
     pub patience: Duration,
     /// How many subscriptions and other streams may be open at once.

@@ -54,10 +54,12 @@ const SETTINGS: &[Setting] = &[
     setting("command-api", "storefront_channels", "storefront-channels"),
     setting("command-api", "storefront_locations", "storefront-locations"),
     setting("query-api", "command_url", "command-url"),
-    setting("query-api", "no_introspection", "no-introspection"),
+    setting("query-api", "introspection", "introspection"),
     setting("query-api", "consistency_timeout", "consistency-timeout"),
     setting("query-api", "max_subscriptions", "max-subscriptions"),
     setting("query-api", "max_subscriptions_per_connection", "max-subscriptions-per-connection"),
+    setting("query-api", "max_subscriptions_per_caller", "max-subscriptions-per-caller"),
+    setting("query-api", "subscriptions_for_staff", "subscriptions-for-staff"),
 ];
 
 /// The flags that can be set in the file.
@@ -215,13 +217,13 @@ mod tests {
     #[test]
     fn the_values_of_a_file_are_the_defaults_of_flags() {
         let text = "[kafka]\nbrokers = \"k:9092\"\npartitions = 12\n[command-api]\nstorefront_channels = [\"web\", \"app\"]\n\
-                    [query-api]\nno_introspection = true\n";
+                    [query-api]\nintrospection = true\n";
         let file = File::parse(text).expect("the file is valid");
         let values = [
             ("kafka-brokers", "k:9092"),
             ("partitions", "12"),
             ("storefront-channels", "web,app"),
-            ("no-introspection", "true"),
+            ("introspection", "true"),
         ];
         assert_eq!(file, File(values.map(|(flag, value)| (flag, value.to_owned())).into()));
     }

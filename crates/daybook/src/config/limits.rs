@@ -26,6 +26,12 @@ pub struct Flags {
     /// The most live subscriptions of one WebSocket.
     #[arg(long, env = "DAYBOOK_MAX_SUBSCRIPTIONS_PER_CONNECTION", default_value_t = some(StreamLimits::default().per_connection))]
     max_subscriptions_per_connection: NonZeroUsize,
+    /// The most live subscriptions of one customer, or of one address without a token of staff.
+    #[arg(long, env = "DAYBOOK_MAX_SUBSCRIPTIONS_PER_CALLER", default_value_t = some(StreamLimits::default().per_caller))]
+    max_subscriptions_per_caller: NonZeroUsize,
+    /// How many more live subscriptions staff may have when all others are taken.
+    #[arg(long, env = "DAYBOOK_SUBSCRIPTIONS_FOR_STAFF", default_value_t = StreamLimits::default().reserve_for_staff)]
+    subscriptions_for_staff: usize,
     /// How many seconds the head of a request may take.
     #[arg(long, env = "DAYBOOK_HEAD_TIMEOUT", default_value_t = ConnectionLimits::default().head_timeout.as_secs(), value_parser = seconds())]
     head_timeout: u64,
@@ -94,7 +100,9 @@ impl Flags {
     pub const fn streams(&self) -> StreamLimits {
         StreamLimits {
             per_connection: self.max_subscriptions_per_connection.get(),
+            per_caller: self.max_subscriptions_per_caller.get(),
             per_process: self.max_subscriptions.get(),
+            reserve_for_staff: self.subscriptions_for_staff,
         }
     }
 }

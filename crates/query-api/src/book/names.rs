@@ -1,8 +1,28 @@
-//! The filter of events by the names of their types.
+//! The filter of events.
 
+use daybook_codec::{UnknownType, check_types, stored_names};
 use daybook_event_store::Filter;
+use uuid::Uuid;
 
-/// A filter of events. A type is found by the name that it has today and by the name of before.
-pub(crate) fn filter(types: Option<Vec<String>>, stream: Option<String>) -> Filter {
-    Filter { types: types.map(|types| daybook_codec::stored_names(&types)), stream }
+/// Which events are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Events of these types, by the names of today or of before.
+    pub(crate) types: Option<Vec<String>>,
+    /// Events of this stream.
+    pub(crate) stream: Option<String>,
+    /// Events of this actor.
+    pub(crate) actor: Option<String>,
+    /// Events of this causal chain.
+    pub(crate) correlation_id: Option<Uuid>,
+}
+
+impl TryFrom<Wanted> for Filter {
+    type Error = UnknownType;
+
+    fn try_from(wanted: Wanted) -> Result<Self, UnknownType> {
+        let Wanted { types, stream, actor, correlation_id } = wanted;
+        check_types(types.as_deref().unwrap_or_default())?;
+        Ok(Self { types: types.map(|types| stored_names(&types)), stream, actor, correlation_id })
+    }
 }

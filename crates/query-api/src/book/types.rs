@@ -26,6 +26,8 @@ pub(crate) struct Event {
     effective_at: DateTime<Utc>,
     /// The actor who caused the event.
     actor: String,
+    /// The id of the causal chain. All events that follow from one request have the same.
+    correlation_id: String,
     /// The command that caused the event.
     causation_id: String,
     /// The data of the event, as recorded in the book.
@@ -44,6 +46,7 @@ impl From<RecordedEvent> for Event {
             recorded_at: event.recorded_at,
             effective_at: event.effective_at,
             actor: event.actor,
+            correlation_id: event.correlation_id.to_string(),
             causation_id: event.causation_id.to_string(),
             data: Json(serde_json::from_str(&event.data).unwrap_or_default()),
         }

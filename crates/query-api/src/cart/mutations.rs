@@ -54,8 +54,8 @@ inputs! {
     CartsMergeInput {
         /// The cart that is closed.
         from: ID,
-        /// The cart that gets the lines.
-        into: ID,
+        /// The cart that gets the lines. Without it, or with the id of a new cart, a customer gets a new cart of their own.
+        into: Option<ID>,
     }
     /// Abandons a cart.
     CartAbandonInput {
@@ -103,7 +103,7 @@ impl CartMutation {
 
     /// Moves all lines of one cart into another, as at login.
     async fn carts_merge(&self, context: &Context<'_>, input: CartsMergeInput) -> MutationResult<CartPayload> {
-        Intent::of(context, "MergeCarts", &input)?.execute("into").await
+        Intent::of(context, "MergeCarts", &input)?.creating("into", "cart").execute("into").await
     }
 
     /// Abandons a cart.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     catalog::{BySku, Product, ProductOfSku},
-    graphql::{environment::Now, scalars::MoneyObject},
+    graphql::{environment::Now, scalars::MoneyObject, weight},
     loaders::Loader,
 };
 
@@ -129,6 +129,7 @@ impl Cart {
     }
 
     /// The lines, in the order in which they were added.
+    #[graphql(complexity = "weight::list(weight::CART_LINES, child_complexity)")]
     async fn lines(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Line>> {
         let prices = self.prices(context).await?;
         let loader = context.data::<DataLoader<Loader>>()?;

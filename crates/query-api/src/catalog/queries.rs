@@ -16,6 +16,7 @@ use crate::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
         viewer::viewer,
+        weight,
     },
     reader::{plain, reader},
 };
@@ -33,6 +34,7 @@ pub(crate) struct FacetValue {
 #[derive(SimpleObject)]
 pub(crate) struct Facets {
     /// At most 20 brands, the most frequent first.
+    #[graphql(complexity = "weight::list(weight::FACET_VALUES, child_complexity)")]
     brands: Vec<FacetValue>,
 }
 
@@ -47,9 +49,6 @@ pub(crate) struct SearchResult {
 
 /// Products. Their cursor is the value of the sort order, and the id.
 type Products = Connection<Cursor<(String, Uuid)>, Product, EmptyFields, EmptyFields>;
-
-/// The cost of each field of a category in the whole tree, which has no pages.
-const CATEGORIES_COST: usize = 500;
 
 #[derive(Default)]
 pub(crate) struct CatalogQuery;
@@ -142,7 +141,7 @@ impl CatalogQuery {
     }
 
     /// The tree of categories: at most 10,000 nodes, each with the id of its parent.
-    #[graphql(complexity = "CATEGORIES_COST * child_complexity")]
+    #[graphql(complexity = "weight::list(weight::CATEGORY_TREE, child_complexity)")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         reader(context)?.rows(&statements::CATEGORIES, &[]).await
     }

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     graphql::{
+        connection::list_size,
         environment::Now,
         scalars::{Attribute, MoneyObject, money},
+        weight,
     },
     inventory::AvailableOf,
     loaders::Loader,
@@ -73,17 +75,23 @@ impl Product {
     }
 
     /// Other attributes.
+    #[graphql(complexity = "weight::list(weight::ATTRIBUTES, child_complexity)")]
     async fn attributes(&self) -> Vec<Attribute> {
         attributes(&self.attributes)
     }
 
-    /// The variants, each with its SKU.
-    async fn variants(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Variant>> {
+    /// The variants, each with its SKU; at most the first ones.
+    #[graphql(complexity = "weight::first(first, weight::VARIANTS, child_complexity)")]
+    async fn variants(&self, context: &Context<'_>, first: Option<i32>) -> async_graphql::Result<Vec<Variant>> {
+        let most = list_size(first)?;
         let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(VariantsOf(self.product_id)).await?.unwrap_or_default())
+        let mut variants = loader.load_one(VariantsOf(self.product_id)).await?.unwrap_or_default();
+        variants.truncate(most);
+        Ok(variants)
     }
 
     /// The categories of the product.
+    #[graphql(complexity = "weight::list(weight::CATEGORIES, child_complexity)")]
     async fn categories(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Category>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         let mut found = loader.load_many(self.category_ids.iter().map(|id| CategoryOf(*id))).await?;
@@ -108,11 +116,13 @@ pub(crate) struct Variant {
 #[ComplexObject]
 impl Variant {
     /// The options, such as size and colour.
+    #[graphql(complexity = "weight::list(weight::OPTIONS, child_complexity)")]
     async fn options(&self) -> Vec<Attribute> {
         attributes(&self.options)
     }
 
     /// The prices by channel and currency.
+    #[graphql(complexity = "weight::list(weight::PRICES, child_complexity)")]
     async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Price>> {
         let loader = context.data::<DataLoader<Loader>>()?;
         Ok(loader.load_one(BySku::prices(&self.sku)).await?.unwrap_or_default())

@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Data, Executor, Request, Response, dataloader::DataLoader};
+use async_graphql::{
+    Data, Error, Executor, IntrospectionMode, Pos, Request, Response, dataloader::DataLoader,
+    parser::types::OperationType,
+};
 use futures::{
     StreamExt,
     future::BoxFuture,
@@ -25,51 +28,98 @@ use futures::{
 use tokio::sync::mpsc;
 
 use crate::{
-    graphql::{cost::MAX_COMPLEXITY, environment::Now},
+    graphql::{environment::Now, error::coded, stream_limits::runs, viewer::Viewer},
     loaders::Loader,
-    reader::Reader,
+    reader::{Reader, share::Share},
 };
 
+/// The most keys of a batch.
+const MAX_BATCH: usize = 10_000;
+
 /// An executor that gives each operation its own reader and loaders, and runs their batches. So operations share neither loaded rows
-/// nor the positions that they wait for. A request that requires a position brings the reader of its operation.
+/// nor the positions that they wait for. A request over HTTP brings the reader of its operation.
 #[derive(Clone)]
 pub(crate) struct BatchExecutor<E> {
     schema: E,
     reader: Reader,
     now: Now,
+    /// Whether buyers may introspect the schema. Staff always may.
+    introspection: bool,
 }
 
 impl<E> BatchExecutor<E> {
-    pub(crate) const fn new(schema: E, reader: Reader, now: Now) -> Self {
-        Self { schema, reader, now }
+    pub(crate) const fn new(schema: E, reader: Reader, now: Now, introspection: bool) -> Self {
+        Self { schema, reader, now, introspection }
     }
 
-    fn prepare(&self, request: Request) -> (Request, Batches) {
+    /// The reader of the operation. The request has brought it, or the operation begins here.
+    async fn reader(&self, request: &mut Request, session: Option<&Data>) -> Result<Reader, Error> {
+        let live = runs(request, OperationType::Subscription);
+        let viewer = find::<Viewer>(&request.data).or_else(|| session.and_then(find::<Viewer>));
+        let viewer = viewer.ok_or_else(|| coded("INTERNAL", "the request has no viewer"))?;
+        if !self.introspection && !viewer.is_staff() {
+            request.introspection_mode = IntrospectionMode::Disabled;
+        }
+        if let Some(reader) = find::<Reader>(&request.data) {
+            return Ok(reader.clone());
+        }
+        let capacity = self.reader.share().capacity();
+        let share = match live {
+            true => Share::of_subscription(capacity, viewer),
+            false => Share::begin(capacity, viewer).await?,
+        };
+        Ok(self.reader.of_operation(share))
+    }
+
+    fn prepare(&self, request: Request, reader: Reader) -> (Request, Batches) {
         let (sender, batches) = mpsc::unbounded_channel();
         let start = move |batch| {
             // The operation may have ended, and needs no batch any more.
             drop(sender.send(batch));
         };
-        let brought = request.data.get(&TypeId::of::<Reader>()).and_then(|reader| reader.downcast_ref::<Reader>());
-        let reader = brought.cloned().unwrap_or_else(|| self.reader.of_operation());
         let loaders = DataLoader::new(Loader { reader: reader.clone(), now: self.now.clone() }, start);
-        let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_COMPLEXITY);
-        (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new() })
+        let loaders = loaders.delay(Duration::ZERO).max_batch_size(MAX_BATCH);
+        let share = Arc::clone(reader.share());
+        (request.data(loaders).data(reader), Batches { queued: batches, running: FuturesUnordered::new(), share })
     }
 }
 
 impl<E: Executor> Executor for BatchExecutor<E> {
-    async fn execute(&self, request: Request) -> Response {
-        let (request, mut batches) = self.prepare(request);
+    async fn execute(&self, mut request: Request) -> Response {
+        let reader = match self.reader(&mut request, None).await {
+            Ok(reader) => reader,
+            Err(error) => return refused(error),
+        };
+        let (request, mut batches) = self.prepare(request, reader);
         let mut execution = pin!(self.schema.execute(request));
         poll_fn(|context| batches.poll_with(context, |context| execution.as_mut().poll(context))).await
     }
 
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        let (request, mut batches) = self.prepare(request);
-        let mut results = self.schema.execute_stream(request, session);
-        stream::poll_fn(move |context| batches.poll_with(context, |context| results.poll_next_unpin(context))).boxed()
+    fn execute_stream(&self, mut request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        let executor = self.clone();
+        let results = async move {
+            let reader = match executor.reader(&mut request, session.as_deref()).await {
+                Ok(reader) => reader,
+                Err(error) => return stream::iter([refused(error)]).boxed(),
+            };
+            let (request, mut batches) = executor.prepare(request, reader);
+            let mut results = executor.schema.execute_stream(request, session);
+            let next =
+                move |context: &mut Context<'_>| batches.poll_with(context, |context| results.poll_next_unpin(context));
+            stream::poll_fn(next).boxed()
+        };
+        stream::once(results).flatten().boxed()
     }
+}
+
+/// A value among the data of a request or of a session.
+fn find<T: Send + Sync + 'static>(data: &Data) -> Option<&T> {
+    data.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+}
+
+/// The answer to an operation that was not begun.
+fn refused(error: Error) -> Response {
+    Response::from_errors(vec![error.into_server_error(Pos::default())])
 }
 
 /// A batch of a loader.
@@ -79,6 +129,7 @@ type Batch = BoxFuture<'static, ()>;
 struct Batches {
     queued: mpsc::UnboundedReceiver<Batch>,
     running: FuturesUnordered<Batch>,
+    share: Arc<Share>,
 }
 
 impl Batches {
@@ -88,6 +139,7 @@ impl Batches {
         context: &mut Context<'_>,
         operation: impl FnOnce(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        self.share.begin_turn();
         let flag = Arc::new(WakeFlag { woken: AtomicBool::new(false), task: context.waker().clone() });
         let waker = Waker::from(Arc::clone(&flag));
         if let Poll::Ready(output) = operation(&mut Context::from_waker(&waker)) {

@@ -2,21 +2,40 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::Error;
+use async_graphql::{Error, ErrorExtensions};
+use axum::{Router, body::Body, http::StatusCode};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_domain::Actor;
-use daybook_edge::{rates::ClientAddress, tokens::Keys};
-use http_body_util::{BodyExt, Full};
+use daybook_edge::{
+    rates::ClientAddress,
+    request_id::{REQUEST_ID, RequestId},
+    tokens::{CLIENT_HEADER, Keys, TokenError},
+    trace::{TRACEPARENT, TRACESTATE},
+};
+use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
+use crate::graphql::{
+    error::{RATE_LIMITED, UNAVAILABLE, coded},
+    viewer::{CORRELATION_ID, Viewer},
+};
+
+/// Where mutations are sent.
+#[derive(Clone)]
+pub enum CommandTarget {
+    /// To the command API of this process. The command is handed over without a connection.
+    InProcess(Router),
+    /// To the command API at a URL, such as `http://127.0.0.1:8080`.
+    At(String),
+}
 
 /// How long a token is valid that is made for one mutation of a guest.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
@@ -24,8 +43,8 @@ const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
 /// Sends commands.
 #[derive(Clone)]
 pub(crate) struct Commands {
-    client: Client<HttpConnector, Full<Bytes>>,
-    url: String,
+    client: Client<HttpConnector, Body>,
+    target: CommandTarget,
     keys: Keys,
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
@@ -59,11 +78,11 @@ pub(crate) struct Problem {
 }
 
 impl Commands {
-    pub(crate) fn new(url: String, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
+    pub(crate) fn new(target: CommandTarget, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         detect_dead_connections(&mut connector);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), url, keys, now }
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), target, keys, now }
     }
 
     /// Sends a command. The outer error is a failure; the inner one is an answer.
@@ -76,28 +95,11 @@ impl Commands {
     ) -> Result<Result<Receipt, Problem>, Error> {
         let unavailable = |error: &dyn std::fmt::Display| {
             tracing::warn!(%error, name, "a command could not be forwarded");
-            coded("UNAVAILABLE", "the command could not be sent; try again with the same idempotencyKey")
+            coded(UNAVAILABLE, "the command could not be sent; try again with the same idempotencyKey")
         };
-        let authorization = match &viewer.authorization {
-            Some(header) => header.clone(),
-            None => {
-                let token = self.keys.sign(&Actor::Guest, (self.now)(), GUEST_TOKEN).map_err(|e| unavailable(&e))?;
-                format!("Bearer {token}")
-            }
-        };
-        let mut request = hyper::Request::post(format!("{}/commands/{name}", self.url));
-        if let Some(ClientAddress(address)) = viewer.address {
-            request = request.header("x-forwarded-for", address.to_string());
-        }
-        let request = request
-            .header("content-type", "application/json")
-            .header("authorization", authorization)
-            .header("idempotency-key", key.to_string())
-            .body(Full::from(serde_json::to_vec(body)?))
-            .map_err(|error| unavailable(&error))?;
-        let response = self.client.request(request).await.map_err(|error| unavailable(&error))?;
-        let accepted = response.status().is_success();
-        let body = response.into_body().collect().await.map_err(|error| unavailable(&error))?.to_bytes();
+        let request = self.request(name, body, key, viewer).map_err(|error| unavailable(&error))?;
+        let (status, body) = self.answer(request).await.map_err(|error| unavailable(&error))?;
+        let accepted = status.is_success();
         if accepted {
             return Ok(Ok(serde_json::from_slice(&body)?));
         }
@@ -105,8 +107,104 @@ impl Commands {
         match problem.status {
             401 => Err(coded("UNAUTHENTICATED", problem.detail)),
             429 => Err(coded(RATE_LIMITED, problem.detail)),
-            500.. => Err(coded("UNAVAILABLE", problem.detail)),
+            503 => Err(coded(UNAVAILABLE, problem.detail)),
+            500.. => Err(with_data(coded("INTERNAL", &problem.detail), &problem)),
             _ => Ok(Err(problem)),
         }
     }
+
+    /// The request of a command, as its sender would send it.
+    fn request(&self, name: &str, body: &Value, key: Uuid, viewer: &Viewer) -> Result<hyper::Request<Body>, SendError> {
+        let mut request = match &self.target {
+            CommandTarget::At(url) => hyper::Request::post(format!("{url}/commands/{name}")),
+            CommandTarget::InProcess(_) => hyper::Request::post(format!("/commands/{name}")),
+        };
+        request = request.header("content-type", "application/json").header("idempotency-key", key.to_string());
+        match (&viewer.authorization, &self.target) {
+            (Some(header), _) => request = request.header("authorization", header),
+            (None, CommandTarget::At(_)) => {
+                let token = self.keys.sign(&Actor::Guest, (self.now)(), GUEST_TOKEN)?;
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            // A request without a token is a guest's.
+            (None, CommandTarget::InProcess(_)) => {}
+        }
+        if let Some(trace) = &viewer.origin.trace {
+            request = request.header(TRACEPARENT, trace.parent());
+            request = trace.state().into_iter().fold(request, |request, state| request.header(TRACESTATE, state));
+        }
+        if let Some(id) = &viewer.origin.correlation_id {
+            request = request.header(CORRELATION_ID, id);
+        }
+        if let Some(id) = RequestId::current() {
+            request = request.header(REQUEST_ID, id.header());
+        }
+        let mut request = request.body(Body::from(serde_json::to_vec(body)?))?;
+        if let Some(address) = viewer.address {
+            self.name_client(&mut request, address)?;
+        }
+        Ok(request)
+    }
+
+    /// Names the address of the client, so the command counts for it and not for this process.
+    fn name_client(&self, request: &mut hyper::Request<Body>, address: ClientAddress) -> Result<(), SendError> {
+        match self.target {
+            CommandTarget::InProcess(_) => {
+                request.extensions_mut().insert(address);
+            }
+            CommandTarget::At(_) => {
+                let signed = self.keys.sign_client(address, (self.now)())?;
+                request.headers_mut().insert(CLIENT_HEADER, signed.try_into()?);
+                // A command API of an earlier version believes this header of a trusted proxy.
+                request.headers_mut().insert("x-forwarded-for", address.0.to_string().try_into()?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, request: hyper::Request<Body>) -> Result<(StatusCode, Bytes), SendError> {
+        match &self.target {
+            CommandTarget::InProcess(router) => {
+                let response = match router.clone().oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                let status = response.status();
+                Ok((status, response.into_body().collect().await?.to_bytes()))
+            }
+            CommandTarget::At(_) => {
+                let response = self.client.request(request).await?;
+                let status = response.status();
+                Ok((status, response.into_body().collect().await?.to_bytes()))
+            }
+        }
+    }
+}
+
+/// Why a command could not be sent.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Request(#[from] axum::http::Error),
+    #[error(transparent)]
+    Header(#[from] axum::http::header::InvalidHeaderValue),
+    #[error("{0}")]
+    Connection(#[from] hyper_util::client::legacy::Error),
+    #[error(transparent)]
+    InProcess(#[from] axum::Error),
+    #[error(transparent)]
+    Answer(#[from] hyper::Error),
+}
+
+/// Adds the data of a problem to an error, so that no data is lost.
+fn with_data(error: Error, problem: &Problem) -> Error {
+    let data = async_graphql::Value::from_json(Value::Object(problem.data.clone()));
+    error.extend_with(|_, extensions| {
+        extensions.set("problem", problem.code.as_str());
+        extensions.set("data", data.unwrap_or_default());
+    })
 }

@@ -41,6 +41,12 @@ pub(crate) fn page_size(first: i32, most: u16) -> Result<u16, Error> {
     size.ok_or_else(|| coded(BAD_PAGE, format!("{SIZES}{most}")))
 }
 
+/// How many elements of a list without pages a query asks for; all of them by default.
+pub(crate) fn list_size(first: Option<i32>) -> Result<usize, Error> {
+    let Some(first) = first else { return Ok(usize::MAX) };
+    usize::try_from(first).ok().filter(|first| *first > 0).ok_or_else(|| coded(BAD_PAGE, "first is at least 1"))
+}
+
 /// Whether a message refuses the size of a page.
 pub(crate) fn refuses_page(message: &str) -> bool {
     message.starts_with(SIZES)

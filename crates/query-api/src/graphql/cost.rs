@@ -12,9 +12,19 @@ use crate::graphql::{
 
 /// How deep a query may nest; the introspection query of GraphiQL is 13 deep.
 pub(crate) const MAX_DEPTH: usize = 15;
-/// The highest complexity of a query. Every field counts one. A field in a page counts once for each row of the page. A field with
-/// work of its own, such as a facet, counts more.
-pub(crate) const MAX_COMPLEXITY: usize = 10_000;
+/// The highest complexity of a buyer's query. Every field counts one. A field in a page counts once for each row of the page, and a
+/// field in another list once for each element that the list may hold. A statement counts as much as [`STATEMENT`] fields, so a buyer
+/// has at most 40 root fields. What an answer really takes is counted while it resolves, by [`Share`](crate::reader::share::Share).
+const MAX_COMPLEXITY: usize = 10_000_000;
+/// The highest complexity of a query of staff.
+const MAX_COMPLEXITY_OF_STAFF: usize = 25_000_000;
+/// The cost of a statement that a field takes by itself.
+const STATEMENT: usize = 250_000;
+
+/// The highest complexity of a query.
+pub(crate) const fn max_complexity(staff: bool) -> usize {
+    if staff { MAX_COMPLEXITY_OF_STAFF } else { MAX_COMPLEXITY }
+}
 
 /// Refuses a document that cannot be parsed or is too large, before the library visits it for the first time.
 pub(crate) fn check_document(document: ServerResult<&ExecutableDocument>) -> ServerResult<()> {
@@ -27,20 +37,21 @@ pub(crate) fn check_document(document: ServerResult<&ExecutableDocument>) -> Ser
 pub(crate) fn check_cost(
     mut validated: ValidationResult,
     document: Option<&ExecutableDocument>,
+    most: usize,
 ) -> Result<ValidationResult, ServerError> {
-    let room = MAX_COMPLEXITY.saturating_sub(validated.complexity);
+    let room = most.saturating_sub(validated.complexity);
     validated.complexity += document.map_or(0, |document| surcharge::of(document, room));
-    if validated.complexity > MAX_COMPLEXITY {
+    if validated.complexity > most {
         return Err(code_of_validation(ServerError::new("Query is too complex.", None)));
     }
     Ok(validated)
 }
 
 /// The value of `extensions.cost` for a request.
-pub(crate) fn report(validated: &ValidationResult) -> Value {
+pub(crate) fn report(validated: &ValidationResult, most: usize) -> Value {
     let ValidationResult { complexity, depth, .. } = *validated;
     value!({
-        "complexity": complexity, "maxComplexity": MAX_COMPLEXITY, "depth": depth, "maxDepth": MAX_DEPTH,
+        "complexity": complexity, "maxComplexity": most, "depth": depth, "maxDepth": MAX_DEPTH,
     })
 }
 

@@ -2,6 +2,11 @@
 
 use async_graphql::{Error, ErrorExtensions, ServerError, Value};
 
+/// The code of a request beyond a rate limit, or beyond what one caller may have at once.
+pub(crate) const RATE_LIMITED: &str = "RATE_LIMITED";
+/// The code of what this process, the command API or the database cannot do at the moment.
+pub(crate) const UNAVAILABLE: &str = "UNAVAILABLE";
+
 /// An error with a stable code.
 pub(crate) fn coded(code: &str, message: impl Into<String>) -> Error {
     Error::new(message).extend_with(|_, extensions| extensions.set("code", code))

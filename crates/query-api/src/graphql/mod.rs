@@ -2,6 +2,7 @@
 //!
 //! What belongs here is the same for all slices. Types, queries and mutations of a slice have a folder of their own.
 
+pub(crate) mod answer_size;
 pub(crate) mod batches;
 pub(crate) mod commands;
 pub(crate) mod connection;
@@ -19,3 +20,4 @@ pub(crate) mod schema;
 pub(crate) mod stream_limits;
 pub(crate) mod user_error;
 pub(crate) mod viewer;
+pub(crate) mod weight;

@@ -92,16 +92,18 @@ pub(crate) trait Payload: Sized {
     fn new(subject: Option<Self::Subject>, user_errors: Vec<UserError>, consistency_token: Option<Long>) -> Self;
 }
 
-/// Declares payloads, each with the function that reads its object.
+/// Declares payloads, each with the function that reads its object. A list says how many elements it may have.
 macro_rules! payloads {
-    ($($name:ident { $field:ident: $type:ty } by $find:path;)*) => {
+    ($($name:ident { $field:ident: $type:ty $(, up_to $elements:path)? } by $find:path;)*) => {
         $(
             /// The outcome of a mutation.
             #[derive(async_graphql::SimpleObject)]
             pub(crate) struct $name {
                 /// The object after the mutation.
+                $(#[graphql(complexity = crate::graphql::weight::list($elements, child_complexity))])?
                 $field: Option<$type>,
                 /// What was wrong with the mutation; empty when it was executed.
+                #[graphql(complexity = "crate::graphql::weight::list(crate::graphql::weight::USER_ERRORS, child_complexity)")]
                 user_errors: Vec<crate::graphql::user_error::UserError>,
                 /// The position of the change. A query with this value as `X-Min-Position` or `minPosition` sees the change.
                 consistency_token: Option<crate::graphql::scalars::Long>,

@@ -18,7 +18,7 @@ use crate::{
         mutation::idempotent,
         position::AtPosition,
     },
-    inventory::{InventoryMutation, InventoryQuery, StockSubscription},
+    inventory::{InventoryMutation, InventoryQuery, StockSubscription, StockWatch},
     order::{BackOfficeOrderMutation, BackOfficeOrders, OrderMutation, OrderQuery, OrderSubscription, SalesQuery},
 };
 
@@ -81,19 +81,20 @@ where
 }
 
 /// A schema that can execute operations. Each operation brings its own reader.
-pub(crate) fn build<Q, M, S>(settings: &QuerySettings) -> Schema<Q, M, S>
+pub(crate) fn build<Q, M, S>(settings: &QuerySettings, stock: StockWatch) -> Schema<Q, M, S>
 where
     Q: ObjectType + Default + 'static,
     M: ObjectType + Default + 'static,
     S: SubscriptionType + Default + 'static,
 {
-    let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
+    let commands = Commands::new(settings.commands.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))
         .data(commands)
+        .data(stock)
         .extension(ResponseExtension);
-    if settings.introspection { builder.finish() } else { builder.disable_introspection().finish() }
+    builder.finish()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place where this crate makes ids")]

@@ -1,8 +1,10 @@
 //! The viewer: the actor behind a request.
 
 use async_graphql::Context;
+use axum::http::{HeaderMap, HeaderValue};
+use chrono::{DateTime, Utc};
 use daybook_domain::{Actor, Owner};
-use daybook_edge::rates::ClientAddress;
+use daybook_edge::{rates::ClientAddress, trace::TraceContext};
 
 use crate::graphql::error::coded;
 
@@ -12,8 +14,31 @@ pub(crate) struct Viewer {
     pub(crate) actor: Actor,
     /// The value of the `Authorization` header; a guest may have none.
     pub(crate) authorization: Option<String>,
+    /// When the token expires; a guest may have none. A stream ends then.
+    pub(crate) until: Option<DateTime<Utc>>,
     /// The address that requests are counted by.
     pub(crate) address: Option<ClientAddress>,
+    /// What the request belongs to.
+    pub(crate) origin: Origin,
+}
+
+/// The header with the correlation id of a causal chain.
+pub(crate) const CORRELATION_ID: &str = "correlation-id";
+
+/// What a request belongs to. Its commands belong to the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The trace.
+    pub(crate) trace: Option<TraceContext>,
+    /// The value of `Correlation-Id`, which command-api checks.
+    pub(crate) correlation_id: Option<HeaderValue>,
+}
+
+impl Origin {
+    /// What the headers of a request say.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { trace: TraceContext::of(headers), correlation_id: headers.get(CORRELATION_ID).cloned() }
+    }
 }
 
 impl Viewer {

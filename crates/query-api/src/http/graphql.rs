@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
-use async_graphql::{BatchRequest, Executor, Request, ServerError, parser::types::OperationType};
+use async_graphql::{BatchRequest, Executor, Request, ServerError, Value, parser::types::OperationType};
 use axum::{
     body::Bytes,
     extract::{
@@ -15,22 +15,23 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
+use chrono::{DateTime, Utc};
 use daybook_edge::problem::Problem;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Endpoint, address, graphiql,
-    problem::{bad_request, problem, unavailable},
-    text,
+    problem::{bad_request, not_begun, problem},
+    sent, text, token_ended,
 };
 use crate::{
     graphql::{
-        error::{code, code_of},
+        error::{RATE_LIMITED, UNAVAILABLE, code, code_of},
         stream_limits::{StreamPermit, runs},
-        viewer::Viewer,
+        viewer::{Origin, Viewer},
     },
-    reader::{CONSISTENCY_TIMEOUT, Reader},
+    reader::{CONSISTENCY_TIMEOUT, Reader, share::Share},
 };
 
 const GRAPHQL_JSON: &str = "application/graphql-response+json";
@@ -69,10 +70,11 @@ impl Answer {
     fn written(self, response: &async_graphql::Response) -> Result<Response, Problem> {
         // An error of a field has a path. Errors without a path mean that the request was not executed.
         let refused = response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
+        let unavailable = unavailable(response);
         let (status, kind) = match self {
-            Self::GraphQl if refused => (StatusCode::BAD_REQUEST, GRAPHQL_JSON),
-            Self::GraphQl => (StatusCode::OK, GRAPHQL_JSON),
-            Self::Json | Self::Events => (StatusCode::OK, JSON),
+            Self::GraphQl if refused => (unavailable.unwrap_or(StatusCode::BAD_REQUEST), GRAPHQL_JSON),
+            Self::GraphQl => (unavailable.unwrap_or(StatusCode::OK), GRAPHQL_JSON),
+            Self::Json | Self::Events => (unavailable.unwrap_or(StatusCode::OK), JSON),
         };
         let body = if refused {
             serde_json::to_vec(&Refused { errors: &response.errors, extensions: &response.extensions })
@@ -88,7 +90,28 @@ impl Answer {
         http.headers_mut().insert(header::CONTENT_TYPE, kind);
         // The answer depends on the viewer, and an unknown persisted query may be known in a moment.
         http.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        if unavailable.is_some() {
+            http.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         Ok(http)
+    }
+}
+
+/// The status of an operation that has failed as a whole because something cannot be done at the moment. Balancers and clients see it
+/// without the body.
+fn unavailable(response: &async_graphql::Response) -> Option<StatusCode> {
+    let nothing = match &response.data {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(|field| *field == Value::Null),
+        _ => false,
+    };
+    let codes: Option<Vec<&str>> = response.errors.iter().map(code_of).collect();
+    let codes = codes.filter(|codes| nothing && !codes.is_empty())?;
+    let all = |of: &[&str]| codes.iter().all(|code| of.contains(code));
+    match () {
+        () if all(&[RATE_LIMITED]) => Some(StatusCode::TOO_MANY_REQUESTS),
+        () if all(&[RATE_LIMITED, UNAVAILABLE]) => Some(StatusCode::SERVICE_UNAVAILABLE),
+        () => None,
     }
 }
 
@@ -137,7 +160,8 @@ pub(super) async fn get<E: Executor>(
         return Ok(graphiql::page());
     }
     let answer = Answer::wanted(&headers)?;
-    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
+    let authorization = text(&headers, header::AUTHORIZATION.as_str());
+    let viewer = endpoint.viewer(authorization, address(&extensions), Origin::of(&headers))?;
     let Query(parameters) = parameters.map_err(|error| bad_request(&error.body_text()))?;
     let mut request = Request::try_from(parameters).map_err(|error| bad_request(&error))?;
     if let Err(error) = prepare(&endpoint, &mut request)? {
@@ -158,7 +182,8 @@ pub(super) async fn post<E: Executor>(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let answer = Answer::wanted(&headers)?;
-    let viewer = endpoint.viewer(text(&headers, header::AUTHORIZATION.as_str()), address(&extensions))?;
+    let authorization = text(&headers, header::AUTHORIZATION.as_str());
+    let viewer = endpoint.viewer(authorization, address(&extensions), Origin::of(&headers))?;
     let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != JSON {
         return Err(Problem::unsupported_media_type("a request is application/json"));
@@ -186,50 +211,67 @@ fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<()
 
 async fn respond<E: Executor>(
     endpoint: &Endpoint<E>,
-    request: Request,
+    mut request: Request,
     viewer: Viewer,
     headers: &HeaderMap,
     answer: Answer,
 ) -> Result<Response, Problem> {
-    let mut request = request.data(viewer);
+    let live = answer == Answer::Events && runs(&mut request, OperationType::Subscription);
+    let permit = live.then(|| endpoint.streams.acquire(&viewer)).transpose()?;
+    let share = begin(endpoint, &viewer, live).await?;
+    let reader = endpoint.reader.of_operation(Arc::clone(&share));
     let position = text(headers, "x-min-position");
     if let Some(position) = position {
-        request = request.data(reader_at(endpoint, position).await?);
+        require(&reader, position).await?;
     }
+    let until = viewer.until;
+    let mut request = request.data(viewer).data(reader);
     if answer == Answer::Events {
-        let live = runs(&mut request, OperationType::Subscription);
-        let permit = live.then(|| endpoint.streams.acquire()).transpose()?;
-        return Ok(events(&endpoint.schema, request, permit));
+        return Ok(events(endpoint, request, permit, until));
     }
     // What a mutation has done is part of its answer, whether the views show it or not.
     let all_or_nothing = position.is_some() && !runs(&mut request, OperationType::Mutation);
     let response = endpoint.schema.execute(request).await;
     match response.errors.iter().find(|error| all_or_nothing && code_of(error) == Some(CONSISTENCY_TIMEOUT)) {
         Some(late) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", &late.message)),
-        None => answer.written(&response),
+        None => Ok(sent::within(share, answer.written(&response)?).await),
     }
 }
 
-/// A reader that requires the position of the header `X-Min-Position`.
-async fn reader_at<E>(endpoint: &Endpoint<E>, position: &str) -> Result<Reader, Problem> {
-    let bad_position = |detail: &str| problem(StatusCode::BAD_REQUEST, "bad_position", &detail);
-    let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book"))?;
-    let reader = endpoint.reader.of_operation();
-    reader.require_named(position).await.map_err(|error| match code(&error) {
-        Some("BAD_INPUT") => bad_position(&error.message),
-        _ => unavailable(),
-    })?;
-    Ok(reader)
+/// Begins an operation: its share of the process.
+async fn begin<E>(endpoint: &Endpoint<E>, viewer: &Viewer, live: bool) -> Result<Arc<Share>, Problem> {
+    let capacity = endpoint.reader.share().capacity();
+    if live {
+        return Ok(Share::of_subscription(capacity, viewer));
+    }
+    Share::begin(capacity, viewer).await.map_err(|error| not_begun(&error))
 }
 
-/// The results of an operation as server-sent events: `next` for each, then `complete`.
-fn events<E: Executor>(schema: &E, request: Request, permit: Option<StreamPermit>) -> Response {
-    let results = schema.clone().execute_stream(request, None).map(move |response| {
+/// Requires the position of the header `X-Min-Position`.
+async fn require(reader: &Reader, position: &str) -> Result<(), Problem> {
+    let bad_position = |detail: &str| problem(StatusCode::BAD_REQUEST, "bad_position", &detail);
+    let position = position.parse().map_err(|_| bad_position("X-Min-Position is a position of the book"))?;
+    reader.require_named(position).await.map_err(|error| match code(&error) {
+        Some("BAD_INPUT") => bad_position(&error.message),
+        _ => not_begun(&error),
+    })
+}
+
+/// The results of an operation as server-sent events: `next` for each, then `complete`. They end with the token.
+fn events<E: Executor>(
+    endpoint: &Endpoint<E>,
+    request: Request,
+    permit: Option<StreamPermit>,
+    until: Option<DateTime<Utc>>,
+) -> Response {
+    let results = endpoint.schema.execute_stream(request, None).map(move |response| {
         // The subscription keeps its permit until it ends.
         _ = &permit;
         let data = serde_json::to_string(&response).unwrap_or_default();
         Ok::<_, Infallible>(Event::default().event("next").data(data))
     });
+    let now = endpoint.now.clone();
+    let results = results.take_until(Box::pin(async move { token_ended(until, &now).await }));
     let complete = stream::once(async { Ok(Event::default().event("complete").data("")) });
     Sse::new(results.chain(complete)).keep_alive(KeepAlive::default()).into_response()
 }

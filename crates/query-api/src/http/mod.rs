@@ -4,6 +4,7 @@ mod events;
 mod graphiql;
 mod graphql;
 mod problem;
+mod sent;
 mod websocket;
 
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use axum::{
     middleware::from_fn_with_state,
     routing::get,
 };
+use chrono::{DateTime, Utc};
 use daybook_domain::Actor;
 use daybook_edge::{
     problem::Problem,
     rates::{ClientAddress, Rates},
-    tokens::Keys,
+    tokens::{Bearer, Keys},
 };
 
 use self::problem::for_staff;
@@ -33,9 +35,14 @@ use crate::{
         environment::Now,
         schema::{Admin, Storefront, build},
         stream_limits::StreamPermits,
-        viewer::Viewer,
+        viewer::{Origin, Viewer},
     },
-    reader::{Reader, tail::Tail},
+    inventory::StockWatch,
+    reader::{
+        Reader,
+        share::{Capacity, Share},
+        tail::Tail,
+    },
 };
 
 /// The largest request, in bytes.
@@ -51,14 +58,17 @@ struct Endpoint<E> {
     streams: StreamPermits,
     sockets: SocketLimits,
     rates: Rates,
+    now: Now,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
     let streams = StreamPermits::new(settings.streams);
     let rates = Rates::new(&settings.rates);
     let tail = Tail::default();
-    let reader = Reader::new(settings.book.clone(), tail.clone(), settings.patience);
-    let (storefront, admin): (Storefront, Admin) = (build(settings), build(settings));
+    let share = Share::of_process(&Capacity::new(settings.limits));
+    let reader = Reader::new(settings.book.clone(), tail.clone(), settings.patience, share);
+    let stock = StockWatch::new(reader.clone(), Now(Arc::clone(&settings.now)));
+    let (storefront, admin): (Storefront, Admin) = (build(settings, stock.clone()), build(settings, stock));
     Router::new()
         .merge(endpoint("/graphql", Endpoint::new(storefront, &reader, settings, &streams, &rates, false)))
         .merge(endpoint("/admin/graphql", Endpoint::new(admin, &reader, settings, &streams, &rates, true)))
@@ -88,7 +98,7 @@ impl<E> Endpoint<BatchExecutor<E>> {
         staff_only: bool,
     ) -> Self {
         Self {
-            schema: BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now))),
+            schema: BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)), settings.introspection),
             documents: Documents::new(),
             reader: reader.clone(),
             keys: settings.keys.clone(),
@@ -96,24 +106,41 @@ impl<E> Endpoint<BatchExecutor<E>> {
             streams: streams.clone(),
             sockets: settings.sockets,
             rates: rates.clone(),
+            now: Now(Arc::clone(&settings.now)),
         }
     }
 }
 
 impl<E> Endpoint<E> {
     /// The viewer of a request, if they may use this endpoint.
-    fn viewer(&self, authorization: Option<&str>, address: Option<ClientAddress>) -> Result<Viewer, Problem> {
-        let actor = match authorization {
-            None if !self.staff_only => Ok(Actor::Guest),
-            given => self.keys.check_header(given),
+    fn viewer(
+        &self,
+        authorization: Option<&str>,
+        address: Option<ClientAddress>,
+        origin: Origin,
+    ) -> Result<Viewer, Problem> {
+        let bearer = match authorization {
+            None if !self.staff_only => Ok(None),
+            given => self.keys.check_header(given).map(Some),
         };
-        self.rates.check(actor.as_ref().ok(), address)?;
-        let viewer = Viewer { actor: actor?, authorization: authorization.map(str::to_owned), address };
+        let actor = bearer.as_ref().map(|bearer| bearer.as_ref().map_or(&Actor::Guest, |bearer| &bearer.actor));
+        self.rates.check(actor.ok(), address)?;
+        let (actor, until) = match bearer? {
+            None => (Actor::Guest, None),
+            Some(Bearer { actor, until }) => (actor, Some(until)),
+        };
+        let viewer = Viewer { actor, authorization: authorization.map(str::to_owned), until, address, origin };
         if self.staff_only && !viewer.is_staff() {
             return Err(for_staff());
         }
         Ok(viewer)
     }
+}
+
+/// Resolves when a token ends. Without a token it never does.
+async fn token_ended(until: Option<DateTime<Utc>>, now: &Now) {
+    let Some(until) = until else { return std::future::pending().await };
+    tokio::time::sleep((until - now.time()).to_std().unwrap_or_default()).await;
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

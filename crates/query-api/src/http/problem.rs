@@ -3,7 +3,10 @@
 use axum::http::StatusCode;
 use daybook_edge::problem::Problem;
 
-use crate::graphql::stream_limits::TooManyStreams;
+use crate::graphql::{
+    error::{RATE_LIMITED, UNAVAILABLE, code},
+    stream_limits::TooManyStreams,
+};
 
 /// After how many seconds a client may ask again for a stream that got no permit.
 const RETRY_AFTER: u16 = 10;
@@ -28,6 +31,17 @@ pub(super) fn for_staff() -> Problem {
     problem(StatusCode::FORBIDDEN, "forbidden", &"only staff may do this")
 }
 
+/// An operation that was not begun.
+pub(super) fn not_begun(error: &async_graphql::Error) -> Problem {
+    match code(error) {
+        Some(RATE_LIMITED) => {
+            Problem { retry_after: Some(1), ..problem(StatusCode::TOO_MANY_REQUESTS, "rate_limited", &error.message) }
+        }
+        Some(UNAVAILABLE) => problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error.message),
+        _ => unavailable(),
+    }
+}
+
 /// The database does not answer, or not in time.
 pub(super) fn unavailable() -> Problem {
     problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &"try again")
@@ -35,7 +49,11 @@ pub(super) fn unavailable() -> Problem {
 
 impl From<TooManyStreams> for Problem {
     fn from(error: TooManyStreams) -> Self {
-        let problem = problem(StatusCode::SERVICE_UNAVAILABLE, "too_many_subscriptions", &error);
+        let status = match error {
+            TooManyStreams::OfCaller => StatusCode::TOO_MANY_REQUESTS,
+            TooManyStreams::OfProcess => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let problem = problem(status, "too_many_subscriptions", &error);
         Self { retry_after: Some(RETRY_AFTER), ..problem }
     }
 }

@@ -4,7 +4,7 @@
 //! A socket whose client does not initialise it in time is closed. Pings detect dead clients. Every close has a code of the protocol.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -22,12 +22,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
+use daybook_edge::request_id::RequestId;
 use futures::{SinkExt, Stream, StreamExt, stream::SplitSink};
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::{Endpoint, MAX_BODY, address, problem::problem, text};
-use crate::graphql::error::coded;
+use super::{Endpoint, MAX_BODY, address, problem::problem, text, token_ended};
+use crate::graphql::{environment::Now, error::coded, viewer::Origin};
 
 /// The size of the read buffer. Each socket has one, and most sockets wait.
 const READ_BUFFER: usize = 4 << 10;
@@ -83,17 +85,22 @@ fn serve<E: Executor>(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).map(str::to_owned);
+    let (origin, request_id) = (Origin::of(&parts.headers), RequestId::current());
     let address = address(&parts.extensions);
     let upgrade = upgrade.protocols(ALL_WEBSOCKET_PROTOCOLS).max_message_size(MAX_BODY).max_frame_size(MAX_BODY);
     let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
-    upgrade.on_upgrade(move |socket| async move {
+    let serving = move |socket: WebSocket| async move {
         let schema = endpoint.streams.for_connection(endpoint.schema.clone(), endpoint.rates.clone());
-        let limits = endpoint.sockets;
+        let (limits, now) = (endpoint.sockets, endpoint.now.clone());
+        let until = Arc::new(OnceLock::new());
+        let of_viewer = Arc::clone(&until);
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
-            let viewer = endpoint.viewer(given.as_deref(), address);
+            let viewer = endpoint.viewer(given.as_deref(), address, origin);
             let viewer = viewer.map_err(|problem| coded(&problem.code, problem.detail))?;
+            // A connection is initialised once.
+            _ = of_viewer.set(viewer.until);
             let mut data = Data::default();
             data.insert(viewer);
             Ok(data)
@@ -102,8 +109,29 @@ fn serve<E: Executor>(
         let last_message = LastMessage::now();
         let messages = last_message.clone().record(from);
         let answers = GraphQlSocket::new(schema, messages, protocol).on_connection_init(init);
-        serve_connection(answers.boxed(), to, &limits, &last_message).await;
+        let token = Token { until, now };
+        serve_connection(answers.boxed(), to, &limits, &last_message, &token).await;
+    };
+    upgrade.on_upgrade(move |socket| async move {
+        match request_id {
+            Some(id) => id.scope(serving(socket)).await,
+            None => serving(socket).await,
+        }
     })
+}
+
+/// The token of a connection.
+struct Token {
+    /// When it ends. Nothing is known before the connection is initialised.
+    until: Arc<OnceLock<Option<DateTime<Utc>>>>,
+    now: Now,
+}
+
+impl Token {
+    /// Resolves when the token ends.
+    async fn ended(&self) {
+        token_ended(self.until.get().copied().flatten(), &self.now).await;
+    }
 }
 
 /// The time of the last message of the client.
@@ -138,6 +166,7 @@ async fn serve_connection(
     mut to: SplitSink<WebSocket, Message>,
     limits: &SocketLimits,
     last_message: &LastMessage,
+    token: &Token,
 ) {
     let begin = Instant::now();
     let mut initialised = false;
@@ -157,6 +186,9 @@ async fn serve_connection(
             },
             () = sleep_until(begin + limits.init), if !initialised => {
                 Message::Close(Some(CloseFrame { code: 4408, reason: "Connection initialisation timeout".into() }))
+            }
+            () = token.ended() => {
+                Message::Close(Some(CloseFrame { code: 4403, reason: "The token has expired".into() }))
             }
             _ = pings.tick() => {
                 if last_message.time().elapsed() > limits.silence {

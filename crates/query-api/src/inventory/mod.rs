@@ -3,11 +3,13 @@
 mod loaders;
 mod mutations;
 mod queries;
+mod stock_watch;
 mod subscriptions;
 mod types;
 
 pub(crate) use mutations::InventoryMutation;
 pub(crate) use queries::InventoryQuery;
+pub(crate) use stock_watch::StockWatch;
 pub(crate) use subscriptions::StockSubscription;
 pub(crate) use types::AvailableOf;
 

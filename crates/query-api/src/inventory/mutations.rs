@@ -4,7 +4,10 @@ use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
 use super::{queries::of_sku, types::Stock};
-use crate::graphql::mutation::{Intent, MutationResult, inputs, payloads};
+use crate::graphql::{
+    mutation::{Intent, MutationResult, inputs, payloads},
+    weight,
+};
 
 inputs! {
     /// Receives goods.
@@ -76,7 +79,7 @@ inputs! {
 }
 
 payloads! {
-    StockPayload { stock: Vec<Stock> } by changed;
+    StockPayload { stock: Vec<Stock>, up_to weight::LOCATIONS } by changed;
 }
 
 async fn changed(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Vec<Stock>>> {

@@ -10,7 +10,7 @@ use super::{
     types::{Stock, StockLevel},
 };
 use crate::{
-    graphql::{environment::Now, error::coded, viewer::staff_only},
+    graphql::{environment::Now, error::coded, viewer::staff_only, weight},
     reader::{Reader, Statement, reader},
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct InventoryQuery;
 #[Object]
 impl InventoryQuery {
     /// The stock of a SKU, by location.
+    #[graphql(complexity = "weight::list(weight::LOCATIONS, child_complexity)")]
     async fn stock(&self, context: &Context<'_>, sku: String) -> async_graphql::Result<Vec<Stock>> {
         staff_only(context)?;
         of_sku(context, &self::sku(&sku)?).await

@@ -1,18 +1,15 @@
 //! Subscriptions to stock.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, Subscription};
-use daybook_domain::ids::Sku;
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, stream};
 
-use super::{
-    queries::{levels, sku},
-    types::StockLevel,
-};
+use super::{queries::sku, stock_watch::StockWatch, types::StockLevel};
 use crate::{
-    graphql::{environment::Now, error::coded},
-    reader::{Reader, reader},
+    catalog::PRODUCT,
+    graphql::{error::coded, viewer::viewer},
+    reader::{Statement, failed, reader},
 };
 
 /// How many SKUs may be watched at once.
@@ -23,7 +20,7 @@ pub(crate) struct StockSubscription;
 
 #[Subscription]
 impl StockSubscription {
-    /// How many units of these SKUs are available, now and after each change.
+    /// How many units of these SKUs are available, now and after each change. A SKU that the viewer cannot see is `NOT_FOUND`.
     async fn stock_changed(
         &self,
         context: &Context<'_>,
@@ -32,38 +29,36 @@ impl StockSubscription {
         if skus.is_empty() || skus.len() > MAX_WATCHED {
             return Err(coded("BAD_INPUT", format!("a subscription watches 1 to {MAX_WATCHED} SKUs")));
         }
-        let skus = skus.iter().map(|sku| self::sku(sku)).collect::<Result<Vec<_>, _>>()?;
-        let (reader, now) = (reader(context)?.clone(), context.data::<Now>()?.clone());
-        let watch = Watch { reader, now, skus, sent: HashMap::new() };
-        // An error ends the subscription. The client may subscribe again.
-        let levels = futures::stream::try_unfold(watch, |mut watch| async move {
-            let changed = watch.changed().await?;
-            Ok::<_, async_graphql::Error>(Some((futures::stream::iter(changed.into_iter().map(Ok)), watch)))
+        let skus = skus.iter().map(|text| Ok(Arc::from(sku(text)?.as_str())));
+        let skus = skus.collect::<async_graphql::Result<BTreeSet<Arc<str>>>>()?;
+        find_all(context, &skus).await?;
+        let watcher = context.data::<StockWatch>()?.watch(reader(context)?, &skus).await?;
+        let levels = stream::unfold(watcher, |watcher| async move {
+            let changed = watcher.changed().await;
+            Some((stream::iter(changed.into_iter().map(Ok)), watcher))
         });
-        Ok(levels.try_flatten())
+        Ok(levels.flatten())
     }
 }
 
-/// The stock that a subscription watches, and the levels that it has sent.
-struct Watch {
-    reader: Reader,
-    now: Now,
-    skus: Vec<Sku>,
-    sent: HashMap<String, i64>,
-}
-
-impl Watch {
-    /// The levels that have changed since they were sent, as soon as one has.
-    async fn changed(&mut self) -> async_graphql::Result<Vec<StockLevel>> {
-        const CHECK_EVERY: Duration = Duration::from_millis(100);
-        let skus: Vec<&str> = self.skus.iter().map(Sku::as_str).collect();
-        loop {
-            let mut levels = levels(&self.reader, &skus, self.now.time()).await?;
-            levels.retain(|level| self.sent.insert(level.sku.clone(), level.available) != Some(level.available));
-            if !levels.is_empty() {
-                return Ok(levels);
-            }
-            tokio::time::sleep(CHECK_EVERY).await;
-        }
+/// Refuses SKUs that no product has, or only a product that the viewer cannot see. They would be watched in vain.
+async fn find_all(context: &Context<'_>, skus: &BTreeSet<Arc<str>>) -> async_graphql::Result<()> {
+    const UNKNOWN: Statement = Statement::new(
+        &[PRODUCT],
+        "SELECT to_json(s.sku) FROM unnest($2::text[]) AS s (sku)
+         WHERE NOT EXISTS (SELECT FROM read.product_variants v JOIN read.products p USING (product_id)
+                           WHERE v.sku = s.sku AND ($1 OR p.status = 'published')) ORDER BY s.sku",
+    );
+    let (reader, staff) = (reader(context)?, viewer(context)?.is_staff());
+    let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
+    if reader.rows::<String>(&UNKNOWN, &[&staff, &names]).await?.is_empty() {
+        return Ok(());
     }
+    // The view may not show a new product yet.
+    reader.require(reader.book.head().await.map_err(|error| failed(&error))?.position);
+    let unknown: Vec<String> = reader.rows(&UNKNOWN, &[&staff, &names]).await?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(coded("NOT_FOUND", format!("there is no SKU {}", unknown.join(", "))))
 }

@@ -6,7 +6,10 @@ use daybook_domain::inventory::availability;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{graphql::viewer::staff_only, loaders::Loader};
+use crate::{
+    graphql::{connection::list_size, viewer::staff_only, weight},
+    loaders::Loader,
+};
 
 /// The stock of a SKU at a location.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
@@ -35,12 +38,16 @@ impl Stock {
         availability(self.on_hand, self.reserved, self.lapsed)
     }
 
-    /// The reservations; only staff see them.
-    async fn reservations(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Reservation>> {
+    /// The reservations; at most the first ones. Only staff see them.
+    #[graphql(complexity = "weight::first(first, weight::RESERVATIONS, child_complexity)")]
+    async fn reservations(&self, context: &Context<'_>, first: Option<i32>) -> async_graphql::Result<Vec<Reservation>> {
         staff_only(context)?;
+        let most = list_size(first)?;
         let loader = context.data::<DataLoader<Loader>>()?;
         let key = ReservationsAt { sku: self.sku.clone(), location: self.location.clone() };
-        Ok(loader.load_one(key).await?.unwrap_or_default())
+        let mut reservations = loader.load_one(key).await?.unwrap_or_default();
+        reservations.truncate(most);
+        Ok(reservations)
     }
 }
 

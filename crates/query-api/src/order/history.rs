@@ -48,17 +48,25 @@ pub(crate) struct TimelineEntry {
     data: Json<Value>,
 }
 
-/// The history of an order up to a version.
+/// The whole history of an order.
+pub(super) async fn whole_timeline(reader: &Reader, order_id: Uuid) -> async_graphql::Result<Vec<TimelineEntry>> {
+    timeline(reader, order_id, 0, i32::MAX, i64::MAX).await
+}
+
+/// The history of an order after a version and up to another one, at most so many events.
 pub(super) async fn timeline(
     reader: &Reader,
     order_id: Uuid,
-    version: i32,
+    after: i32,
+    up_to: i32,
+    most: i64,
 ) -> async_graphql::Result<Vec<TimelineEntry>> {
-    const UP_TO: Statement = Statement::new(
+    const BETWEEN: Statement = Statement::new(
         &[ORDER],
-        "SELECT to_json(t) FROM read.order_timeline t WHERE order_id = $1 AND version <= $2 ORDER BY version",
+        "SELECT to_json(t) FROM read.order_timeline t
+         WHERE order_id = $1 AND version > $2 AND version <= $3 ORDER BY version LIMIT $4",
     );
-    reader.rows(&UP_TO, &[&order_id, &version]).await
+    reader.rows(&BETWEEN, &[&order_id, &after, &up_to, &most]).await
 }
 
 impl TimelineEntry {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     ORDER,
-    history::{AsOf, folded, timeline},
+    history::{AsOf, folded, whole_timeline},
     types::{Order, OrderPhase},
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         connection::{Cursor, Page, is_time_of_row, rows},
         error::coded,
         viewer::{staff_only, viewer},
+        weight,
     },
     reader::{Reader, Statement, plain, reader},
 };
@@ -80,7 +81,7 @@ impl OrderQuery {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
-        let (state, version) = folded(&timeline(reader(context)?, id, i32::MAX).await?, as_of)?;
+        let (state, version) = folded(&whole_timeline(reader(context)?, id).await?, as_of)?;
         Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
     }
 
@@ -145,6 +146,7 @@ impl BackOfficeOrders {
 
     /// The differences between two versions of an order. Version 0 is before the first event. A version that the order does not have is
     /// `BAD_INPUT`.
+    #[graphql(complexity = "weight::list(weight::UNBOUNDED, child_complexity)")]
     async fn order_diff(
         &self,
         context: &Context<'_>,
@@ -154,7 +156,7 @@ impl BackOfficeOrders {
     ) -> async_graphql::Result<Vec<Difference>> {
         staff_only(context)?;
         let id = id.parse().map_err(|_| coded("BAD_INPUT", "id is not the id of an order"))?;
-        let timeline = timeline(reader(context)?, id, i32::MAX).await?;
+        let timeline = whole_timeline(reader(context)?, id).await?;
         let state = |version| {
             let (order, _) = folded(&timeline, AsOf::Version(version))?;
             Ok::<_, async_graphql::Error>(serde_json::to_value(order)?)

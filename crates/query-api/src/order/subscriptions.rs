@@ -51,7 +51,7 @@ struct Watch {
 impl Watch {
     fn begin(reader: Reader, found: &Order) -> Self {
         let stream = Folded::stream(&OrderId(found.order_id)).as_str().to_owned();
-        let filter = Filter { types: None, stream: Some(stream) };
+        let filter = Filter { stream: Some(stream), ..Filter::default() };
         let events = follow(reader.book.clone(), reader.tail.clone(), found.position, filter).boxed();
         Self { reader, order_id: found.order_id, sent: found.version, events }
     }

@@ -16,8 +16,10 @@ use uuid::Uuid;
 use super::history::{TimelineEntry, timeline};
 use crate::{
     graphql::{
+        connection::list_size,
         scalars::{MoneyObject, money},
         viewer::{Viewer, staff_only, viewer},
+        weight,
     },
     reader::reader,
 };
@@ -115,6 +117,7 @@ pub(crate) struct NextMove {
     /// The phase that it leads to; absent when it leads back to the phase before the hold.
     to: Option<OrderPhase>,
     /// The roles that may make the move.
+    #[graphql(complexity = "weight::list(weight::MOVES, 1)")]
     roles: Vec<&'static str>,
 }
 
@@ -151,11 +154,13 @@ impl Order {
     }
 
     /// The lines.
+    #[graphql(complexity = "weight::list(weight::ORDER_LINES, child_complexity)")]
     async fn lines(&self) -> &[OrderLine] {
         &self.lines
     }
 
     /// The moves that the viewer may make now.
+    #[graphql(complexity = "weight::list(weight::MOVES, child_complexity)")]
     async fn next_moves(&self, context: &Context<'_>) -> async_graphql::Result<Vec<NextMove>> {
         let role: Role = viewer(context)?.actor.role();
         let moves = next_moves(self.phase, role).map(|legal| NextMove {
@@ -169,10 +174,17 @@ impl Order {
         Ok(moves.collect())
     }
 
-    /// The history of the order. It contains notes of staff, so only staff see it.
-    async fn timeline(&self, context: &Context<'_>) -> async_graphql::Result<Vec<TimelineEntry>> {
+    /// The history of the order after a version; at most the first events. It contains notes of staff, so only staff see it.
+    #[graphql(complexity = "weight::first(first, weight::UNBOUNDED, child_complexity)")]
+    async fn timeline(
+        &self,
+        context: &Context<'_>,
+        first: Option<i32>,
+        #[graphql(default)] after: i32,
+    ) -> async_graphql::Result<Vec<TimelineEntry>> {
         staff_only(context)?;
-        timeline(reader(context)?, self.order_id, self.version).await
+        let most = i64::try_from(list_size(first)?).unwrap_or(i64::MAX);
+        timeline(reader(context)?, self.order_id, after, self.version, most).await
     }
 }
 

@@ -2,17 +2,19 @@
 
 pub(crate) mod follow;
 mod required;
+pub(crate) mod share;
 mod statement;
 pub(crate) mod tail;
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_graphql::{Context, Error};
-use daybook_event_store::Daybook;
-use deadpool_postgres::ClientWrapper;
+use daybook_event_store::{Daybook, error_chain};
+use deadpool_postgres::{ClientWrapper, Object};
+use futures::TryStreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio_postgres::{
-    Row,
+    RowStream,
     error::SqlState,
     types::{Json, ToSql, WrongType},
 };
@@ -20,9 +22,10 @@ use tokio_postgres::{
 pub(crate) use self::statement::{Statement, View};
 use self::{
     required::{Missing, Required},
+    share::Share,
     tail::Tail,
 };
-use crate::graphql::error::coded;
+use crate::graphql::error::{UNAVAILABLE, coded};
 
 /// How long a query waits for the read models by default. They restart in less time.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +50,8 @@ pub(crate) struct Reader {
     patience: Duration,
     /// The position that the operation must see.
     required: Required,
+    /// What the operation may take of the process.
+    share: Arc<Share>,
 }
 
 /// The end of the book, and the views that have reached a position.
@@ -65,13 +70,19 @@ pub(crate) fn reader<'c>(context: &Context<'c>) -> async_graphql::Result<&'c Rea
 }
 
 impl Reader {
-    pub(crate) fn new(book: Daybook, tail: Tail, patience: Duration) -> Self {
-        Self { book, tail, patience, required: Required::default() }
+    /// A reader for the process itself. It makes the readers of operations.
+    pub(crate) fn new(book: Daybook, tail: Tail, patience: Duration, share: Arc<Share>) -> Self {
+        Self { book, tail, patience, required: Required::default(), share }
     }
 
     /// A reader for one operation, with a required position of its own.
-    pub(crate) fn of_operation(&self) -> Self {
-        Self { required: Required::default(), ..self.clone() }
+    pub(crate) fn of_operation(&self, share: Arc<Share>) -> Self {
+        Self { required: Required::default(), share, ..self.clone() }
+    }
+
+    /// What the operation may take of the process.
+    pub(crate) const fn share(&self) -> &Arc<Share> {
+        &self.share
     }
 
     /// From now on the operation sees this position of the book. Each statement waits for the views that it reads, and for no others.
@@ -138,6 +149,22 @@ impl Reader {
         statement: &Statement,
         parameters: Parameters<'_>,
     ) -> Result<Vec<T>, Error> {
+        loop {
+            if let Some(rows) = self.select_within_share(statement, parameters).await? {
+                return Ok(rows);
+            }
+            // No place is free. The operation waits for one without a connection and without these rows.
+            self.share.take_place().await?;
+        }
+    }
+
+    /// The rows of a statement. `None` when the operation becomes large by them, and has no place yet.
+    async fn select_within_share<T: DeserializeOwned>(
+        &self,
+        statement: &Statement,
+        parameters: Parameters<'_>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let _permit = self.share.statement().await?;
         let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
         let rows = match query(&client, statement.sql(), parameters).await {
             Err(error) if is_stale(&error) => {
@@ -146,9 +173,26 @@ impl Reader {
             }
             answer => answer,
         };
-        let rows = rows.map_err(|error| failed(&error))?;
-        let rows = rows.iter().map(|row| row.try_get(0).map(|Json(row)| row));
-        rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
+        let mut rows = pin!(rows.map_err(|error| failed(&error))?);
+        let (mut read, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(|error| failed(&error))? {
+            // The text of the row, and what is made of it.
+            let size = row.raw_size_bytes() * 2;
+            bytes += size;
+            match self.share.count(size) {
+                Ok(false) => {}
+                Ok(true) if self.share.try_take_place() => {}
+                ended => {
+                    // The rest of the rows would be read by the next statement of this connection.
+                    drop(Object::take(client));
+                    self.share.give_back(bytes);
+                    return ended.map(|_| None);
+                }
+            }
+            let Json(row) = row.try_get(0).map_err(|error| failed(&error))?;
+            read.push(row);
+        }
+        Ok(Some(read))
     }
 
     /// The first row of a statement.
@@ -165,9 +209,9 @@ async fn query(
     client: &ClientWrapper,
     sql: &str,
     parameters: Parameters<'_>,
-) -> Result<Vec<Row>, tokio_postgres::Error> {
+) -> Result<RowStream, tokio_postgres::Error> {
     let statement = client.prepare_cached(sql).await?;
-    client.query(&statement, parameters).await
+    client.query_raw(&statement, parameters.iter().copied()).await
 }
 
 /// Whether a statement may have failed because it was prepared before a rebuilt view was put in place, whose columns have other types.
@@ -184,9 +228,28 @@ pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     if is_bad_value(error) {
         return coded("BAD_INPUT", "an argument is not a value that can be searched for");
     }
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(%error, cause, "a query failed");
+    if is_unavailable(error) {
+        tracing::warn!(error = error_chain(error), "the database cannot be asked at the moment");
+        return coded(UNAVAILABLE, "the database cannot be asked at the moment; try again");
+    }
+    tracing::error!(error = error_chain(error), "a query failed");
     coded("INTERNAL", "the query failed")
+}
+
+/// Whether an error, or one of its causes, is that no connection is free or that the database does not serve.
+fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.any(|error| {
+        let of_database = error.downcast_ref::<tokio_postgres::Error>();
+        error.is::<std::io::Error>()
+            || matches!(error.downcast_ref(), Some(deadpool_postgres::PoolError::Timeout(_)))
+            || of_database.is_some_and(|error| {
+                // Classes: connection exception, insufficient resources, operator intervention.
+                let classes = ["08", "53", "57"];
+                error.is_closed()
+                    || error.code().is_some_and(|state| classes.iter().any(|class| state.code().starts_with(class)))
+            })
+    })
 }
 
 /// Whether an error, or one of its causes, is that PostgreSQL refused a value.

@@ -94,7 +94,9 @@ impl Kept {
 
 /// Whether an event passes a filter, by the same rule as in the database.
 fn passes(filter: &Filter, event: &RecordedEvent) -> bool {
-    let Filter { types, stream } = filter;
+    let Filter { types, stream, actor, correlation_id } = filter;
     types.as_ref().is_none_or(|types| types.contains(&event.event_type))
         && stream.as_ref().is_none_or(|stream| *stream == event.stream_id)
+        && actor.as_ref().is_none_or(|actor| *actor == event.actor)
+        && correlation_id.is_none_or(|id| id == event.correlation_id)
 }

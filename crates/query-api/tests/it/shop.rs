@@ -20,11 +20,14 @@ use daybook_domain::{
     Actor, Slice,
     ids::{CustomerId, CustomerRef},
 };
-use daybook_edge::{rates::RateLimits, tokens::Keys};
+use daybook_edge::{
+    rates::{ClientAddress, RateLimits},
+    tokens::Keys,
+};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{projection::Projection, rebuild, topology, views};
-use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
+use daybook_query_api::{CommandTarget, QueryLimits, QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -56,6 +59,11 @@ pub(crate) struct ShopSettings {
     pub(crate) rates: RateLimits,
     /// The URL of the command API. By default the shop has its own.
     pub(crate) command_url: Option<String>,
+    pub(crate) limits: QueryLimits,
+    /// The rate limits of the command API.
+    pub(crate) command_rates: RateLimits,
+    /// Whether mutations are handed over in the process.
+    pub(crate) in_process: bool,
     /// How far the clock of the query API is ahead of the command API's.
     pub(crate) ahead: TimeDelta,
 }
@@ -70,6 +78,9 @@ impl Default for ShopSettings {
             sockets: SocketLimits::default(),
             rates: RateLimits::default(),
             command_url: None,
+            limits: QueryLimits::default(),
+            command_rates: RateLimits::OFF,
+            in_process: false,
             ahead: TimeDelta::zero(),
         }
     }
@@ -135,10 +146,15 @@ impl Shop {
         let passed = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&passed));
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
+        let commands = CommandApi::new(bus, keys.clone()).limited(&settings.command_rates).router();
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
-            command_url: settings.command_url.unwrap_or_else(|| url.clone()),
+            commands: match settings.in_process {
+                true => CommandTarget::InProcess(commands.clone()),
+                false => CommandTarget::At(settings.command_url.unwrap_or_else(|| url.clone())),
+            },
+            limits: settings.limits,
             introspection: settings.introspection,
             patience: settings.patience,
             streams: settings.streams,
@@ -146,7 +162,7 @@ impl Shop {
             rates: settings.rates,
             now: Arc::new(move || clock.now() + settings.ahead),
         });
-        let router = query.merge(CommandApi::new(bus, keys.clone()).router());
+        let router = query.merge(commands);
         let projection = Arc::new(Mutex::new(()));
         let mut tasks = JoinSet::new();
         let served = router.clone();
@@ -193,6 +209,27 @@ impl Shop {
     pub(crate) async fn post(&self, path: &str, caller: Caller, body: &Value) -> Answer {
         let request = self.request(Method::POST, path, caller).header(header::CONTENT_TYPE, "application/json");
         self.send(request.body(body.to_string().into()).expect("the request is valid")).await
+    }
+
+    /// A guest's request from an address.
+    pub(crate) fn request_from(&self, address: &str, body: &Value) -> Request<Body> {
+        let request =
+            self.request(Method::POST, "/graphql", Caller::Guest).header(header::CONTENT_TYPE, "application/json");
+        let mut request = request.body(Body::from(body.to_string())).expect("the request is valid");
+        request.extensions_mut().insert(ClientAddress(address.parse().expect("the address is valid")));
+        request
+    }
+
+    /// Sends a guest's operation from an address.
+    pub(crate) async fn guest_from(&self, address: &str, query: &str) -> Answer {
+        self.send(self.request_from(address, &json!({"query": query}))).await
+    }
+
+    /// A token of an admin that ends after so many seconds.
+    pub(crate) fn short_token(&self, seconds: i64) -> String {
+        let now = Clock::system().now();
+        let token = self.keys.sign(&Actor::Admin("ada".into()), now, TimeDelta::seconds(seconds));
+        format!("Bearer {}", token.expect("the token can be signed"))
     }
 
     /// Sends a query to the storefront.

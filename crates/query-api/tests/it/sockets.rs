@@ -22,7 +22,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_subscriptions_are_limited_by_connection_and_by_process() {
-    let streams = StreamLimits { per_connection: 2, per_process: 3 };
+    let streams = StreamLimits { per_connection: 2, per_process: 3, reserve_for_staff: 0, ..StreamLimits::default() };
     let shop = Shop::with(ShopSettings { streams, ..ShopSettings::default() }).await;
     shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
@@ -115,7 +115,7 @@ async fn a_socket_that_answers_no_ping_is_closed_and_its_subscriptions_end() {
     let (ping, silence) = (Duration::from_millis(500), Duration::from_secs(15));
     let settings = ShopSettings {
         sockets: SocketLimits { ping, silence, ..SocketLimits::default() },
-        streams: StreamLimits { per_connection: 1, per_process: 2 },
+        streams: StreamLimits { per_connection: 1, per_process: 2, ..StreamLimits::default() },
         ..ShopSettings::default()
     };
     let shop = Shop::with(settings).await;

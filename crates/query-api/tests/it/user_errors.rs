@@ -242,13 +242,15 @@ async fn every_refusal_of_the_domain_has_its_type_and_all_its_data() {
 #[tokio::test]
 async fn an_unknown_refusal_is_an_other_user_error() {
     let (shop, api, _) = shop().await;
-    let fields = "userErrors { __typename code message path ... on CartNotFound { cartId } }";
+    let fields =
+        "userErrors { __typename code message path ... on CartNotFound { cartId } ... on OtherUserError { data } }";
     let mutation = format!("mutation {{ it: cartAbandon(input: {{cartId: \"{}\"}}) {{ {fields} }} }}", id("c"));
     // The first code is that of a newer command API. The second one has data of another version.
     for (code, data) in [("of_a_newer_version", json!({"limit": 7})), ("cart_not_found", json!({"basket": 7}))] {
         api.refuse(code, Some("/cart_id"), &data);
         let error = shop.storefront(Caller::Guest, &mutation).await.data()["it"]["userErrors"][0].take();
-        let expected = json!({"__typename": "OtherUserError", "code": code, "message": "no", "path": ["cartId"]});
+        let expected =
+            json!({"__typename": "OtherUserError", "code": code, "message": "no", "path": ["cartId"], "data": data});
         assert_eq!(error, expected);
     }
 }

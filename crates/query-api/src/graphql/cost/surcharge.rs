@@ -1,13 +1,9 @@
-//! The surcharge of some fields: they take the same work however little of it is selected.
+//! The surcharge of fields that take statements of their own: they take the same work however little of it is selected.
 
 use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
 
+use super::STATEMENT;
 use crate::graphql::position;
-
-/// The cost of waiting for a position.
-const POSITION: usize = 20;
-/// The cost of counting products for a facet.
-const FACET: usize = 50;
 
 /// The surcharge of a document. Counting stops a little above `enough`.
 pub(super) fn of(document: &ExecutableDocument, enough: usize) -> usize {
@@ -21,13 +17,19 @@ pub(super) fn of(document: &ExecutableDocument, enough: usize) -> usize {
     surcharge
 }
 
-/// The surcharge of a field of the query type.
+/// The surcharge of a root field.
 fn of_root(document: &ExecutableDocument, field: &Field) -> usize {
-    let mut surcharge = if field.get_argument(position::ARGUMENT).is_some() { POSITION } else { 0 };
+    if field.name.node.starts_with("__") {
+        return 0;
+    }
+    let mut surcharge = STATEMENT;
+    if field.get_argument(position::ARGUMENT).is_some() {
+        surcharge += STATEMENT;
+    }
     if field.name.node == "search" {
         each(document, &field.selection_set.node, &mut |field| {
             if field.name.node == "facets" {
-                surcharge += FACET * field.selection_set.node.items.len().max(1);
+                surcharge += STATEMENT * field.selection_set.node.items.len().max(1);
             }
             true
         });

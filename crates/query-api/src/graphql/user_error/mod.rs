@@ -44,6 +44,12 @@ impl UserError {
     }
 }
 
+/// Whether an object type is that of a refusal.
+#[cfg(test)]
+pub(crate) fn is_refusal(name: &str) -> bool {
+    TYPES.all().any(|ty| ty.name == name)
+}
+
 impl OutputType for UserError {
     fn type_name() -> Cow<'static, str> {
         INTERFACE.into()

@@ -18,6 +18,11 @@ use crate::graphql::{
     scalars::{Long, MoneyObject},
 };
 
+/// The field of an error without a type of its own that holds its data.
+const DATA: &str = "data";
+/// The members of every problem, which are no data of it.
+const OF_EVERY_PROBLEM: [&str; 3] = ["type", "title", "request_id"];
+
 /// The types of refusals, by their codes, and the type of what is none.
 #[derive(Debug)]
 pub(super) struct RefusalTypes {
@@ -65,7 +70,14 @@ pub(super) enum Kind {
 impl RefusalTypes {
     pub(super) fn of(contracts: Vec<Contract>) -> Self {
         let description = "Anything else that a rule or a check refused.".to_owned();
-        let other = RefusalType { name: OTHER.to_owned(), description, fields: Vec::new() };
+        let data = DataField {
+            key: DATA.to_owned(),
+            name: DATA.to_owned(),
+            description: Some("What else is known, by the names of the command API.".to_owned()),
+            kind: Kind::Json,
+            nullable: true,
+        };
+        let other = RefusalType { name: OTHER.to_owned(), description, fields: vec![data] };
         let by_code = contracts.into_iter().map(|contract| (contract.code, RefusalType::of(contract)));
         Self { by_code: by_code.collect(), other }
     }
@@ -74,11 +86,11 @@ impl RefusalTypes {
         self.by_code.values().chain([&self.other])
     }
 
-    /// The object of a problem. A problem whose data is not what its contract says has only what all of them have.
+    /// The object of a problem. A problem whose data is not what its contract says keeps its data as JSON.
     pub(super) fn object(&self, problem: Problem, input: &Value) -> Object {
         let Problem { code, detail, pointer, data, .. } = problem;
         let known = self.by_code.get(code.as_str()).and_then(|ty| Some((ty, ty.data(&data)?)));
-        let (ty, data) = known.unwrap_or_else(|| (&self.other, Vec::new()));
+        let (ty, data) = known.unwrap_or_else(|| (&self.other, vec![(DATA.to_owned(), other_data(data))]));
         let path = pointer.map(|pointer| in_input(&pointer, input).into_iter().map(Value::from).collect());
         let common = [
             ("code", Value::String(code)),
@@ -88,6 +100,13 @@ impl RefusalTypes {
         let common = common.map(|(name, value)| (name.to_owned(), Data::Plain(value)));
         Object::new(&ty.name, data.into_iter().chain(common))
     }
+}
+
+/// The data of a problem that no type is known for.
+fn other_data(mut data: Map<String, Json>) -> Data {
+    data.retain(|key, _| !OF_EVERY_PROBLEM.contains(&key.as_str()));
+    let value = if data.is_empty() { Value::Null } else { Value::from_json(data.into()).unwrap_or_default() };
+    Data::Plain(value)
 }
 
 impl RefusalType {

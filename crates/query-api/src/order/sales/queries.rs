@@ -12,6 +12,7 @@ use crate::{
     graphql::{
         connection::{MAX_PAGE, page_size, rows},
         viewer::staff_only,
+        weight,
     },
     reader::{Statement, reader},
 };
@@ -22,6 +23,7 @@ pub(crate) struct SalesQuery;
 #[Object]
 impl SalesQuery {
     /// The sales of each day of a period, which includes both ends. A day has an entry for each currency.
+    #[graphql(complexity = "weight::list(weight::UNBOUNDED, child_complexity)")]
     async fn sales_by_day(
         &self,
         context: &Context<'_>,
@@ -43,6 +45,7 @@ impl SalesQuery {
     }
 
     /// The sales of a period, which includes both ends, by currency.
+    #[graphql(complexity = "weight::list(weight::UNBOUNDED, child_complexity)")]
     async fn sales_totals(
         &self,
         context: &Context<'_>,
