@@ -58,7 +58,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             operations: 256,
-            operations_per_caller: 32,
+            operations_per_caller: 16,
             statements: 24,
             statements_per_operation: 4,
             small: 1 << 20,
