@@ -295,8 +295,12 @@ impl Session for MemorySession {
     async fn commands(&mut self, ids: &[Uuid]) -> Result<Vec<KnownCommand>, StoreError> {
         let ids = ids.to_vec();
         let known = move |tables: &mut Tables, _| {
-            let of = |id: Uuid| tables.commands.range((id, String::new())..).take_while(move |((known, _), _)| *known == id);
-            ids.iter().flat_map(|id| of(*id).map(|(_, known)| known.clone()).collect::<Vec<_>>()).collect()
+            let mut known = Vec::new();
+            for id in ids {
+                let of = tables.commands.range((id, String::new())..).take_while(|((known, _), _)| *known == id);
+                known.extend(of.map(|(_, command)| command.clone()));
+            }
+            known
         };
         self.book.ask("look up commands", known).await
     }

@@ -69,8 +69,8 @@ fn utf_16(begin: &[u8]) -> Option<&'static Encoding> {
 fn unknown(begin: &[u8], at: usize) -> String {
     let line = 1 + begin[..at].iter().filter(|byte| **byte == b'\n').count();
     let is_boundary = |byte: &u8| matches!(byte, b'\n' | b'\r' | b',' | b';' | b'\t' | b'|' | b'"');
-    let from = begin[..at].iter().rposition(|byte| is_boundary(byte)).map_or(0, |before| before + 1);
-    let until = begin[at..].iter().position(|byte| is_boundary(byte)).map_or(begin.len(), |after| at + after);
+    let from = begin[..at].iter().rposition(&is_boundary).map_or(0, |before| before + 1);
+    let until = begin[at..].iter().position(is_boundary).map_or(begin.len(), |after| at + after);
     let (shown, _, _) = WINDOWS_1252.decode(&begin[from..until]);
     let shown: String = shown.chars().take(60).collect();
     format!(

@@ -75,8 +75,8 @@ impl Differences {
         Ok(commands)
     }
 
-    fn differs(&mut self, column: &'static str, book: impl ToString, file: impl ToString) {
-        self.found.push(Difference { column, book: book.to_string(), file: file.to_string() });
+    fn differs(&mut self, column: &'static str, book: String, file: String) {
+        self.found.push(Difference { column, book, file });
     }
 
     fn texts(&mut self, stated: &Stated, details: &ProductDetails) {
@@ -126,7 +126,7 @@ impl Differences {
         let channel = Channel::default();
         let known = sku.price(&channel, price.currency);
         if known != Some(price) {
-            self.differs("price", known.map(|price| price.to_string()).unwrap_or_default(), price);
+            self.differs("price", known.map(|price| price.to_string()).unwrap_or_default(), price.to_string());
             self.price = Some(SetPrice { sku: stated.sku.clone(), channel, price });
         }
     }
