@@ -8,6 +8,7 @@ use std::{
 
 use metrics::gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::ConnectionLimits;
 use crate::proxies::TrustedProxies;
@@ -44,23 +45,27 @@ pub(super) struct Connections {
     per_address: usize,
     by_address: Arc<ByAddress>,
     proxies: TrustedProxies,
+    /// Counts open connections for the end of the server. A WebSocket outlives the task that has served its request.
+    open: TaskTracker,
 }
 
 /// The permit of a connection. It is returned when this is dropped.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
+    _open: TaskTrackerToken,
     /// The address that the connection is counted for. None for a proxy, and for a connection that is being rejected.
     counted: Option<(IpAddr, Arc<ByAddress>)>,
 }
 
 impl Connections {
-    pub(super) fn new(limits: &ConnectionLimits) -> Self {
+    pub(super) fn new(limits: &ConnectionLimits, open: TaskTracker) -> Self {
         Self {
             all: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
             per_address: limits.connections_per_address,
             by_address: Arc::default(),
             proxies: limits.trusted_proxies.clone(),
+            open,
         }
     }
 
@@ -69,7 +74,7 @@ impl Connections {
     pub(super) fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| LimitReached::Process)?;
         if self.proxies.contains(address) {
-            return Ok(ConnectionPermit { _permit: permit, counted: None });
+            return Ok(self.permit(permit, None));
         }
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_address.entry(address).or_default();
@@ -78,13 +83,17 @@ impl Connections {
         }
         *count += 1;
         gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(by_address.len()).unwrap_or(u32::MAX)));
-        Ok(ConnectionPermit { _permit: permit, counted: Some((address, Arc::clone(&self.by_address))) })
+        Ok(self.permit(permit, Some((address, Arc::clone(&self.by_address)))))
     }
 
     /// A permit to reject a connection with an answer.
     pub(super) fn reject(&self) -> Option<ConnectionPermit> {
         let permit = Arc::clone(&self.rejections).try_acquire_owned().ok()?;
-        Some(ConnectionPermit { _permit: permit, counted: None })
+        Some(self.permit(permit, None))
+    }
+
+    fn permit(&self, permit: OwnedSemaphorePermit, counted: Option<(IpAddr, Arc<ByAddress>)>) -> ConnectionPermit {
+        ConnectionPermit { _permit: permit, _open: self.open.token(), counted }
     }
 }
 
@@ -108,7 +117,7 @@ mod tests {
     #[test]
     fn permits_are_returned_and_proxies_are_not_counted_by_address() {
         let limits = ConnectionLimits { connections: 4, connections_per_address: 2, ..ConnectionLimits::default() };
-        let connections = Connections::new(&limits);
+        let connections = Connections::new(&limits, TaskTracker::new());
         let [one, other, proxy] =
             ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().expect("the address is valid"));
         let first = connections.admit(one);

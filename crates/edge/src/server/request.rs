@@ -20,13 +20,33 @@ use futures::FutureExt;
 use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt;
 
-use super::{ConnectionLimits, body::EndReportingBody, connections::LimitReached};
+use super::{
+    ConnectionLimits,
+    body::EndReportingBody,
+    connections::LimitReached,
+    headers::{check_host, secure},
+};
 use crate::problem::Problem;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers a request. A panic is logged and answered, too.
+/// Answers a request, with the headers that every answer has.
 pub(super) async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    limits: &ConnectionLimits,
+) -> Response {
+    let mut response = match check_host(request.version(), request.headers()) {
+        Ok(()) => answer_within(router, request, peer, limits).await,
+        Err(problem) => closing(problem),
+    };
+    secure(&mut response);
+    response
+}
+
+/// Answers a request within its time. A panic is logged and answered, too.
+async fn answer_within(
     router: Router,
     request: Request<Incoming>,
     peer: IpAddr,
@@ -81,9 +101,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, title, "internal", &detail).into_response()
 }
 
+/// The answer of a process that has not started yet.
+pub(super) fn starting() -> Response {
+    let (title, detail) = ("The service is starting", "try again in a moment");
+    closing(Problem::new(StatusCode::SERVICE_UNAVAILABLE, title, "starting", &detail))
+}
+
 /// An answer after which the connection is closed.
 fn closing(problem: Problem) -> Response {
     let mut response = problem.into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    close(&mut response);
     response
+}
+
+/// Closes the connection after an answer.
+pub(super) fn close(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
