@@ -15,6 +15,7 @@ mod decided;
 mod load;
 mod runtime;
 mod sequencer;
+mod vitals;
 
 use std::sync::{
     Arc,
@@ -32,6 +33,7 @@ use uuid::Uuid;
 pub use self::{
     clock::Clock,
     runtime::{Runtime, Tokio},
+    vitals::{BusMonitor, BusVitals},
 };
 
 /// The limits of the bus.
@@ -176,6 +178,9 @@ pub enum CommandError {
     /// An event of the decision holds a value that the store cannot keep. Nothing was written.
     #[error("it cannot be written down: {0}")]
     Unwritable(String),
+    /// The store refused to write at present, for example because its disk is full. Nothing was written. The sender may retry.
+    #[error("the store refused to write: {0}")]
+    NotWritten(String),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
     Stopped,
@@ -206,6 +211,7 @@ struct Job {
 pub struct Bus {
     queue: mpsc::Sender<Job>,
     conflicts: Arc<AtomicU64>,
+    signs: Arc<vitals::Signs>,
 }
 
 impl Bus {
@@ -225,8 +231,16 @@ impl Bus {
     ) -> (Self, impl Future<Output = ()> + Send + use<B, R>) {
         let (queue, jobs) = mpsc::channel(settings.queue.max(1));
         let conflicts = Arc::default();
-        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), jobs, Arc::clone(&conflicts));
-        (Self { queue, conflicts }, sequencer.run())
+        let signs = Arc::default();
+        let (counter, vital) = (Arc::clone(&conflicts), Arc::clone(&signs));
+        let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), jobs, counter, vital);
+        (Self { queue, conflicts, signs }, sequencer.run())
+    }
+
+    /// A monitor of this bus. It does not keep the bus from stopping.
+    #[must_use]
+    pub fn monitor(&self) -> BusMonitor {
+        BusMonitor::new(self.queue.downgrade(), Arc::clone(&self.signs))
     }
 
     /// How many decisions were in conflict with the book so far, because another process had changed their streams. Those commands

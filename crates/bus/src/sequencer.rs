@@ -20,6 +20,7 @@ use super::{
     cache::Cache,
     decided::{self, Decided},
     load::{Folded, Loaded, Waiting, load},
+    vitals::{Signs, refused},
 };
 use crate::Clock;
 
@@ -49,6 +50,7 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     settings: BusSettings,
     queue: mpsc::Receiver<Job>,
     conflicts: Arc<AtomicU64>,
+    signs: Arc<Signs>,
     cache: Cache,
     /// The next batch: decided, and not sent to the store yet.
     next: Batch,
@@ -71,6 +73,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         settings: BusSettings,
         queue: mpsc::Receiver<Job>,
         conflicts: Arc<AtomicU64>,
+        signs: Arc<Signs>,
     ) -> Self {
         let cache = Cache::new(settings.cache_bytes);
         Self {
@@ -80,6 +83,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             settings,
             queue,
             conflicts,
+            signs,
             cache,
             next: Batch::default(),
             in_flight: Vec::new(),
@@ -112,6 +116,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 // The commit task runs now, before the commands that have arrived meanwhile are decided.
                 tokio::task::yield_now().await;
             }
+            self.signs.set_busy(!self.idle());
         }
         self.answers.close();
         self.answers.wait().await;
@@ -178,10 +183,12 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let Some(Loaded { waiting, streams }) = loaded else {
             // The task panicked. Its commands are dropped, and their senders get `CommandError::Lost`.
             tracing::error!("a load was lost");
+            self.signs.failed();
             return;
         };
         match streams {
             Ok(Folded { entries, unreadable }) => {
+                self.signs.stepped();
                 for (stream, entry) in entries {
                     self.cache.insert(stream, entry);
                 }
@@ -196,6 +203,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
             Err(error) => {
                 tracing::warn!(%error, "streams could not be loaded");
+                self.signs.failed();
                 for Waiting { job, .. } in waiting {
                     job.answer(Err(CommandError::Failed(Arc::clone(&error))));
                 }
@@ -223,16 +231,19 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let in_flight = mem::take(&mut self.in_flight);
         let Some(Committed { appender, operations, outcomes }) = committed else {
             tracing::error!("a commit was lost");
+            self.signs.failed();
             return self.start_over(in_flight, &CommandError::Lost);
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
+                self.signs.failed();
                 return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
             }
         };
         self.appender = appender;
+        self.signs.settled(&outcomes);
         if outcomes.iter().all(as_decided) {
             // The receipts are made in a task of their own, beside the next decisions.
             self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
@@ -247,7 +258,9 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let stale = in_flight.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
             // A repeated refusal has written nothing, so no later decision rests on it.
-            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } => !decided.written.is_empty(),
+            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } | Outcome::NotWritten { .. } => {
+                !decided.written.is_empty()
+            }
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
@@ -261,6 +274,10 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 Outcome::InvalidData { reason } => {
                     self.forget(&decided.written);
                     decided.job.answer(Err(CommandError::Unwritable(reason)));
+                }
+                Outcome::NotWritten { reason } => {
+                    self.forget(&decided.written);
+                    decided.job.answer(Err(CommandError::NotWritten(reason)));
                 }
                 Outcome::Conflict { actual } => {
                     self.forget(&decided.written);
@@ -373,7 +390,8 @@ async fn commit<B: Store>(
     match connected {
         Ok(mut appender) => {
             let outcomes = appender.append(&operations).await;
-            let appender = outcomes.is_ok().then_some(appender);
+            // The cause may lie with the connection, such as a statement that has to be prepared again.
+            let appender = outcomes.as_ref().is_ok_and(|all| refused(all).is_none()).then_some(appender);
             Committed { appender, operations, outcomes }
         }
         Err(error) => {

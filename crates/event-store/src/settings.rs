@@ -9,7 +9,7 @@ use std::{
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, error::Severity};
 
 use crate::notify::{Listener, Notifier};
 
@@ -61,6 +61,16 @@ pub enum StoreError {
         /// The stream.
         stream_id: String,
     },
+}
+
+impl StoreError {
+    /// Whether the error says that a statement outside a transaction has changed nothing: PostgreSQL has refused it, and its connection
+    /// lives on. After an error that ends the connection, the outcome is unknown.
+    #[must_use]
+    pub fn nothing_was_written(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.as_db_error().is_some_and(|refused| refused.parsed_severity() == Some(Severity::Error))
+    }
 }
 
 fn pool_chain(error: &deadpool_postgres::PoolError) -> String {

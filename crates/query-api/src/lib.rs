@@ -18,10 +18,11 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use daybook_edge::{rates::RateLimits, tokens::Keys};
+use daybook_edge::{drain::Drain, rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
 pub use graphql::{
+    commands::CommandDoor,
     schema::{admin_sdl, storefront_sdl},
     stream_limits::StreamLimits,
 };
@@ -35,8 +36,8 @@ pub struct QuerySettings {
     pub book: Daybook,
     /// The keys that check tokens.
     pub keys: Keys,
-    /// Where mutations are sent, such as `http://127.0.0.1:8080`.
-    pub command_url: String,
+    /// Where mutations are sent.
+    pub commands: CommandDoor,
     /// Whether introspection shows the schemas.
     pub introspection: bool,
     /// How long a query waits for the read models to reach the position that it must see; [`PATIENCE`] by default.
@@ -47,6 +48,8 @@ pub struct QuerySettings {
     pub sockets: SocketLimits,
     /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
+    /// The drain of the process, which ends WebSockets and streams of server-sent events.
+    pub drain: Drain,
     /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

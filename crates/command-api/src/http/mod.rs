@@ -14,11 +14,12 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use daybook_bus::{Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
 use daybook_edge::{
+    document,
     problem::Problem,
     rates::{ClientAddress, RateLimits, Rates},
     tokens::Keys,
@@ -56,9 +57,10 @@ impl CommandApi {
 
     /// Its routes.
     pub fn router(self) -> Router {
+        let document = document::route("/openapi.json", &openapi::document(), self.rates.clone());
         Router::new()
             .route("/commands/{name}", post(submit))
-            .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+            .merge(document)
             .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
     }

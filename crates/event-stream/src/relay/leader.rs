@@ -1,14 +1,12 @@
 //! Leading: from the checkpoint, compared with the ends of the logs, through the book, for as long as no other relay leads.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use daybook_event_store::{Daybook, Filter, Follower, RecordedEvent};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    RelayError, RelaySettings, adopt, checkpoint::Checkpoint, monitor::TopicMonitor, publish::Publisher, refill,
-};
+use super::{Relay, RelayError, adopt, checkpoint::Checkpoint, monitor::TopicMonitor, publish::Publisher, refill};
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
@@ -23,13 +21,9 @@ enum Woken {
     Stopped,
 }
 
-/// Leads until it is stopped.
-pub(super) async fn lead(
-    book: &Daybook,
-    settings: &RelaySettings,
-    client: &mut Client,
-    stop: &CancellationToken,
-) -> Result<(), RelayError> {
+/// Leads until it is stopped, and has published what the book held at that moment.
+pub(super) async fn lead(relay: &Relay, client: &mut Client, stop: &CancellationToken) -> Result<(), RelayError> {
+    let Relay { book, settings, joined } = relay;
     settings.kafka.ensure_topics().await?;
     let shards = settings.kafka.topology.shards();
     let mut checkpoint = Checkpoint::take_over(client, &shards).await?;
@@ -40,11 +34,13 @@ pub(super) async fn lead(
         refill::resume(book, settings, client, &shards, &mut checkpoint, history).await?;
     }
     tracing::info!(epoch = checkpoint.epoch, position = checkpoint.cursor, "the relay leads");
+    joined.store(true, Ordering::Relaxed);
     let publisher = Publisher::new(&settings.kafka, history)?;
     let mut follower = book.follow();
     let mut events = Vec::new();
     let mut monitor = TopicMonitor::new();
-    while !stop.is_cancelled() {
+    let mut last = None;
+    while !is_done(book, stop, &checkpoint, &mut last).await? {
         monitor.poll(&publisher, &shards, &checkpoint.published).await?;
         let again = match events.last().map(|event: &RecordedEvent| event.position) {
             Some(last) => {
@@ -58,13 +54,12 @@ pub(super) async fn lead(
                 checkpoint.save(client, &shards, &moved).await?
             }
             None => match idle(&mut follower, &checkpoint, client, stop).await? {
-                Woken::Grown => {
+                Woken::Grown | Woken::Stopped => {
                     events = read(book, checkpoint.cursor, BATCH).await?;
                     false
                 }
                 Woken::StillLeading => false,
                 Woken::AskedToRepublish => true,
-                Woken::Stopped => break,
             },
         };
         if again {
@@ -77,6 +72,24 @@ pub(super) async fn lead(
         }
     }
     Ok(())
+}
+
+/// Whether a leader that is stopped has published everything up to `last`, the head of the book when it was stopped. What is written
+/// later is left to the next leader.
+async fn is_done(
+    book: &Daybook,
+    stop: &CancellationToken,
+    checkpoint: &Checkpoint,
+    last: &mut Option<i64>,
+) -> Result<bool, RelayError> {
+    if !stop.is_cancelled() {
+        return Ok(false);
+    }
+    let last = match *last {
+        Some(last) => last,
+        None => *last.insert(book.head().await?.position),
+    };
+    Ok(checkpoint.cursor >= last)
 }
 
 async fn read(book: &Daybook, after: i64, limit: usize) -> Result<Vec<RecordedEvent>, RelayError> {

@@ -13,7 +13,13 @@ mod monitor;
 mod publish;
 mod refill;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use daybook_event_store::{Daybook, StoreError};
 use rdkafka::error::KafkaError;
@@ -30,7 +36,7 @@ use crate::{
 
 /// How long a standby waits before it tries to lead again.
 const STANDBY: Duration = Duration::from_millis(500);
-/// How long a leader that is stopped may take to finish its batch.
+/// How long a leader that is stopped may take to publish up to the head.
 const GRACE: Duration = Duration::from_secs(3);
 /// The two halves of the advisory lock of the leader.
 const LOCK: [i32; 2] = [0x6461_7962, 0x7265_6c61];
@@ -151,16 +157,25 @@ pub struct PartitionStatus {
 pub struct Relay {
     book: Daybook,
     settings: RelaySettings,
+    /// Whether it has led, or has found another relay that leads.
+    joined: Arc<AtomicBool>,
 }
 
 impl Relay {
     /// A relay that does not run yet.
     #[must_use]
-    pub const fn new(book: Daybook, settings: RelaySettings) -> Self {
-        Self { book, settings }
+    pub fn new(book: Daybook, settings: RelaySettings) -> Self {
+        Self { book, settings, joined: Arc::default() }
     }
 
-    /// Publishes, or stands by while another relay does, until it is stopped.
+    /// Whether this relay, or a clone of it, has led since it runs, or has found another relay that leads.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Publishes, or stands by while another relay does, until it is stopped. A leader that is stopped publishes what the book holds at
+    /// that moment, and gives up the lead.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = Backoff::new();
         while !stop.is_cancelled() {
@@ -196,9 +211,10 @@ impl Relay {
         let mut client = self.book.connect().await?;
         let lock: &[&(dyn ToSql + Sync)] = &[&LOCK[0], &LOCK[1]];
         if !client.query_one("SELECT pg_try_advisory_lock($1, $2)", lock).await?.try_get::<_, bool>(0)? {
+            self.joined.store(true, Ordering::Relaxed);
             return Ok(false);
         }
-        leader::lead(&self.book, &self.settings, &mut client, stop).await?;
+        leader::lead(self, &mut client, stop).await?;
         // A standby then need not wait until the server notices the end of the connection.
         client.execute("SELECT pg_advisory_unlock($1, $2)", lock).await?;
         Ok(true)

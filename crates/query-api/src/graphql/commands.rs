@@ -1,8 +1,10 @@
-//! The client of the command API. A mutation is forwarded as the caller would send its command.
+//! The client of the command API. A mutation is forwarded as the caller would send its command: to another process over HTTP, or to the
+//! routes of this one.
 
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::Error;
+use axum::{Router, body::Body, http::StatusCode, http::request::Builder};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_domain::Actor;
@@ -14,6 +16,7 @@ use hyper_util::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
@@ -21,11 +24,78 @@ use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
 /// How long a token is valid that is made for one mutation of a guest.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
 
+/// After how much silence a connection is not used any more. It is shorter than a drain of the other process takes, so no command is
+/// sent on a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Where mutations are sent.
+#[derive(Debug, Clone)]
+pub enum CommandDoor {
+    /// To the command-api of another process, such as `http://127.0.0.1:8080`.
+    Url(String),
+    /// To the routes of the command-api of this process. There is no connection that could end before the answer, and the client's
+    /// address arrives as it is.
+    Here(Router),
+}
+
+/// The way to a command-api.
+#[derive(Clone)]
+enum Way {
+    Http { client: Client<HttpConnector, Full<Bytes>>, url: String },
+    Here(Router),
+}
+
+impl From<CommandDoor> for Way {
+    fn from(door: CommandDoor) -> Self {
+        match door {
+            CommandDoor::Here(router) => Self::Here(router),
+            CommandDoor::Url(url) => {
+                let mut connector = HttpConnector::new();
+                connector.set_nodelay(true);
+                detect_dead_connections(&mut connector);
+                let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+                Self::Http { client, url }
+            }
+        }
+    }
+}
+
+impl Way {
+    /// Sends a request, and returns the status and the body of the answer.
+    async fn send(&self, request: Builder, body: Vec<u8>, viewer: &Viewer) -> Result<(StatusCode, Bytes), Failure> {
+        match self {
+            Self::Http { client, .. } => {
+                let address = viewer.address.map(|ClientAddress(address)| address.to_string());
+                let request = address.into_iter().fold(request, |request, of| request.header("x-forwarded-for", of));
+                let response = client.request(request.body(Full::from(body))?).await?;
+                Ok((response.status(), response.into_body().collect().await?.to_bytes()))
+            }
+            Self::Here(router) => {
+                let request = viewer.address.into_iter().fold(request, Builder::extension);
+                let answered = router.clone().oneshot(request.body(Body::from(body))?).await;
+                let response = answered.unwrap_or_else(|never| match never {});
+                Ok((response.status(), response.into_body().collect().await?.to_bytes()))
+            }
+        }
+    }
+
+    /// The URL of a command.
+    fn url_of(&self, name: &str) -> String {
+        let base = match self {
+            Self::Http { url, .. } => url,
+            Self::Here(_) => "",
+        };
+        format!("{base}/commands/{name}")
+    }
+}
+
+/// Why there is no answer.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Sends commands.
 #[derive(Clone)]
 pub(crate) struct Commands {
-    client: Client<HttpConnector, Full<Bytes>>,
-    url: String,
+    way: Way,
     keys: Keys,
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
@@ -59,11 +129,8 @@ pub(crate) struct Problem {
 }
 
 impl Commands {
-    pub(crate) fn new(url: String, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        detect_dead_connections(&mut connector);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), url, keys, now }
+    pub(crate) fn new(door: CommandDoor, keys: Keys, now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>) -> Self {
+        Self { way: door.into(), keys, now }
     }
 
     /// Sends a command. The outer error is a failure; the inner one is an answer.
@@ -85,20 +152,13 @@ impl Commands {
                 format!("Bearer {token}")
             }
         };
-        let mut request = hyper::Request::post(format!("{}/commands/{name}", self.url));
-        if let Some(ClientAddress(address)) = viewer.address {
-            request = request.header("x-forwarded-for", address.to_string());
-        }
-        let request = request
+        let request = hyper::Request::post(self.way.url_of(name))
             .header("content-type", "application/json")
             .header("authorization", authorization)
-            .header("idempotency-key", key.to_string())
-            .body(Full::from(serde_json::to_vec(body)?))
-            .map_err(|error| unavailable(&error))?;
-        let response = self.client.request(request).await.map_err(|error| unavailable(&error))?;
-        let accepted = response.status().is_success();
-        let body = response.into_body().collect().await.map_err(|error| unavailable(&error))?.to_bytes();
-        if accepted {
+            .header("idempotency-key", key.to_string());
+        let sent = self.way.send(request, serde_json::to_vec(body)?, viewer).await;
+        let (status, body) = sent.map_err(|error| unavailable(&error))?;
+        if status.is_success() {
             return Ok(Ok(serde_json::from_slice(&body)?));
         }
         let problem: Problem = serde_json::from_slice(&body).map_err(|error| unavailable(&error))?;

@@ -87,7 +87,7 @@ where
     M: ObjectType + Default + 'static,
     S: SubscriptionType + Default + 'static,
 {
-    let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
+    let commands = Commands::new(settings.commands.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
         .data(Now(Arc::clone(&settings.now)))
         .data(NewId(new_id))

@@ -6,19 +6,17 @@ use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
     http::{Extensions, HeaderMap, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response, sse::Event},
     routing::get,
 };
-use daybook_edge::{problem::Problem, rates::Rates, tokens::Keys};
+use daybook_edge::{drain::Drain, problem::Problem, rates::Rates, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, Head, StoreError};
 use futures::StreamExt;
 
 use super::{
     address,
     problem::{bad_parameter, bad_request, for_staff, unavailable},
+    streams::{answer, until_drained},
     text,
 };
 use crate::{
@@ -79,11 +77,13 @@ struct Shared {
     keys: Keys,
     streams: StreamPermits,
     rates: Rates,
+    drain: Drain,
 }
 
 pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: StreamPermits, rates: Rates) -> Router {
-    let (book, keys) = (settings.book.clone(), settings.keys.clone());
-    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, tail, keys, streams, rates }))
+    let (book, keys, drain) = (settings.book.clone(), settings.keys.clone(), settings.drain.clone());
+    let shared = Shared { book, tail, keys, streams, rates, drain };
+    Router::new().route("/events", get(events)).with_state(Arc::new(shared))
 }
 
 async fn events(
@@ -148,5 +148,5 @@ fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) 
         let data = serde_json::to_string(&event).unwrap_or_default();
         Ok::<_, StoreError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });
-    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+    answer(until_drained(&shared.drain, events))
 }

@@ -10,10 +10,7 @@ use axum::{
         rejection::{BytesRejection, QueryRejection},
     },
     http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response, sse::Event},
 };
 use daybook_edge::problem::Problem;
 use futures::{StreamExt, stream};
@@ -22,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Endpoint, address, graphiql,
     problem::{bad_request, problem, unavailable},
-    text,
+    streams, text,
 };
 use crate::{
     graphql::{
@@ -199,7 +196,7 @@ async fn respond<E: Executor>(
     if answer == Answer::Events {
         let live = runs(&mut request, OperationType::Subscription);
         let permit = live.then(|| endpoint.streams.acquire()).transpose()?;
-        return Ok(events(&endpoint.schema, request, permit));
+        return Ok(events(endpoint, request, permit));
     }
     // What a mutation has done is part of its answer, whether the views show it or not.
     let all_or_nothing = position.is_some() && !runs(&mut request, OperationType::Mutation);
@@ -222,14 +219,17 @@ async fn reader_at<E>(endpoint: &Endpoint<E>, position: &str) -> Result<Reader, 
     Ok(reader)
 }
 
-/// The results of an operation as server-sent events: `next` for each, then `complete`.
-fn events<E: Executor>(schema: &E, request: Request, permit: Option<StreamPermit>) -> Response {
-    let results = schema.clone().execute_stream(request, None).map(move |response| {
+/// The results of an operation as server-sent events: `next` for each, then `complete`. A subscription that a drain ends is not complete,
+/// so its client subscribes again elsewhere. Any other operation is finished.
+fn events<E: Executor>(endpoint: &Endpoint<E>, request: Request, permit: Option<StreamPermit>) -> Response {
+    let live = permit.is_some();
+    let results = endpoint.schema.clone().execute_stream(request, None).map(move |response| {
         // The subscription keeps its permit until it ends.
         _ = &permit;
         let data = serde_json::to_string(&response).unwrap_or_default();
         Ok::<_, Infallible>(Event::default().event("next").data(data))
     });
     let complete = stream::once(async { Ok(Event::default().event("complete").data("")) });
-    Sse::new(results.chain(complete)).keep_alive(KeepAlive::default()).into_response()
+    let events = results.chain(complete);
+    if live { streams::answer(streams::until_drained(&endpoint.drain, events)) } else { streams::answer(events) }
 }

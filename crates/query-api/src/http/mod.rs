@@ -4,6 +4,7 @@ mod events;
 mod graphiql;
 mod graphql;
 mod problem;
+mod streams;
 mod websocket;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use axum::{
 };
 use daybook_domain::Actor;
 use daybook_edge::{
+    drain::Drain,
     problem::Problem,
     rates::{ClientAddress, Rates},
     tokens::Keys,
@@ -51,6 +53,7 @@ struct Endpoint<E> {
     streams: StreamPermits,
     sockets: SocketLimits,
     rates: Rates,
+    drain: Drain,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
@@ -96,6 +99,7 @@ impl<E> Endpoint<BatchExecutor<E>> {
             streams: streams.clone(),
             sockets: settings.sockets,
             rates: rates.clone(),
+            drain: settings.drain.clone(),
         }
     }
 }

@@ -32,6 +32,11 @@ use crate::graphql::error::coded;
 /// The size of the read buffer. Each socket has one, and most sockets wait.
 const READ_BUFFER: usize = 4 << 10;
 
+/// The close code of a server that restarts (IANA's registry of WebSocket close codes). Clients connect again.
+const SERVICE_RESTART: u16 = 1012;
+/// How long a client may take to answer a close message of a drain.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// How long sockets may stay silent.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
@@ -88,7 +93,7 @@ fn serve<E: Executor>(
     let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
     upgrade.on_upgrade(move |socket| async move {
         let schema = endpoint.streams.for_connection(endpoint.schema.clone(), endpoint.rates.clone());
-        let limits = endpoint.sockets;
+        let (limits, end) = (endpoint.sockets, endpoint.drain.stream_end());
         let init = move |payload: Value| async move {
             let given = payload.get("authorization").or_else(|| payload.get("Authorization"));
             let given = given.and_then(|value| value.as_str().map(str::to_owned)).or(authorization);
@@ -102,7 +107,7 @@ fn serve<E: Executor>(
         let last_message = LastMessage::now();
         let messages = last_message.clone().record(from);
         let answers = GraphQlSocket::new(schema, messages, protocol).on_connection_init(init);
-        serve_connection(answers.boxed(), to, &limits, &last_message).await;
+        serve_connection(answers.boxed(), to, &limits, &last_message, end).await;
     })
 }
 
@@ -132,13 +137,15 @@ impl LastMessage {
     }
 }
 
-/// Sends the answers until the connection ends.
+/// Sends the answers until the connection ends, or the process drains.
 async fn serve_connection(
     mut answers: impl Stream<Item = WsMessage> + Unpin,
     mut to: SplitSink<WebSocket, Message>,
     limits: &SocketLimits,
     last_message: &LastMessage,
+    end: impl Future<Output = ()>,
 ) {
+    let mut end = std::pin::pin!(end);
     let begin = Instant::now();
     let mut initialised = false;
     let mut pings = interval_at(begin + limits.ping, limits.ping);
@@ -147,6 +154,7 @@ async fn serve_connection(
         let message = tokio::select! {
             // A waiting answer is sent before the deadlines are checked, however late this task runs.
             biased;
+            () = &mut end => return restart(answers, to).await,
             message = answers.next() => match message {
                 Some(WsMessage::Text(text)) => {
                     initialised = true;
@@ -170,6 +178,20 @@ async fn serve_connection(
         if ends || !matches!(sent, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+/// Closes a connection because the process drains, and waits until the client has closed it, too. What the client sends meanwhile is not
+/// answered.
+async fn restart(mut answers: impl Stream<Item = WsMessage> + Unpin, mut to: SplitSink<WebSocket, Message>) {
+    let frame = CloseFrame { code: SERVICE_RESTART, reason: "Service restart".into() };
+    let closing = async {
+        if to.send(Message::Close(Some(frame))).await.is_ok() {
+            while answers.next().await.is_some() {}
+        }
+    };
+    if timeout(CLOSING, closing).await.is_err() {
+        tracing::debug!("a client did not answer the close message of its socket");
     }
 }
 

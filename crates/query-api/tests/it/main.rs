@@ -6,6 +6,7 @@ mod carts;
 mod catalog;
 mod consistency;
 mod database;
+mod drained;
 mod fuzz;
 mod graphiql;
 mod limits;

@@ -20,11 +20,11 @@ use daybook_domain::{
     Actor, Slice,
     ids::{CustomerId, CustomerRef},
 };
-use daybook_edge::{rates::RateLimits, tokens::Keys};
+use daybook_edge::{drain::Drain, rates::RateLimits, tokens::Keys};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{Effect, SharedEvent};
 use daybook_projectors::{projection::Projection, rebuild, topology, views};
-use daybook_query_api::{QuerySettings, SocketLimits, StreamLimits};
+use daybook_query_api::{CommandDoor, QuerySettings, SocketLimits, StreamLimits};
 use daybook_test_postgres::TestDatabase;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -86,6 +86,8 @@ pub(crate) struct Shop {
     pub(crate) proxy: StatementProxy,
     /// By how many seconds the clock of the shop is ahead of the machine's.
     passed: Arc<AtomicI64>,
+    /// The drain of the process.
+    pub(crate) drain: Drain,
     /// The projection waits while a test holds this lock.
     pub(crate) projection: Arc<Mutex<()>>,
     _tasks: JoinSet<()>,
@@ -135,15 +137,17 @@ impl Shop {
         let passed = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&passed));
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
+        let drain = Drain::default();
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
-            command_url: settings.command_url.unwrap_or_else(|| url.clone()),
+            commands: CommandDoor::Url(settings.command_url.unwrap_or_else(|| url.clone())),
             introspection: settings.introspection,
             patience: settings.patience,
             streams: settings.streams,
             sockets: settings.sockets,
             rates: settings.rates,
+            drain: drain.clone(),
             now: Arc::new(move || clock.now() + settings.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
@@ -152,7 +156,7 @@ impl Shop {
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("the server runs") });
         tasks.spawn(project(book.clone(), Arc::clone(&projection)));
-        Self { book, router, url, keys, database, proxy, passed, projection, _tasks: tasks }
+        Self { book, router, url, keys, database, proxy, passed, drain, projection, _tasks: tasks }
     }
 
     /// The value of `Authorization`.
