@@ -27,7 +27,9 @@ pub(crate) struct Signs {
     steps: AtomicU64,
     /// How many commits have worked.
     commits: AtomicU64,
-    /// Whether the last commit or load has failed.
+    /// How many commits and loads have failed.
+    failures: AtomicU64,
+    /// Whether the last commit has failed, or a load since.
     failing: AtomicBool,
 }
 
@@ -49,6 +51,7 @@ impl Signs {
 
     /// A commit or a load has failed.
     pub(crate) fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
         self.failing.store(true, Ordering::Relaxed);
         self.stepped();
     }
@@ -79,7 +82,9 @@ pub struct BusVitals {
     pub steps: u64,
     /// How many commits have worked so far.
     pub commits: u64,
-    /// Whether the last commit or load has failed.
+    /// How many commits and loads have failed so far.
+    pub failures: u64,
+    /// Whether the last commit has failed, or a load since.
     pub failing: bool,
 }
 
@@ -92,7 +97,7 @@ impl BusMonitor {
     #[must_use]
     pub fn vitals(&self) -> Option<BusVitals> {
         let queue = self.queue.upgrade()?;
-        let Signs { busy, steps, commits, failing } = &*self.signs;
+        let Signs { busy, steps, commits, failures, failing } = &*self.signs;
         let (capacity, free) = (queue.max_capacity(), queue.capacity());
         let waiting = capacity.saturating_sub(free);
         Some(BusVitals {
@@ -101,6 +106,7 @@ impl BusMonitor {
             busy: waiting > 0 || busy.load(Ordering::Relaxed),
             steps: steps.load(Ordering::Relaxed),
             commits: commits.load(Ordering::Relaxed),
+            failures: failures.load(Ordering::Relaxed),
             failing: failing.load(Ordering::Relaxed),
         })
     }

@@ -1,12 +1,13 @@
 //! `daybook bench`: starting the engine of a measurement with the wiring of `daybook serve`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
 use crate::{
+    drain::Signals,
     role::Role,
     serve::{self, Limits, Settings},
 };
@@ -24,9 +25,11 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         Parts::Queries => vec![Role::QueryApi],
         Parts::CommandsToViews => vec![Role::CommandApi, Role::Relay, Role::Projectors],
     };
-    let running = serve::start(Settings {
+    let mut running = serve::start(Settings {
         roles: roles.into_iter().collect(),
         listen: ([127, 0, 0, 1], 0).into(),
+        ops_listen: ([127, 0, 0, 1], 0).into(),
+        drain_delay: Duration::ZERO,
         database_url: wanted.database_url,
         kafka: wanted.kafka,
         keys: wanted.keys,
@@ -38,5 +41,6 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         refill_bytes: None,
     })
     .await?;
+    anyhow::ensure!(running.until_ready(&mut Signals::handle()?).await?, "the measurement was asked to stop");
     Ok(Running { address: running.address, stop: Box::pin(running.stop()) })
 }

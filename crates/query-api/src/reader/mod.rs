@@ -195,8 +195,9 @@ fn is_stale(error: &tokio_postgres::Error) -> bool {
 /// version, and is only replaced after that.
 fn missing_view(statement: &Statement, error: &tokio_postgres::Error) -> Option<&'static str> {
     let refused = error.as_db_error().filter(|refused| *refused.code() == SqlState::UNDEFINED_TABLE)?;
-    let is_named = |view: &&View| view.tables.iter().any(|table| refused.message().contains(&format!("read.{table}\"")));
-    statement.views().iter().find(is_named).map(|view| view.name)
+    let is_named = |view: &&View| view.tables.iter().any(|table| refused.message().contains(&format!("read.{table}")));
+    let views = statement.views();
+    views.iter().find(is_named).or(views.first()).map(|view| view.name)
 }
 
 /// The error of a query that reads a view which was never built yet.

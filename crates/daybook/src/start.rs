@@ -1,0 +1,201 @@
+//! How a process starts: it listens already. Now it reaches the database, starts the parts of its roles, and serves their routes.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    http::{StatusCode, Uri},
+};
+use daybook_bus::{Bus, BusMonitor, BusSettings, Clock};
+use daybook_command_api::http::CommandApi;
+use daybook_edge::{document, drain::Drain, problem::Problem, rates::Rates, server::Routes};
+use daybook_event_store::{Daybook, error_chain};
+use daybook_event_stream::{Backoff, Feed, Relay, RelaySettings};
+use daybook_operations::migrate;
+use daybook_projectors::{runner, views};
+use daybook_query_api::CommandDoor;
+use daybook_reactors::{ReactorSettings, Reactors};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::{
+    asyncapi,
+    drain::{Parts, Stage},
+    health::{
+        Health, checks,
+        watch::{Watched, watch},
+    },
+    role::Role,
+    serve::Settings,
+};
+
+/// The longest pause between two attempts to reach the database.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The detail of an answer to a method that a path does not support.
+const ALLOWED: &str = "the header Allow lists the methods of this path";
+
+/// A process that listens, and whose parts have not started yet.
+pub(crate) struct Beginning {
+    pub(crate) settings: Settings,
+    pub(crate) book: Daybook,
+    pub(crate) health: Health,
+    pub(crate) drain: Drain,
+    /// The routes of the probes, which the parts' routes are added to.
+    pub(crate) probes: Router,
+    /// The routes that are served.
+    pub(crate) routes: Routes,
+    pub(crate) parts: Parts,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+impl Beginning {
+    /// Starts the parts. A database that is away, or whose schema does not fit, is waited for.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let schema = self.in_the_end(|| self.reach()).await;
+        let asyncapi = asyncapi::document(&self.settings.kafka.topology, asyncapi::Schemas::Inlined);
+        let rates = Rates::new(&self.settings.limits.rates);
+        let mut router = self.probes.clone().merge(document::route("/asyncapi.json", &asyncapi, rates));
+        let mut watched = Watched {
+            book: self.book.clone(),
+            kafka: self.settings.kafka.clone(),
+            schema,
+            metrics: self.metrics.clone(),
+            bus: None,
+            relay: None,
+            views: None,
+            reactors: None,
+        };
+        if self.has(Role::Projectors) {
+            watched.views = Some(self.projectors());
+        }
+        if self.has(Role::Relay) {
+            watched.relay = Some(self.relay());
+        }
+        let mut commands = None;
+        if self.has(Role::CommandApi) || self.has(Role::Reactors) {
+            let (bus, monitor) = self.bus();
+            watched.bus = Some(monitor);
+            if self.has(Role::Reactors) {
+                // The reactors begin before commands are accepted, so that every cart gets a timer.
+                watched.reactors = Some(self.reactors(&bus).await);
+            }
+            if self.has(Role::CommandApi) {
+                let api = CommandApi::new(bus, self.settings.keys.clone()).limited(&self.settings.limits.rates).router();
+                router = router.merge(api.clone());
+                commands = Some(api);
+            }
+        }
+        if self.has(Role::QueryApi) {
+            router = router.merge(self.query_api(commands));
+        }
+        let not_allowed = async || Problem::method_not_allowed(ALLOWED);
+        self.routes.replace(router.fallback(not_found).method_not_allowed_fallback(not_allowed));
+        self.health.has_started();
+        let (health, stop) = (self.health.clone(), self.parts.stopped(Stage::Operations));
+        self.parts.spawn(Stage::Operations, async move {
+            stop.run_until_cancelled(watch(health, watched)).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.settings.roles.contains(&role)
+    }
+
+    /// Tries again until it works, after longer and longer pauses, which are never in step with those of other processes.
+    async fn in_the_end<T>(&self, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        loop {
+            match attempt().await {
+                Ok(done) => return done,
+                Err(error) => {
+                    let reason = error_chain(error.as_ref());
+                    tracing::warn!(reason, "the start waits for the database");
+                    self.health.waits_for(format!("the database: {reason}"));
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Reaches the database, and makes its schema fit. Returns the last migrations.
+    async fn reach(&self) -> anyhow::Result<Vec<i64>> {
+        migrate(&self.book).await?;
+        checks::schema(&self.book).await
+    }
+
+    /// Starts the projectors. They build missing views beside traffic.
+    fn projectors(&self) -> Feed {
+        let (book, kafka, stop) =
+            (self.book.clone(), self.settings.kafka.clone(), self.parts.stopped(Stage::Projectors));
+        let feed = Feed::default();
+        let receiving = feed.clone();
+        self.parts.spawn(Stage::Projectors, async move {
+            Ok(runner::run_on(receiving, &book, &kafka, &views::ALL, &stop).await?)
+        });
+        feed
+    }
+
+    fn relay(&self) -> Relay {
+        let settings =
+            RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
+        let (relay, stop) = (Relay::new(self.book.clone(), settings), self.parts.stopped(Stage::Relay));
+        let running = relay.clone();
+        self.parts.spawn(Stage::Relay, async move {
+            running.run(stop).await;
+            Ok(())
+        });
+        relay
+    }
+
+    /// Starts the bus, which the command-api and the reactors of a process share. It stops when both have dropped it.
+    fn bus(&self) -> (Bus, BusMonitor) {
+        let settings = BusSettings { storefront: self.settings.storefront.clone(), ..BusSettings::default() };
+        let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
+        self.parts.spawn(Stage::Bus, async move { Ok(stopped.await?) });
+        let monitor = bus.monitor();
+        (bus, monitor)
+    }
+
+    /// Writes the first checkpoints of the reactors, and starts them.
+    async fn reactors(&self, bus: &Bus) -> Feed {
+        let (kafka, stop) = (self.settings.kafka.clone(), self.parts.stopped(Stage::Reactors));
+        let (clock, settings) = (Clock::system(), ReactorSettings::default());
+        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
+        let begin = async || Ok(reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?);
+        self.in_the_end(begin).await;
+        let feed = Feed::default();
+        let receiving = feed.clone();
+        self.parts.spawn(Stage::Reactors, async move {
+            Ok(reactors.run_on(receiving, &kafka, &daybook_reactors::ALL, &stop).await?)
+        });
+        feed
+    }
+
+    /// The query-api sends mutations to the command-api of this process, unless the settings name another.
+    fn query_api(&self, commands: Option<Router>) -> Router {
+        let (settings, clock) = (&self.settings, Clock::system());
+        let commands = match (&settings.command_url, commands) {
+            (None, Some(commands)) => CommandDoor::Here(commands),
+            (url, _) => CommandDoor::Url(url.clone().unwrap_or_default()),
+        };
+        daybook_query_api::router(&daybook_query_api::QuerySettings {
+            book: self.book.clone(),
+            keys: settings.keys.clone(),
+            commands,
+            introspection: settings.introspection,
+            patience: settings.limits.patience,
+            streams: settings.limits.streams,
+            rates: settings.limits.rates.clone(),
+            sockets: daybook_query_api::SocketLimits::default(),
+            drain: self.drain.clone(),
+            now: Arc::new(move || clock.now()),
+        })
+    }
+}
+
+/// The answer for a path without a route.
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    let detail = format!("this server has no route for {}", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "Not found", "not_found", &detail)
+}
