@@ -7,9 +7,9 @@ use daybook_edge::rates::RateLimits;
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
 use crate::{
-    drain::Signals,
     role::Role,
-    serve::{self, Limits, Settings},
+    serve,
+    settings::{Limits, Settings},
 };
 
 /// Runs a measurement.
@@ -41,6 +41,6 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         refill_bytes: None,
     })
     .await?;
-    anyhow::ensure!(running.until_ready(&mut Signals::handle()?).await?, "the measurement was asked to stop");
+    running.until_ready(std::future::pending()).await?;
     Ok(Running { address: running.address, stop: Box::pin(running.stop()) })
 }

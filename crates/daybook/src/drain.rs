@@ -1,6 +1,6 @@
 //! How a process stops: the order of its parts, and the signals that ask for it.
 //!
-//! 1. Readiness is off, and whatever leads is told by [`Drain::begun`](daybook_edge::drain::Drain::begun). The seat is given up there.
+//! 1. Readiness is off. What waits for [`Drain::begun`](daybook_edge::drain::Drain::begun) gives up what it leads: the seat, first of all.
 //! 2. The process serves on for the drain delay. Answers close their connections, sockets and streams end.
 //! 3. The listener closes, and open requests are answered.
 //! 4. The reactors finish what they have sent. The bus answers what is queued.
@@ -9,7 +9,12 @@
 //! 6. The projectors leave their group.
 //! 7. The port of operators closes.
 
-use std::{future::Future, io, sync::Arc, sync::Mutex, sync::PoisonError, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -72,15 +77,8 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// The order in which they stop.
-    pub(crate) const ORDER: [Self; 7] = [
-        Self::Start,
-        Self::Edge,
-        Self::Reactors,
-        Self::Bus,
-        Self::Relay,
-        Self::Projectors,
-        Self::Operations,
-    ];
+    pub(crate) const ORDER: [Self; 7] =
+        [Self::Start, Self::Edge, Self::Reactors, Self::Bus, Self::Relay, Self::Projectors, Self::Operations];
 
     /// How long the parts of a stage may take to stop. The sum, with the drain delay, is less than a grace period of 45 s.
     const fn patience(self) -> Duration {

@@ -14,6 +14,7 @@ mod log_limit;
 pub mod role;
 pub mod schema;
 pub mod serve;
+pub mod settings;
 mod start;
 pub mod telemetry;
 pub mod token;

@@ -5,15 +5,13 @@ use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, time::Durat
 use anyhow::Context;
 use axum::Router;
 use clap::ValueEnum;
-use daybook_domain::Storefront;
 use daybook_edge::{
     drain::Drain,
-    rates::{RateLimits, Rates},
+    rates::Rates,
     server::{self, ConnectionLimits, Ending, Routes},
     tokens::Keys,
 };
 use daybook_event_store::{Daybook, StoreSettings};
-use daybook_event_stream::KafkaSettings;
 use daybook_operations::Topics;
 use daybook_projectors::{registry, views};
 use tokio::{net::TcpListener, sync::mpsc};
@@ -24,6 +22,7 @@ use crate::{
     drain::{Parts, Signals, Stage},
     health::{Health, http},
     role::Role,
+    settings::Settings,
     start::{self, Beginning},
     telemetry,
 };
@@ -70,69 +69,6 @@ pub struct Args {
     limits: Flags,
 }
 
-/// The settings of a process of the engine.
-pub struct Settings {
-    /// The parts to run.
-    pub roles: BTreeSet<Role>,
-    /// The address of the HTTP server.
-    pub listen: SocketAddr,
-    /// The address of the port for operators.
-    pub ops_listen: SocketAddr,
-    /// How long the process serves on when it drains.
-    pub drain_delay: Duration,
-    /// The PostgreSQL that holds the book.
-    pub database_url: String,
-    /// The broker and its topics.
-    pub kafka: KafkaSettings,
-    /// The keys that check tokens.
-    pub keys: Keys,
-    /// The URL of the command-api for mutations. Without it, mutations are commands of this process.
-    pub command_url: Option<String>,
-    /// Whether introspection of the GraphQL schemas is allowed.
-    pub introspection: bool,
-    /// What guests and customers may buy.
-    pub storefront: Storefront,
-    /// The limits of clients.
-    pub limits: Limits,
-    /// The bytes of the book that lost topics are refilled with. All of it when absent.
-    pub refill_bytes: Option<i64>,
-}
-
-/// The limits of clients.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The limits of connections.
-    pub connections: ConnectionLimits,
-    /// The rate limits.
-    pub rates: RateLimits,
-    /// The limits of subscriptions.
-    pub streams: daybook_query_api::StreamLimits,
-    /// How long a query waits for its minimum position.
-    pub patience: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: ConnectionLimits::default(),
-            rates: RateLimits::default(),
-            streams: daybook_query_api::StreamLimits::default(),
-            patience: daybook_query_api::PATIENCE,
-        }
-    }
-}
-
-impl From<&Flags> for Limits {
-    fn from(flags: &Flags) -> Self {
-        Self {
-            connections: flags.connections(),
-            rates: flags.rates(),
-            streams: flags.streams(),
-            patience: flags.patience(),
-        }
-    }
-}
-
 /// A running process of the engine.
 pub struct Running {
     /// The address of its HTTP server.
@@ -174,7 +110,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::handle()?;
     let mut running = start(settings).await?;
     println!("operators find the process on http://{}", running.operations);
-    if running.until_ready(&mut signals).await? {
+    if running.until_ready(signals.next()).await? {
         println!("daybook is ready on http://{}", running.address);
         running.until_asked(&mut signals).await?;
     }
@@ -204,12 +140,11 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     serve(&parts, Stage::Operations, operators, router.into(), limits, &Drain::default());
 
     let (roles, drain_delay) = (settings.roles.clone(), settings.drain_delay);
-    let (book_of_parts, drain_of_parts) = (book.clone(), drain.clone());
     let beginning = Beginning {
         settings,
-        book: book_of_parts,
+        book: book.clone(),
         health: health.clone(),
-        drain: drain_of_parts,
+        drain: drain.clone(),
         probes,
         routes: routes.clone(),
         parts: parts.clone(),
@@ -225,14 +160,7 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves routes as a part of the process.
-fn serve(
-    parts: &Parts,
-    stage: Stage,
-    listener: TcpListener,
-    routes: Routes,
-    limits: ConnectionLimits,
-    drain: &Drain,
-) {
+fn serve(parts: &Parts, stage: Stage, listener: TcpListener, routes: Routes, limits: ConnectionLimits, drain: &Drain) {
     let ending = Ending { drain: drain.clone(), close: parts.stopped(stage) };
     parts.spawn(stage, async move {
         server::serve(listener, routes, limits, ending).await;
@@ -246,10 +174,10 @@ impl Running {
     ///
     /// # Errors
     /// When a part fails for good.
-    pub async fn until_ready(&mut self, signals: &mut Signals) -> anyhow::Result<bool> {
+    pub async fn until_ready(&mut self, signal: impl Future<Output = ()>) -> anyhow::Result<bool> {
         tokio::select! {
             () = is_ready(&self.health, &self.book, self.roles.contains(&Role::Projectors)) => Ok(true),
-            () = signals.next() => Ok(false),
+            () = signal => Ok(false),
             () = self.asked.cancelled() => Ok(false),
             Some(error) = self.failures.recv() => Err(error),
         }

@@ -25,7 +25,7 @@ use crate::{
         watch::{Watched, watch},
     },
     role::Role,
-    serve::Settings,
+    settings::Settings,
 };
 
 /// The longest pause between two attempts to reach the database.
@@ -79,7 +79,8 @@ impl Beginning {
                 watched.reactors = Some(self.reactors(&bus).await);
             }
             if self.has(Role::CommandApi) {
-                let api = CommandApi::new(bus, self.settings.keys.clone()).limited(&self.settings.limits.rates).router();
+                let api =
+                    CommandApi::new(bus, self.settings.keys.clone()).limited(&self.settings.limits.rates).router();
                 router = router.merge(api.clone());
                 commands = Some(api);
             }
@@ -137,8 +138,7 @@ impl Beginning {
     }
 
     fn relay(&self) -> Relay {
-        let settings =
-            RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
+        let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
         let (relay, stop) = (Relay::new(self.book.clone(), settings), self.parts.stopped(Stage::Relay));
         let running = relay.clone();
         self.parts.spawn(Stage::Relay, async move {

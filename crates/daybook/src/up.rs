@@ -35,7 +35,8 @@ use crate::{
     demo,
     drain::Signals,
     role::Role,
-    serve::{self, Running, Settings},
+    serve::{self, Running},
+    settings::Settings,
 };
 
 /// The lifetime of the printed token.
@@ -99,8 +100,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         "{} holds a restore that was not finished; run `daybook restore` again",
         args.data.display()
     );
-    let mut signals = Signals::handle()?;
     let servers = Servers::start(&args).await?;
+    let mut signals = Signals::handle()?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
     let mut running = serve::start(settings(&args, &servers, &keys)).await?;
     let ended = operate(&args, &servers, &keys, &mut running, &mut signals).await;
@@ -143,7 +144,7 @@ async fn operate(
     running: &mut Running,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    if !running.until_ready(signals).await? {
+    if !running.until_ready(signals.next()).await? {
         return Ok(());
     }
     if args.demo {
@@ -282,7 +283,7 @@ fn announce(ready: &Ready) {
     println!("back-office   {url}/admin/graphql");
     println!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
     println!("events        {url}/events and Kafka at {kafka_brokers}");
-    println!("operators     {ops_url}/health, /readyz and /metrics, on this machine only");
+    println!("operators     {ops_url}/health, /readyz and /metrics");
     println!("admin token   {admin_token}");
     println!("daybook is ready on {url}");
 }

@@ -92,9 +92,11 @@ async fn every_answer_tells_browsers_what_they_may_not_do() {
 #[tokio::test]
 async fn a_request_whose_host_is_not_clear_is_refused() {
     let server = Server::of(Router::new().route("/", get("hello"))).await;
-    for request in
-        ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", "GET / HTTP/1.1\r\nhost: a b\r\n\r\n"]
-    {
+    for request in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a b\r\n\r\n",
+    ] {
         let answer = server.ask(request).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(r#""code":"bad_host""#), "{answer}");
     }

@@ -37,9 +37,11 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
         CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),
         CommandError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The service is stopping", "stopping"),
-        CommandError::NotWritten(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "The store refuses to write at present; nothing was written", "not_written")
-        }
+        CommandError::NotWritten(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The store refuses to write at present; nothing was written",
+            "not_written",
+        ),
         CommandError::Failed(_) | CommandError::Lost => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Outcome unknown; send the command again with the same key",

@@ -64,7 +64,11 @@ impl fmt::Display for Stalled<'_> {
 
 impl Progress {
     /// Updates the positions, and returns the first one that is behind and has not moved for too long.
-    pub(super) fn update<'f>(&mut self, followers: impl IntoIterator<Item = Follower<'f>>, now: Instant) -> Option<Stalled<'_>> {
+    pub(super) fn update<'f>(
+        &mut self,
+        followers: impl IntoIterator<Item = Follower<'f>>,
+        now: Instant,
+    ) -> Option<Stalled<'_>> {
         let behind =
             followers.into_iter().filter(|follower| follower.is_behind).map(|Follower { name, position, .. }| {
                 let seen = self.0.get(name).filter(|(last, _)| *last == position);

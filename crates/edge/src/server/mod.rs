@@ -24,12 +24,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::{open_files::raise_file_limit, routes::Routes};
 use self::{
     connections::{ConnectionPermit, Connections, LimitReached},
     request::{answer, close, rejection},
     timed_stream::{RequestPhase, TimedStream},
 };
+pub use self::{open_files::raise_file_limit, routes::Routes};
 use crate::{drain::Drain, proxies::TrustedProxies};
 
 /// How long open requests may take once the server closes.
