@@ -26,7 +26,7 @@ struct Server {
 }
 
 impl Server {
-    async fn of(routes: impl Into<Routes>) -> Self {
+    async fn of(routes: impl Into<Routes> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the port is bound");
         let ending = Ending { drain: Drain::over(Duration::ZERO), close: CancellationToken::new() };

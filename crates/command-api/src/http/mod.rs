@@ -60,9 +60,9 @@ impl CommandApi {
         let document = document::route("/openapi.json", &openapi::document(), self.rates.clone());
         Router::new()
             .route("/commands/{name}", post(submit))
+            .with_state(self)
             .merge(document)
             .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
-            .with_state(self)
     }
 }
 

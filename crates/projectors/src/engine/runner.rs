@@ -147,7 +147,7 @@ impl Runner {
 
     /// Runs a version until it is retired.
     async fn run_version(&self, stop: &CancellationToken, version: i32) {
-        let Self { book, topology, feed, view } = self;
+        let Self { book, topology, feed, view, .. } = self;
         let effect = Projection::new(view, version);
         let (name, topics) = (view.versioned(version), view.topics(topology));
         let consumer = Consumer { name, topics, start: Start::Beginning, effect };
