@@ -50,7 +50,7 @@ pub(crate) struct Beginning {
 impl Beginning {
     /// Starts the parts. A database that is away, or whose schema does not fit, is waited for.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let schema = self.in_the_end(|| self.reach()).await;
+        let schema = self.reach().await;
         let asyncapi = asyncapi::document(&self.settings.kafka.topology, asyncapi::Schemas::Inlined);
         let rates = Rates::new(&self.settings.limits.rates);
         let mut router = self.probes.clone().merge(document::route("/asyncapi.json", &asyncapi, rates));
@@ -103,26 +103,27 @@ impl Beginning {
         self.settings.roles.contains(&role)
     }
 
-    /// Tries again until it works, after longer and longer pauses, which are never in step with those of other processes.
-    async fn in_the_end<T>(&self, attempt: impl AsyncFn() -> anyhow::Result<T>) -> T {
-        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
-        loop {
-            match attempt().await {
-                Ok(done) => return done,
-                Err(error) => {
-                    let reason = error_chain(error.as_ref());
-                    tracing::warn!(reason, "the start waits for the database");
-                    self.health.waits_for(format!("the database: {reason}"));
-                    backoff.wait().await;
-                }
-            }
-        }
+    /// Waits before the next attempt: longer and longer, and never in step with other processes.
+    async fn pause_after(&self, error: &anyhow::Error, backoff: &mut Backoff) {
+        let reason = error_chain(error.as_ref());
+        tracing::warn!(reason, "the start waits for the database");
+        self.health.waits_for(format!("the database: {reason}"));
+        backoff.wait().await;
     }
 
     /// Reaches the database, and makes its schema fit. Returns the last migrations.
-    async fn reach(&self) -> anyhow::Result<Vec<i64>> {
-        migrate(&self.book).await?;
-        checks::schema(&self.book).await
+    async fn reach(&self) -> Vec<i64> {
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        loop {
+            let reached = async {
+                migrate(&self.book).await?;
+                checks::schema(&self.book).await
+            };
+            match reached.await {
+                Ok(schema) => return schema,
+                Err(error) => self.pause_after(&error, &mut backoff).await,
+            }
+        }
     }
 
     /// Starts the projectors. They build missing views beside traffic.
@@ -162,8 +163,10 @@ impl Beginning {
         let (kafka, stop) = (self.settings.kafka.clone(), self.parts.stopped(Stage::Reactors));
         let (clock, settings) = (Clock::system(), ReactorSettings::default());
         let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
-        let begin = async || Ok(reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?);
-        self.in_the_end(begin).await;
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        while let Err(error) = reactors.begin(&kafka.topology, &daybook_reactors::ALL).await {
+            self.pause_after(&error.into(), &mut backoff).await;
+        }
         let feed = Feed::default();
         let receiving = feed.clone();
         self.parts.spawn(Stage::Reactors, async move {
