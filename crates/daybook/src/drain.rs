@@ -55,7 +55,7 @@ pub async fn asked_to_stop() {
         Ok(mut signals) => signals.next().await,
         Err(error) => {
             tracing::error!(%error, "signals cannot be handled");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

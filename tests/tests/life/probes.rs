@@ -63,7 +63,8 @@ async fn a_command_api_whose_store_is_full_is_not_ready_until_there_is_room() {
     let (status, body) = served.send(post(&url, "/commands/OpenCart", &open_cart())).await;
     let problem: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((status, &problem["code"]), (503, &json!("not_written")), "{body}");
-    let is_full = async |served: &Served| served.readiness().await == (503, checks(&[("commands", false), ("schema", true)]));
+    let is_full =
+        async |served: &Served| served.readiness().await == (503, checks(&[("commands", false), ("schema", true)]));
     served.until("it is not ready", is_full).await;
     assert_eq!(served.get(&format!("{url}/readyz")).await, (503, "not ready\n".to_owned()));
     assert_eq!(served.operator("/livez").await.0, 200, "a full disk is no reason to restart");
@@ -88,7 +89,8 @@ async fn the_public_port_tells_guests_no_more_than_a_word() {
         assert_eq!(get(path).await.0, 404, "{path}");
     }
     assert_eq!(get("/health").await.0, 401);
-    let staff = Request::get(format!("{url}/health")).header("authorization", token()).body(http_body_util::Full::default());
+    let staff =
+        Request::get(format!("{url}/health")).header("authorization", token()).body(http_body_util::Full::default());
     let (status, body) = served.send(staff.expect("the request is valid")).await;
     assert!(status == 200 && body.contains(&world.broker.address().to_string()), "staff sees the details: {body}");
     for path in ["/openapi.json", "/asyncapi.json"] {
@@ -96,6 +98,7 @@ async fn the_public_port_tells_guests_no_more_than_a_word() {
         assert!(status == 200 && serde_json::from_str::<Value>(&body).is_ok(), "{path}: {status}");
     }
     let from_a_page = Request::post(format!("{}/drain", served.operators)).header("origin", "http://shop.example");
-    let (status, _) = served.send(from_a_page.body(http_body_util::Full::default()).expect("the request is valid")).await;
+    let (status, _) =
+        served.send(from_a_page.body(http_body_util::Full::default()).expect("the request is valid")).await;
     assert_eq!((status, served.readiness().await.0), (403, 200), "no page of a browser stops a process");
 }

@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// The pause of a client between two requests.
-const PAUSE: Duration = Duration::from_millis(10);
-/// The clients of each kind.
-const CLIENTS: usize = 2;
+const PAUSE: Duration = Duration::from_millis(5);
+/// The clients of each kind. Every second one makes a new connection for each request.
+const CLIENTS: usize = 6;
 
 /// The load, and what came of it.
 #[derive(Default)]
@@ -43,17 +43,20 @@ enum Asks {
 }
 
 impl Load {
-    /// Sends one request after the other, on kept connections, and returns the first answer that is no success.
-    async fn ask(self: Arc<Self>, url: String, asks: Asks) -> Option<String> {
+    /// Sends one request after the other, on kept connections or on new ones, and returns the first answer that is no success.
+    async fn ask(self: Arc<Self>, url: String, asks: Asks, keeps: bool) -> Option<String> {
         let client = Client::builder(TokioExecutor::new())
             .retry_canceled_requests(false)
             .pool_idle_timeout(Duration::from_secs(1))
+            .pool_max_idle_per_host(usize::from(keeps))
             .build_http::<Full<Bytes>>();
         while !self.ends.load(Ordering::Relaxed) {
             let request = match asks {
                 Asks::Commands => post(&url, "/commands/OpenCart", &open_cart()),
                 Asks::Mutations => post(&url, "/graphql", &cart_open()),
-                Asks::Queries => post(&url, "/graphql", &json!({ "query": "{ products(first: 5) { edges { node { slug } } } }" })),
+                Asks::Queries => {
+                    post(&url, "/graphql", &json!({ "query": "{ products(first: 5) { edges { node { slug } } } }" }))
+                }
             };
             let response = match client.request(request).await {
                 Ok(response) => response,
@@ -86,7 +89,7 @@ impl Load {
     /// Waits until the clients have got more answers.
     async fn goes_on(&self, clients: &mut JoinSet<Option<String>>) {
         let (begun, before) = (Instant::now(), self.answered.load(Ordering::Relaxed));
-        while self.answered.load(Ordering::Relaxed) < before + 10 {
+        while self.answered.load(Ordering::Relaxed) < before + 50 {
             assert!(begun.elapsed() < PATIENCE, "the clients get no answers");
             if let Some(ended) = clients.try_join_next() {
                 panic!("a request failed: {:?}", ended.expect("no panic"));
@@ -152,9 +155,9 @@ async fn every_process_is_replaced_under_load_and_no_request_fails() {
         member.start(&world, &balancers).await;
     }
     let (load, mut clients) = (Arc::new(Load::default()), JoinSet::new());
-    for _ in 0..CLIENTS {
+    for nr in 0..CLIENTS {
         for (url, asks) in [(&commands, Asks::Commands), (&queries, Asks::Mutations), (&queries, Asks::Queries)] {
-            clients.spawn(Arc::clone(&load).ask(url.clone(), asks));
+            clients.spawn(Arc::clone(&load).ask(url.clone(), asks, nr % 2 == 0));
         }
     }
     load.goes_on(&mut clients).await;

@@ -111,9 +111,8 @@ async fn a_draining_process_serves_on_and_a_second_signal_stops_it_at_once() {
     let served = world.ready("command-api,query-api,relay,projectors", &["--drain-delay", "600"]).await;
     let url = served.url();
     served.signal(Signal::SIGTERM);
-    let drains = async |served: &crate::served::Served| {
-        served.readiness().await.1.first() == Some(&("drain".to_owned(), false))
-    };
+    let drains =
+        async |served: &crate::served::Served| served.readiness().await.1.first() == Some(&("drain".to_owned(), false));
     served.until("it drains", drains).await;
     assert_eq!(served.operator("/livez").await.0, 200);
     let (status, body) = served.send(post(&url, "/graphql", &cart_open())).await;
