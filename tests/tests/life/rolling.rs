@@ -89,7 +89,7 @@ impl Load {
     /// Waits until the clients have got more answers.
     async fn goes_on(&self, clients: &mut JoinSet<Option<String>>) {
         let (begun, before) = (Instant::now(), self.answered.load(Ordering::Relaxed));
-        while self.answered.load(Ordering::Relaxed) < before + 50 {
+        while self.answered.load(Ordering::Relaxed) < before + 20 {
             assert!(begun.elapsed() < PATIENCE, "the clients get no answers");
             if let Some(ended) = clients.try_join_next() {
                 panic!("a request failed: {:?}", ended.expect("no panic"));
