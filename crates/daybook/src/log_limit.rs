@@ -22,7 +22,7 @@ use tracing_subscriber::layer::{Context, Layer};
 const MOST: u32 = 5;
 /// The time after which equal lines are written again.
 const EVERY: Duration = Duration::from_secs(10);
-/// How many different lines are told apart at once. Beyond that, lines of one place in the code count as equal.
+/// How many different lines are distinguished at once. Beyond that, lines of one place in the code count as equal.
 const DIFFERENT: usize = 1_000;
 
 /// Whether lines are bounded. They are in processes that report what was left out.

@@ -155,7 +155,6 @@ impl<S: Session> Appender<S> {
             let accepted: Vec<_> = plan.accepted.iter().map(|&index| &operations[index]).collect();
             let round = match self.round(&plan.base, &accepted).await {
                 Err(error) if error.nothing_was_written() => {
-                    // What earlier rounds have committed stays committed.
                     let refused = || Outcome::NotWritten { reason: error.to_string() };
                     return Ok(outcomes.into_iter().map(|known| known.unwrap_or_else(refused)).collect());
                 }
