@@ -8,7 +8,8 @@ FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 daybook
 COPY --from=build /src/target/release/daybook /usr/local/bin/daybook
 USER daybook
-EXPOSE 8080
-ENV DAYBOOK_LISTEN=0.0.0.0:8080
+# The second port is for operators. It is not for the public.
+EXPOSE 8080 9464
+ENV DAYBOOK_LISTEN=0.0.0.0:8080 DAYBOOK_OPS_LISTEN=0.0.0.0:9464
 ENTRYPOINT ["daybook"]
 CMD ["serve"]

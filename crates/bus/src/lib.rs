@@ -25,6 +25,7 @@ mod room;
 mod runtime;
 mod sequencer;
 mod turns;
+mod vitals;
 
 use std::{
     collections::hash_map::RandomState,
@@ -49,6 +50,7 @@ pub use self::{
     clock::Clock,
     elsewhere::{Elsewhere, Forwarded},
     runtime::{Runtime, Tokio},
+    vitals::{BusMonitor, BusVitals},
 };
 use self::{job::Job, queue::Queue, turns::SenderId};
 
@@ -197,6 +199,9 @@ pub enum CommandError {
     /// An event of the decision holds a value that the store cannot keep. Nothing was written.
     #[error("it cannot be written down: {0}")]
     Unwritable(String),
+    /// The store refused to write at present, for example because its disk is full. Nothing was written. The sender may retry.
+    #[error("the store refused to write: {0}")]
+    NotWritten(String),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
     Stopped,
@@ -246,6 +251,7 @@ struct Handle {
     queue: Arc<Queue>,
     conflicts: Arc<AtomicU64>,
     senders: RandomState,
+    signs: Arc<vitals::Signs>,
 }
 
 impl Drop for Handle {
@@ -271,9 +277,10 @@ impl Bus {
     ) -> (Self, impl Future<Output = ()> + Send + use<B, R>) {
         let queue = Arc::new(Queue::new(settings.queue, settings.queue_bytes));
         let conflicts = Arc::default();
-        let decides = (Arc::clone(&queue), Arc::clone(&conflicts));
+        let signs: Arc<vitals::Signs> = Arc::default();
+        let decides = (Arc::clone(&queue), Arc::clone(&conflicts), Arc::clone(&signs));
         let sequencer = sequencer::Sequencer::new(runtime, book, clock, settings.clone(), decides);
-        let handle = Arc::new(Handle { queue, conflicts, senders: RandomState::new() });
+        let handle = Arc::new(Handle { queue, conflicts, senders: RandomState::new(), signs });
         (Self { handle, elsewhere: None }, sequencer.run())
     }
 
@@ -281,6 +288,12 @@ impl Bus {
     #[must_use]
     pub fn with_elsewhere(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
         Self { elsewhere: Some(elsewhere), ..self }
+    }
+
+    /// A monitor of this bus. It does not keep the bus from stopping.
+    #[must_use]
+    pub fn monitor(&self) -> BusMonitor {
+        BusMonitor::new(&self.handle.queue, Arc::clone(&self.handle.signs))
     }
 
     /// How many decisions were in conflict with the book so far, because another process had changed their streams. Those commands

@@ -37,8 +37,18 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// How many commands wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
+    /// The most commands that may wait.
+    pub(super) const fn capacity(&self) -> usize {
+        self.commands
     }
 
     /// The bytes of commands that are not answered.

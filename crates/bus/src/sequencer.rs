@@ -25,6 +25,7 @@ use super::{
     decided::{self, Decided, Unwritten},
     load::{Folded, Loaded, Waiting, Wanted, load},
     turns::Turns,
+    vitals::{Signs, refused},
 };
 use crate::Clock;
 
@@ -62,6 +63,7 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     settings: BusSettings,
     queue: Arc<Queue>,
     conflicts: Arc<AtomicU64>,
+    signs: Arc<Signs>,
     cache: Cache,
     /// Committed states of streams that were in conflict.
     bases: Bases,
@@ -95,7 +97,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         book: B,
         clock: Clock,
         settings: BusSettings,
-        (queue, conflicts): (Arc<Queue>, Arc<AtomicU64>),
+        (queue, conflicts, signs): (Arc<Queue>, Arc<AtomicU64>, Arc<Signs>),
     ) -> Self {
         let (cache, bases) = (Cache::new(settings.cache_bytes), Bases::new(settings.cache_bytes / 8));
         Self {
@@ -105,6 +107,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             settings,
             queue,
             conflicts,
+            signs,
             cache,
             bases,
             next: Batch::default(),
@@ -143,6 +146,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 // The commit task runs now, before the commands that have arrived meanwhile are decided.
                 tokio::task::yield_now().await;
             }
+            self.signs.set_busy(!self.idle());
         }
         self.answers.close();
         self.answers.wait().await;
@@ -270,10 +274,12 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let Some(Loaded { waiting, streams }) = loaded else {
             // The task panicked. Its commands are dropped, and their senders get `CommandError::Lost`.
             tracing::error!("a load was lost");
+            self.signs.failed();
             return;
         };
         match streams {
             Ok(Folded { entries, unreadable }) => {
+                self.signs.stepped();
                 let contended = waiting.iter().filter(|waiting| waiting.is_contended);
                 let contended: HashSet<_> = contended.flat_map(|waiting| &waiting.missing).cloned().collect();
                 for (stream, entry) in entries {
@@ -293,6 +299,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
             Err(error) => {
                 tracing::warn!(%error, "streams could not be loaded");
+                self.signs.failed();
                 for Waiting { job, .. } in waiting {
                     job.answer(Err(CommandError::Failed(Arc::clone(&error))));
                 }
@@ -365,7 +372,8 @@ async fn commit<B: Store>(
     match connected {
         Ok(mut appender) => {
             let outcomes = appender.append(&operations).await;
-            let appender = outcomes.is_ok().then_some(appender);
+            // The cause may lie with the connection, such as a statement that has to be prepared again.
+            let appender = outcomes.as_ref().is_ok_and(|all| refused(all).is_none()).then_some(appender);
             Committed { appender, operations, outcomes }
         }
         Err(error) => {

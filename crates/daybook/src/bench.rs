@@ -1,6 +1,6 @@
 //! `daybook bench`: starting the engine of a measurement with the wiring of `daybook serve`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
@@ -8,7 +8,8 @@ use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
 use crate::{
     role::Role,
-    serve::{self, Limits, Settings},
+    serve,
+    settings::{Limits, Settings},
 };
 
 /// Runs a measurement.
@@ -24,10 +25,12 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         Parts::Queries => vec![Role::QueryApi],
         Parts::CommandsToViews => vec![Role::CommandApi, Role::Relay, Role::Projectors],
     };
-    let running = serve::start(Settings {
+    let mut running = serve::start(Settings {
         roles: roles.into_iter().collect(),
         listen: ([127, 0, 0, 1], 0).into(),
         advertise: None,
+        ops_listen: ([127, 0, 0, 1], 0).into(),
+        drain_delay: Duration::ZERO,
         database_url: wanted.database_url,
         kafka: wanted.kafka,
         keys: wanted.keys,
@@ -40,5 +43,6 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         refill_bytes: None,
     })
     .await?;
+    running.until_ready(std::future::pending()).await?;
     Ok(Running { address: running.address, stop: Box::pin(running.stop()) })
 }

@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failure, 2 usage.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use daybook_event_store::error_chain;
@@ -10,7 +10,10 @@ use daybook_operations::{
     self as operations, Connection, Usage, backup, events, history, import, migrate, relay, restore, verify, views,
 };
 
-use crate::{bench, config::file::File, schema, serve, telemetry, token, up};
+use crate::{bench, config::file::File, drain, schema, serve, telemetry, token, up};
+
+/// How long a command that has ended waits for what it has left running.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// An event-sourced commerce engine: a book of events in PostgreSQL, published to Kafka, with read models for GraphQL.
 #[derive(Debug, Parser)]
@@ -77,10 +80,13 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(cli.command, &file)) {
+    let code = match runtime.block_on(run(cli.command, &file)) {
         Ok(code) => code,
         Err(error) => failed(&error),
-    }
+    };
+    // A client of a broker that does not answer may still wait for it.
+    runtime.shutdown_timeout(LAST_WAIT);
+    code
 }
 
 async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
@@ -97,7 +103,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args).await,
         Command::Views(args) => views::run(args).await,
         Command::Relay(args) => relay::run(args).await,
-        Command::Backup(args) => backup::run(args, serve::asked_to_stop()).await,
+        Command::Backup(args) => backup::run(args, drain::asked_to_stop()).await,
         Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Token(args) => token::run(args),

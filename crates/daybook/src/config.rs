@@ -3,9 +3,23 @@
 pub mod file;
 pub mod limits;
 
+use std::{net::SocketAddr, time::Duration};
+
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
 use daybook_query_api::TimeZone;
+
+/// How long a process of a cluster serves on by default when it drains. It is longer than a balancer needs to notice.
+pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
+
+/// Where operators reach the process, as a flag.
+#[derive(Debug, Clone, Args)]
+pub struct Operations {
+    /// The address of the port for operators: probes, metrics, and `POST /drain`. It asks for no token, so it must not be public. Port 0
+    /// takes a free port.
+    #[arg(long, env = "DAYBOOK_OPS_LISTEN", default_value = "127.0.0.1:0")]
+    pub ops_listen: SocketAddr,
+}
 
 /// What guests and customers may buy, as flags.
 #[derive(Debug, Clone, Args)]

@@ -17,3 +17,29 @@ pub enum Role {
     /// its own.
     Reactors,
 }
+
+impl Role {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CommandApi => "command-api",
+            Self::QueryApi => "query-api",
+            Self::Relay => "relay",
+            Self::Projectors => "projectors",
+            Self::Reactors => "reactors",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for role in Role::value_variants() {
+            assert_eq!(role.to_possible_value().expect("no role is hidden").get_name(), role.name());
+        }
+    }
+}

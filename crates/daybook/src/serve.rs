@@ -1,38 +1,43 @@
 //! `daybook serve`: the engine in one process or in several, by roles.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
-use axum::{Json, Router, http::Uri, routing::get};
+use axum::Router;
 use clap::ValueEnum;
-use daybook_bus::{Bus, BusSettings, Clock};
-use daybook_command_api::http::CommandApi;
-use daybook_domain::Storefront;
 use daybook_edge::{
-    problem::Problem,
-    rates::RateLimits,
-    server::{self, ConnectionLimits},
+    drain::Drain,
+    rates::Rates,
+    server::{self, ConnectionLimits, Ending, Routes},
     tokens::Keys,
 };
 use daybook_event_store::{Daybook, StoreSettings};
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
-use daybook_operations::{Topics, migrate};
-use daybook_query_api::{CommandTarget, QueryLimits, TimeZone};
-use daybook_reactors::{ReactorSettings, Reactors};
-use tokio::{net::TcpListener, task::JoinSet};
+use daybook_operations::Topics;
+use daybook_projectors::{registry, views};
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asyncapi,
-    config::{self, limits::Flags},
-    health::Health,
+    config::{self, DRAIN_DELAY, limits::Flags},
+    drain::{Parts, Signals, Stage},
+    health::{Health, http},
     role::Role,
-    seat::{self, Seat},
+    seat::Seat,
+    settings::Settings,
+    start::{self, Beginning},
     telemetry,
 };
 
-/// The detail of an answer to a method that a path does not support.
-const ALLOWED: &str = "the header Allow lists the methods of this path";
+/// The most connections to the port of operators.
+const OPERATORS: usize = 100;
+/// The pause between two looks whether the process is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The flags of `daybook serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +52,11 @@ pub struct Args {
     /// database sees it at.
     #[arg(long, env = "DAYBOOK_ADVERTISE", value_parser = config::host_and_port)]
     advertise: Option<String>,
+    #[command(flatten)]
+    operations: config::Operations,
+    /// How many seconds the process serves on when it is asked to stop, while it is not ready any more. A balancer notices meanwhile.
+    #[arg(long, env = "DAYBOOK_DRAIN_DELAY", default_value_t = DRAIN_DELAY.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
+    drain_delay: u64,
     /// The PostgreSQL that holds the book.
     #[arg(long, env = "DATABASE_URL")]
     database_url: String,
@@ -72,94 +82,38 @@ pub struct Args {
     limits: Flags,
 }
 
-/// The settings of a process of the engine.
-pub struct Settings {
-    /// The parts to run.
-    pub roles: BTreeSet<Role>,
-    /// The address of the HTTP server.
-    pub listen: SocketAddr,
-    /// The address at which other processes find this one, if it is another one.
-    pub advertise: Option<String>,
-    /// The PostgreSQL that holds the book.
-    pub database_url: String,
-    /// The broker and its topics.
-    pub kafka: KafkaSettings,
-    /// The keys that check tokens.
-    pub keys: Keys,
-    /// The URL of the command-api for mutations. It is this process when absent.
-    pub command_url: Option<String>,
-    /// Whether guests and customers may introspect the GraphQL schemas. Staff always may.
-    pub introspection: bool,
-    /// The time zone of the shop.
-    pub time_zone: TimeZone,
-    /// What guests and customers may buy.
-    pub storefront: Storefront,
-    /// The limits of clients.
-    pub limits: Limits,
-    /// The bytes of the book that lost topics are refilled with. All of it when absent.
-    pub refill_bytes: Option<i64>,
-}
-
-/// The limits of clients.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The limits of connections.
-    pub connections: ConnectionLimits,
-    /// The rate limits.
-    pub rates: RateLimits,
-    /// The limits of subscriptions.
-    pub streams: daybook_query_api::StreamLimits,
-    /// How long a query waits for its minimum position.
-    pub patience: Duration,
-    /// The most bytes of folded streams that the command-api keeps in memory.
-    pub cache_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: ConnectionLimits::default(),
-            rates: RateLimits::default(),
-            streams: daybook_query_api::StreamLimits::default(),
-            patience: daybook_query_api::PATIENCE,
-            cache_bytes: BusSettings::default().cache_bytes,
-        }
-    }
-}
-
-impl From<&Flags> for Limits {
-    fn from(flags: &Flags) -> Self {
-        Self {
-            connections: flags.connections(),
-            rates: flags.rates(),
-            streams: flags.streams(),
-            patience: flags.patience(),
-            cache_bytes: flags.cache_bytes(),
-        }
-    }
-}
-
 /// A running process of the engine.
 pub struct Running {
     /// The address of its HTTP server.
     pub address: SocketAddr,
+    /// The address of its port for operators.
+    pub operations: SocketAddr,
     /// The book.
     pub book: Daybook,
-    /// The part in the seat, in a process with a bus.
-    seat: Option<Seat>,
-    stop: CancellationToken,
-    tasks: JoinSet<anyhow::Result<()>>,
+    /// The part in the seat, in a process with a bus that has started.
+    seat: Arc<OnceLock<Seat>>,
+    roles: BTreeSet<Role>,
+    health: Health,
+    drain: Drain,
+    drain_delay: Duration,
+    /// Cancelled when an operator asks for a drain.
+    asked: CancellationToken,
+    routes: Routes,
+    parts: Parts,
+    failures: mpsc::UnboundedReceiver<anyhow::Error>,
 }
 
 /// Runs until the process is asked to stop.
 ///
 /// # Errors
-/// When a part cannot start, or fails for good.
+/// When a port cannot be listened on, or a part fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         roles: args.roles.into_iter().collect(),
         listen: args.listen,
         advertise: args.advertise,
+        ops_listen: args.operations.ops_listen,
+        drain_delay: Duration::from_secs(args.drain_delay),
         database_url: args.database_url,
         kafka: args.topics.at(&args.kafka_brokers),
         keys: Keys::new(args.secret.as_bytes())?,
@@ -170,224 +124,144 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         limits: (&args.limits).into(),
         refill_bytes: None,
     };
+    let mut signals = Signals::handle()?;
     let mut running = start(settings).await?;
-    println!("daybook is ready on http://{}", running.address);
-    tokio::select! {
-        () = asked_to_stop() => {}
-        failed = running.failed() => return Err(failed),
+    println!("operators find the process on http://{}", running.operations);
+    if running.until_ready(signals.next()).await? {
+        println!("daybook is ready on http://{}", running.address);
+        running.until_asked(&mut signals).await?;
     }
-    running.stop().await?;
+    running.stop_unless(&mut signals).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Resolves when the process is asked to stop, by Ctrl-C or SIGTERM.
-pub async fn asked_to_stop() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be handled");
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-/// Starts the parts.
+/// Starts a process: it listens at once. Its parts start when the database is reached, which may take any time.
 ///
 /// # Errors
-/// When one cannot start.
+/// When a port cannot be listened on, or a setting cannot be read.
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
-    migrate(&book).await?;
-    let metrics = Arc::new(telemetry::measure()?);
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("{} cannot be listened on", settings.listen))?;
-    let address = listener.local_addr()?;
-    let seat = seat_of(&settings, &book, address).await;
-    let seen = seat.as_ref().map(Seat::holder);
-    let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone(), seen).await?;
-    let asyncapi = Arc::new(asyncapi::document(&settings.kafka.topology, asyncapi::Schemas::Inlined));
-    let asyncapi = get(move || std::future::ready(Json((*asyncapi).clone())));
-    let metrics = get(move || std::future::ready(metrics.render()));
-    let router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
-    let roles = settings.roles.clone();
-    let mut parts =
-        Parts { settings, book, router, commands: None, stop: CancellationToken::new(), tasks: JoinSet::new() };
-    if roles.contains(&Role::Projectors) {
-        parts.projectors().await?;
-    }
-    if roles.contains(&Role::Relay) {
-        parts.relay();
-    }
-    if let Some(seat) = &seat {
-        let bus = parts.bus().with_elsewhere(seat.forwarder());
-        if roles.contains(&Role::Reactors) {
-            // The reactors begin before commands are accepted, so that every cart gets a timer.
-            parts.reactors(&bus).await?;
-        }
-        if roles.contains(&Role::CommandApi) {
-            parts.command_api(bus, seat);
-        }
-    }
-    if roles.contains(&Role::QueryApi) {
-        parts.query_api(address);
-    }
-    Ok(parts.served(listener, address, seat))
+    let metrics = telemetry::measure()?;
+    let (public, operators) = (listen(settings.listen).await?, listen(settings.ops_listen).await?);
+    let (address, operations) = (public.local_addr()?, operators.local_addr()?);
+    let (drain, asked) = (Drain::over(settings.drain_delay), CancellationToken::new());
+    let (parts, failures) = Parts::new();
+    let health = Health::new(settings.roles.clone(), drain.clone());
+    let probes = http::public(&health, settings.keys.clone(), Rates::new(&settings.limits.rates));
+    let routes = Routes::before_start(probes.clone());
+    let mut limits = settings.limits.connections.clone();
+    limits.connections = server::raise_file_limit(limits.connections);
+    serve(&parts, Stage::Edge, public, routes.clone(), limits, &drain);
+    let router = http::operations(&health, metrics.clone(), asked.clone()).fallback(start::not_found);
+    let limits = ConnectionLimits { connections: OPERATORS, ..ConnectionLimits::default() };
+    serve(&parts, Stage::Operations, operators, router.into(), limits, &Drain::default());
+
+    let (roles, drain_delay, seat) = (settings.roles.clone(), settings.drain_delay, Arc::default());
+    let beginning = Beginning {
+        settings,
+        address,
+        seat: Arc::clone(&seat),
+        book: book.clone(),
+        health: health.clone(),
+        drain: drain.clone(),
+        probes,
+        routes: routes.clone(),
+        parts: parts.clone(),
+        metrics,
+    };
+    let stop = parts.stopped(Stage::Start);
+    parts.spawn(Stage::Start, async move { stop.run_until_cancelled(beginning.run()).await.unwrap_or(Ok(())) });
+    Ok(Running { address, operations, book, seat, roles, health, drain, drain_delay, asked, routes, parts, failures })
 }
 
-/// The part in the seat of a process that has a bus.
-async fn seat_of(settings: &Settings, book: &Daybook, listens: SocketAddr) -> Option<Seat> {
-    let takes_commands = settings.roles.contains(&Role::CommandApi);
-    if !takes_commands && !settings.roles.contains(&Role::Reactors) {
-        return None;
-    }
-    let address = takes_commands.then(|| seat::Address { listens, advertised: settings.advertise.clone() });
-    Some(Seat::take_part(book.clone(), address).await)
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))
 }
 
-/// The parts that have been started.
-struct Parts {
-    settings: Settings,
-    book: Daybook,
-    /// The routes of the parts.
-    router: Router,
-    /// The routes of the command-api, if this process has one.
-    commands: Option<Router>,
-    stop: CancellationToken,
-    tasks: JoinSet<anyhow::Result<()>>,
-}
-
-impl Parts {
-    /// Builds the views that are missing, and starts the projectors. Nothing is served before, so every query finds its view.
-    async fn projectors(&mut self) -> anyhow::Result<()> {
-        let (book, kafka, stop) = (self.book.clone(), self.settings.kafka.clone(), self.stop.clone());
-        for view in daybook_projectors::views::ALL {
-            daybook_projectors::rebuild::build_if_missing(&book, &kafka.topology, view).await?;
-        }
-        self.tasks.spawn(async move {
-            Ok(daybook_projectors::runner::run(&book, &kafka, &daybook_projectors::views::ALL, &stop).await?)
-        });
+/// Serves routes as a part of the process.
+fn serve(parts: &Parts, stage: Stage, listener: TcpListener, routes: Routes, limits: ConnectionLimits, drain: &Drain) {
+    let ending = Ending { drain: drain.clone(), close: parts.stopped(stage) };
+    parts.spawn(stage, async move {
+        server::serve(listener, routes, limits, ending).await;
         Ok(())
-    }
-
-    fn relay(&mut self) {
-        let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
-        let (relay, stop) = (Relay::new(self.book.clone(), settings), self.stop.clone());
-        self.tasks.spawn(async move {
-            relay.run(stop).await;
-            Ok(())
-        });
-    }
-
-    /// Starts the bus, which the command-api and the reactors of a process share.
-    fn bus(&mut self) -> Bus {
-        let Settings { storefront, limits, .. } = &self.settings;
-        let settings =
-            BusSettings { storefront: storefront.clone(), cache_bytes: limits.cache_bytes, ..BusSettings::default() };
-        let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
-        self.tasks.spawn(async move { Ok(stopped.await?) });
-        bus
-    }
-
-    /// Writes the first checkpoints of the reactors, and starts them.
-    async fn reactors(&mut self, bus: &Bus) -> anyhow::Result<()> {
-        let (kafka, stop) = (self.settings.kafka.clone(), self.stop.clone());
-        let (clock, settings) = (Clock::system(), ReactorSettings::default());
-        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
-        reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?;
-        self.tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
-        Ok(())
-    }
-
-    fn command_api(&mut self, bus: Bus, seat: &Seat) {
-        let api = CommandApi::new(bus, self.settings.keys.clone()).receiving(seat.receiver(self.stop.clone()));
-        let router = api.limited(&self.settings.limits.rates).router();
-        self.commands = Some(router.clone());
-        self.merge(router);
-    }
-
-    /// The query-api hands mutations to the command-api of this process, unless the settings name another.
-    fn query_api(&mut self, address: SocketAddr) {
-        let (settings, clock) = (&self.settings, Clock::system());
-        let commands = match (&settings.command_url, &self.commands) {
-            (Some(url), _) => CommandTarget::At(url.clone()),
-            (None, Some(router)) => CommandTarget::InProcess(router.clone()),
-            (None, None) => CommandTarget::At(format!("http://{address}")),
-        };
-        let router = daybook_query_api::router(&daybook_query_api::QuerySettings {
-            book: self.book.clone(),
-            keys: settings.keys.clone(),
-            commands,
-            introspection: settings.introspection,
-            time_zone: settings.time_zone,
-            limits: QueryLimits::default(),
-            patience: settings.limits.patience,
-            streams: settings.limits.streams,
-            rates: settings.limits.rates.clone(),
-            sockets: daybook_query_api::SocketLimits::default(),
-            now: Arc::new(move || clock.now()),
-        });
-        self.merge(router);
-    }
-
-    fn merge(&mut self, router: Router) {
-        self.router = std::mem::take(&mut self.router).merge(router);
-    }
-
-    /// Serves the routes of the parts.
-    fn served(mut self, listener: TcpListener, address: SocketAddr, seat: Option<Seat>) -> Running {
-        let not_allowed = async || Problem::method_not_allowed(ALLOWED);
-        let router = self.router.fallback(not_found).method_not_allowed_fallback(not_allowed);
-        let mut limits = self.settings.limits.connections;
-        limits.connections = server::raise_file_limit(limits.connections);
-        let shutdown = self.stop.clone();
-        self.tasks.spawn(async move {
-            server::serve(listener, router, limits, shutdown).await;
-            Ok(())
-        });
-        Running { address, book: self.book, seat, stop: self.stop, tasks: self.tasks }
-    }
-}
-
-/// The answer for a path without a route.
-async fn not_found(uri: Uri) -> Problem {
-    Problem::not_found(uri.path())
+    });
 }
 
 impl Running {
-    /// Resolves when a part has failed for good.
-    pub async fn failed(&mut self) -> anyhow::Error {
-        loop {
-            match self.tasks.join_next().await {
-                Some(Ok(Ok(()))) => {}
-                Some(Ok(Err(error))) => return error,
-                Some(Err(error)) => return error.into(),
-                None => return anyhow::anyhow!("every part has ended"),
-            }
+    /// Waits until the process is ready, and its projectors have built the views that were missing. Returns false when the process is
+    /// asked to stop before that.
+    ///
+    /// # Errors
+    /// When a part fails for good.
+    pub async fn until_ready(&mut self, signal: impl Future<Output = ()>) -> anyhow::Result<bool> {
+        tokio::select! {
+            () = is_ready(&self.health, &self.book, self.roles.contains(&Role::Projectors)) => Ok(true),
+            () = signal => Ok(false),
+            () = self.asked.cancelled() => Ok(false),
+            Some(error) = self.failures.recv() => Err(error),
+        }
+    }
+
+    /// Waits until the process is asked to stop: by a signal, or by an operator.
+    ///
+    /// # Errors
+    /// When a part fails for good.
+    pub async fn until_asked(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+        tokio::select! {
+            () = signals.next() => Ok(()),
+            () = self.asked.cancelled() => Ok(()),
+            Some(error) = self.failures.recv() => Err(error),
+        }
+    }
+
+    /// Stops, at once when another signal comes.
+    ///
+    /// # Errors
+    /// When a part failed on the way out, or another signal came.
+    pub async fn stop_unless(self, signals: &mut Signals) -> anyhow::Result<()> {
+        tokio::select! {
+            stopped = self.stop() => stopped,
+            () = signals.next() => Err(anyhow::anyhow!("a second signal has stopped the process at once")),
         }
     }
 
     /// Gives the seat up, so that another process decides. Returns when the other one can take it.
     pub async fn give_up_seat(&self) {
-        if let Some(seat) = &self.seat {
+        if let Some(seat) = self.seat.get() {
             seat.give_up().await;
         }
     }
 
-    /// Stops. Open requests are answered first.
+    /// Stops in order: see [`drain`](crate::drain). Open requests are answered first.
     ///
     /// # Errors
     /// When a part failed on the way out.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.give_up_seat().await;
-        self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended??;
+        let serves = self.health.is_started();
+        self.drain.begin();
+        let delay = if serves { self.drain_delay } else { Duration::ZERO };
+        tokio::join!(self.give_up_seat(), tokio::time::sleep(delay));
+        for stage in Stage::ORDER {
+            self.parts.stop(stage).await;
+            if stage == Stage::Edge {
+                // The routes hold the bus.
+                self.routes.replace(Router::new());
+            }
         }
-        Ok(())
+        self.parts.abort();
+        self.failures.try_recv().map_or(Ok(()), Err)
     }
+}
+
+/// Resolves when a process is ready, and the views of its projectors have been built.
+async fn is_ready(health: &Health, book: &Daybook, builds_views: bool) {
+    while !(health.is_ready() && (!builds_views || views_are_built(book).await)) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whether every view has been built. A database that does not answer says nothing, and is asked again.
+async fn views_are_built(book: &Daybook) -> bool {
+    let built = registry::status(book, &views::ALL).await;
+    built.is_ok_and(|built| built.len() == views::ALL.len())
 }

@@ -1,15 +1,17 @@
 //! Logs and metrics. Logs go to standard error, since standard output belongs to the commands. `RUST_LOG` filters them, and
-//! `DAYBOOK_LOG=json` makes them JSON. Metrics are served at `/metrics`, each with a description.
+//! `DAYBOOK_LOG=json` makes them JSON. Metrics are served at `/metrics` of the port for operators, each with a description.
 
 use std::io::{self, IsTerminal};
 
 use anyhow::Context;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::log_limit::LogLimit;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
@@ -29,14 +31,17 @@ const COUNTERS: [(&str, &str); 16] = [
     ("daybook_consumer_dropped_total", "Messages that a consumer had no room for, and reads from the book."),
     ("daybook_consumer_adopted_total", "Partitions that a consumer has filled because no process moved them on."),
     ("daybook_reactions_total", "Commands that reactors have sent, by reactor and outcome."),
+    ("daybook_log_lines_suppressed_total", "Lines that were left out of the log, because they were equal to others."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 10] = [
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),
     ("daybook_seat_held", "1 while this process holds the seat and decides commands, otherwise 0."),
     ("daybook_relay_position", "The position of the book up to which everything is published."),
+    ("daybook_view_lag_events", "Positions that the book is ahead of a view."),
+    ("daybook_view_lag_seconds", "How long ago the first event was written that a view does not show."),
     ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
     ("daybook_consumer_parked_events", "Events that a consumer has parked."),
     ("daybook_reactions_due_seconds", "For how long the first unsent reaction of a reactor has been due."),
@@ -66,11 +71,12 @@ pub fn measure() -> anyhow::Result<PrometheusHandle> {
 pub fn init() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,daybook=info,daybook_event_stream=info,daybook_projectors=info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let bounded = tracing_subscriber::registry().with(filter).with(LogLimit);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     if std::env::var_os("DAYBOOK_LOG").is_some_and(|format| format == "json") {
-        logs.json().init();
+        bounded.with(lines.json()).init();
     } else {
-        logs.with_ansi(io::stderr().is_terminal()).init();
+        bounded.with(lines.with_ansi(io::stderr().is_terminal())).init();
     }
 }
 

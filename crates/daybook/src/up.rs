@@ -2,11 +2,12 @@
 
 use std::{
     fs::{self, OpenOptions, Permissions},
-    io::Write,
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -32,8 +33,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     config::{self, limits},
     demo,
+    drain::Signals,
     role::Role,
-    serve::{self, Settings},
+    serve::{self, Running},
+    settings::Settings,
 };
 
 /// The lifetime of the printed token.
@@ -48,6 +51,8 @@ pub struct Args {
     /// The address of the HTTP server. Port 0 takes a free port.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    operations: config::Operations,
     /// A PostgreSQL to use instead of a private one.
     #[arg(long, env = "DATABASE_URL")]
     database_url: Option<String>,
@@ -98,11 +103,31 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.data.display()
     );
     let servers = Servers::start(&args).await?;
+    let mut signals = Signals::handle()?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
-    let settings = Settings {
+    let mut running = serve::start(settings(&args, &servers, &keys)).await?;
+    let ended = operate(&args, &servers, &keys, &mut running, &mut signals).await;
+    eprintln!("daybook stops …");
+    // A failure does not keep the other parts from being stopped.
+    let unready = match fs::remove_file(&ready_file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("{} cannot be removed", ready_file.display())),
+    };
+    let stopped = running.stop_unless(&mut signals).await;
+    servers.stop().await?;
+    stopped?;
+    unready?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// The settings of the one process. It drains without a delay, since no balancer is in front of it.
+fn settings(args: &Args, servers: &Servers, keys: &Keys) -> Settings {
+    Settings {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         advertise: None,
+        ops_listen: args.operations.ops_listen,
+        drain_delay: Duration::ZERO,
         database_url: servers.database_url.clone(),
         kafka: servers.kafka(&args.topics),
         keys: keys.clone(),
@@ -112,33 +137,35 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
-    };
-    let mut running = serve::start(settings).await?;
+    }
+}
+
+/// Announces the process when it is ready, and waits until it is asked to stop.
+async fn operate(
+    args: &Args,
+    servers: &Servers,
+    keys: &Keys,
+    running: &mut Running,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    if !running.until_ready(signals.next()).await? {
+        return Ok(());
+    }
     if args.demo {
         let new = demo::load(running.book.clone()).await?;
         println!("demo shop     {}", if new == 0 { "was loaded before" } else { "loaded" });
     }
     let ready = Ready {
         url: format!("http://{}", running.address),
+        ops_url: format!("http://{}", running.operations),
         admin_token: keys.sign(&Actor::Admin("up".to_owned()), Clock::system().now(), TOKEN_LIFETIME)?,
         database_url: servers.database_url.clone(),
         kafka_brokers: servers.kafka_brokers.clone(),
     };
-    write_private(&ready_file, &serde_json::to_string_pretty(&ready)?)?;
+    write_private(&args.data.join(READY_FILE), &serde_json::to_string_pretty(&ready)?)?;
     announce(&ready);
-    let _base = servers.first_base(&args);
-    let ended = tokio::select! {
-        () = serve::asked_to_stop() => Ok(()),
-        failed = running.failed() => Err(failed),
-    };
-    eprintln!("daybook stops …");
-    // A failure does not keep the other parts from being stopped.
-    let unready = fs::remove_file(&ready_file).with_context(|| format!("{} cannot be removed", ready_file.display()));
-    let stopped = running.stop().await;
-    servers.stop().await?;
-    stopped?;
-    unready?;
-    ended.map(|()| ExitCode::SUCCESS)
+    let _base = servers.first_base(args);
+    running.until_asked(signals).await
 }
 
 impl Servers {
@@ -255,11 +282,12 @@ fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn announce(ready: &Ready) {
-    let Ready { url, admin_token, kafka_brokers, .. } = ready;
+    let Ready { url, ops_url, admin_token, kafka_brokers, .. } = ready;
     println!("storefront    {url}/graphql");
     println!("back-office   {url}/admin/graphql");
     println!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
     println!("events        {url}/events and Kafka at {kafka_brokers}");
+    println!("operators     {ops_url}/health, /readyz and /metrics");
     println!("admin token   {admin_token}");
     println!("daybook is ready on {url}");
 }

@@ -13,7 +13,7 @@ use daybook_edge::{
     problem::Problem,
     proxies::TrustedProxies,
     rates::ClientAddress,
-    server::{ConnectionLimits, serve},
+    server::{ConnectionLimits, Ending, serve},
 };
 use serde_json::Value;
 use tokio::{
@@ -52,7 +52,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("the port is bound");
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, router(), limits, stop.clone()));
+        let ending = Ending { close: stop.clone(), ..Ending::default() };
+        tokio::spawn(serve(listener, router(), limits, ending));
         Self { address, stop }
     }
 

@@ -28,6 +28,9 @@ pub const READY_FILE: &str = "ready.json";
 pub struct Ready {
     /// The address of its HTTP server.
     pub url: String,
+    /// The address of its port for operators. An earlier program does not name it.
+    #[serde(default)]
+    pub ops_url: String,
     /// A token for the role admin.
     pub admin_token: String,
     /// Its PostgreSQL.

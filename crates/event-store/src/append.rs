@@ -86,8 +86,8 @@ impl<S: Session> Appender<S> {
     /// same order. An operation that is [`Outcome::Appended`] is durable.
     ///
     /// # Errors
-    /// [`StoreError`] when the database failed. Then the outcomes are unknown; a retry with the same command ids shows them.
-    /// [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
+    /// [`StoreError`] when the database failed. Then the outcomes are unknown; a retry with the same command ids shows them. A database
+    /// that refuses to write and lives on is an outcome ([`Outcome::NotWritten`]). [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
     pub async fn append(&mut self, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
         for operation in operations {
             check(operation)?;
@@ -107,7 +107,14 @@ impl<S: Session> Appender<S> {
                 outcomes[index] = Some(conflict);
             }
             let accepted: Vec<_> = plan.accepted.iter().map(|&index| &operations[index]).collect();
-            match self.round(&plan.base, &accepted).await? {
+            let round = match self.round(&plan.base, &accepted).await {
+                Err(error) if error.nothing_was_written() => {
+                    let refused = || Outcome::NotWritten { reason: error.to_string() };
+                    return Ok(outcomes.into_iter().map(|known| known.unwrap_or_else(refused)).collect());
+                }
+                round => round?,
+            };
+            match round {
                 Round::Committed { first_position, recorded_at } => {
                     fill(&mut outcomes, &plan.accepted, &accepted, first_position, recorded_at);
                     known.clear();

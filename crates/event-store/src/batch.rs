@@ -149,6 +149,11 @@ pub enum Outcome {
         /// The message of the store.
         reason: String,
     },
+    /// The store refused to write at present, for example because its disk is full. Nothing was written.
+    NotWritten {
+        /// The message of the store.
+        reason: String,
+    },
     /// A stream of the read set has changed, or rests on an earlier operation that was not written. Nothing was written.
     Conflict {
         /// The streams that have changed, each with its present version.

@@ -35,7 +35,12 @@ pub(crate) fn plan(operations: &[Operation], outcomes: &[Option<Outcome>], known
         match outcome {
             None => {}
             Some(Outcome::Appended { .. } | Outcome::Confirmed) => continue,
-            Some(Outcome::Conflict { .. } | Outcome::Duplicate { .. } | Outcome::InvalidData { .. }) => {
+            Some(
+                Outcome::Conflict { .. }
+                | Outcome::Duplicate { .. }
+                | Outcome::InvalidData { .. }
+                | Outcome::NotWritten { .. },
+            ) => {
                 unwritten.add(operation, Fate::Failed);
                 continue;
             }

@@ -9,7 +9,10 @@ use std::{
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio::sync::watch;
-use tokio_postgres::{Config, NoTls, error::SqlState};
+use tokio_postgres::{
+    Config, NoTls,
+    error::{Severity, SqlState},
+};
 
 use crate::notify::{Listener, Notifier};
 
@@ -68,6 +71,14 @@ impl StoreError {
     #[must_use]
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Database(error) if error.as_db_error().is_some())
+    }
+
+    /// Whether the error says that a statement outside a transaction has changed nothing: PostgreSQL has refused it, and its connection
+    /// lives on. After an error that ends the connection, the outcome is unknown.
+    #[must_use]
+    pub fn nothing_was_written(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        error.as_db_error().is_some_and(|refused| refused.parsed_severity() == Some(Severity::Error))
     }
 }
 

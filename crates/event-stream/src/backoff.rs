@@ -8,10 +8,11 @@ use std::{
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How long to wait after the next failure: 200 ms after the first one, twice as long after each further one, 5 s at most.
+/// How long to wait after the next failure: 200 ms after the first one, twice as long after each further one, 5 s at most by default.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
+    longest: Duration,
 }
 
 impl Default for Backoff {
@@ -24,7 +25,13 @@ impl Backoff {
     /// Nothing has failed yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { next: FIRST }
+        Self::up_to(LONGEST)
+    }
+
+    /// Nothing has failed yet, and no wait is longer than this.
+    #[must_use]
+    pub const fn up_to(longest: Duration) -> Self {
+        Self { next: FIRST, longest }
     }
 
     /// It works again: the next failure is a first one.
@@ -35,7 +42,7 @@ impl Backoff {
     /// The time that it is now; the next one is longer.
     pub(crate) fn time(&mut self) -> Duration {
         let time = self.next;
-        self.next = LONGEST.min(time * 2);
+        self.next = self.longest.min(time * 2);
         time
     }
 

@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use daybook_edge::{rates::RateLimits, tokens::Keys};
+use daybook_edge::{drain::Drain, rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
 /// A time zone of the IANA time zone database, such as `Europe/Berlin`.
@@ -54,6 +54,8 @@ pub struct QuerySettings {
     pub rates: RateLimits,
     /// The time zone of the shop: sales figures have its days.
     pub time_zone: TimeZone,
+    /// The drain of the process, which ends WebSockets and streams of server-sent events.
+    pub drain: Drain,
     /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

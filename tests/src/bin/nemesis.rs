@@ -83,7 +83,7 @@ fn run(args: &Args, storage: Storage) -> anyhow::Result<bool> {
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = nemesis::run(&plan) => ended,
-            () = daybook::serve::asked_to_stop() => Err(anyhow::anyhow!("stopped by a signal")),
+            () = daybook::drain::asked_to_stop() => Err(anyhow::anyhow!("stopped by a signal")),
         }
     });
     if args.keep || !ended.as_ref().is_ok_and(|report| report.violations() == 0) {

@@ -210,6 +210,7 @@ fn answer_of(outcome: Result<BusReceipt, CommandError>) -> Answer {
         Err(
             unknown @ (CommandError::Contended
             | CommandError::Busy
+            | CommandError::NotWritten(_)
             | CommandError::Failed(_)
             | CommandError::Lost
             | CommandError::Stopped),

@@ -8,6 +8,7 @@ use super::{Committed, RECONNECT_AFTER, Runtime, Sequencer};
 use crate::{
     CommandError,
     load::{Folded, Wanted, fold_all},
+    vitals::refused,
 };
 
 /// How often the batch is decided under the lock. What was loaded under the lock stays valid, so few rounds suffice.
@@ -42,7 +43,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         }
         let operations = self.begin_commit();
         let outcomes = appender.append(&operations).await;
-        let appender = outcomes.is_ok().then_some(appender);
+        let appender = outcomes.as_ref().is_ok_and(|all| refused(all).is_none()).then_some(appender);
         self.settle(Some(Committed { appender, operations, outcomes }));
     }
 
@@ -86,6 +87,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     /// Fails the commands of the next batch. Nothing of it was written.
     fn fail_next(&mut self, error: StoreError) {
         tracing::warn!(%error, "the book could not be locked");
+        self.signs.failed();
         let failed = std::mem::take(&mut self.next).decided;
         self.start_over(failed, &CommandError::Failed(std::sync::Arc::new(error)));
     }

@@ -5,7 +5,7 @@ use daybook_event_store::{Appender, Operation, Outcome, Store};
 use futures::stream::FuturesUnordered;
 
 use super::{Committed, Decided, Runtime, Sequencer, commit, settle};
-use crate::CommandError;
+use crate::{CommandError, vitals::refused};
 
 /// The most streams of one check, unless a single refusal has read more.
 const CHECK_STREAMS: usize = 2_000;
@@ -97,14 +97,21 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
             Some(Committed { outcomes: Err(error), .. }) => {
                 tracing::warn!(%error, "refusals could not be checked");
+                self.signs.failed();
                 let error = CommandError::Failed(std::sync::Arc::new(error));
                 return decided.into_iter().for_each(|decided| decided.job.answer(Err(error.clone())));
             }
             None => {
                 tracing::error!("a check was lost");
+                self.signs.failed();
                 return decided.into_iter().for_each(|decided| decided.job.answer(Err(CommandError::Lost)));
             }
         };
+        // A check writes nothing, so it says nothing about commits that fail.
+        match refused(&outcomes) {
+            Some(_) => self.signs.settled(&outcomes),
+            None => self.signs.stepped(),
+        }
         for (decided, operation, outcome) in settle::all(decided, operations, outcomes) {
             match outcome {
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
@@ -116,6 +123,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                         self.decide_all([job]);
                     }
                 }
+                Outcome::NotWritten { reason } => decided.job.answer(Err(CommandError::NotWritten(reason))),
                 outcome => settle::answer((decided, operation, outcome)),
             }
         }

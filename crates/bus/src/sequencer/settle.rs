@@ -15,16 +15,19 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let in_flight = std::mem::take(&mut self.in_flight);
         let Some(Committed { appender, operations, outcomes }) = committed else {
             tracing::error!("a commit was lost");
+            self.signs.failed();
             return self.start_over(in_flight, &CommandError::Lost);
         };
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 tracing::warn!(%error, "a batch failed; a retry of its commands shows whether it is in the book");
+                self.signs.failed();
                 return self.start_over(in_flight, &CommandError::Failed(Arc::new(error)));
             }
         };
         self.appender = appender;
+        self.signs.settled(&outcomes);
         if outcomes.iter().all(as_decided) {
             // The receipts are made in a task of their own, beside the next decisions.
             self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
@@ -39,7 +42,9 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let stale = decided.iter().zip(&outcomes).any(|(decided, outcome)| match outcome {
             Outcome::Conflict { .. } => true,
             // A repeated refusal has written nothing, so no later decision rests on it.
-            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } => !decided.written.is_empty(),
+            Outcome::Duplicate { .. } | Outcome::InvalidData { .. } | Outcome::NotWritten { .. } => {
+                !decided.written.is_empty()
+            }
             Outcome::Appended { .. } | Outcome::Confirmed => false,
         });
         let undone = if stale { self.undo_next() } else { Vec::new() };
@@ -56,6 +61,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                     self.repeat(decided.job, first_position, events, same_fingerprint);
                 }
                 Outcome::InvalidData { reason } => decided.job.answer(Err(CommandError::Unwritable(reason))),
+                Outcome::NotWritten { reason } => decided.job.answer(Err(CommandError::NotWritten(reason))),
                 Outcome::Conflict { actual } => self.decide_again(decided.job, actual),
             }
         }

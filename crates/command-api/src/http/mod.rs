@@ -6,19 +6,20 @@
 mod body;
 mod problem;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
     body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
 use daybook_bus::{Answer, Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command, Role, ids::is_real};
 use daybook_edge::{
+    document,
     problem::Problem,
     rates::{ClientAddress, RateLimits, Rates},
     tokens::{CLIENT_HEADER, Keys, TokenError},
@@ -72,21 +73,16 @@ impl CommandApi {
 
     /// Its routes.
     pub fn router(self) -> Router {
+        let document = document::route("/openapi.json", &openapi::document(), self.rates.clone());
         let own = match self.receiver {
             Some(_) => Router::new().route(forward::PATH, post(receive)),
             None => Router::new(),
         };
         own.route("/commands/{name}", post(submit))
-            .route("/openapi.json", get(openapi))
-            .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
             .with_state(self)
+            .merge(document)
+            .method_not_allowed_fallback(async || Problem::method_not_allowed(METHODS))
     }
-}
-
-/// The OpenAPI document. It is made once, since making it takes as long as many commands.
-async fn openapi() -> impl IntoResponse {
-    static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
 }
 
 /// Handles a command: checks token, rate, role and headers, parses the body, and sends the command to the bus.

@@ -43,6 +43,11 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
         CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),
         CommandError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The service is stopping", "stopping"),
+        CommandError::NotWritten(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The store refuses to write at present; nothing was written",
+            "not_written",
+        ),
         CommandError::Failed(_) | CommandError::Lost => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Outcome unknown; send the command again with the same key",
@@ -60,6 +65,8 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
     };
     // The cause of a failure is logged. Callers do not get it.
     let detail = match error {
+        // The bus has logged it, once for all commands of the batch.
+        CommandError::NotWritten(_) => title.to_owned(),
         CommandError::Failed(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_) => {
             tracing::error!(%error, "a command failed");
             title.to_owned()
@@ -95,6 +102,10 @@ mod tests {
         unreadable.is_newer = true;
         let problem = not_accepted(&CommandError::Unreadable(unreadable));
         assert_eq!((problem.status.as_u16(), &*problem.code), (503, "newer_writer"));
+
+        let problem = not_accepted(&CommandError::NotWritten("53100: a secret path is full".to_owned()));
+        assert_eq!((problem.status.as_u16(), &*problem.code), (503, "not_written"));
+        assert!(!problem.detail.contains("secret"), "the cause is only logged: {}", problem.detail);
 
         let problem = not_accepted(&CommandError::Unwritable("a NUL".to_owned()));
         assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));

@@ -42,6 +42,8 @@ const SETTINGS: &[Setting] = &[
     setting("kafka", "fetch_wait_ms", "fetch-wait-ms"),
     setting("http", "listen", "listen"),
     setting("http", "advertise", "advertise"),
+    setting("http", "ops_listen", "ops-listen"),
+    setting("http", "drain_delay", "drain-delay"),
     setting("http", "max_connections", "max-connections"),
     setting("http", "max_connections_per_address", "max-connections-per-address"),
     setting("http", "head_timeout", "head-timeout"),

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use metrics::gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::ConnectionLimits;
 use crate::{
@@ -41,23 +42,27 @@ pub(super) struct Connections {
     per_address: usize,
     by_address: Counts<IpAddr>,
     proxies: TrustedProxies,
+    /// Counts open connections for the end of the server. A WebSocket outlives the task that has served its request.
+    open: TaskTracker,
 }
 
 /// The permit of a connection. It is returned when this is dropped.
 pub(super) struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
+    _open: TaskTrackerToken,
     /// The count for the address. None for a proxy, and for a connection that is being rejected.
     _counted: Option<Counted<IpAddr>>,
 }
 
 impl Connections {
-    pub(super) fn new(limits: &ConnectionLimits) -> Self {
+    pub(super) fn new(limits: &ConnectionLimits, open: TaskTracker) -> Self {
         Self {
             all: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             rejections: Arc::new(Semaphore::new(MAX_REJECTIONS)),
             per_address: limits.connections_per_address,
             by_address: Counts::default(),
             proxies: limits.trusted_proxies.clone(),
+            open,
         }
     }
 
@@ -66,18 +71,22 @@ impl Connections {
     pub(super) fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| LimitReached::Process)?;
         if self.proxies.contains(address) {
-            return Ok(ConnectionPermit { _permit: permit, _counted: None });
+            return Ok(self.permit(permit, None));
         }
         let counted =
             self.by_address.add(ClientAddress(address).network(), self.per_address).ok_or(LimitReached::Address)?;
         gauge!("daybook_connected_addresses").set(f64::from(u32::try_from(self.by_address.keys()).unwrap_or(u32::MAX)));
-        Ok(ConnectionPermit { _permit: permit, _counted: Some(counted) })
+        Ok(self.permit(permit, Some(counted)))
     }
 
     /// A permit to reject a connection with an answer.
     pub(super) fn reject(&self) -> Option<ConnectionPermit> {
         let permit = Arc::clone(&self.rejections).try_acquire_owned().ok()?;
-        Some(ConnectionPermit { _permit: permit, _counted: None })
+        Some(self.permit(permit, None))
+    }
+
+    fn permit(&self, permit: OwnedSemaphorePermit, counted: Option<Counted<IpAddr>>) -> ConnectionPermit {
+        ConnectionPermit { _permit: permit, _open: self.open.token(), _counted: counted }
     }
 }
 
@@ -88,7 +97,7 @@ mod tests {
     #[test]
     fn permits_are_returned_and_proxies_are_not_counted_by_address() {
         let limits = ConnectionLimits { connections: 4, connections_per_address: 2, ..ConnectionLimits::default() };
-        let connections = Connections::new(&limits);
+        let connections = Connections::new(&limits, TaskTracker::new());
         let [one, other, proxy] =
             ["192.0.2.1", "192.0.2.2", "127.0.0.1"].map(|text| text.parse().expect("the address is valid"));
         let first = connections.admit(one);
@@ -107,7 +116,7 @@ mod tests {
     #[test]
     fn all_addresses_of_an_ipv6_network_share_their_connections() {
         let limits = ConnectionLimits { connections: 9, connections_per_address: 2, ..ConnectionLimits::default() };
-        let connections = Connections::new(&limits);
+        let connections = Connections::new(&limits, TaskTracker::new());
         let admit = |text: &str| connections.admit(text.parse().expect("the address is valid"));
         let _held = [admit("2001:db8::1"), admit("2001:db8::2")];
         assert_eq!(admit("2001:db8::3").err(), Some(LimitReached::Address));

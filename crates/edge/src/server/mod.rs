@@ -6,8 +6,10 @@
 
 mod body;
 mod connections;
+mod headers;
 mod open_files;
 mod request;
+mod routes;
 mod timed_stream;
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -16,21 +18,24 @@ use axum::{
     Router,
     http::{Request, StatusCode},
 };
+use futures::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::open_files::raise_file_limit;
 use self::{
     connections::{ConnectionPermit, Connections, LimitReached},
-    request::{answer, rejection},
+    request::{answer, close, rejection},
     timed_stream::{RequestPhase, TimedStream},
 };
-use crate::proxies::TrustedProxies;
+pub use self::{open_files::raise_file_limit, routes::Routes};
+use crate::{drain::Drain, proxies::TrustedProxies};
 
-/// How long open requests may take once the process is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long open requests may take once the server closes.
+const CLOSING: Duration = Duration::from_secs(25);
+/// How long a connection without a request is kept once the server closes. A request may be on its way.
+const LINGER: Duration = Duration::from_millis(500);
 /// The largest head of a request, in bytes. It is also the size of a connection's buffer.
 const MAX_HEAD: usize = 64 << 10;
 /// The pause before the next try when the system cannot accept a connection.
@@ -71,20 +76,26 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Serves a router until `stop` is cancelled. Then it waits for open requests, but not for ever.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
-    let server = Server { router, limits: Arc::new(limits), stop, tasks: TaskTracker::new() };
-    let connections = Connections::new(&server.limits);
+/// How a server ends: first it may drain, then it closes. By default it does neither.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// From its begin on, every answer carries `Connection: close`.
+    pub drain: Drain,
+    /// Closes the listener.
+    pub close: CancellationToken,
+}
+
+/// Serves routes until the server closes. Then it waits for open requests and WebSockets, but not for ever.
+pub async fn serve(listener: TcpListener, routes: impl Into<Routes>, limits: ConnectionLimits, ending: Ending) {
+    let server = Server { routes: routes.into(), limits: Arc::new(limits), ending, tasks: TaskTracker::new() };
+    let connections = Connections::new(&server.limits, server.tasks.clone());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = server.stop.cancelled() => break,
+            () = server.ending.close.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => match connections.admit(peer.ip()) {
-                Ok(permit) => server.spawn(stream, peer, permit),
-                Err(limit) => server.reject(stream, peer, limit, &connections),
-            },
+            Ok((stream, peer)) => server.admit(stream, peer, &connections),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted");
@@ -92,10 +103,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             }
         }
     }
+    // The system has completed these connections already. Without this, it would reset them.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        server.admit(stream, peer, &connections);
+    }
     drop(listener);
     server.tasks.close();
-    if tokio::time::timeout(DRAIN, server.tasks.wait()).await.is_err() {
-        tracing::warn!("requests were still open after {DRAIN:?}");
+    if tokio::time::timeout(CLOSING, server.tasks.wait()).await.is_err() {
+        tracing::warn!("requests were still open after {CLOSING:?}");
     }
 }
 
@@ -107,16 +122,22 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 
 /// What all connections share.
 struct Server {
-    router: Router,
+    routes: Routes,
     limits: Arc<ConnectionLimits>,
-    stop: CancellationToken,
+    ending: Ending,
     tasks: TaskTracker,
 }
 
 impl Server {
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) {
-        let (router, limits, stop) = (self.router.clone(), Arc::clone(&self.limits), self.stop());
-        self.tasks.spawn(serve_connection(stream, peer, permit, router, limits, stop));
+    /// Serves a connection, or rejects it.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, connections: &Connections) {
+        match connections.admit(peer.ip()) {
+            Ok(permit) => {
+                let (router, limits) = (self.routes.current(), Arc::clone(&self.limits));
+                self.tasks.spawn(serve_connection(stream, peer, permit, router, limits, self.ending()));
+            }
+            Err(limit) => self.reject(stream, peer, limit, connections),
+        }
     }
 
     /// Rejects a connection: with an answer, unless too many are being rejected.
@@ -130,13 +151,13 @@ impl Server {
             stall_timeout: REJECTION_TIMEOUT,
             ..(*self.limits).clone()
         };
-        self.tasks.spawn(serve_connection(stream, peer, permit, router, Arc::new(limits), self.stop()));
+        self.tasks.spawn(serve_connection(stream, peer, permit, router, Arc::new(limits), self.ending()));
     }
 
-    /// A token for one connection. All connections look at their token whenever they wake up; one shared token would be one shared
-    /// lock.
-    fn stop(&self) -> CancellationToken {
-        self.stop.child_token()
+    /// The ending of one connection, with a token of its own. All connections look at their token whenever they wake up; one shared
+    /// token would be one shared lock.
+    fn ending(&self) -> Ending {
+        Ending { drain: self.ending.drain.clone(), close: self.ending.close.child_token() }
     }
 }
 
@@ -147,7 +168,7 @@ async fn serve_connection(
     permit: ConnectionPermit,
     router: Router,
     limits: Arc<ConnectionLimits>,
-    stop: CancellationToken,
+    Ending { drain, close: closes }: Ending,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's algorithm on");
@@ -163,9 +184,13 @@ async fn serve_connection(
         .max_buf_size(MAX_HEAD);
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, limits, answering) = (router.clone(), Arc::clone(&limits), phase.begin_answer());
+        let drain = drain.clone();
         async move {
-            let response = answer(router, request, peer.ip(), &limits).await;
+            let mut response = answer(router, request, peer.ip(), &limits).await;
             let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if drain.has_begun() && !upgraded {
+                close(&mut response);
+            }
             let answering = if upgraded { answering.permanent() } else { answering };
             Ok::<_, Infallible>(response.map(|body| answering.until_body_ends(body)))
         }
@@ -174,9 +199,12 @@ async fn serve_connection(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        () = closes.cancelled() => match tokio::time::timeout(LINGER, connection.as_mut()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {

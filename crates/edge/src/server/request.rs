@@ -21,7 +21,12 @@ use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::{ConnectionLimits, body::EndReportingBody, connections::LimitReached};
+use super::{
+    ConnectionLimits,
+    body::EndReportingBody,
+    connections::LimitReached,
+    headers::{check_host, secure},
+};
 use crate::{
     problem::Problem,
     request_id::{REQUEST_ID, RequestId},
@@ -29,7 +34,7 @@ use crate::{
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Answers a request. The answer and the log lines name the id of the request.
+/// Answers a request, with the headers that every answer has. The answer and the log lines name the id of the request.
 pub(super) async fn answer(
     router: Router,
     request: Request<Incoming>,
@@ -38,8 +43,15 @@ pub(super) async fn answer(
 ) -> Response {
     let id = RequestId::of(request.headers());
     let span = tracing::info_span!("request", id = id.as_str());
-    let mut response = id.clone().scope(answer_within(router, request, peer, limits).instrument(span)).await;
+    let answered = async {
+        match check_host(request.version(), request.headers()) {
+            Ok(()) => answer_within(router, request, peer, limits).await,
+            Err(problem) => closing(problem),
+        }
+    };
+    let mut response = id.clone().scope(answered.instrument(span)).await;
     response.headers_mut().insert(REQUEST_ID, id.header());
+    secure(&mut response);
     response
 }
 
@@ -99,9 +111,20 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, title, "internal", &detail).into_response()
 }
 
+/// The answer of a process that has not started yet.
+pub(super) fn starting() -> Response {
+    let (title, detail) = ("The service is starting", "try again in a moment");
+    closing(Problem::new(StatusCode::SERVICE_UNAVAILABLE, title, "starting", &detail))
+}
+
 /// An answer after which the connection is closed.
 fn closing(problem: Problem) -> Response {
     let mut response = problem.into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    close(&mut response);
     response
+}
+
+/// Closes the connection after an answer.
+pub(super) fn close(response: &mut Response) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
 }

@@ -1,13 +1,13 @@
 //! Leading: from the checkpoint, compared with the ends of the logs, through the book, for as long as no other relay leads.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use daybook_event_store::{Daybook, Follower, Page};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RelayError, RelaySettings, adopt,
+    Relay, RelayError, adopt,
     checkpoint::{Checkpoint, Request},
     monitor::TopicMonitor,
     publish::Publisher,
@@ -28,14 +28,15 @@ enum Woken {
     Stopped,
 }
 
-/// Leads until it is stopped. Events up to the position `one_by_one` are published one by one.
+/// Leads until it is stopped, and has published what the book held at that moment. Events up to the position `one_by_one` are published
+/// one by one.
 pub(super) async fn lead(
-    book: &Daybook,
-    settings: &RelaySettings,
+    relay: &Relay,
     client: &mut Client,
     stop: &CancellationToken,
     one_by_one: i64,
 ) -> Result<(), RelayError> {
+    let Relay { book, settings, joined } = relay;
     settings.kafka.ensure_topics().await?;
     let shards = settings.kafka.topology.shards();
     let mut checkpoint = Checkpoint::take_over(client, &shards).await?;
@@ -47,12 +48,14 @@ pub(super) async fn lead(
     }
     set_aside::begin_again(client, &settings.kafka.topology, &shards, &mut checkpoint).await?;
     tracing::info!(epoch = checkpoint.epoch, position = checkpoint.cursor, "the relay leads");
+    joined.store(true, Ordering::Relaxed);
     let mut publisher = Publisher::new(&settings.kafka, history, set_aside::positions(client).await?)?;
     let read = |after: i64| book.read_page(after, if after < one_by_one { 1 } else { BATCH }, PAGE_BYTES);
     let mut follower = book.follow();
     let mut page = Page::default();
     let mut monitor = TopicMonitor::new();
-    while !stop.is_cancelled() {
+    let mut last = None;
+    while !is_done(book, stop, &checkpoint, &mut last).await? {
         monitor.poll(&publisher, &shards, &checkpoint.published).await?;
         let is_asked = match page.events.last().map(|event| event.position) {
             Some(last) => {
@@ -66,13 +69,12 @@ pub(super) async fn lead(
                 checkpoint.save(client, &shards, &moved).await?
             }
             None => match idle(&mut follower, &checkpoint, client, stop).await? {
-                Woken::Grown => {
+                Woken::Grown | Woken::Stopped => {
                     page = read(checkpoint.cursor).await?;
                     false
                 }
                 Woken::StillLeading => false,
                 Woken::Asked => true,
-                Woken::Stopped => break,
             },
         };
         if is_asked {
@@ -91,6 +93,24 @@ pub(super) async fn lead(
         }
     }
     Ok(())
+}
+
+/// Whether a leader that is stopped has published everything up to `last`, the head of the book when it was stopped. What is written
+/// later is left to the next leader.
+async fn is_done(
+    book: &Daybook,
+    stop: &CancellationToken,
+    checkpoint: &Checkpoint,
+    last: &mut Option<i64>,
+) -> Result<bool, RelayError> {
+    if !stop.is_cancelled() {
+        return Ok(false);
+    }
+    let last = match *last {
+        Some(last) => last,
+        None => *last.insert(book.head().await?.position),
+    };
+    Ok(checkpoint.cursor >= last)
 }
 
 /// Waits for something to do.

@@ -14,7 +14,13 @@ mod publish;
 mod refill;
 mod set_aside;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use daybook_event_store::{Daybook, StoreError};
 use rdkafka::error::KafkaError;
@@ -29,7 +35,7 @@ use crate::{
 
 /// How long a standby waits before it tries to lead again.
 const STANDBY: Duration = Duration::from_millis(500);
-/// How long a leader that is stopped may take to finish its batch.
+/// How long a leader that is stopped may take to publish up to the head.
 const GRACE: Duration = Duration::from_secs(3);
 /// The two halves of the advisory lock of the leader.
 const LOCK: [i32; 2] = [0x6461_7962, 0x7265_6c61];
@@ -161,16 +167,25 @@ pub struct PartitionStatus {
 pub struct Relay {
     book: Daybook,
     settings: RelaySettings,
+    /// Whether it has led, or has found another relay that leads.
+    joined: Arc<AtomicBool>,
 }
 
 impl Relay {
     /// A relay that does not run yet.
     #[must_use]
-    pub const fn new(book: Daybook, settings: RelaySettings) -> Self {
-        Self { book, settings }
+    pub fn new(book: Daybook, settings: RelaySettings) -> Self {
+        Self { book, settings, joined: Arc::default() }
     }
 
-    /// Publishes, or stands by while another relay does, until it is stopped.
+    /// Whether this relay, or a clone of it, has led since it runs, or has found another relay that leads.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// Publishes, or stands by while another relay does, until it is stopped. A leader that is stopped publishes what the book holds at
+    /// that moment, and gives up the lead.
     pub async fn run(self, stop: CancellationToken) {
         let (mut backoff, mut one_by_one) = (Backoff::new(), 0);
         while !stop.is_cancelled() {
@@ -216,9 +231,10 @@ impl Relay {
         let mut client = self.book.connect().await?;
         let lock: &[&(dyn ToSql + Sync)] = &[&LOCK[0], &LOCK[1]];
         if !client.query_one("SELECT pg_try_advisory_lock($1, $2)", lock).await?.try_get::<_, bool>(0)? {
+            self.joined.store(true, Ordering::Relaxed);
             return Ok(false);
         }
-        let led = leader::lead(&self.book, &self.settings, &mut client, stop, one_by_one).await;
+        let led = leader::lead(self, &mut client, stop, one_by_one).await;
         if let Err(RelayError::Refused { position, reason, no_topic }) = &led {
             set_aside::note(&self.book, *position, reason, *no_topic).await?;
         }

@@ -8,14 +8,13 @@ use chrono::TimeDelta;
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_edge::{
-    server::{self, ConnectionLimits},
+    server::{self, ConnectionLimits, Ending},
     tokens::Keys,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
 use super::{load::Call, shop::admin, stage::Stage};
 
@@ -43,7 +42,7 @@ impl Server {
         let address = listener.local_addr()?;
         // All callers come from one address.
         let limits = ConnectionLimits { connections_per_address: CALLERS, ..ConnectionLimits::default() };
-        tokio::spawn(server::serve(listener, router, limits, CancellationToken::new()));
+        tokio::spawn(server::serve(listener, router, limits, Ending::default()));
         Ok(Self { address, bus, token })
     }
 

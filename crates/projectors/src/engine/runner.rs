@@ -1,10 +1,10 @@
 //! Running the views: each version of a view is a consumer of the process's feed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_event_store::{Daybook, StoreError};
 use daybook_event_stream::{Backoff, Consumer, Feed, KafkaSettings, Start, Topology, consumer::feed::ConsumerGroup};
-use tokio::task::JoinSet;
+use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -21,7 +21,7 @@ const GROUP: &str = "projectors";
 /// How long to wait before the next look which version is shown.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Runs views until it is stopped. A view that does not exist is built first.
+/// Runs views until it is stopped. A view that does not exist is built first, beside the others.
 ///
 /// The process is one member of one consumer group for all of them, and each event that it receives is decoded once.
 ///
@@ -33,10 +33,25 @@ pub async fn run(
     views: &[&'static ViewSpec],
     stop: &CancellationToken,
 ) -> Result<(), ViewError> {
-    let feed = Feed::default();
+    run_on(Feed::default(), book, kafka, views, stop).await
+}
+
+/// The same on a feed of the caller, which shows whether the process has joined its group.
+///
+/// # Errors
+/// [`ViewError`] when the task of a view is lost.
+pub async fn run_on(
+    feed: Feed,
+    book: &Daybook,
+    kafka: &KafkaSettings,
+    views: &[&'static ViewSpec],
+    stop: &CancellationToken,
+) -> Result<(), ViewError> {
     let mut running = JoinSet::new();
+    let building = Arc::<Mutex<()>>::default();
     for &view in views {
-        let runner = Runner { book: book.clone(), topology: kafka.topology.clone(), feed: feed.clone(), view };
+        let (topology, building) = (kafka.topology.clone(), Arc::clone(&building));
+        let runner = Runner { book: book.clone(), topology, feed: feed.clone(), view, building };
         let stop = stop.clone();
         running.spawn(async move { runner.run(&stop).await });
     }
@@ -56,14 +71,25 @@ struct Runner {
     topology: Topology,
     feed: Feed,
     view: &'static ViewSpec,
+    /// Its holder builds a view that is missing.
+    building: Arc<Mutex<()>>,
 }
 
 impl Runner {
-    /// Runs the version that is shown, and the next one when it is retired.
+    /// Runs the version that is shown, and the next one when it is retired. First a view is built that is missing, or that is ahead of the
+    /// book.
     async fn run(&self, stop: &CancellationToken) {
         let (mut left_alone, mut backoff) = (None, Backoff::new());
+        let mut is_sound = false;
         while !stop.is_cancelled() {
-            let done = self.run_shown(stop, &mut left_alone).await;
+            let done = async {
+                if !is_sound {
+                    stop.run_until_cancelled(self.build_if_missing()).await.unwrap_or(Ok(()))?;
+                    is_sound = true;
+                }
+                self.run_shown(stop, &mut left_alone).await
+            };
+            let done = done.await;
             let pause = async {
                 match done {
                     Ok(()) => {
@@ -78,6 +104,16 @@ impl Runner {
             };
             stop.run_until_cancelled(pause).await;
         }
+    }
+
+    /// Builds a view that is missing, or that is ahead of the book. A process builds one at a time, which bounds its memory and its
+    /// connections. The views that are sound run meanwhile.
+    async fn build_if_missing(&self) -> Result<(), ViewError> {
+        if rebuild::missing(&self.book, self.view).await?.is_none() {
+            return Ok(());
+        }
+        let _turn = self.building.lock().await;
+        rebuild::build_if_missing(&self.book, &self.topology, self.view).await
     }
 
     /// Runs the version that is shown until it is retired, or builds the one that should be. A build that is stopped is left
@@ -111,7 +147,7 @@ impl Runner {
 
     /// Runs a version until it is retired.
     async fn run_version(&self, stop: &CancellationToken, version: i32) {
-        let Self { book, topology, feed, view } = self;
+        let Self { book, topology, feed, view, .. } = self;
         let effect = Projection::new(view, version);
         let (name, topics) = (view.versioned(version), view.topics(topology));
         let consumer = Consumer { name, topics, start: Start::Beginning, effect };

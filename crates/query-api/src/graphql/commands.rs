@@ -1,4 +1,5 @@
-//! The client of the command API. A mutation is forwarded as the caller would send its command.
+//! The client of the command API. A mutation is forwarded as the caller would send its command: to another process over HTTP, or to the
+//! routes of this one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +32,7 @@ use crate::graphql::{
 /// Where mutations are sent.
 #[derive(Clone)]
 pub enum CommandTarget {
-    /// To the command API of this process. The command is handed over without a connection.
+    /// To the command API of this process. There is no connection that could end before the answer.
     InProcess(Router),
     /// To the command API at a URL, such as `http://127.0.0.1:8080`.
     At(String),
@@ -39,6 +40,10 @@ pub enum CommandTarget {
 
 /// How long a token is valid that is made for one mutation of a guest.
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
+
+/// After how much silence a connection is not used any more. It is shorter than a drain of the other process takes, so no command is
+/// sent on a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Sends commands.
 #[derive(Clone)]
@@ -82,7 +87,8 @@ impl Commands {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         detect_dead_connections(&mut connector);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), target, keys, now }
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        Self { client, target, keys, now }
     }
 
     /// Sends a command. The outer error is a failure; the inner one is an answer.

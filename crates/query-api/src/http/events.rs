@@ -6,15 +6,13 @@ use axum::{
     BoxError, Router,
     extract::{Query, State, rejection::QueryRejection},
     http::{Extensions, HeaderMap, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response, sse::Event},
     routing::get,
 };
 use chrono::{DateTime, Utc};
 use daybook_codec::UnknownType;
 use daybook_edge::{
+    drain::Drain,
     problem::Problem,
     rates::Rates,
     tokens::{Bearer, Keys},
@@ -25,6 +23,7 @@ use futures::StreamExt;
 use super::{
     address,
     problem::{bad_parameter, bad_request, for_staff, unavailable},
+    streams::{answer, until_drained},
     text, token_ended,
 };
 use crate::{
@@ -120,12 +119,13 @@ struct Shared {
     streams: StreamPermits,
     rates: Rates,
     now: Now,
+    drain: Drain,
 }
 
 pub(super) fn router(settings: &QuerySettings, tail: Tail, streams: StreamPermits, rates: Rates) -> Router {
-    let (book, keys) = (settings.book.clone(), settings.keys.clone());
-    let now = Now(Arc::clone(&settings.now));
-    Router::new().route("/events", get(events)).with_state(Arc::new(Shared { book, tail, keys, streams, rates, now }))
+    let (book, keys, drain) = (settings.book.clone(), settings.keys.clone(), settings.drain.clone());
+    let shared = Shared { book, tail, keys, streams, rates, now: Now(Arc::clone(&settings.now)), drain };
+    Router::new().route("/events", get(events)).with_state(Arc::new(shared))
 }
 
 async fn events(
@@ -242,5 +242,5 @@ fn stream_of(
     });
     let now = shared.now.clone();
     let events = events.take_until(Box::pin(async move { token_ended(until, &now).await }));
-    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+    answer(until_drained(&shared.drain, events))
 }

@@ -10,10 +10,7 @@ use axum::{
         rejection::{BytesRejection, QueryRejection},
     },
     http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response, sse::Event},
 };
 use chrono::{DateTime, Utc};
 use daybook_edge::problem::Problem;
@@ -23,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Endpoint, address, graphiql,
     problem::{bad_request, not_begun, problem},
-    sent, text, token_ended,
+    sent, streams, text, token_ended,
 };
 use crate::{
     graphql::{
@@ -257,13 +254,15 @@ async fn require(reader: &Reader, position: &str) -> Result<(), Problem> {
     })
 }
 
-/// The results of an operation as server-sent events: `next` for each, then `complete`. They end with the token.
+/// The results of an operation as server-sent events: `next` for each, then `complete`. They end with the token. A subscription that a
+/// drain ends is not complete, so its client subscribes again elsewhere. Any other operation is finished.
 fn events<E: Executor>(
     endpoint: &Endpoint<E>,
     request: Request,
     permit: Option<StreamPermit>,
     until: Option<DateTime<Utc>>,
 ) -> Response {
+    let live = permit.is_some();
     let results = endpoint.schema.execute_stream(request, None).map(move |response| {
         // The subscription keeps its permit until it ends.
         _ = &permit;
@@ -273,5 +272,6 @@ fn events<E: Executor>(
     let now = endpoint.now.clone();
     let results = results.take_until(Box::pin(async move { token_ended(until, &now).await }));
     let complete = stream::once(async { Ok(Event::default().event("complete").data("")) });
-    Sse::new(results.chain(complete)).keep_alive(KeepAlive::default()).into_response()
+    let events = results.chain(complete);
+    if live { streams::answer(streams::until_drained(&endpoint.drain, events)) } else { streams::answer(events) }
 }

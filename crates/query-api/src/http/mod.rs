@@ -5,6 +5,7 @@ mod graphiql;
 mod graphql;
 mod problem;
 mod sent;
+mod streams;
 mod websocket;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use daybook_domain::Actor;
 use daybook_edge::{
+    drain::Drain,
     problem::Problem,
     rates::{ClientAddress, Rates},
     tokens::{Bearer, Keys},
@@ -59,6 +61,7 @@ struct Endpoint<E> {
     sockets: SocketLimits,
     rates: Rates,
     now: Now,
+    drain: Drain,
 }
 
 pub(crate) fn router(settings: &QuerySettings) -> Router {
@@ -107,6 +110,7 @@ impl<E> Endpoint<BatchExecutor<E>> {
             sockets: settings.sockets,
             rates: rates.clone(),
             now: Now(Arc::clone(&settings.now)),
+            drain: settings.drain.clone(),
         }
     }
 }

@@ -34,6 +34,11 @@ use crate::graphql::{environment::Now, error::coded, viewer::Origin};
 /// The size of the read buffer. Each socket has one, and most sockets wait.
 const READ_BUFFER: usize = 4 << 10;
 
+/// The close code of a server that restarts (IANA's registry of WebSocket close codes). Clients connect again.
+const SERVICE_RESTART: u16 = 1012;
+/// How long a client may take to answer a close message of a drain.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// How long sockets may stay silent.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
@@ -91,7 +96,7 @@ fn serve<E: Executor>(
     let upgrade = upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0);
     let serving = move |socket: WebSocket| async move {
         let schema = endpoint.streams.for_connection(endpoint.schema.clone(), endpoint.rates.clone());
-        let (limits, now) = (endpoint.sockets, endpoint.now.clone());
+        let (limits, now, end) = (endpoint.sockets, endpoint.now.clone(), endpoint.drain.stream_end());
         let until = Arc::new(OnceLock::new());
         let of_viewer = Arc::clone(&until);
         let init = move |payload: Value| async move {
@@ -110,7 +115,7 @@ fn serve<E: Executor>(
         let messages = last_message.clone().record(from);
         let answers = GraphQlSocket::new(schema, messages, protocol).on_connection_init(init);
         let token = Token { until, now };
-        serve_connection(answers.boxed(), to, &limits, &last_message, &token).await;
+        serve_connection(answers.boxed(), to, &limits, &last_message, &token, end).await;
     };
     upgrade.on_upgrade(move |socket| async move {
         match request_id {
@@ -160,14 +165,16 @@ impl LastMessage {
     }
 }
 
-/// Sends the answers until the connection ends.
+/// Sends the answers until the connection ends, or the process drains.
 async fn serve_connection(
     mut answers: impl Stream<Item = WsMessage> + Unpin,
     mut to: SplitSink<WebSocket, Message>,
     limits: &SocketLimits,
     last_message: &LastMessage,
     token: &Token,
+    end: impl Future<Output = ()>,
 ) {
+    let mut end = std::pin::pin!(end);
     let begin = Instant::now();
     let mut initialised = false;
     let mut pings = interval_at(begin + limits.ping, limits.ping);
@@ -176,6 +183,7 @@ async fn serve_connection(
         let message = tokio::select! {
             // A waiting answer is sent before the deadlines are checked, however late this task runs.
             biased;
+            () = &mut end => return restart(answers, to).await,
             message = answers.next() => match message {
                 Some(WsMessage::Text(text)) => {
                     initialised = true;
@@ -202,6 +210,20 @@ async fn serve_connection(
         if ends || !matches!(sent, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+/// Closes a connection because the process drains, and waits until the client has closed it, too. What the client sends meanwhile is not
+/// answered.
+async fn restart(mut answers: impl Stream<Item = WsMessage> + Unpin, mut to: SplitSink<WebSocket, Message>) {
+    let frame = CloseFrame { code: SERVICE_RESTART, reason: "Service restart".into() };
+    let closing = async {
+        if to.send(Message::Close(Some(frame))).await.is_ok() {
+            while answers.next().await.is_some() {}
+        }
+    };
+    if timeout(CLOSING, closing).await.is_err() {
+        tracing::debug!("a client did not answer the close message of its socket");
     }
 }
 

@@ -32,6 +32,8 @@ use crate::graphql::error::{UNAVAILABLE, coded};
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The code of a query whose views have not reached its position in time.
 pub(crate) const CONSISTENCY_TIMEOUT: &str = "CONSISTENCY_TIMEOUT";
+/// The code of a query that reads a view which was never built yet.
+const VIEW_BUILDING: &str = "VIEW_BUILDING";
 /// The pauses between the first checks of the views.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(2),
@@ -114,12 +116,23 @@ impl Reader {
             self.required.is_shown_by(position, shown_by);
             let Some(view) = behind else { continue };
             if since.elapsed() > self.patience {
-                let message = format!("the view {view} has not passed position {position} yet; try again");
-                return Err(coded(CONSISTENCY_TIMEOUT, message));
+                return Err(self.late(view, position).await);
             }
             tokio::time::sleep(pauses.next().unwrap_or(Duration::from_millis(50))).await;
         }
         Ok(())
+    }
+
+    /// The error of a query whose view has not reached a position in time.
+    async fn late(&self, view: &'static str, position: i64) -> Error {
+        match self.progress(0, Some(&[view])).await {
+            Ok(Progress { shown_by, .. }) if shown_by.is_empty() => building(view),
+            Ok(_) => {
+                let message = format!("the view {view} has not passed position {position} yet; try again");
+                coded(CONSISTENCY_TIMEOUT, message)
+            }
+            Err(error) => error,
+        }
     }
 
     /// The end of the book, and which of these views, or of all views, have reached a position.
@@ -174,7 +187,8 @@ impl Reader {
             }
             answer => answer,
         };
-        let mut rows = pin!(rows.map_err(|error| failed(&error))?);
+        let rows = rows.map_err(|error| missing_view(statement, &error).map_or_else(|| failed(&error), building))?;
+        let mut rows = pin!(rows);
         let (mut read, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(|error| failed(&error))? {
             // The text of the row, and what is made of it.
@@ -221,6 +235,20 @@ fn is_stale(error: &tokio_postgres::Error) -> bool {
     error.code().map_or_else(of_a_parameter, |state| {
         *state == SqlState::FEATURE_NOT_SUPPORTED || state.code().starts_with("42")
     })
+}
+
+/// The view that a statement reads and that does not exist, if it has failed for that reason. A view comes into being with its first
+/// version, and is only replaced after that.
+fn missing_view(statement: &Statement, error: &tokio_postgres::Error) -> Option<&'static str> {
+    let refused = error.as_db_error().filter(|refused| *refused.code() == SqlState::UNDEFINED_TABLE)?;
+    let is_named = |view: &&View| view.tables.iter().any(|table| refused.message().contains(&format!("read.{table}")));
+    let views = statement.views();
+    views.iter().find(is_named).or(views.first()).map(|view| view.name)
+}
+
+/// The error of a query that reads a view which was never built yet.
+fn building(view: &str) -> Error {
+    coded(VIEW_BUILDING, format!("the view {view} is being built for the first time; try again later"))
 }
 
 /// The error of a failed query. Internal errors are logged and not shown to the caller. A value that the database refuses came from the

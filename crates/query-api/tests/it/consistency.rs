@@ -138,3 +138,15 @@ async fn every_query_of_the_views_takes_a_position_and_those_of_the_book_do_not(
         assert_eq!(takes, !of_the_book, "{field}");
     }
 }
+
+#[tokio::test]
+async fn a_query_that_waits_for_a_view_which_was_never_built_says_so() {
+    let shop = Shop::with(ShopSettings { patience: Duration::from_millis(10), ..ShopSettings::default() }).await;
+    let position = shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    shop.shown(position).await;
+    let held = shop.projection.clone().lock_owned().await;
+    let never_built = "DROP VIEW read.products CASCADE; DELETE FROM views WHERE name = 'product'";
+    shop.connect().await.batch_execute(never_built).await.expect("the view is gone");
+    assert_eq!(with_argument(&shop, position, AT).await.code(), "VIEW_BUILDING");
+    drop(held);
+}

@@ -8,6 +8,7 @@ mod consistency;
 mod database;
 mod ends;
 mod events;
+mod drained;
 mod fuzz;
 mod graphiql;
 mod guests;

@@ -21,6 +21,7 @@ use daybook_domain::{
     ids::{CustomerId, CustomerRef},
 };
 use daybook_edge::{
+    drain::Drain,
     rates::{ClientAddress, RateLimits},
     tokens::Keys,
 };
@@ -97,6 +98,8 @@ pub(crate) struct Shop {
     pub(crate) proxy: StatementProxy,
     /// By how many seconds the clock of the shop is ahead of the machine's.
     passed: Arc<AtomicI64>,
+    /// The drain of the process.
+    pub(crate) drain: Drain,
     /// The projection waits while a test holds this lock.
     pub(crate) projection: Arc<Mutex<()>>,
     _tasks: JoinSet<()>,
@@ -147,6 +150,7 @@ impl Shop {
         let clock = clock(Arc::clone(&passed));
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
         let commands = CommandApi::new(bus, keys.clone()).limited(&settings.command_rates).router();
+        let drain = Drain::default();
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
@@ -161,6 +165,7 @@ impl Shop {
             sockets: settings.sockets,
             rates: settings.rates,
             time_zone: daybook_query_api::TimeZone::UTC,
+            drain: drain.clone(),
             now: Arc::new(move || clock.now() + settings.ahead),
         });
         let router = query.merge(commands);
@@ -169,7 +174,7 @@ impl Shop {
         let served = router.clone();
         tasks.spawn(async move { axum::serve(listener, served).await.expect("the server runs") });
         tasks.spawn(project(book.clone(), Arc::clone(&projection)));
-        Self { book, router, url, keys, database, proxy, passed, projection, _tasks: tasks }
+        Self { book, router, url, keys, database, proxy, passed, drain, projection, _tasks: tasks }
     }
 
     /// The value of `Authorization`.

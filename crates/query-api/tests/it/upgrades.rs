@@ -59,3 +59,17 @@ async fn queries_go_on_when_a_rebuilt_view_has_columns_of_other_types() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_view_that_was_never_built_is_said_to_be_in_the_making_and_the_others_are_shown() {
+    let shop = with_order().await;
+    let database = shop.connect().await;
+    let never_built = "DROP VIEW read.orders CASCADE; DELETE FROM views WHERE name = 'order'";
+    database.batch_execute(never_built).await.expect("a program that knows the view has not run yet");
+    let order = format!("{{ order(id: \"{}\") {{ phase }} }}", id("o"));
+    let answer = shop.storefront(Caller::Customer("ann"), &order).await;
+    assert_eq!(answer.code(), "VIEW_BUILDING", "{}", answer.text);
+    assert!(answer.text.contains("the view order is being built"), "{}", answer.text);
+    let product = shop.storefront(Caller::Guest, r#"{ product(sku: "S-000") { name } }"#).await;
+    assert_eq!(product.data()["product"]["name"], "Soap");
+}

@@ -62,8 +62,21 @@ impl Reactors {
         reactors: &[&'static Reactor],
         stop: &CancellationToken,
     ) -> Result<(), ReactorError> {
+        self.run_on(Feed::default(), kafka, reactors, stop).await
+    }
+
+    /// The same on a feed of the caller, which shows whether the process has joined its group.
+    ///
+    /// # Errors
+    /// [`ReactorError`] when a task is lost.
+    pub async fn run_on(
+        self,
+        feed: Feed,
+        kafka: &KafkaSettings,
+        reactors: &[&'static Reactor],
+        stop: &CancellationToken,
+    ) -> Result<(), ReactorError> {
         let Self { book, bus, clock, settings } = self;
-        let feed = Feed::default();
         let waker = Arc::new(Waker::new(clock.clone(), settings.poll));
         let mut running = JoinSet::new();
         for &reactor in reactors {

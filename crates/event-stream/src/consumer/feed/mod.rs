@@ -46,6 +46,8 @@ struct Shared {
 struct State {
     /// Counts the assignments; to have no partitions is one of its own.
     assignment: u64,
+    /// Whether the process has ever been given an assignment.
+    joined: bool,
     /// The last assignment in which a subscriber has found that nothing comes, and the partition.
     stalled: Option<(u64, Partition)>,
     /// The partitions that this process has, by topic.
@@ -170,6 +172,7 @@ impl Feed {
     /// This process has these partitions now. Everything that is handed over from now on reaches the subscribers that are there.
     pub fn assign(&self, partitions: impl IntoIterator<Item = (Partition, Log)>) {
         let mut state = self.lock();
+        state.joined = true;
         state.topics.clear();
         for (Partition { topic, nr }, log) in partitions {
             let source = Source { log, received: 0, reported: None, readers: Vec::new() };
@@ -183,6 +186,12 @@ impl Feed {
             }
         }
         self.announce(state);
+    }
+
+    /// Whether this process has been a member of its group, with or without partitions.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        self.lock().joined
     }
 
     /// This process has no partitions any more.

@@ -44,14 +44,22 @@ pub type Progress<'p> = &'p (dyn Fn(i64, i64) + Send + Sync);
 /// # Errors
 /// [`ViewError`] when the book or the tables failed.
 pub async fn build_if_missing(book: &Daybook, topology: &Topology, view: &'static ViewSpec) -> Result<(), ViewError> {
+    match missing(book, view).await? {
+        Some(shown) => build_after(book, topology, view, shown).await,
+        None => Ok(()),
+    }
+}
+
+/// The version that is shown, if there is any, of a view that has to be built; none for a view that is sound.
+pub(crate) async fn missing(book: &Daybook, view: &ViewSpec) -> Result<Option<Option<i32>>, ViewError> {
     let shown = shown_version(book, view).await?;
     if let Some(version) = shown {
         if !is_ahead(book, &view.versioned(version)).await? {
-            return Ok(());
+            return Ok(None);
         }
         tracing::warn!(view = view.name, version, "the view is ahead of the book; it is built again");
     }
-    build_after(book, topology, view, shown).await
+    Ok(Some(shown))
 }
 
 /// Builds the version after `shown`, unless another process has shown another version meanwhile.
