@@ -14,7 +14,7 @@ use daybook_command_api::{
 };
 use daybook_domain::{Actor, Command};
 use daybook_edge::{
-    server::{self, ConnectionLimits},
+    server::{self, ConnectionLimits, Ending},
     tokens::Keys,
 };
 use daybook_event_store::{Candidate, Daybook, Holder, Seat, StoreSettings};
@@ -71,7 +71,8 @@ impl Process {
         let bus = bus.with_elsewhere(Forwarder::new(seat.holder()));
         let receiver = Receiver::new(secret, stop.clone());
         let router = CommandApi::new(bus.clone(), keys()).receiving(receiver).router();
-        let server = tokio::spawn(server::serve(listener, router, ConnectionLimits::default(), stop.clone()));
+        let ending = Ending { close: stop.clone(), ..Ending::default() };
+        let server = tokio::spawn(server::serve(listener, router, ConnectionLimits::default(), ending));
         Self { seat, bus, address, stop, server }
     }
 

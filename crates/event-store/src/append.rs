@@ -87,7 +87,8 @@ impl<S: Session> Appender<S> {
     ///
     /// # Errors
     /// [`StoreError`] when the database failed. Then the outcomes are unknown; a retry with the same command ids shows them. A database
-    /// that refuses to write and lives on is an outcome ([`Outcome::NotWritten`]). [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`] are mistakes of the caller.
+    /// that refuses to write and lives on is an outcome ([`Outcome::NotWritten`]). [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`]
+    /// are mistakes of the caller.
     pub async fn append(&mut self, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
         for operation in operations {
             check(operation)?;

@@ -149,6 +149,7 @@ enum Outcome {
         is_newer: bool,
     },
     Unwritable(String),
+    NotWritten(String),
     /// The program knows no such command, so it was not decided.
     Unknown,
 }
@@ -176,6 +177,7 @@ pub(super) fn encode_answer(answer: Answer) -> serde_json::Result<Vec<u8>> {
             Outcome::Unreadable { stream: stream.as_str().to_owned(), version, reason, is_newer }
         }
         Err(CommandError::Unwritable(reason)) => Outcome::Unwritable(reason),
+        Err(CommandError::NotWritten(reason)) => Outcome::NotWritten(reason),
     };
     serde_json::to_vec(&Answered { streams, outcome })
 }
@@ -201,6 +203,7 @@ pub(super) fn decode_answer(payload: &[u8]) -> serde_json::Result<Option<Answer>
             Err(UnreadableStream { stream: stream.as_str().into(), version, reason, is_newer }.into())
         }
         Outcome::Unwritable(reason) => Err(CommandError::Unwritable(reason)),
+        Outcome::NotWritten(reason) => Err(CommandError::NotWritten(reason)),
     };
     Ok(Some(Answer { outcome, streams }))
 }

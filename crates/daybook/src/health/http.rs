@@ -76,8 +76,8 @@ fn for_staff(
 ) -> Result<Response, Problem> {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let actor = keys.check_header(authorization);
-    rates.check(actor.as_ref().ok(), address.map(|Extension(address)| address))?;
-    match actor? {
+    rates.check(actor.as_ref().ok().map(|bearer| &bearer.actor), address.map(|Extension(address)| address))?;
+    match actor?.actor {
         Actor::Support(_) | Actor::Admin(_) => Ok(Json(health.report()).into_response()),
         _ => Err(Problem::new(StatusCode::FORBIDDEN, "Forbidden", "forbidden", &"only staff may do this")),
     }
