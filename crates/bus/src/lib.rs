@@ -181,6 +181,14 @@ pub enum CommandError {
     Stopped,
 }
 
+impl CommandError {
+    /// Whether a failure of the store is known to have come before the write: only reads use the pool of connections.
+    #[must_use]
+    pub fn nothing_was_written(&self) -> bool {
+        matches!(self, Self::Failed(error) if matches!(**error, StoreError::Pool(_)))
+    }
+}
+
 /// A stream that this program cannot read: an event is damaged, or was written by a later version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{stream} cannot be read at version {version}: {reason}")]

@@ -3,8 +3,14 @@
 pub mod file;
 pub mod limits;
 
+use std::path::PathBuf;
+
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
+use daybook_event_store::Secret;
+use daybook_operations::{Usage, secret};
+
+use crate::connections::{Budgets, GivenBudget};
 
 /// What guests and customers may buy, as flags.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +21,46 @@ pub struct Storefront {
     /// The locations that orders of guests and customers may be shipped from. Any location if empty.
     #[arg(long, env = "DAYBOOK_STOREFRONT_LOCATIONS", value_delimiter = ',')]
     pub storefront_locations: Vec<LocationId>,
+}
+
+/// The connections to PostgreSQL, as flags.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectionFlags {
+    /// The most connections to PostgreSQL of a role, as ROLE=N, or of each role, as N: command-api=8, query-api=16, relay=4,
+    /// projectors=12 and reactors=8 by default. Set the same for all processes.
+    #[arg(long, env = "DAYBOOK_DB_CONNECTIONS", value_delimiter = ',', value_name = "ROLE=N")]
+    db_connections: Vec<GivenBudget>,
+}
+
+impl ConnectionFlags {
+    /// The connections of every role.
+    ///
+    /// # Errors
+    /// When a role has too few.
+    pub fn budgets(&self) -> Result<Budgets, Usage> {
+        Budgets::with(&self.db_connections)
+    }
+}
+
+/// The secret that signs tokens, as a flag or from a file.
+#[derive(Debug, Clone, Args)]
+pub struct TokenSecret {
+    /// The secret that signs tokens, at least 32 bytes that cannot be guessed, as `openssl rand -hex 32` makes them.
+    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
+    secret: Option<Secret>,
+    /// A file that holds this secret. It is read again on SIGHUP.
+    #[arg(long, env = "DAYBOOK_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl TokenSecret {
+    /// The secret, if one is given.
+    ///
+    /// # Errors
+    /// When it is given twice, or its file cannot be read.
+    pub fn given(&self) -> anyhow::Result<Option<Secret>> {
+        secret("secret", self.secret.as_ref(), self.secret_file.as_deref())
+    }
 }
 
 impl From<Storefront> for daybook_domain::Storefront {

@@ -1,6 +1,6 @@
 //! `daybook serve`: the engine in one process or in several, by roles.
 
-use std::{collections::BTreeSet, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -18,9 +18,9 @@ use daybook_edge::{
     server::{self, ConnectionLimits},
     tokens::Keys,
 };
-use daybook_event_store::{Daybook, StoreSettings};
+use daybook_event_store::{Daybook, Secret};
 use daybook_event_stream::{KafkaSettings, Relay, RelaySettings};
-use daybook_operations::{Topics, migrate};
+use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, Usage, schema, secret};
 use daybook_reactors::{ReactorSettings, Reactors};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     asyncapi,
     config::{self, limits::Flags},
+    connections::{Books, Database},
     health::Health,
+    reload::Secrets,
     role::Role,
     telemetry,
 };
@@ -45,15 +47,13 @@ pub struct Args {
     /// The address of the HTTP server.
     #[arg(long, env = "DAYBOOK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The PostgreSQL that holds the book.
-    #[arg(long, env = "DATABASE_URL")]
-    database_url: String,
+    #[command(flatten)]
+    database: DatabaseFlags,
     /// The Kafka brokers.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: String,
-    /// The secret that signs tokens, at least 32 bytes.
-    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
-    secret: String,
+    #[command(flatten)]
+    secret: config::TokenSecret,
     /// The URL of the command-api for mutations, if it runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
@@ -65,7 +65,33 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
     limits: Flags,
+}
+
+/// The database of a process, as flags.
+#[derive(Debug, Clone, clap::Args)]
+struct DatabaseFlags {
+    #[command(flatten)]
+    url: DatabaseUrl,
+    /// A hot standby that query-api reads instead.
+    #[arg(long, env = "DAYBOOK_READ_URL", hide_env_values = true)]
+    read_url: Option<Secret>,
+    /// A file that holds the URL of this standby.
+    #[arg(long, env = "DAYBOOK_READ_URL_FILE", value_name = "FILE")]
+    read_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    budgets: config::ConnectionFlags,
+}
+
+impl DatabaseFlags {
+    fn database(&self) -> anyhow::Result<Database> {
+        let read_url = secret("read-url", self.read_url.as_ref(), self.read_url_file.as_deref())?;
+        let missing = || Usage("set --database-url or --database-url-file".to_owned());
+        let url = self.url.given()?.or_else(|| read_url.clone()).ok_or_else(missing)?;
+        Ok(Database { url, read_url, budgets: self.budgets.budgets()? })
+    }
 }
 
 /// The settings of a process of the engine.
@@ -74,12 +100,14 @@ pub struct Settings {
     pub roles: BTreeSet<Role>,
     /// The address of the HTTP server.
     pub listen: SocketAddr,
-    /// The PostgreSQL that holds the book.
-    pub database_url: String,
+    /// The PostgreSQL that holds the book, and the connections to it.
+    pub database: Database,
     /// The broker and its topics.
     pub kafka: KafkaSettings,
     /// The keys that check tokens.
     pub keys: Keys,
+    /// The secrets that are read again on SIGHUP, if the process does so.
+    pub secrets: Option<Secrets>,
     /// The URL of the command-api for mutations. It is this process when absent.
     pub command_url: Option<String>,
     /// Whether introspection of the GraphQL schemas is allowed.
@@ -142,12 +170,20 @@ pub struct Running {
 /// # Errors
 /// When a part cannot start, or fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let database = args.database.database()?;
+    let missing = || Usage("set --secret or --secret-file".to_owned());
+    let secret = args.secret.given()?.ok_or_else(missing)?;
+    let keys = Keys::new(secret.expose().as_bytes())?;
+    let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.kafka_brokers) };
+    let files = [Some(&database.url), database.read_url.as_ref(), kafka.security.password()];
+    let read_when_used = files.into_iter().flatten().cloned().collect();
     let settings = Settings {
         roles: args.roles.into_iter().collect(),
         listen: args.listen,
-        database_url: args.database_url,
-        kafka: args.topics.at(&args.kafka_brokers),
-        keys: Keys::new(args.secret.as_bytes())?,
+        database,
+        kafka,
+        keys: keys.clone(),
+        secrets: Some(Secrets { read_when_used, keys: Some((secret, keys)) }),
         command_url: args.command_url,
         introspection: !args.no_introspection,
         storefront: args.storefront.into(),
@@ -184,8 +220,11 @@ pub async fn asked_to_stop() {
 /// # Errors
 /// When one cannot start.
 pub async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
-    migrate(&book).await?;
+    let books = Books::open(&settings.database, &settings.roles)?;
+    let book = books.process.clone();
+    let version = schema().check(&book).await?;
+    tracing::info!(schema = version, program = schema().program(), "the schema fits");
+    books.fit(&settings.database.budgets, &settings.roles).await?;
     let metrics = Arc::new(telemetry::measure()?);
     let health = Health::begin(settings.roles.clone(), book.clone(), settings.kafka.clone()).await?;
     let listener = TcpListener::bind(settings.listen)
@@ -197,7 +236,8 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let metrics = get(move || std::future::ready(metrics.render()));
     let router = health.router().route("/metrics", metrics).route("/asyncapi.json", asyncapi);
     let roles = settings.roles.clone();
-    let mut parts = Parts { settings, book, router, stop: CancellationToken::new(), tasks: JoinSet::new() };
+    let mut parts = Parts { settings, books, router, stop: CancellationToken::new(), tasks: JoinSet::new() };
+    parts.secrets()?;
     if roles.contains(&Role::Projectors) {
         parts.projectors().await?;
     }
@@ -223,7 +263,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
 /// The parts that have been started.
 struct Parts {
     settings: Settings,
-    book: Daybook,
+    books: Books,
     /// The routes of the parts.
     router: Router,
     stop: CancellationToken,
@@ -231,9 +271,22 @@ struct Parts {
 }
 
 impl Parts {
+    /// Reads secrets again on SIGHUP.
+    fn secrets(&mut self) -> anyhow::Result<()> {
+        if let Some(secrets) = self.settings.secrets.take() {
+            let followed = secrets.follow(self.stop.clone()).context("SIGHUP cannot be handled")?;
+            self.tasks.spawn(async move {
+                followed.await;
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
     /// Builds the views that are missing, and starts the projectors. Nothing is served before, so every query finds its view.
     async fn projectors(&mut self) -> anyhow::Result<()> {
-        let (book, kafka, stop) = (self.book.clone(), self.settings.kafka.clone(), self.stop.clone());
+        let book = self.books.of(Role::Projectors).clone();
+        let (kafka, stop) = (self.settings.kafka.clone(), self.stop.clone());
         for view in daybook_projectors::views::ALL {
             daybook_projectors::rebuild::build_if_missing(&book, &kafka.topology, view).await?;
         }
@@ -245,7 +298,7 @@ impl Parts {
 
     fn relay(&mut self) {
         let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
-        let (relay, stop) = (Relay::new(self.book.clone(), settings), self.stop.clone());
+        let (relay, stop) = (Relay::new(self.books.of(Role::Relay).clone(), settings), self.stop.clone());
         self.tasks.spawn(async move {
             relay.run(stop).await;
             Ok(())
@@ -255,7 +308,8 @@ impl Parts {
     /// Starts the bus, which the command-api and the reactors of a process share.
     fn bus(&mut self) -> Bus {
         let settings = BusSettings { storefront: self.settings.storefront.clone(), ..BusSettings::default() };
-        let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
+        let deciding = if self.settings.roles.contains(&Role::CommandApi) { Role::CommandApi } else { Role::Reactors };
+        let (bus, stopped) = Bus::start(self.books.of(deciding).clone(), Clock::system(), &settings);
         self.tasks.spawn(async move { Ok(stopped.await?) });
         bus
     }
@@ -264,7 +318,7 @@ impl Parts {
     async fn reactors(&mut self, bus: &Bus) -> anyhow::Result<()> {
         let (kafka, stop) = (self.settings.kafka.clone(), self.stop.clone());
         let (clock, settings) = (Clock::system(), ReactorSettings::default());
-        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
+        let reactors = Reactors { book: self.books.of(Role::Reactors).clone(), bus: bus.clone(), clock, settings };
         reactors.begin(&kafka.topology, &daybook_reactors::ALL).await?;
         self.tasks.spawn(async move { Ok(reactors.run(&kafka, &daybook_reactors::ALL, &stop).await?) });
         Ok(())
@@ -280,7 +334,7 @@ impl Parts {
         let (settings, clock) = (&self.settings, Clock::system());
         let command_url = settings.command_url.clone();
         let router = daybook_query_api::router(&daybook_query_api::QuerySettings {
-            book: self.book.clone(),
+            book: self.books.of(Role::QueryApi).clone(),
             keys: settings.keys.clone(),
             command_url: command_url.unwrap_or_else(|| format!("http://{address}")),
             introspection: settings.introspection,
@@ -308,7 +362,7 @@ impl Parts {
             server::serve(listener, router, limits, shutdown).await;
             Ok(())
         });
-        Running { address, book: self.book, stop: self.stop, tasks: self.tasks }
+        Running { address, book: self.books.process, stop: self.stop, tasks: self.tasks }
     }
 }
 

@@ -111,7 +111,10 @@ impl From<TokenError> for Problem {
         let code = match error {
             TokenError::Missing => "token_missing",
             TokenError::Expired => "token_expired",
-            TokenError::Invalid | TokenError::CustomerMissing | TokenError::SecretTooShort => "token_invalid",
+            TokenError::Invalid
+            | TokenError::CustomerMissing
+            | TokenError::SecretTooShort
+            | TokenError::SecretTooWeak => "token_invalid",
         };
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", code, &error)
     }

@@ -9,12 +9,15 @@
 mod append;
 mod batch;
 mod contract;
+mod database;
 mod driver;
 mod follow;
+mod migrate;
 mod notify;
 mod read;
 mod record;
 mod resolve;
+mod secret;
 mod session;
 mod settings;
 mod snapshot;
@@ -23,9 +26,16 @@ mod sql;
 pub use append::{Appender, PostgresSession};
 pub use batch::{AppendUnit, NewEvent, Operation, Outcome};
 pub use contract::Store;
+pub use database::{
+    AddressError, Connector, SessionLimits,
+    pool::{CancelOnDrop, PoolSettings},
+    redacted,
+};
 pub use follow::Follower;
+pub use migrate::{BOOK as BOOK_MIGRATIONS, Migration, MigrationSet, Schema, SchemaError};
 pub use read::{AsOf, Filter, Head};
 pub use record::{RecordedEvent, verbatim};
+pub use secret::{Secret, SecretError};
 pub use session::{KnownCommand, Session, Writing, Written};
-pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error};
+pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error, is_unavailable};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

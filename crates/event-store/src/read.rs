@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -75,7 +78,6 @@ impl Daybook {
         limit: usize,
         filter: &Filter,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let client = self.pool.get().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1");
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &limit];
@@ -88,8 +90,7 @@ impl Daybook {
             sql += &format!(" AND stream_id = ${}", parameters.len());
         }
         sql += " ORDER BY position LIMIT $2";
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &parameters).await?;
+        let rows = self.query(&sql, &parameters).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
@@ -121,12 +122,20 @@ impl Daybook {
             AsOf::Time(time) => ("recorded_at <= $3", time),
             AsOf::Position(position) => ("position <= $3", position),
         };
-        let client = self.pool.get().await?;
         let sql =
             format!("SELECT {COLUMNS} FROM events WHERE stream_id = $1 AND version > $2 AND {bound} ORDER BY version");
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&stream_id, &after_version, parameter]).await?;
+        let rows = self.query(&sql, &[&stream_id, &after_version, parameter]).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The rows of a statement, which is cancelled when its caller goes away.
+    async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+        let guard = self.cancelled_on_drop().await?;
+        let client = guard.client();
+        let rows = async { client.query(&client.prepare_cached(sql).await?, parameters).await };
+        let rows = rows.await;
+        guard.done();
+        Ok(rows?)
     }
 
     /// The events after `after` up to and including `up_to`, in order, streamed by binary COPY: the fastest way to read

@@ -2,30 +2,38 @@
 
 use std::{
     error::Error,
+    fmt,
     iter::successors,
     sync::{Arc, Mutex, Weak},
-    time::Duration,
 };
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::Pool;
 use tokio::sync::watch;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::error::SqlState;
 
-use crate::notify::{Listener, Notifier};
-
-mod migrations {
-    // The macro's own code has no docs and casts.
-    #![allow(missing_docs, clippy::all)]
-    refinery::embed_migrations!("migrations");
-}
+use crate::{
+    database::{
+        APPLICATION, AddressError, Connector,
+        pool::{self, CancelOnDrop, PoolSettings},
+        redacted,
+    },
+    notify::{Listener, Notifier},
+};
 
 /// Where the book is, and how many connections its readers may use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreSettings {
     /// A PostgreSQL connection string or URL.
     pub database_url: String,
     /// The most connections for reading, at least 1.
     pub max_connections: usize,
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { database_url, max_connections } = self;
+        write!(f, "StoreSettings {{ {}, at most {max_connections} connections }}", redacted(database_url))
+    }
 }
 
 /// The store failed. Whether a write that ended in an error is in the book is unknown. A retry with the same command id shows it.
@@ -40,9 +48,24 @@ pub enum StoreError {
     /// The pool could not be built.
     #[error("the connection pool could not be built: {0}")]
     Build(#[from] deadpool_postgres::BuildError),
+    /// The address of the database cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The schema could not be brought up to date.
     #[error("the schema could not be migrated: {0}")]
     Migration(#[from] refinery::Error),
+    /// A migration was not applied, because the database has a later one of the same set.
+    #[error(
+        "migration {version} ({name}) was not applied, because {table} has a later one; the program is not the one that it was made for"
+    )]
+    OutOfOrder {
+        /// The migration.
+        version: i64,
+        /// Its name.
+        name: String,
+        /// The table of applied migrations.
+        table: String,
+    },
     /// A store other than PostgreSQL did not answer, or refused.
     #[error("the store failed: {0}")]
     Unavailable(String),
@@ -94,6 +117,29 @@ pub fn is_data_error(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code().starts_with("22"))
 }
 
+/// Whether an error, or one of its causes, is that the database has no connection or no time for a statement now: it is out of reach or
+/// stops, it has no free connection, or a time limit has passed.
+#[must_use]
+pub fn is_unavailable(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |error| (*error).source()).any(|cause| {
+        let of_pool = cause.downcast_ref::<StoreError>().is_some_and(|error| matches!(error, StoreError::Pool(_)));
+        let pool = of_pool || cause.is::<deadpool_postgres::PoolError>();
+        pool || cause.downcast_ref::<tokio_postgres::Error>().is_some_and(is_passing)
+    })
+}
+
+/// Whether PostgreSQL, or the lack of an answer, says that another attempt may succeed: no connection (08, 53), a time limit
+/// (57014, 55P03), a stop or a start (57P).
+fn is_passing(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(state) => {
+            let code = state.code();
+            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || *state == SqlState::LOCK_NOT_AVAILABLE
+        }
+        None => error.is_closed() || error.source().is_some_and(<dyn Error>::is::<std::io::Error>),
+    }
+}
+
 /// The text of an error with its causes, each once. Most errors of the workspace contain their cause already.
 #[must_use]
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
@@ -112,54 +158,10 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     chained
 }
 
-/// How long a transaction may be idle before PostgreSQL ends it. A process that is suspended in the middle of one keeps its locks.
-/// Without this limit, the process that takes over would wait until the first one resumes.
-const ABANDONED: Duration = Duration::from_secs(10);
-
-/// After how much silence either end of a connection probes the other. A silent network does not end a connection: by default,
-/// Linux probes after two hours, and gives up unacknowledged data after a quarter of an hour.
-const SILENCE: Duration = Duration::from_secs(3);
-/// How many probes may stay unanswered, one a second, before the connection ends.
-const PROBES: u32 = 3;
-/// For how long sent data may stay unacknowledged before the connection ends. The locks of the other end, such as the relay's
-/// lead, are free then.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
-/// How long connecting to the database may take.
-const CONNECTING: Duration = Duration::from_secs(5);
-
-/// Adds the time limits that every connection has. A limit that the connection string sets is kept.
-fn with_time_limits(mut config: Config) -> Config {
-    let (silence, unacknowledged) = (SILENCE.as_secs(), UNACKNOWLEDGED.as_millis());
-    let own = config.get_options().unwrap_or_default();
-    let options = format!(
-        "-c idle_in_transaction_session_timeout={}s -c tcp_keepalives_idle={silence} -c tcp_keepalives_interval=1 \
-         -c tcp_keepalives_count={PROBES} -c tcp_user_timeout={unacknowledged} {own}",
-        ABANDONED.as_secs()
-    );
-    config.options(options);
-    let unset = Config::new();
-    if config.get_keepalives_idle() == unset.get_keepalives_idle() {
-        config.keepalives_idle(SILENCE);
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(Duration::from_secs(1));
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(PROBES);
-    }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(UNACKNOWLEDGED);
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECTING);
-    }
-    config
-}
-
 /// The book, opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Daybook {
-    pub(crate) config: Arc<Config>,
+    pub(crate) connector: Connector,
     pub(crate) pool: Pool,
     pub(crate) head: Arc<watch::Sender<i64>>,
     pub(crate) notifier: Notifier,
@@ -171,15 +173,28 @@ impl Daybook {
     /// Opens the book. Connections are made when they are needed, so this works before the database is up.
     ///
     /// # Errors
-    /// [`StoreError::Database`] when the connection string cannot be read.
+    /// [`StoreError::Address`] when the connection string cannot be read.
     pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let config = with_time_limits(settings.database_url.parse()?);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config.clone(), NoTls, recycling);
-        let pool = Pool::builder(manager).max_size(settings.max_connections.max(1)).build()?;
-        let config = Arc::new(config);
-        let notifier = Notifier::new(Arc::clone(&config));
-        Ok(Self { config, pool, head: Arc::new(watch::Sender::new(0)), notifier, listener: Arc::default() })
+        let connector = Connector::new(settings.database_url.as_str(), APPLICATION)?;
+        Self::over(connector, &PoolSettings::of(settings.max_connections))
+    }
+
+    /// Opens the book over a connector, with a pool.
+    ///
+    /// # Errors
+    /// [`StoreError::Build`] when the pool cannot be built.
+    pub fn over(connector: Connector, pool: &PoolSettings) -> Result<Self, StoreError> {
+        let pool = pool::build(&connector, pool)?;
+        let notifier = Notifier::new(connector.clone());
+        Ok(Self { connector, pool, head: Arc::new(watch::Sender::new(0)), notifier, listener: Arc::default() })
+    }
+
+    /// The same book with a pool of its own, for one purpose. Followers and notifications are shared.
+    ///
+    /// # Errors
+    /// [`StoreError::Build`] when the pool cannot be built.
+    pub fn with_pool(&self, settings: &PoolSettings) -> Result<Self, StoreError> {
+        Ok(Self { pool: pool::build(&self.connector, settings)?, ..self.clone() })
     }
 
     /// The pool, for read models and checkpoints that live in the same database.
@@ -188,38 +203,19 @@ impl Daybook {
         &self.pool
     }
 
-    /// Brings the book's tables up to date. Does nothing if they are.
+    /// A connection of the pool whose statement is cancelled when its caller goes away.
     ///
     /// # Errors
-    /// [`StoreError`] when the database is out of reach or a migration fails.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.migrate_with(migrations::migrations::runner(), "daybook_migrations").await
+    /// [`StoreError::Pool`] when none is free in time, or none can be made.
+    pub async fn cancelled_on_drop(&self) -> Result<CancelOnDrop, StoreError> {
+        Ok(CancelOnDrop::new(self.connector.clone(), self.pool.get().await?))
     }
 
-    /// Runs the migrations of a crate whose tables are in the book's database. A table of its own records them. Of several processes
-    /// that start together, one migrates at a time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database is out of reach or a migration fails.
-    pub async fn migrate_with(&self, mut runner: refinery::Runner, table: &str) -> Result<(), StoreError> {
-        let mut client = self.connect().await?;
-        client.batch_execute("SELECT pg_advisory_lock(hashtext('daybook migrations'))").await?;
-        runner.set_migration_table_name(table);
-        runner.run_async(&mut client).await?;
-        Ok(())
-    }
-
-    /// A connection of its own, outside the pool; it ends when the client is dropped.
+    /// A connection of its own, outside the pool and without its limits; it ends when the client is dropped.
     ///
     /// # Errors
     /// [`StoreError`] when the database is out of reach.
     pub async fn connect(&self) -> Result<tokio_postgres::Client, StoreError> {
-        let (client, connection) = self.config.connect(NoTls).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "a database connection broke");
-            }
-        });
-        Ok(client)
+        self.connector.connect().await
     }
 }

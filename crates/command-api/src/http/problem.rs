@@ -37,6 +37,9 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
         CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),
         CommandError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The service is stopping", "stopping"),
+        failed @ CommandError::Failed(_) if failed.nothing_was_written() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The database has no free connection; nothing was written", "unavailable")
+        }
         CommandError::Failed(_) | CommandError::Lost => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Outcome unknown; send the command again with the same key",

@@ -11,5 +11,6 @@ mod ledger;
 mod losses;
 mod rebalance;
 mod relay;
+mod secured;
 mod sessions;
 mod world;

@@ -1,10 +1,10 @@
 //! Running the views: each version of a view is a consumer of the process's feed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_event_store::{Daybook, StoreError};
 use daybook_event_stream::{Backoff, Consumer, Feed, KafkaSettings, Start, Topology, consumer::feed::ConsumerGroup};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +17,9 @@ use crate::ViewError;
 
 /// The consumer group of the processes that run views, after the prefix of the topics.
 const GROUP: &str = "projectors";
+
+/// The connections that a build of a view uses beside those of the running views. A pool allows one build for so many of its own.
+const CONNECTIONS_OF_A_BUILD: usize = 6;
 
 /// How long to wait before the next look which version is shown.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -35,8 +38,10 @@ pub async fn run(
 ) -> Result<(), ViewError> {
     let feed = Feed::default();
     let mut running = JoinSet::new();
+    let builds = Arc::new(Semaphore::new((book.pool().status().max_size / CONNECTIONS_OF_A_BUILD).max(1)));
     for &view in views {
-        let runner = Runner { book: book.clone(), topology: kafka.topology.clone(), feed: feed.clone(), view };
+        let (book, topology, feed, builds) = (book.clone(), kafka.topology.clone(), feed.clone(), Arc::clone(&builds));
+        let runner = Runner { book, topology, feed, builds, view };
         let stop = stop.clone();
         running.spawn(async move { runner.run(&stop).await });
     }
@@ -55,6 +60,8 @@ struct Runner {
     book: Daybook,
     topology: Topology,
     feed: Feed,
+    /// Builds of views that may run at the same time.
+    builds: Arc<Semaphore>,
     view: &'static ViewSpec,
 }
 
@@ -103,7 +110,11 @@ impl Runner {
             }
             // Readers have the older version until then, and programs of its revision keep it up to date.
             older => {
-                let built = rebuild::build_after(book, topology, view, older.map(|shown| shown.version));
+                let built = async {
+                    // The semaphore is never closed, so this is a permit.
+                    let _permit = self.builds.acquire().await;
+                    rebuild::build_after(book, topology, view, older.map(|shown| shown.version)).await
+                };
                 stop.run_until_cancelled(built).await.unwrap_or(Ok(()))
             }
         }
@@ -111,7 +122,7 @@ impl Runner {
 
     /// Runs a version until it is retired.
     async fn run_version(&self, stop: &CancellationToken, version: i32) {
-        let Self { book, topology, feed, view } = self;
+        let Self { book, topology, feed, view, .. } = self;
         let effect = Projection::new(view, version);
         let (name, topics) = (view.versioned(version), view.topics(topology));
         let consumer = Consumer { name, topics, start: Start::Beginning, effect };

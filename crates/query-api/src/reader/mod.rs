@@ -8,7 +8,7 @@ pub(crate) mod tail;
 use std::time::Duration;
 
 use async_graphql::{Context, Error};
-use daybook_event_store::Daybook;
+use daybook_event_store::{Daybook, error_chain};
 use deadpool_postgres::ClientWrapper;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio_postgres::{
@@ -28,6 +28,8 @@ use crate::graphql::error::coded;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The code of a query whose views have not reached its position in time.
 pub(crate) const CONSISTENCY_TIMEOUT: &str = "CONSISTENCY_TIMEOUT";
+/// The code of a query that the database has no connection or no time for.
+pub(crate) const UNAVAILABLE: &str = "UNAVAILABLE";
 /// The pauses between the first checks of the views.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(2),
@@ -138,14 +140,17 @@ impl Reader {
         statement: &Statement,
         parameters: Parameters<'_>,
     ) -> Result<Vec<T>, Error> {
-        let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
-        let rows = match query(&client, statement.sql(), parameters).await {
+        // A caller who goes away leaves no statement behind.
+        let guard = self.book.cancelled_on_drop().await.map_err(|error| failed(&error))?;
+        let client = guard.client();
+        let rows = match query(client, statement.sql(), parameters).await {
             Err(error) if is_stale(&error) => {
                 client.statement_cache.remove(statement.sql(), &[]);
-                query(&client, statement.sql(), parameters).await
+                query(client, statement.sql(), parameters).await
             }
             answer => answer,
         };
+        guard.done();
         let rows = rows.map_err(|error| failed(&error))?;
         let rows = rows.iter().map(|row| row.try_get(0).map(|Json(row)| row));
         rows.collect::<Result<_, _>>().map_err(|error| failed(&error))
@@ -184,8 +189,10 @@ pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     if is_bad_value(error) {
         return coded("BAD_INPUT", "an argument is not a value that can be searched for");
     }
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(%error, cause, "a query failed");
+    tracing::error!(error = error_chain(error), "a query failed");
+    if daybook_event_store::is_unavailable(error) {
+        return coded(UNAVAILABLE, "the database cannot answer now; try again");
+    }
     coded("INTERNAL", "the query failed")
 }
 
