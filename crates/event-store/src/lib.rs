@@ -11,6 +11,7 @@ mod batch;
 mod contract;
 mod database;
 mod driver;
+mod error;
 mod follow;
 mod migrate;
 mod notify;
@@ -31,11 +32,12 @@ pub use database::{
     pool::{CancelOnDrop, PoolSettings},
     redacted,
 };
+pub use error::{StoreError, chain, error_chain, is_data_error, is_unavailable};
 pub use follow::Follower;
 pub use migrate::{BOOK as BOOK_MIGRATIONS, Migration, MigrationSet, Schema, SchemaError};
 pub use read::{AsOf, Filter, Head};
 pub use record::{RecordedEvent, verbatim};
 pub use secret::{Secret, SecretError};
 pub use session::{KnownCommand, Session, Writing, Written};
-pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error, is_unavailable};
+pub use settings::{Daybook, StoreSettings};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

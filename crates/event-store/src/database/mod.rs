@@ -1,6 +1,7 @@
 //! Connections to the database. [`Connector`] is the one place that makes them.
 
 mod address;
+mod error;
 pub(crate) mod pool;
 mod tls;
 
@@ -14,7 +15,7 @@ use postgres_openssl::{MakeTlsConnector, TlsStream};
 use tokio_postgres::{Client, Config, Connection, Socket};
 
 use self::address::{Address, quoted};
-pub use self::address::{AddressError, redacted};
+pub use self::{address::redacted, error::AddressError};
 use crate::{Secret, StoreError};
 
 /// The name that a connection has on the server unless another is given.

@@ -9,7 +9,7 @@ use tokio_postgres::{
     config::{Host, SslMode},
 };
 
-use super::address::AddressError;
+use super::error::AddressError;
 
 /// How much TLS is wanted: `sslmode` of libpq.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
