@@ -5,6 +5,8 @@ COPY . .
 RUN cargo build --release --locked --package daybook
 
 FROM debian:bookworm-slim
+# OpenSSL, and the authorities that PostgreSQL's and Kafka's certificates may be signed by.
+RUN apt-get update && apt-get install -y --no-install-recommends libssl3 ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 daybook
 COPY --from=build /src/target/release/daybook /usr/local/bin/daybook
 USER daybook

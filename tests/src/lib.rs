@@ -2,10 +2,12 @@
 //!
 //! The journeys use only the binary of the engine, its HTTP and GraphQL APIs, and Kafka.
 
+pub mod engine;
 pub mod idle_sockets;
 pub mod nemesis;
 pub mod simulation;
 pub mod socket;
+pub mod upgrade;
 
 use std::{
     fs::{self, File},

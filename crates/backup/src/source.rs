@@ -3,11 +3,9 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use chrono::{DateTime, Utc};
+use daybook_event_store::{Connector, Secret, StoreError};
 use serde::{Deserialize, Serialize};
-use tokio_postgres::{
-    Client, Config, NoTls,
-    config::{Host, SslMode},
-};
+use tokio_postgres::{Client, Config, config::Host};
 use uuid::Uuid;
 
 use super::BackupError;
@@ -45,7 +43,7 @@ pub struct Server {
 /// A server, and the data directory if a `daybook up` runs it.
 #[derive(Debug, Clone)]
 pub struct Source {
-    config: Config,
+    connector: Connector,
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -60,25 +58,21 @@ impl Source {
     ///
     /// # Errors
     /// When the URL is malformed.
-    pub fn new(database_url: &str, data: Option<PathBuf>) -> Result<Self, BackupError> {
-        Ok(Self { config: database_url.parse()?, data })
+    pub fn new(database_url: impl Into<Secret>, data: Option<PathBuf>) -> Result<Self, BackupError> {
+        let connector = Connector::new(database_url, "daybook/backup").map_err(StoreError::from)?;
+        Ok(Self { connector, data })
     }
 
     pub(crate) async fn connect(&self) -> Result<Client, BackupError> {
-        let (client, connection) = self.config.connect(NoTls).await?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "the connection to the server that is backed up was lost");
-            }
-        });
-        Ok(client)
+        Ok(self.connector.connect().await?)
     }
 
     /// Adds the address of the server to the command of a program. The password is an environment variable, since all users can read a
     /// command line.
     pub(crate) fn configure(&self, command: &mut std::process::Command) {
-        command.arg("--dbname").arg(connection_string(&self.config, None));
-        if let Some(password) = self.config.get_password() {
+        let config = self.connector.config();
+        command.arg("--dbname").arg(connection_string(&config, None) + &self.connector.tls_parameters());
+        if let Some(password) = config.get_password() {
             command.env("PGPASSWORD", String::from_utf8_lossy(password).into_owned());
         }
     }
@@ -107,9 +101,6 @@ pub(crate) fn connection_string(config: &Config, other: Option<(&str, &str)>) ->
     }
     if let Some(database) = database {
         add("dbname", database);
-    }
-    if config.get_ssl_mode() == SslMode::Disable {
-        add("sslmode", "disable");
     }
     text
 }

@@ -213,6 +213,12 @@ impl CommandError {
     pub fn failed_elsewhere(reason: String) -> Self {
         Self::Failed(Arc::new(StoreError::Unavailable(reason)))
     }
+
+    /// Whether a failure of the store is known to have come before the write: only reads use the pool of connections.
+    #[must_use]
+    pub fn nothing_was_written(&self) -> bool {
+        matches!(self, Self::Failed(error) if matches!(**error, StoreError::Pool(_)))
+    }
 }
 
 /// A stream that this program cannot read: an event is damaged, or was written by a later version.

@@ -19,7 +19,7 @@ async fn a_full_queue_is_answered_at_once_with_a_time_to_retry() {
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let settings = BusSettings { queue: 1, ..BusSettings::default() };
     let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &settings);
-    let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+    let keys = Keys::new(b"a secret of thirty-two or more bytes").expect("the secret is good");
     let token = keys.sign(&Actor::Admin("test".into()), Clock::system().now(), TimeDelta::hours(1)).expect("a token");
     let api = CommandApi::new(bus, keys).router();
     let reservation = |number| {

@@ -4,9 +4,11 @@ use std::{process::ExitCode, time::Duration};
 
 use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
+use daybook_event_store::{Connector, Daybook, PoolSettings};
 use daybook_operations::bench::{self, Args, Parts, Running, Wanted};
 
 use crate::{
+    connections::{Budgets, Database},
     role::Role,
     serve,
     settings::{Limits, Settings},
@@ -25,15 +27,18 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         Parts::Queries => vec![Role::QueryApi],
         Parts::CommandsToViews => vec![Role::CommandApi, Role::Relay, Role::Projectors],
     };
+    let connector = Connector::new(wanted.database_url.as_str(), "daybook/bench")?;
+    daybook_operations::migrate(&Daybook::over(connector, &PoolSettings::of(1))?).await?;
     let mut running = serve::start(Settings {
         roles: roles.into_iter().collect(),
         listen: ([127, 0, 0, 1], 0).into(),
         advertise: None,
         ops_listen: ([127, 0, 0, 1], 0).into(),
         drain_delay: Duration::ZERO,
-        database_url: wanted.database_url,
+        database: Database { url: wanted.database_url.into(), read_url: None, budgets: Budgets::default() },
         kafka: wanted.kafka,
         keys: wanted.keys,
+        secrets: None,
         command_url: None,
         introspection: false,
         time_zone: daybook_query_api::TimeZone::UTC,

@@ -94,7 +94,9 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Up(args) => up::run(args).await,
         Command::Serve(args) => serve::run(args).await,
         Command::Migrate(connection) => {
-            migrate(&connection.book()?).await?;
+            let book = connection.book()?;
+            migrate(&book).await?;
+            println!("the schema is at {}", operations::schema().check(&book).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(args) => import::run(args).await,

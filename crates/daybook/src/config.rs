@@ -3,11 +3,15 @@
 pub mod file;
 pub mod limits;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use daybook_domain::ids::{Channel, LocationId};
+use daybook_event_store::Secret;
+use daybook_operations::{Usage, secret};
 use daybook_query_api::TimeZone;
+
+use crate::connections::{Budgets, GivenBudget};
 
 /// How long a process of a cluster serves on by default when it drains. It is longer than a balancer needs to notice.
 pub const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -42,6 +46,46 @@ pub struct Shop {
 
 fn time_zone(name: &str) -> Result<TimeZone, String> {
     name.parse().map_err(|_| format!("`{name}` is not in the IANA time zone database, as Europe/Berlin is"))
+}
+
+/// The connections to PostgreSQL, as flags.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectionFlags {
+    /// The most connections to PostgreSQL of a role, as ROLE=N, or of each role, as N: command-api=8, query-api=16, relay=4,
+    /// projectors=12 and reactors=8 by default. Set the same for all processes.
+    #[arg(long, env = "DAYBOOK_DB_CONNECTIONS", value_delimiter = ',', value_name = "ROLE=N")]
+    db_connections: Vec<GivenBudget>,
+}
+
+impl ConnectionFlags {
+    /// The connections of every role.
+    ///
+    /// # Errors
+    /// When a role has too few.
+    pub fn budgets(&self) -> Result<Budgets, Usage> {
+        Budgets::with(&self.db_connections)
+    }
+}
+
+/// The secret that signs tokens, as a flag or from a file.
+#[derive(Debug, Clone, Args)]
+pub struct TokenSecret {
+    /// The secret that signs tokens, at least 32 bytes that cannot be guessed, as `openssl rand -hex 32` makes them.
+    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
+    secret: Option<Secret>,
+    /// A file that holds this secret. It is read again on SIGHUP.
+    #[arg(long, env = "DAYBOOK_SECRET_FILE", value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl TokenSecret {
+    /// The secret, if one is given.
+    ///
+    /// # Errors
+    /// When it is given twice, or its file cannot be read.
+    pub fn given(&self) -> anyhow::Result<Option<Secret>> {
+        secret("secret", self.secret.as_ref(), self.secret_file.as_deref())
+    }
 }
 
 impl From<Storefront> for daybook_domain::Storefront {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -17,16 +18,19 @@ use daybook_edge::{
     server::{self, ConnectionLimits, Ending, Routes},
     tokens::Keys,
 };
-use daybook_event_store::{Daybook, StoreSettings};
-use daybook_operations::Topics;
+use daybook_event_store::{Daybook, Secret};
+use daybook_event_stream::KafkaSettings;
+use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, Usage, secret};
 use daybook_projectors::{registry, views};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, DRAIN_DELAY, limits::Flags},
+    connections::{Books, Database},
     drain::{Parts, Signals, Stage},
     health::{Health, http},
+    reload::Secrets,
     role::Role,
     seat::Seat,
     settings::Settings,
@@ -57,15 +61,13 @@ pub struct Args {
     /// How many seconds the process serves on when it is asked to stop, while it is not ready any more. A balancer notices meanwhile.
     #[arg(long, env = "DAYBOOK_DRAIN_DELAY", default_value_t = DRAIN_DELAY.as_secs(), value_parser = clap::value_parser!(u64).range(0..=600))]
     drain_delay: u64,
-    /// The PostgreSQL that holds the book.
-    #[arg(long, env = "DATABASE_URL")]
-    database_url: String,
+    #[command(flatten)]
+    database: DatabaseFlags,
     /// The Kafka brokers.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: String,
-    /// The secret that signs tokens, at least 32 bytes.
-    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
-    secret: String,
+    #[command(flatten)]
+    secret: config::TokenSecret,
     /// The URL of the command-api for mutations, if it runs in another process.
     #[arg(long, env = "DAYBOOK_COMMAND_URL")]
     command_url: Option<String>,
@@ -79,7 +81,33 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
     limits: Flags,
+}
+
+/// The database of a process, as flags.
+#[derive(Debug, Clone, clap::Args)]
+struct DatabaseFlags {
+    #[command(flatten)]
+    url: DatabaseUrl,
+    /// A hot standby that query-api reads instead.
+    #[arg(long, env = "DAYBOOK_READ_URL", hide_env_values = true)]
+    read_url: Option<Secret>,
+    /// A file that holds the URL of this standby.
+    #[arg(long, env = "DAYBOOK_READ_URL_FILE", value_name = "FILE")]
+    read_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    budgets: config::ConnectionFlags,
+}
+
+impl DatabaseFlags {
+    fn database(&self) -> anyhow::Result<Database> {
+        let read_url = secret("read-url", self.read_url.as_ref(), self.read_url_file.as_deref())?;
+        let missing = || Usage("set --database-url or --database-url-file".to_owned());
+        let url = self.url.given()?.or_else(|| read_url.clone()).ok_or_else(missing)?;
+        Ok(Database { url, read_url, budgets: self.budgets.budgets()? })
+    }
 }
 
 /// A running process of the engine.
@@ -108,15 +136,30 @@ pub struct Running {
 /// # Errors
 /// When a port cannot be listened on, or a part fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let database = args.database.database()?;
+    let missing = || Usage("set --secret or --secret-file".to_owned());
+    let secret = args.secret.given()?.ok_or_else(missing)?;
+    let keys = Keys::new(secret.expose().as_bytes())?;
+    let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.kafka_brokers) };
+    let files = [Some(&database.url), database.read_url.as_ref(), kafka.security.password()];
+    let read_when_used = files.into_iter().flatten().cloned().collect();
+    let database = args.database.database()?;
+    let missing = || Usage("set --secret or --secret-file".to_owned());
+    let secret = args.secret.given()?.ok_or_else(missing)?;
+    let keys = Keys::new(secret.expose().as_bytes())?;
+    let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.kafka_brokers) };
+    let files = [Some(&database.url), database.read_url.as_ref(), kafka.security.password()];
+    let read_when_used = files.into_iter().flatten().cloned().collect();
     let settings = Settings {
         roles: args.roles.into_iter().collect(),
         listen: args.listen,
         advertise: args.advertise,
         ops_listen: args.operations.ops_listen,
         drain_delay: Duration::from_secs(args.drain_delay),
-        database_url: args.database_url,
-        kafka: args.topics.at(&args.kafka_brokers),
-        keys: Keys::new(args.secret.as_bytes())?,
+        database,
+        kafka,
+        keys: keys.clone(),
+        secrets: Some(Secrets { read_when_used, keys: Some((secret, keys)) }),
         command_url: args.command_url,
         introspection: args.introspection,
         time_zone: args.shop.time_zone,
@@ -139,13 +182,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// When a port cannot be listened on, or a setting cannot be read.
-pub async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let book = Daybook::open(&StoreSettings { database_url: settings.database_url.clone(), max_connections: 48 })?;
+pub async fn start(mut settings: Settings) -> anyhow::Result<Running> {
+    let books = Books::open(&settings.database, &settings.roles)?;
+    let book = books.process.clone();
     let metrics = telemetry::measure()?;
     let (public, operators) = (listen(settings.listen).await?, listen(settings.ops_listen).await?);
     let (address, operations) = (public.local_addr()?, operators.local_addr()?);
     let (drain, asked) = (Drain::over(settings.drain_delay), CancellationToken::new());
     let (parts, failures) = Parts::new();
+    follow_secrets(settings.secrets.take(), &parts)?;
     let health = Health::new(settings.roles.clone(), drain.clone());
     let probes = http::public(&health, settings.keys.clone(), Rates::new(&settings.limits.rates));
     let routes = Routes::before_start(probes.clone());
@@ -161,7 +206,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
         settings,
         address,
         seat: Arc::clone(&seat),
-        book: book.clone(),
+        books,
         health: health.clone(),
         drain: drain.clone(),
         probes,
@@ -172,6 +217,18 @@ pub async fn start(settings: Settings) -> anyhow::Result<Running> {
     let stop = parts.stopped(Stage::Start);
     parts.spawn(Stage::Start, async move { stop.run_until_cancelled(beginning.run()).await.unwrap_or(Ok(())) });
     Ok(Running { address, operations, book, seat, roles, health, drain, drain_delay, asked, routes, parts, failures })
+}
+
+/// Reads secrets again on SIGHUP, until the process has stopped.
+fn follow_secrets(secrets: Option<Secrets>, parts: &Parts) -> anyhow::Result<()> {
+    if let Some(secrets) = secrets {
+        let followed = secrets.follow(parts.stopped(Stage::Operations)).context("SIGHUP cannot be handled")?;
+        parts.spawn(Stage::Operations, async move {
+            followed.await;
+            Ok(())
+        });
+    }
+    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -8,7 +8,7 @@ use daybook_edge::{rates::RateLimits, server::ConnectionLimits, tokens::Keys};
 use daybook_event_stream::KafkaSettings;
 use daybook_query_api::TimeZone;
 
-use crate::{config::limits::Flags, role::Role};
+use crate::{config::limits::Flags, connections::Database, reload::Secrets, role::Role};
 
 /// The settings of a process of the engine.
 pub struct Settings {
@@ -22,12 +22,14 @@ pub struct Settings {
     pub ops_listen: SocketAddr,
     /// How long the process serves on when it drains.
     pub drain_delay: Duration,
-    /// The PostgreSQL that holds the book.
-    pub database_url: String,
+    /// The PostgreSQL that holds the book, and the connections to it.
+    pub database: Database,
     /// The broker and its topics.
     pub kafka: KafkaSettings,
     /// The keys that check tokens.
     pub keys: Keys,
+    /// The secrets that are read again on SIGHUP, if the process does so.
+    pub secrets: Option<Secrets>,
     /// The URL of the command-api for mutations. Without it, mutations are commands of this process.
     pub command_url: Option<String>,
     /// Whether guests and customers may introspect the GraphQL schemas. Staff always may.

@@ -10,9 +10,9 @@ use axum::{Router, http::Uri};
 use daybook_bus::{Bus, BusMonitor, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_edge::{document, drain::Drain, problem::Problem, rates::Rates, server::Routes};
-use daybook_event_store::{Daybook, error_chain};
+use daybook_event_store::{Daybook, SchemaError, StoreError, error_chain};
 use daybook_event_stream::{Backoff, Feed, Relay, RelaySettings};
-use daybook_operations::migrate;
+use daybook_operations::schema;
 use daybook_projectors::{runner, views};
 use daybook_query_api::{CommandTarget, QueryLimits};
 use daybook_reactors::{ReactorSettings, Reactors};
@@ -20,9 +20,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::{
     asyncapi,
+    connections::Books,
     drain::{Parts, Stage},
     health::{
-        Health, checks,
+        Health,
         watch::{Watched, watch},
     },
     role::Role,
@@ -42,7 +43,7 @@ pub(crate) struct Beginning {
     pub(crate) address: SocketAddr,
     /// Is filled with the part in the seat, if the process has a bus.
     pub(crate) seat: Arc<OnceLock<Seat>>,
-    pub(crate) book: Daybook,
+    pub(crate) books: Books,
     pub(crate) health: Health,
     pub(crate) drain: Drain,
     /// The routes of the probes, which the parts' routes are added to.
@@ -54,16 +55,18 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Starts the parts. A database that is away, or whose schema does not fit, is waited for.
+    /// Starts the parts. A database that is away is waited for.
+    ///
+    /// # Errors
+    /// When the schema does not fit this program, or the database has no room for its connections.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let schema = self.reach().await;
+        self.reach().await?;
         let asyncapi = asyncapi::document(&self.settings.kafka.topology, asyncapi::Schemas::Inlined);
         let rates = Rates::new(&self.settings.limits.rates);
         let mut router = self.probes.clone().merge(document::route("/asyncapi.json", &asyncapi, rates));
         let mut watched = Watched {
-            book: self.book.clone(),
+            books: self.books.clone(),
             kafka: self.settings.kafka.clone(),
-            schema,
             metrics: self.metrics.clone(),
             bus: None,
             relay: None,
@@ -123,25 +126,29 @@ impl Beginning {
         backoff.wait().await;
     }
 
-    /// Reaches the database, and makes its schema fit. Returns the last migrations.
-    async fn reach(&self) -> Vec<i64> {
+    /// Reaches the database, and checks that its schema fits and that it has room for the connections of this process.
+    async fn reach(&self) -> anyhow::Result<()> {
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         loop {
-            let reached = async {
-                migrate(&self.book).await?;
-                checks::schema(&self.book).await
-            };
-            match reached.await {
-                Ok(schema) => return schema,
-                Err(error) => self.pause_after(&error, &mut backoff).await,
+            let Err(error) = self.fits().await else { return Ok(()) };
+            if !is_away(&error) {
+                self.health.waits_for(error_chain(error.as_ref()));
+                return Err(error);
             }
+            self.pause_after(&error, &mut backoff).await;
         }
+    }
+
+    async fn fits(&self) -> anyhow::Result<()> {
+        let version = schema().check(&self.books.process).await?;
+        tracing::info!(schema = version, program = schema().program(), "the schema fits");
+        self.books.fit(&self.settings.database.budgets, &self.settings.roles).await
     }
 
     /// Starts the projectors. They build missing views beside traffic.
     fn projectors(&self) -> Feed {
         let (book, kafka, stop) =
-            (self.book.clone(), self.settings.kafka.clone(), self.parts.stopped(Stage::Projectors));
+            (self.books.of(Role::Projectors).clone(), self.settings.kafka.clone(), self.parts.stopped(Stage::Projectors));
         let feed = Feed::default();
         let receiving = feed.clone();
         self.parts.spawn(Stage::Projectors, async move {
@@ -150,16 +157,21 @@ impl Beginning {
         feed
     }
 
+    /// The book with the connections of the bus.
+    fn of_bus(&self) -> &Daybook {
+        self.books.of(if self.has(Role::CommandApi) { Role::CommandApi } else { Role::Reactors })
+    }
+
     /// Takes part in the seat. A process without the command-api only forwards its own commands.
     async fn take_part(&self) -> Seat {
         let advertised = self.settings.advertise.clone();
         let address = self.has(Role::CommandApi).then(|| seat::Address { listens: self.address, advertised });
-        Seat::take_part(self.book.clone(), address).await
+        Seat::take_part(self.of_bus().clone(), address).await
     }
 
     fn relay(&self) -> Relay {
         let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
-        let (relay, stop) = (Relay::new(self.book.clone(), settings), self.parts.stopped(Stage::Relay));
+        let (relay, stop) = (Relay::new(self.books.of(Role::Relay).clone(), settings), self.parts.stopped(Stage::Relay));
         let running = relay.clone();
         self.parts.spawn(Stage::Relay, async move {
             running.run(stop).await;
@@ -173,7 +185,7 @@ impl Beginning {
         let Settings { storefront, limits, .. } = &self.settings;
         let settings =
             BusSettings { storefront: storefront.clone(), cache_bytes: limits.cache_bytes, ..BusSettings::default() };
-        let (bus, stopped) = Bus::start(self.book.clone(), Clock::system(), &settings);
+        let (bus, stopped) = Bus::start(self.of_bus().clone(), Clock::system(), &settings);
         self.parts.spawn(Stage::Bus, async move { Ok(stopped.await?) });
         let monitor = bus.monitor();
         (bus, monitor)
@@ -183,7 +195,7 @@ impl Beginning {
     async fn reactors(&self, bus: &Bus) -> Feed {
         let (kafka, stop) = (self.settings.kafka.clone(), self.parts.stopped(Stage::Reactors));
         let (clock, settings) = (Clock::system(), ReactorSettings::default());
-        let reactors = Reactors { book: self.book.clone(), bus: bus.clone(), clock, settings };
+        let reactors = Reactors { book: self.books.of(Role::Reactors).clone(), bus: bus.clone(), clock, settings };
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         while let Err(error) = reactors.begin(&kafka.topology, &daybook_reactors::ALL).await {
             self.pause_after(&error.into(), &mut backoff).await;
@@ -204,7 +216,7 @@ impl Beginning {
             (url, _) => CommandTarget::At(url.clone().unwrap_or_default()),
         };
         daybook_query_api::router(&daybook_query_api::QuerySettings {
-            book: self.book.clone(),
+            book: self.books.of(Role::QueryApi).clone(),
             keys: settings.keys.clone(),
             commands,
             introspection: settings.introspection,
@@ -218,6 +230,11 @@ impl Beginning {
             now: Arc::new(move || clock.now()),
         })
     }
+}
+
+/// Whether an error says that the database is away. Another one is final.
+fn is_away(error: &anyhow::Error) -> bool {
+    error.is::<StoreError>() || matches!(error.downcast_ref(), Some(SchemaError::Store(_)))
 }
 
 /// The answer for a path without a route.

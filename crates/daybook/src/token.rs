@@ -8,6 +8,8 @@ use daybook_bus::Clock;
 use daybook_domain::{Actor, Role, ids::CustomerId, text::Name};
 use daybook_edge::tokens::{Keys, MAX_LIFETIME, TokenError};
 
+use crate::config::TokenSecret;
+
 /// The flags of `daybook token`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
@@ -26,9 +28,8 @@ pub struct Args {
     /// The data directory of the `daybook up` whose secret signs it.
     #[arg(long, default_value = "./.daybook")]
     data: PathBuf,
-    /// The secret that signs it, instead.
-    #[arg(long, env = "DAYBOOK_SECRET", hide_env_values = true)]
-    secret: Option<String>,
+    #[command(flatten)]
+    secret: TokenSecret,
 }
 
 /// Prints a token.
@@ -36,8 +37,8 @@ pub struct Args {
 /// # Errors
 /// When the secret is missing, or the role customer has no customer.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let secret = match args.secret {
-        Some(secret) => secret,
+    let secret = match args.secret.given()? {
+        Some(secret) => secret.expose(),
         None => {
             let file = args.data.join("secret");
             std::fs::read_to_string(&file)

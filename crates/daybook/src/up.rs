@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions, Permissions},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -21,17 +21,18 @@ use daybook_embedded::{
     data_directory::{self, READY_FILE, RESTORING, Ready},
     postgres::{Postgres, PostgresSettings},
 };
-use daybook_event_store::error_chain;
+use daybook_event_store::{Connector, Daybook, PoolSettings, Secret, error_chain};
 use daybook_event_stream::{
     KafkaSettings,
     broker::{Broker, RETAINED_BYTES_PER_PARTITION},
 };
-use daybook_operations::Topics;
+use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, migrate};
 use indicatif::ProgressBar;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     config::{self, limits},
+    connections::Database,
     demo,
     drain::Signals,
     role::Role,
@@ -39,6 +40,8 @@ use crate::{
     settings::Settings,
 };
 
+/// The name of the connection that migrates.
+const MIGRATING: &str = "daybook/migrate";
 /// The lifetime of the printed token.
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::days(30);
 
@@ -53,9 +56,8 @@ pub struct Args {
     listen: SocketAddr,
     #[command(flatten)]
     operations: config::Operations,
-    /// A PostgreSQL to use instead of a private one.
-    #[arg(long, env = "DATABASE_URL")]
-    database_url: Option<String>,
+    #[command(flatten)]
+    database: DatabaseUrl,
     /// Kafka brokers to use instead of the embedded one.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: Option<String>,
@@ -73,6 +75,10 @@ pub struct Args {
     #[command(flatten)]
     topics: Topics,
     #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
+    connections: config::ConnectionFlags,
+    #[command(flatten)]
     limits: limits::Flags,
 }
 
@@ -81,7 +87,7 @@ struct Servers {
     postgres: Option<Postgres>,
     archive: Option<Archive>,
     broker: Option<Broker>,
-    database_url: String,
+    database: Secret,
     kafka_brokers: String,
 }
 
@@ -105,7 +111,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let servers = Servers::start(&args).await?;
     let mut signals = Signals::handle()?;
     let keys = Keys::new(secret(&args.data)?.as_bytes())?;
-    let mut running = serve::start(settings(&args, &servers, &keys)).await?;
+    let settings = settings(&args, &servers, &keys)?;
+    let to_migrate = Connector::new(settings.database.url.clone(), MIGRATING)?;
+    migrate(&Daybook::over(to_migrate, &PoolSettings::of(1))?).await?;
+    let mut running = serve::start(settings).await?;
     let ended = operate(&args, &servers, &keys, &mut running, &mut signals).await;
     eprintln!("daybook stops …");
     // A failure does not keep the other parts from being stopped.
@@ -121,23 +130,26 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The settings of the one process. It drains without a delay, since no balancer is in front of it.
-fn settings(args: &Args, servers: &Servers, keys: &Keys) -> Settings {
-    Settings {
+fn settings(args: &Args, servers: &Servers, keys: &Keys) -> anyhow::Result<Settings> {
+    let database = Database { url: servers.database.clone(), read_url: None, budgets: args.connections.budgets()? };
+    Ok(Settings {
         roles: Role::value_variants().iter().copied().collect(),
         listen: args.listen,
         advertise: None,
         ops_listen: args.operations.ops_listen,
         drain_delay: Duration::ZERO,
-        database_url: servers.database_url.clone(),
-        kafka: servers.kafka(&args.topics),
+        database,
+        kafka: servers.kafka(args)?,
         keys: keys.clone(),
+        // A hang-up ends `up`, as it ends every program of a terminal.
+        secrets: None,
         command_url: None,
         introspection: true,
         time_zone: args.shop.time_zone,
         storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
-    }
+    })
 }
 
 /// Announces the process when it is ready, and waits until it is asked to stop.
@@ -159,29 +171,31 @@ async fn operate(
         url: format!("http://{}", running.address),
         ops_url: format!("http://{}", running.operations),
         admin_token: keys.sign(&Actor::Admin("up".to_owned()), Clock::system().now(), TOKEN_LIFETIME)?,
-        database_url: servers.database_url.clone(),
+        database_url: servers.database.expose(),
         kafka_brokers: servers.kafka_brokers.clone(),
     };
-    write_private(&args.data.join(READY_FILE), &serde_json::to_string_pretty(&ready)?)?;
-    announce(&ready);
+    let ready_file = args.data.join(READY_FILE);
+    write_private(&ready_file, &serde_json::to_string_pretty(&ready)?)?;
+    announce(&ready, &ready_file);
     let _base = servers.first_base(args);
     running.until_asked(signals).await
 }
 
 impl Servers {
     async fn start(args: &Args) -> anyhow::Result<Self> {
-        let (postgres, database_url) = match &args.database_url {
-            Some(url) => (None, url.clone()),
+        let (postgres, database) = match args.database.given()? {
+            Some(url) => (None, url),
             None => {
                 let settings = PostgresSettings::durable(args.data.join("postgres"));
                 let postgres = Postgres::start(&settings).await.context("the private PostgreSQL did not start")?;
-                let url = postgres.database_url().to_owned();
+                let url = postgres.engine_url().await.context("the engine's user cannot be made")?.into();
                 (Some(postgres), url)
             }
         };
         let (broker, kafka_brokers) = match &args.kafka_brokers {
             Some(brokers) => {
-                let checked = args.topics.at(brokers).check().await;
+                let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(brokers) };
+                let checked = kafka.check().await;
                 checked.with_context(|| format!("the Kafka at {brokers} cannot be used"))?;
                 (None, brokers.clone())
             }
@@ -192,7 +206,7 @@ impl Servers {
                 (Some(broker), brokers)
             }
         };
-        let mut servers = Self { postgres, archive: None, broker, database_url, kafka_brokers };
+        let mut servers = Self { postgres, archive: None, broker, database, kafka_brokers };
         servers.archive = servers.archive(args).await?;
         Ok(servers)
     }
@@ -212,7 +226,7 @@ impl Servers {
 
     /// The database as the source of back-ups.
     fn source(&self, args: &Args) -> anyhow::Result<Source> {
-        Ok(Source::new(&self.database_url, self.postgres.is_some().then(|| args.data.clone()))?)
+        Ok(Source::new(self.database.clone(), self.postgres.is_some().then(|| args.data.clone()))?)
     }
 
     /// Makes the base back-up that the archive needs, if it needs one, while the shop runs.
@@ -232,10 +246,10 @@ impl Servers {
         })))
     }
 
-    fn kafka(&self, topics: &Topics) -> KafkaSettings {
+    fn kafka(&self, args: &Args) -> anyhow::Result<KafkaSettings> {
         match self.broker {
-            Some(_) => topics.at_embedded(&self.kafka_brokers),
-            None => topics.at(&self.kafka_brokers),
+            Some(_) => Ok(args.topics.at_embedded(&self.kafka_brokers)),
+            None => Ok(KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&self.kafka_brokers) }),
         }
     }
 
@@ -281,13 +295,18 @@ fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::rename(&part, file).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-fn announce(ready: &Ready) {
+/// Prints the addresses. The token goes to a terminal only: the output of a service is kept in a journal that others read.
+fn announce(ready: &Ready, file: &Path) {
     let Ready { url, ops_url, admin_token, kafka_brokers, .. } = ready;
     println!("storefront    {url}/graphql");
     println!("back-office   {url}/admin/graphql");
     println!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
     println!("events        {url}/events and Kafka at {kafka_brokers}");
     println!("operators     {ops_url}/health, /readyz and /metrics");
-    println!("admin token   {admin_token}");
+    if io::stdout().is_terminal() {
+        println!("admin token   {admin_token}");
+    } else {
+        println!("admin token   is in {}", file.display());
+    }
     println!("daybook is ready on {url}");
 }

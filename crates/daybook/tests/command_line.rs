@@ -154,6 +154,70 @@ async fn a_delivery_is_recognised_by_its_contents() {
 }
 
 #[test]
+fn no_output_shows_a_secret() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("daybook.toml");
+    let text = "[database]\nread_url = \"postgres://shop:s3cr3tpw@standby/shop\"\n[access]\nsecret = \"s3cr3tpw of thirty-two or more bytes\"\n\
+                [kafka]\nsasl_password = \"s3cr3tpw\"\n";
+    fs::write(&file, text).expect("a file");
+    let run = |args: &[&str]| {
+        let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+            .args(args)
+            .args(["--config", file.to_str().expect("a name")])
+            .env("DATABASE_URL", "postgres://shop:s3cr3tpw@127.0.0.1:1/shop")
+            .env("KAFKA_BROKERS", "127.0.0.1:1")
+            .env("RUST_LOG", "debug")
+            .output()
+            .expect("the binary runs");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("the output is text");
+        assert!(!text.contains("s3cr3tpw"), "{args:?}: {text}");
+        text
+    };
+    let config = run(&["config"]);
+    for line in [
+        "# url = \"postgres://shop:…@127.0.0.1:1/shop\"",
+        "# read_url = \"postgres://shop:…@standby/shop\"",
+        "# sasl_password = \"…\"",
+        "# secret = \"…\"",
+    ] {
+        assert!(config.lines().any(|printed| printed == line), "{line} in {config}");
+    }
+    for command in ["serve", "up", "verify", "bench", "token", "backup", "migrate"] {
+        run(&[command, "--help"]);
+    }
+    // Out of reach: the error names no secret either.
+    let failed = run(&["migrate"]);
+    assert!(failed.contains("daybook: "), "{failed}");
+    run(&["events"]);
+    run(&["serve", "--roles", "query-api", "--secret-file", "/no/such/secret"]);
+}
+
+#[test]
+fn a_poor_secret_signs_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let token = |secret: &str| {
+        let file = directory.path().join("secret");
+        fs::write(&file, secret).expect("a file");
+        let output = Process::new(env!("CARGO_BIN_EXE_daybook"))
+            .args(["token", "--role", "admin"])
+            .env("DAYBOOK_SECRET_FILE", &file)
+            .output()
+            .expect("the binary runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("the output is text"))
+    };
+    assert_eq!(token("a secret of thirty-two or more bytes\n").0, Some(0));
+    for (poor, why) in [
+        ("short", "needs at least 32 bytes"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "can be guessed"),
+        ("changemechangemechangemechangeme", "can be guessed"),
+        ("\n", "is empty"),
+    ] {
+        let (code, said) = token(poor);
+        assert!(code == Some(1) && said.contains(why), "{poor}: {said}");
+    }
+}
+
+#[test]
 fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of_each_value() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("daybook.toml");
@@ -179,7 +243,7 @@ fn a_configuration_file_gives_defaults_and_the_configuration_names_the_source_of
         ("from the file", "partitions = 12"),
         ("from the environment", "topic_prefix = \"mine\""),
         ("from the default", "listen = \"127.0.0.1:8080\""),
-        ("from the environment", "# secret ="),
+        ("from the environment", "# secret = \"…\""),
         ("from nowhere (not set)", "# url ="),
     ] {
         let at =

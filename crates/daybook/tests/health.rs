@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::broker::{Broker, Topic};
 use daybook_test_postgres::database;
 use http_body_util::{BodyExt, Empty};
@@ -107,6 +108,9 @@ fn checks(all: &[(&str, bool)]) -> Vec<(String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_is_ready_when_it_can_do_the_part_of_its_roles() {
     let database = database().await;
+    let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 2 };
+    let book = Daybook::open(&settings).expect("the URL is valid");
+    daybook_operations::migrate(&book).await.expect("the tables can be created");
     let topics = daybook_projectors::topology("daybook", 4).topics().into_iter();
     let broker = Broker::start(topics.map(|name| Topic { name, partitions: 4 }).collect()).await.expect("a broker");
     let brokers = broker.bootstrap_servers().to_owned();

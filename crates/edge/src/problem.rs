@@ -124,7 +124,8 @@ impl From<TokenError> for Problem {
             | TokenError::NotYetValid
             | TokenError::TooLong
             | TokenError::CustomerMissing
-            | TokenError::SecretTooShort => "token_invalid",
+            | TokenError::SecretTooShort
+            | TokenError::SecretTooWeak => "token_invalid",
         };
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", code, &error)
     }

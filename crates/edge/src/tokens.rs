@@ -1,6 +1,10 @@
 //! Bearer tokens (JWT, HS256) and the [`Actor`] behind them. All APIs read them in the same way.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_kernel::{Actor, Role, ids::CustomerId};
@@ -11,6 +15,8 @@ use crate::rates::ClientAddress;
 
 /// The shortest secret that is accepted, in bytes: as long as the hash (RFC 7518, section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
+/// How many different bytes a secret has at least. 32 random hexadecimal digits have fewer once in a hundred million times.
+const MIN_DIFFERENT_BYTES: usize = 8;
 
 /// The longest lifetime of a token that is accepted.
 pub const MAX_LIFETIME: TimeDelta = TimeDelta::days(366);
@@ -79,25 +85,60 @@ pub enum TokenError {
     /// The secret is shorter than [`MIN_SECRET_BYTES`].
     #[error("the secret for tokens needs at least {MIN_SECRET_BYTES} bytes")]
     SecretTooShort,
+    /// The secret can be guessed: few different bytes, or one text again and again.
+    #[error("the secret for tokens can be guessed; make one with `openssl rand -hex 32`")]
+    SecretTooWeak,
 }
 
-/// The secret that signs and checks tokens.
+/// The secret that signs and checks tokens. Clones share it, so a new secret holds for all of them.
 #[derive(Clone)]
-pub struct Keys {
+pub struct Keys(Arc<RwLock<Arc<Pair>>>);
+
+/// The two keys of a secret.
+struct Pair {
     signing: EncodingKey,
     checking: DecodingKey,
+}
+
+impl Pair {
+    fn of(secret: &[u8]) -> Result<Arc<Self>, TokenError> {
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(TokenError::SecretTooShort);
+        }
+        if secret.iter().collect::<BTreeSet<_>>().len() < MIN_DIFFERENT_BYTES || repeats(secret) {
+            return Err(TokenError::SecretTooWeak);
+        }
+        let (signing, checking) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+        Ok(Arc::new(Self { signing, checking }))
+    }
+}
+
+/// Whether a secret is a short text, again and again.
+fn repeats(secret: &[u8]) -> bool {
+    (1..=MIN_DIFFERENT_BYTES).any(|period| secret[period..] == secret[..secret.len() - period])
 }
 
 impl Keys {
     /// Keys from a shared secret.
     ///
     /// # Errors
-    /// [`TokenError::SecretTooShort`].
+    /// [`TokenError::SecretTooShort`], [`TokenError::SecretTooWeak`].
     pub fn new(secret: &[u8]) -> Result<Self, TokenError> {
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(TokenError::SecretTooShort);
-        }
-        Ok(Self { signing: EncodingKey::from_secret(secret), checking: DecodingKey::from_secret(secret) })
+        Ok(Self(Arc::new(RwLock::new(Pair::of(secret)?))))
+    }
+
+    /// Replaces the secret. Tokens that were signed with the old one are invalid from then on.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the old secret stays.
+    pub fn replace(&self, secret: &[u8]) -> Result<(), TokenError> {
+        let pair = Pair::of(secret)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(())
+    }
+
+    fn pair(&self) -> Arc<Pair> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Signs a token for an actor. It holds from `now` for `lifetime`.
@@ -114,7 +155,8 @@ impl Keys {
         };
         let end = now.checked_add_signed(lifetime).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let claims = Claims { sub, role: actor.role(), customer, iat: now.timestamp(), exp: end.timestamp() };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(|_| TokenError::Invalid)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.pair().signing)
+            .map_err(|_| TokenError::Invalid)
     }
 
     /// The actor behind a token, and the end of the token.
@@ -125,7 +167,7 @@ impl Keys {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         validation.validate_nbf = true;
-        let claims = match jsonwebtoken::decode::<Claims>(token, &self.checking, &validation) {
+        let claims = match jsonwebtoken::decode::<Claims>(token, &self.pair().checking, &validation) {
             Ok(token) => token.claims,
             Err(error) => {
                 return Err(match error.kind() {
@@ -186,7 +228,7 @@ mod tests {
     use super::*;
 
     fn keys() -> Keys {
-        Keys::new(&[7; MIN_SECRET_BYTES]).expect("the secret is long enough")
+        Keys::new(b"one secret of thirty-two or more bytes").expect("the secret is good")
     }
 
     fn far_from_now() -> DateTime<Utc> {
@@ -208,7 +250,7 @@ mod tests {
     fn expired_foreign_and_missing_tokens_are_distinct() {
         let actor = Actor::Admin("ada".into());
         let old = keys().sign(&actor, DateTime::UNIX_EPOCH, TimeDelta::hours(1)).expect("the token can be signed");
-        let other = Keys::new(&[8; 32]).expect("the secret is long enough");
+        let other = Keys::new(b"other secret of thirty-two or more bytes").expect("the secret is good");
         let foreign = other.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
         assert_eq!(keys().check(&old), Err(TokenError::Expired));
         assert_eq!(keys().check(&foreign), Err(TokenError::Invalid));
@@ -224,7 +266,7 @@ mod tests {
         assert_eq!(keys().check(&long), Err(TokenError::TooLong));
         let far = far_from_now().timestamp();
         let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": far, "exp": far + 60, "nbf": far});
-        let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().signing);
+        let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().pair().signing);
         assert_eq!(keys().check(&early.expect("the token can be signed")), Err(TokenError::NotYetValid));
     }
 
@@ -235,11 +277,33 @@ mod tests {
         assert_eq!(keys().check_client(&signed), Some(address));
         assert_eq!(keys().check(&signed), Err(TokenError::Invalid), "it is no token");
         let token = keys().sign(&Actor::Guest, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
-        let other = Keys::new(&[8; 32]).expect("the secret is long enough");
+        let other = Keys::new(b"another secret of thirty-two bytes").expect("the secret is good");
         let foreign = other.sign_client(address, far_from_now()).expect("it can be signed");
         let old = keys().sign_client(address, DateTime::UNIX_EPOCH).expect("it can be signed");
         for wrong in [token, foreign, old, "192.0.2.1".to_owned(), String::new()] {
             assert_eq!(keys().check_client(&wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        let weak = ["a".repeat(64), "ab".repeat(32), "changeme".repeat(8), "password".repeat(4), "01234567".repeat(5)];
+        for secret in weak {
+            assert!(matches!(Keys::new(secret.as_bytes()), Err(TokenError::SecretTooWeak)), "{secret}");
+        }
+        assert!(Keys::new(b"0f1e2d3c4b5a69788796a5b4c3d2e1f0").is_ok(), "32 hexadecimal digits");
+    }
+
+    #[test]
+    fn a_replaced_secret_holds_for_every_clone() {
+        let (keys, actor) = (keys(), Actor::Admin("ada".into()));
+        let clone = keys.clone();
+        let old = keys.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        assert!(matches!(keys.replace(b"short"), Err(TokenError::SecretTooShort)));
+        assert_eq!(clone.check(&old).map(|bearer| bearer.actor), Ok(actor.clone()), "the old secret stays");
+        keys.replace(b"another secret of thirty-two bytes").expect("the secret is good");
+        assert_eq!(clone.check(&old), Err(TokenError::Invalid));
+        let new = clone.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        assert_eq!(keys.check(&new).map(|bearer| bearer.actor), Ok(actor));
     }
 }

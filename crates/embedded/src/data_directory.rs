@@ -8,8 +8,9 @@
 //! ```
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 /// The file that is locked by the process that uses the directory.
 pub const LOCK_FILE: &str = "up.lock";
+/// The permissions of a file that only its owner may open.
+const PRIVATE: u32 = 0o600;
 /// The folder of a restore that is not finished.
 pub const RESTORING: &str = "restoring";
 
@@ -95,15 +98,37 @@ pub enum DataDirectoryError {
 /// [`DataDirectoryError`] says why it cannot be used.
 pub fn lock(directory: &Path) -> Result<File, DataDirectoryError> {
     let path = directory.join(LOCK_FILE);
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let locked = opened.and_then(|file| match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(PRIVATE).open(&path);
+    let locked = opened.and_then(|file| {
+        // Whoever can open the file can lock it. An earlier version let all users read it.
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(PRIVATE))?;
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     });
     match locked {
         Ok(Some(file)) => Ok(file),
         Ok(None) => Err(DataDirectoryError::InUse { directory: directory.to_owned() }),
         Err(source) => Err(DataDirectoryError::Lock { file: path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_can_lock_a_data_directory() {
+        let home = tempfile::tempdir().expect("a directory");
+        let file = home.path().join(LOCK_FILE);
+        fs::write(&file, "").expect("a file");
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("as an earlier version made it");
+        let held = lock(home.path()).expect("it is free");
+        assert_eq!(held.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+        assert!(matches!(lock(home.path()), Err(DataDirectoryError::InUse { .. })));
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub mod binaries;
 mod configuration;
 mod directory;
+mod engine;
 mod error;
 mod keeper;
 mod orphans;
@@ -79,12 +80,25 @@ impl Postgres {
     async fn ensure_database(&self) -> Result<(), PostgresError> {
         let mut config: tokio_postgres::Config = self.url.parse()?;
         config.dbname("postgres");
+        self.as_superuser(config, async |client| {
+            let existing = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&NAME]).await?;
+            if existing.is_none() {
+                client.batch_execute(&format!("CREATE DATABASE {NAME}")).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Works on a connection of its own, and ends it.
+    async fn as_superuser(
+        &self,
+        config: tokio_postgres::Config,
+        work: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<(), tokio_postgres::Error>,
+    ) -> Result<(), PostgresError> {
         let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
         let connection = tokio::spawn(connection);
-        let existing = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&NAME]).await?;
-        if existing.is_none() {
-            client.batch_execute(&format!("CREATE DATABASE {NAME}")).await?;
-        }
+        work(&client).await?;
         drop(client);
         match connection.await {
             Ok(outcome) => Ok(outcome?),

@@ -52,6 +52,41 @@ async fn a_cold_start_answers_and_a_warm_start_finds_the_data() {
 }
 
 #[tokio::test]
+async fn the_engine_owns_the_database_and_is_no_superuser() {
+    let home = Home::reachable();
+    let postgres = Postgres::start(&home.settings()).await.expect("a start");
+    // An earlier version made everything as the superuser.
+    let superuser = connect(postgres.database_url()).await;
+    let made = "CREATE TABLE book (line text); CREATE SCHEMA read; CREATE VIEW read.book AS SELECT * FROM book;
+                CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'";
+    superuser.batch_execute(made).await.expect("it is made");
+    for _ in 0..2 {
+        let engine = connect(&postgres.engine_url().await.expect("a URL")).await;
+        assert_eq!(text(&engine, "SELECT current_user").await, "daybook_engine");
+        assert_eq!(text(&engine, "SHOW is_superuser").await, "off");
+        engine
+            .batch_execute("ALTER TABLE book ADD nr integer; INSERT INTO book VALUES ('first', 1)")
+            .await
+            .expect("its table");
+        engine
+            .batch_execute("ALTER TABLE book DROP nr; CREATE SCHEMA more; DROP SCHEMA more")
+            .await
+            .expect("its database");
+        engine
+            .batch_execute("CREATE OR REPLACE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+            .await
+            .expect("its function");
+        for forbidden in
+            ["COPY book TO PROGRAM 'cat'", "SELECT pg_read_file('/etc/passwd')", "ALTER SYSTEM SET fsync = off"]
+        {
+            let refused = engine.batch_execute(forbidden).await.expect_err("only a superuser may do this");
+            assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}");
+        }
+    }
+    postgres.stop().await.expect("a clean stop");
+}
+
+#[tokio::test]
 async fn a_killed_server_is_restarted_at_the_same_address_with_every_commit() {
     let home = Home::reachable();
     let settings = PostgresSettings { durable: true, ..home.settings() };

@@ -3,6 +3,7 @@
 --
 -- This rewrites the log of commands once. Programs from before go on: they append through the function with their parameters,
 -- which derives the scopes, and they find every command by its id as before.
+-- oldest: 202611281500
 ALTER TABLE commands ADD COLUMN scope text COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE commands DISABLE TRIGGER USER;
 UPDATE commands c SET scope = CASE

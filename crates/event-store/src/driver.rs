@@ -7,20 +7,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio_postgres::{Client, Connection, NoTls, Socket, tls::NoTlsStream};
+use postgres_openssl::TlsStream;
+use tokio_postgres::{Client, Connection, Socket};
 
-use crate::{Daybook, StoreError};
+use crate::{Daybook, SessionLimits, StoreError};
 
 /// Drives a connection.
 pub(crate) struct Driver {
     /// The connection, until it ends. Then calls of its client fail as closed.
-    connection: Option<Connection<Socket, NoTlsStream>>,
+    connection: Option<Connection<Socket, TlsStream<Socket>>>,
 }
 
 impl Daybook {
     /// A client, and the driver of its connection. The client sends nothing unless the driver runs.
     pub(crate) async fn connect_driven(&self) -> Result<(Client, Driver), StoreError> {
-        let (client, connection) = self.config.connect(NoTls).await?;
+        let (client, connection) = self.connector.connect_driven(SessionLimits::default()).await?;
         Ok((client, Driver { connection: Some(connection) }))
     }
 }

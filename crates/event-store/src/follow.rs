@@ -2,7 +2,7 @@
 //!
 //! Three ways complement each other. Inside the process an append wakes the followers. Other processes get a NOTIFY, on a connection
 //! of its own; it is rate-limited, since NOTIFY takes a lock that all commits of the server share. A slow poll finds what a listener
-//! has missed while it reconnected.
+//! has missed while it reconnected. A hot standby refuses LISTEN, so it is polled often.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -11,15 +11,17 @@ use std::{
 
 use futures::{StreamExt, stream};
 use tokio::sync::{Notify, watch};
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 
 use crate::{
-    Daybook, StoreError,
+    Daybook, SessionLimits, StoreError,
     notify::{CHANNEL, Listener, RECONNECT_AFTER},
 };
 
 /// The time between two polls. A missed notification is noticed within this time.
 const POLL_EVERY: Duration = Duration::from_secs(1);
+/// The time between two polls of a hot standby, which has no notifications.
+const POLL_STANDBY_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits for appends. All followers of a process share one listener. A connection for each follower would take connections from the
 /// writers.
@@ -87,7 +89,7 @@ impl Daybook {
     }
 
     async fn listen(&self) -> Result<(), StoreError> {
-        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let (client, mut connection) = self.connector.connect_driven(SessionLimits::default()).await?;
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
         let notified = Arc::new(Notify::new());
         let notifications = Arc::clone(&notified);
@@ -98,13 +100,19 @@ impl Daybook {
                 }
             }
         });
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        // A standby refuses LISTEN. It may be promoted later, which ends the connection or is noticed at the next one.
+        let is_standby: bool = client.query_one("SELECT pg_is_in_recovery()", &[]).await?.try_get(0)?;
+        let poll_every = if is_standby { POLL_STANDBY_EVERY } else { POLL_EVERY };
+        if !is_standby {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        }
+        let head = client.prepare("SELECT position FROM head").await?;
         while !reader.is_finished() {
-            let row = client.query_one("SELECT position FROM head", &[]).await?;
+            let row = client.query_one(&head, &[]).await?;
             self.saw(row.try_get(0)?);
             tokio::select! {
                 () = notifications.notified() => {}
-                () = tokio::time::sleep(POLL_EVERY) => {}
+                () = tokio::time::sleep(poll_every) => {}
             }
         }
         Ok(())

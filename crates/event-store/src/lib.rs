@@ -9,13 +9,17 @@
 mod append;
 mod batch;
 mod contract;
+mod database;
 mod driver;
+mod error;
 mod follow;
+mod migrate;
 mod notify;
 mod read;
 mod record;
 mod resolve;
 mod seat;
+mod secret;
 mod session;
 mod settings;
 mod snapshot;
@@ -24,10 +28,18 @@ mod sql;
 pub use append::{Appender, PostgresSession};
 pub use batch::{AppendUnit, MAX_EVENT_BYTES, NewEvent, Operation, Outcome};
 pub use contract::Store;
+pub use database::{
+    AddressError, Connector, SessionLimits,
+    pool::{CancelOnDrop, PoolSettings},
+    redacted,
+};
+pub use error::{StoreError, chain, error_chain, is_data_error, is_refused_row, is_unavailable};
 pub use follow::Follower;
+pub use migrate::{BOOK as BOOK_MIGRATIONS, Migration, MigrationSet, Schema, SchemaError};
 pub use read::{AsOf, Filter, Head, Page};
 pub use record::{RecordedEvent, verbatim};
 pub use seat::{Candidate, Holder, Place, Seat};
+pub use secret::{Secret, SecretError};
 pub use session::{KnownCommand, Session, Writing, Written};
-pub use settings::{Daybook, StoreError, StoreSettings, chain, error_chain, is_data_error, is_refused_row};
+pub use settings::{Daybook, StoreSettings};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};

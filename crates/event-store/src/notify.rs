@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinHandle};
-use tokio_postgres::{Config, NoTls};
+
+use crate::{Connector, SessionLimits};
 
 /// The channel of the notifications.
 pub(crate) const CHANNEL: &str = "daybook_head";
@@ -15,23 +16,23 @@ const NOTIFY_EVERY: Duration = Duration::from_millis(5);
 /// Notifies other processes after an append.
 #[derive(Clone)]
 pub(crate) struct Notifier {
-    config: Arc<Config>,
+    connector: Connector,
     grown: Arc<Notify>,
     started: Arc<std::sync::Once>,
 }
 
 impl Notifier {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
+    pub(crate) fn new(connector: Connector) -> Self {
+        Self { connector, grown: Arc::default(), started: Arc::new(std::sync::Once::new()) }
     }
 
     /// Requests a NOTIFY, which follows soon. The first request starts the task that sends it; the task ends with its runtime.
     pub(crate) fn notify(&self) {
         self.started.call_once(|| {
-            let (config, grown) = (Arc::clone(&self.config), Arc::clone(&self.grown));
+            let (connector, grown) = (self.connector.clone(), Arc::clone(&self.grown));
             tokio::spawn(async move {
                 loop {
-                    if let Err(error) = notify_while_connected(&config, &grown).await {
+                    if let Err(error) = notify_while_connected(&connector, &grown).await {
                         tracing::warn!(%error, "the notifier lost its connection; followers elsewhere poll meanwhile");
                     }
                     tokio::time::sleep(RECONNECT_AFTER).await;
@@ -42,8 +43,8 @@ impl Notifier {
     }
 }
 
-async fn notify_while_connected(config: &Config, grown: &Notify) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+async fn notify_while_connected(connector: &Connector, grown: &Notify) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = connector.connect_driven(SessionLimits::default()).await?;
     let connection = tokio::spawn(connection);
     // The poll makes up for a lost notification, so the NOTIFY need not wait for the disk.
     client.batch_execute("SET synchronous_commit = off").await?;

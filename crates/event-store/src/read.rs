@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -139,12 +142,10 @@ impl Daybook {
         limit: usize,
         filter: &Filter,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let client = self.pool.get().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let Condition { sql, parameters } = Condition::of(filter, [&after, &limit]);
         let sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1{sql} ORDER BY position LIMIT $2");
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &parameters).await?;
+        let rows = self.query(&sql, &parameters).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
@@ -154,7 +155,8 @@ impl Daybook {
     /// # Errors
     /// [`StoreError`] when the database failed.
     pub async fn read_page(&self, after: i64, limit: usize, max_bytes: usize) -> Result<Page, StoreError> {
-        let client = self.pool.get().await?;
+        let guard = self.cancelled_on_drop().await?;
+        let client = guard.client();
         let sql = format!("SELECT {COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2");
         let statement = client.prepare_cached(&sql).await?;
         let parameters = [after, i64::try_from(limit).unwrap_or(i64::MAX)];
@@ -166,11 +168,12 @@ impl Daybook {
             bytes += event.data.len();
             events.push(event);
             if bytes >= max_bytes {
-                break;
+                // The rest of the rows is cancelled with the guard.
+                return Ok(Page { events, is_last: false });
             }
         }
-        let is_last = events.len() < limit && bytes < max_bytes;
-        Ok(Page { events, is_last })
+        guard.done();
+        Ok(Page { is_last: events.len() < limit, events })
     }
 
     /// The last events before a position, at most `limit`, in order.
@@ -183,12 +186,10 @@ impl Daybook {
         limit: usize,
         filter: &Filter,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let client = self.pool.get().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let Condition { sql, parameters } = Condition::of(filter, [&before, &limit]);
         let sql = format!("SELECT {COLUMNS} FROM events WHERE position < $1{sql} ORDER BY position DESC LIMIT $2");
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &parameters).await?;
+        let rows = self.query(&sql, &parameters).await?;
         rows.iter().rev().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
     }
 
@@ -220,12 +221,20 @@ impl Daybook {
             AsOf::Time(time) => ("recorded_at <= $3", time),
             AsOf::Position(position) => ("position <= $3", position),
         };
-        let client = self.pool.get().await?;
         let sql =
             format!("SELECT {COLUMNS} FROM events WHERE stream_id = $1 AND version > $2 AND {bound} ORDER BY version");
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&stream_id, &after_version, parameter]).await?;
+        let rows = self.query(&sql, &[&stream_id, &after_version, parameter]).await?;
         rows.iter().map(|row| Ok(RecordedEvent::from_row(row)?)).collect()
+    }
+
+    /// The rows of a statement, which is cancelled when its caller goes away.
+    async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
+        let guard = self.cancelled_on_drop().await?;
+        let client = guard.client();
+        let rows = async { client.query(&client.prepare_cached(sql).await?, parameters).await };
+        let rows = rows.await;
+        guard.done();
+        Ok(rows?)
     }
 
     /// The events after `after` up to and including `up_to`, in order, streamed by binary COPY: the fastest way to read

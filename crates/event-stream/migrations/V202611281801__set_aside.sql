@@ -1,5 +1,6 @@
 -- Events that the relay does not publish, because the broker refuses them for good or no topic is for them. In their place the topic has a
 -- message that says so, and consumers take such an event from the book. `no_topic` events are published by a program that knows their slice.
+-- oldest: 202611281500
 CREATE TABLE relay_set_aside (
     position     bigint PRIMARY KEY,
     stream_id    text NOT NULL,

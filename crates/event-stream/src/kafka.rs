@@ -14,7 +14,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::{Topology, bounds::TOPIC_BYTES};
+use crate::{KafkaSecurity, Topology, bounds::TOPIC_BYTES};
 
 /// How long a question to the broker may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct KafkaSettings {
     /// How long the broker may keep a consumer waiting that has read everything; up to a minute. Apache Kafka answers as soon as
     /// something comes, so a long wait costs no time and saves questions; the embedded broker answers only when it is over.
     pub fetch_wait: Duration,
+    /// TLS and login.
+    pub security: KafkaSecurity,
 }
 
 /// Why the topics are not as they should be.
@@ -73,9 +75,11 @@ pub enum TopicError {
 }
 
 impl KafkaSettings {
-    /// What every client of the broker begins with.
-    pub(crate) fn client(&self) -> ClientConfig {
+    /// The settings that every client of the broker begins with. No other function begins a client.
+    #[must_use]
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
+        self.security.apply(&mut config);
         config.set("bootstrap.servers", &self.brokers).set("client.id", "daybook");
         config.set("reconnect.backoff.max.ms", "1000");
         // A broker that is not heard any more has not ended the connection. What it does not answer in time goes over a new one.

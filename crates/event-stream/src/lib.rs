@@ -14,12 +14,14 @@ mod kafka;
 mod migrate;
 pub mod progress;
 pub mod relay;
+mod security;
 pub mod topology;
 
 pub use backoff::Backoff;
 pub use consumer::{Consumer, Effect, EffectError, Start, feed::Feed};
 pub use event::SharedEvent;
 pub use kafka::KafkaSettings;
-pub use migrate::migrate;
+pub use migrate::{MIGRATIONS, migrate};
 pub use relay::{Relay, RelaySettings};
+pub use security::{KafkaSecurity, Login, SaslMechanism, SecurityError, SecurityProtocol};
 pub use topology::{SliceTopic, Topology};

@@ -9,7 +9,6 @@ use std::{
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_backup::{Archive, BackupError, Base, Pruned, Report, Source, reports, take};
-use daybook_embedded::data_directory::Ready;
 use serde_json::json;
 
 use crate::{Connection, Usage, progress};
@@ -83,11 +82,8 @@ pub(crate) fn as_usage(error: anyhow::Error) -> anyhow::Error {
 }
 
 fn source(connection: &Connection) -> anyhow::Result<Source> {
-    let (url, data) = match &connection.database_url {
-        Some(url) => (url.clone(), None),
-        None => (Ready::read(&connection.data)?.database_url, Some(connection.data.clone())),
-    };
-    Ok(Source::new(&url, data)?)
+    let (url, data) = connection.database()?;
+    Ok(Source::new(url, data)?)
 }
 
 /// Archives until `stop` resolves.

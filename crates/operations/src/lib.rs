@@ -11,6 +11,7 @@ mod door;
 pub mod events;
 pub mod history;
 pub mod import;
+mod kafka;
 mod migrate;
 mod progress;
 pub mod reactors;
@@ -22,4 +23,10 @@ mod usage;
 pub mod verify;
 pub mod views;
 
-pub use self::{connection::Connection, migrate::migrate, topics::Topics, usage::Usage};
+pub use self::{
+    connection::{Connection, DatabaseUrl, secret},
+    kafka::KafkaFlags,
+    migrate::{migrate, schema},
+    topics::Topics,
+    usage::Usage,
+};

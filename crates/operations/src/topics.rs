@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use daybook_event_stream::{
-    KafkaSettings,
+    KafkaSecurity, KafkaSettings,
     broker::{self, Topic},
 };
 
@@ -55,6 +55,7 @@ impl Topics {
             topology: daybook_projectors::topology(&self.topic_prefix, self.partitions),
             replication: self.replication,
             fetch_wait: self.fetch_wait_ms.map_or(wait, Duration::from_millis),
+            security: KafkaSecurity::default(),
         }
     }
 }

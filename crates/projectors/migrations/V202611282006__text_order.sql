@@ -1,4 +1,5 @@
 -- The collation by which names are sorted, the same with every PostgreSQL: ICU, root locale, numbers by value (docs/text.md).
+-- oldest: 202611281500
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') THEN

@@ -9,7 +9,7 @@ mod engine;
 pub mod views;
 
 use daybook_domain::Slice;
-use daybook_event_store::{Daybook, StoreError};
+use daybook_event_store::{Daybook, MigrationSet, StoreError};
 use daybook_event_stream::{SliceTopic, Topology, consumer::ConsumerError};
 
 // The engine as other crates see it: its modules have no other public path.
@@ -53,12 +53,16 @@ impl From<deadpool_postgres::PoolError> for ViewError {
     }
 }
 
+/// The migrations of this crate's own tables.
+pub static MIGRATIONS: MigrationSet =
+    MigrationSet { table: "daybook_projector_migrations", runner: files::migrations::runner };
+
 /// Brings this crate's own tables up to date; nothing where they are. Those of the views are made by [`rebuild`].
 ///
 /// # Errors
 /// [`StoreError`] when the database is out of reach or a migration fails.
 pub async fn migrate(book: &Daybook) -> Result<(), StoreError> {
-    book.migrate_with(files::migrations::runner(), "daybook_projector_migrations").await
+    book.migrate_with(&MIGRATIONS).await
 }
 
 /// The topics of the domain's slices.

@@ -9,7 +9,7 @@ mod cart;
 pub mod engine;
 mod inventory;
 
-use daybook_event_store::{Daybook, StoreError};
+use daybook_event_store::{Daybook, MigrationSet, StoreError};
 
 pub use engine::{
     OVERDUE_AFTER, ReactorSettings,
@@ -32,12 +32,16 @@ pub fn named(name: &str) -> Option<&'static Reactor> {
     ALL.into_iter().find(|reactor| reactor.name == name)
 }
 
+/// The migrations of this crate's own tables.
+pub static MIGRATIONS: MigrationSet =
+    MigrationSet { table: "daybook_reactor_migrations", runner: files::migrations::runner };
+
 /// Brings this crate's own tables up to date; nothing where they are.
 ///
 /// # Errors
 /// [`StoreError`] when the database is out of reach or a migration fails.
 pub async fn migrate(book: &Daybook) -> Result<(), StoreError> {
-    book.migrate_with(files::migrations::runner(), "daybook_reactor_migrations").await
+    book.migrate_with(&MIGRATIONS).await
 }
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ use tokio_postgres::{Client, NoTls};
 /// How long the server may take to start.
 const START: Duration = Duration::from_secs(180);
 
+/// The settings of every server. It does not wait for the disk.
+const SETTINGS: [&str; 4] = ["fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=200"];
+/// The settings of the server that the tests of a binary share.
+const ALONE: [&str; 3] = ["listen_addresses=''", "wal_level=minimal", "max_wal_senders=0"];
+
 static SERVER: OnceLock<Server> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -51,26 +56,97 @@ impl TestDatabase {
 /// # Panics
 /// When PostgreSQL is not installed, or does not start.
 pub async fn database() -> TestDatabase {
-    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start)).await.expect("PostgreSQL starts");
+    let start = || SERVER.get_or_init(|| Server::start(&ServerSettings::default()));
+    let server = tokio::task::spawn_blocking(start).await.expect("PostgreSQL starts");
     let admin = server.answer().await;
     let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     admin.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database can be made");
     TestDatabase { url: server.url(&name) }
 }
 
+/// How a server of a test's own is set up.
+#[derive(Debug, Clone, Default)]
+pub struct ServerSettings {
+    /// Its settings, as `name=value`. Without any it listens on its socket only, and keeps no log for standbys.
+    pub settings: Vec<String>,
+    /// Lines for the beginning of `pg_hba.conf`. Everybody may connect otherwise.
+    pub hba: Option<String>,
+    /// Its certificate and key (PEM), with which it offers TLS.
+    pub tls: Option<(String, String)>,
+    /// The connection string of the server that it is a hot standby of.
+    pub primary: Option<String>,
+}
+
+impl ServerSettings {
+    /// A server that listens on a free port of the loopback interface too, and can have standbys. Returns the port.
+    ///
+    /// # Panics
+    /// When no port is free.
+    #[must_use]
+    pub fn on_a_port() -> (Self, u16) {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        let port = port.expect("a port is free").port();
+        let settings = [
+            "listen_addresses='127.0.0.1'".to_owned(),
+            format!("port={port}"),
+            "wal_level=replica".to_owned(),
+            "max_wal_senders=8".to_owned(),
+        ];
+        (Self { settings: settings.into(), ..Self::default() }, port)
+    }
+}
+
+/// A server of a test's own. It ends when this is dropped.
+pub struct TestServer(Server);
+
+impl TestServer {
+    /// Starts a server, and waits until it answers.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed, or does not start.
+    pub async fn start(settings: ServerSettings) -> Self {
+        let started = tokio::task::spawn_blocking(move || Server::start(&settings)).await;
+        let server = started.expect("PostgreSQL starts");
+        server.answer().await;
+        Self(server)
+    }
+
+    /// The URL of a database, over the socket of the server, for a user.
+    #[must_use]
+    pub fn url(&self, user: &str, database: &str) -> String {
+        self.0.url_of(user, database)
+    }
+}
+
 struct Server {
     directory: String,
+    /// The number in the name of its socket.
+    port: u16,
     /// The process that runs the server, with the pipe that keeps it running.
     _keeper: Child,
 }
 
 impl Server {
-    fn start() -> Self {
-        let mut keeper = as_unprivileged()
+    fn start(settings: &ServerSettings) -> Self {
+        let mut own: Vec<String> = SETTINGS.map(str::to_owned).into();
+        if settings.settings.is_empty() {
+            own.extend(ALONE.map(str::to_owned));
+        }
+        own.extend(settings.settings.iter().cloned());
+        let port = own.iter().rev().find_map(|setting| setting.strip_prefix("port=")?.parse().ok()).unwrap_or(5432);
+        let mut shell = as_unprivileged();
+        if let Some((certificate, key)) = &settings.tls {
+            own.push("ssl=on".to_owned());
+            shell.env("TLS_CERT", certificate).env("TLS_KEY", key);
+        }
+        shell.envs(settings.hba.as_ref().map(|lines| ("HBA", lines)));
+        shell.envs(settings.primary.as_ref().map(|address| ("PRIMARY", address)));
+        let mut keeper = shell
             .arg("-c")
             .arg(include_str!("serve.sh"))
             .arg("serve")
             .arg(programs())
+            .args(own)
             // So Ctrl-C does not reach the server. It ends with the tests.
             .process_group(0)
             .current_dir("/")
@@ -87,11 +163,16 @@ impl Server {
             let read = keeper.stderr.take().map(|mut errors| errors.read_to_string(&mut why));
             panic!("PostgreSQL did not start: {why} {read:?}");
         }
-        Self { directory: directory.trim_end().to_owned(), _keeper: keeper }
+        Self { directory: directory.trim_end().to_owned(), port, _keeper: keeper }
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@{}/{database}", self.directory.replace('/', "%2F"))
+        self.url_of("postgres", database)
+    }
+
+    fn url_of(&self, user: &str, database: &str) -> String {
+        let port = if self.port == 5432 { String::new() } else { format!(":{}", self.port) };
+        format!("postgres://{user}@{}{port}/{database}", self.directory.replace('/', "%2F"))
     }
 
     async fn answer(&self) -> Client {

@@ -2,6 +2,7 @@
 //! are here.
 
 mod contract;
+mod migrations;
 
 use daybook_event_store::{AsOf, Daybook, Filter, Operation, Outcome, StoreSettings};
 use daybook_test_postgres::{TestDatabase, database};

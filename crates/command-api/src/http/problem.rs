@@ -48,6 +48,9 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
             "The store refuses to write at present; nothing was written",
             "not_written",
         ),
+        failed @ CommandError::Failed(_) if failed.nothing_was_written() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The database has no free connection; nothing was written", "unavailable")
+        }
         CommandError::Failed(_) | CommandError::Lost => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Outcome unknown; send the command again with the same key",

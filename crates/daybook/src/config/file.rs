@@ -11,11 +11,14 @@ use std::{
 
 use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
+use daybook_event_store::redacted;
 use daybook_operations::Usage;
 use toml_edit::{DocumentMut, Item, Value};
 
 /// The environment variable that names the file.
 const VARIABLE: &str = "DAYBOOK_CONFIG";
+/// The flag whose value is a table of its own.
+const PAIRS: &str = "kafka-client";
 /// The similarity (0 to 1) from which on a name is suggested.
 const SIMILAR: f64 = 0.6;
 
@@ -34,12 +37,23 @@ const fn setting(section: &'static str, key: &'static str, flag: &'static str) -
 /// Every setting, by section.
 const SETTINGS: &[Setting] = &[
     setting("database", "url", "database-url"),
+    setting("database", "url_file", "database-url-file"),
+    setting("database", "read_url", "read-url"),
+    setting("database", "read_url_file", "read-url-file"),
+    setting("database", "connections", "db-connections"),
     setting("database", "archive", "archive"),
     setting("kafka", "brokers", "kafka-brokers"),
     setting("kafka", "topic_prefix", "topic-prefix"),
     setting("kafka", "partitions", "partitions"),
     setting("kafka", "replication", "replication"),
     setting("kafka", "fetch_wait_ms", "fetch-wait-ms"),
+    setting("kafka", "security_protocol", "kafka-security-protocol"),
+    setting("kafka", "sasl_mechanism", "kafka-sasl-mechanism"),
+    setting("kafka", "sasl_username", "kafka-sasl-username"),
+    setting("kafka", "sasl_password", "kafka-sasl-password"),
+    setting("kafka", "sasl_password_file", "kafka-sasl-password-file"),
+    setting("kafka", "ca_file", "kafka-ca-file"),
+    setting("kafka", "client", "kafka-client"),
     setting("http", "listen", "listen"),
     setting("http", "advertise", "advertise"),
     setting("http", "ops_listen", "ops-listen"),
@@ -55,6 +69,7 @@ const SETTINGS: &[Setting] = &[
     setting("http", "trusted_proxies", "trusted-proxies"),
     setting("access", "secret", "secret"),
     setting("command-api", "cache_mib", "cache-mib"),
+    setting("access", "secret_file", "secret-file"),
     setting("command-api", "storefront_channels", "storefront-channels"),
     setting("command-api", "storefront_locations", "storefront-locations"),
     setting("query-api", "command_url", "command-url"),
@@ -106,8 +121,8 @@ impl File {
                     let keys = within().map(|setting| setting.key);
                     return Err(unknown(&format!("[{section}] has no key {key}"), key, keys));
                 };
-                let value =
-                    text_of(item).ok_or_else(|| format!("{key} in [{section}] is not a text, a number or a list"))?;
+                let value = text_of(item).or_else(|| pairs_of(item).filter(|_| setting.flag == PAIRS));
+                let value = value.ok_or_else(|| format!("{key} in [{section}] is not a text, a number or a list"))?;
                 values.insert(setting.flag, value);
             }
         }
@@ -119,9 +134,14 @@ impl File {
     pub fn apply(&self, command: Command) -> Command {
         let flags: Vec<_> =
             command.get_arguments().filter_map(|arg| Some((arg.get_id().clone(), self.of(arg)?))).collect();
-        let command = flags
-            .into_iter()
-            .fold(command, |command, (id, value)| command.mut_arg(id, |arg| arg.default_value(value).required(false)));
+        let command = flags.into_iter().fold(command, |command, (id, value)| {
+            // `--help` shows defaults, but no secret.
+            let of_file = |arg: Arg| {
+                let is_secret = arg.is_hide_env_values_set();
+                arg.default_value(value).required(false).hide_default_value(is_secret)
+            };
+            command.mut_arg(id, of_file)
+        });
         let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         names.into_iter().fold(command, |command, name| command.mut_subcommand(name, |sub| self.apply(sub)))
     }
@@ -130,7 +150,7 @@ impl File {
         self.0.get(arg.get_long()?).cloned()
     }
 
-    /// Every setting with its value and its source, as a configuration file. Secrets are left out.
+    /// Every setting with its value and its source, as a configuration file. Of secrets only what is no secret is shown.
     #[must_use]
     pub fn describe(&self, command: &Command) -> String {
         let mut text = String::new();
@@ -161,8 +181,11 @@ impl File {
             (None, None) if default.is_empty() => (String::new(), "nowhere (not set)"),
             (None, None) => (default, "the default"),
         };
-        let line = if arg.is_hide_env_values_set() || value.is_empty() {
+        let line = if value.is_empty() {
             format!("# {key} =")
+        } else if arg.is_hide_env_values_set() {
+            let shown = if flag.ends_with("url") { redacted(&value) } else { "…".to_owned() };
+            format!("# {key} = {}", Value::from(shown))
         } else if value.parse::<i64>().is_ok() || matches!(arg.get_action(), ArgAction::SetTrue) {
             format!("{key} = {value}")
         } else {
@@ -204,6 +227,15 @@ fn text_of(item: &Item) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A table in the form of a flag of pairs: `[kafka.client]`.
+fn pairs_of(item: &Item) -> Option<String> {
+    let pairs = item.as_table_like()?.iter().map(|(key, item)| {
+        let value = text_of(item).filter(|text| !text.contains(','))?;
+        Some(format!("{key}={value}"))
+    });
+    Some(pairs.collect::<Option<Vec<_>>>()?.join(","))
 }
 
 /// An error, with a suggestion for the unknown name.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use daybook_bus::Clock;
-use daybook_event_store::{Daybook, Holder, error_chain};
+use daybook_event_store::{Daybook, Holder, SchemaError, error_chain};
 use daybook_event_stream::{
     KafkaSettings, progress,
     relay::{self, SetAside},
@@ -26,9 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const CONNECTION: Duration = Duration::from_secs(1);
 /// How many events that are set aside a check names.
 const NAMED: usize = 5;
-/// The tables of applied migrations.
-const MIGRATIONS: [&str; 4] =
-    ["daybook_migrations", "daybook_stream_migrations", "daybook_projector_migrations", "daybook_reactor_migrations"];
 /// What shows that the book can be written, without writing to it: one transaction, which needs room on the disk of the database for a
 /// temporary file of about a megabyte, and at its end takes the lock that every commit takes.
 const PROBE: &str = "SET LOCAL work_mem = '64kB'; SELECT count(*) FROM generate_series(1, 50000);
@@ -76,25 +73,14 @@ pub(super) async fn probe(book: &Daybook) -> Check {
     within(PATIENCE, "commands", written).await
 }
 
-/// Whether the schema is at least the one that the process has started on. A database that was restored from a back-up may have an older
-/// one. None when the database does not say.
-pub(super) async fn schema_fits(book: &Daybook, needed: &[i64]) -> Option<Check> {
-    let now = tokio::time::timeout(PATIENCE, schema(book)).await.ok()?.ok()?;
-    let ok = now.iter().zip(needed).all(|(now, needed)| now >= needed);
-    let newest = now.iter().max().copied().unwrap_or(0);
-    let detail = format!("the newest migration is {newest}{}", if ok { "" } else { ", which is too old" });
-    Some(Check::new("schema", ok, detail))
-}
-
-/// The last migration of each set.
-pub(crate) async fn schema(book: &Daybook) -> anyhow::Result<Vec<i64>> {
-    let client = book.pool().get().await?;
-    let mut versions = Vec::new();
-    for table in MIGRATIONS {
-        let newest = format!("SELECT coalesce(max(version), 0)::bigint FROM {table}");
-        versions.push(client.query_one(&newest, &[]).await?.try_get(0)?);
+/// Whether the schema still fits the program. A database that was restored from a back-up may have an older one. None when the database
+/// does not say.
+pub(super) async fn schema(book: &Daybook) -> Option<Check> {
+    match tokio::time::timeout(PATIENCE, daybook_operations::schema().check(book)).await.ok()? {
+        Ok(version) => Some(Check::new("schema", true, format!("the newest migration is {version}"))),
+        Err(SchemaError::Store(_)) => None,
+        Err(error) => Some(Check::new("schema", false, error.to_string())),
     }
-    Ok(versions)
 }
 
 /// Whether the broker answers.

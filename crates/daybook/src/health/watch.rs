@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use daybook_bus::BusMonitor;
-use daybook_event_store::{Daybook, Holder};
+use daybook_event_store::Holder;
 use daybook_event_stream::{Feed, KafkaSettings, Relay};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
@@ -16,7 +16,7 @@ use super::{
     checks::{self, Check, Lags},
     writes::{Moves, Writes},
 };
-use crate::{log_limit, role::Role};
+use crate::{connections::Books, log_limit, role::Role};
 
 /// The time between two refreshes of what decides.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -25,10 +25,8 @@ const REFRESH_DETAILS: Duration = Duration::from_secs(5);
 
 /// The parts of a process that are watched.
 pub(crate) struct Watched {
-    pub(crate) book: Daybook,
+    pub(crate) books: Books,
     pub(crate) kafka: KafkaSettings,
-    /// The migrations of the schema when the process started.
-    pub(crate) schema: Vec<i64>,
     /// What shows the metrics, and has to be tidied up now and then.
     pub(crate) metrics: PrometheusHandle,
     pub(crate) bus: Option<BusMonitor>,
@@ -65,7 +63,7 @@ async fn check(health: &Health, watched: &Watched, writes: &mut Writes) -> Vec<C
     let roles = &health.0.roles;
     let has = |role| roles.contains(&role);
     let (database, commands) = tokio::join!(
-        async { if has(Role::QueryApi) { Some(checks::database(&watched.book).await) } else { None } },
+        async { if has(Role::QueryApi) { Some(checks::database(watched.books.of(Role::QueryApi)).await) } else { None } },
         async { if has(Role::CommandApi) { commands(watched, writes).await } else { None } },
     );
     let mut all: Vec<Check> = [database, commands].into_iter().flatten().collect();
@@ -79,7 +77,7 @@ async fn check(health: &Health, watched: &Watched, writes: &mut Writes) -> Vec<C
 async fn commands(watched: &Watched, writes: &mut Writes) -> Option<Check> {
     let vitals = watched.bus.as_ref()?.vitals()?;
     if writes.observe(&vitals, Instant::now()) {
-        let probe = checks::probe(&watched.book).await;
+        let probe = checks::probe(watched.books.of(Role::CommandApi)).await;
         writes.note(probe.ok, probe.detail, Instant::now());
     }
     Some(writes.check(&vitals, Instant::now()))
@@ -105,9 +103,10 @@ async fn describe(health: &Health, watched: &Watched) {
     let (mut lags, mut ticks) = (Lags::default(), every(REFRESH_DETAILS));
     loop {
         ticks.tick().await;
-        let Watched { book, kafka, schema, metrics, .. } = watched;
+        let Watched { books, kafka, metrics, .. } = watched;
+        let book = &books.process;
         let (fits, broker, (views, lag)) = tokio::join!(
-            checks::schema_fits(book, schema),
+            checks::schema(book),
             async { if needs_broker { Some(checks::broker(book, kafka).await) } else { None } },
             lags.views(book),
         );

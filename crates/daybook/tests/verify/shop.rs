@@ -6,7 +6,7 @@ use daybook_bus::{Bus, BusSettings, Clock, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, RecordedEvent, StoreSettings};
 use daybook_event_stream::{
-    KafkaSettings, Relay, RelaySettings, Topology,
+    KafkaSecurity, KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, FETCH_WAIT, Topic},
 };
 use daybook_operations::verify::{self, Verdict};
@@ -41,7 +41,16 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
     let topics = topology().topics().into_iter().map(|name| Topic { name, partitions: 4 });
     let broker = Broker::start(topics.collect()).await.expect("a broker starts");
     let brokers = broker.bootstrap_servers().to_owned();
-    (broker, KafkaSettings { brokers, topology: topology(), replication: 1, fetch_wait: FETCH_WAIT })
+    (
+        broker,
+        KafkaSettings {
+            brokers,
+            topology: topology(),
+            replication: 1,
+            fetch_wait: FETCH_WAIT,
+            security: KafkaSecurity::default(),
+        },
+    )
 }
 
 /// A shop with a few orders. No process of it runs any more.

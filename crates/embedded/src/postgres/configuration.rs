@@ -18,6 +18,8 @@ use super::{
 
 /// The superuser of the private cluster, and the name of its database.
 pub(super) const NAME: &str = "daybook";
+/// The engine's own user, which is no superuser.
+pub(super) const ENGINE: &str = "daybook_engine";
 
 /// The longest path of a Unix socket.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -136,6 +138,8 @@ const COMMON: &str = "\
 wal_level = replica
 # The slot of an archive that has stopped must not fill the disk.
 max_slot_wal_keep_size = 16GB
+# Views are committed without a wait for the disk. A standby gets them when this time is over.
+wal_writer_delay = 10ms
 max_connections = 200
 
 effective_cache_size = 4GB
@@ -149,11 +153,16 @@ cluster_name = 'daybook'
 timezone = 'UTC'
 default_text_search_config = 'pg_catalog.simple'
 
-# The log file is for messages of the server. The error of a failed statement goes to its client.
+# The log file is for messages of the server, statements that take long, waits for locks, and checkpoints. The error of a failed
+# statement goes to its client. Parameters may hold data of customers, so they are left out.
 logging_collector = off
 log_min_messages = log
-log_checkpoints = off
-log_line_prefix = '%m [%p] '
+log_min_duration_statement = 500ms
+log_parameter_max_length = 0
+log_lock_waits = on
+log_checkpoints = on
+track_io_timing = on
+log_line_prefix = '%m [%p] %a '
 log_timezone = 'UTC'
 lc_messages = 'C'
 ";

@@ -1,6 +1,7 @@
 //! The broker under test: the embedded one, or with `KAFKA_BROKERS` a real one. Every test has topics of its own.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     process,
     sync::atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use daybook_event_stream::{
-    KafkaSettings, SliceTopic, Topology,
+    KafkaSecurity, KafkaSettings, Login, SaslMechanism, SecurityProtocol, SliceTopic, Topology,
     broker::{self, Broker, FETCH_WAIT},
 };
 use futures::executor::block_on;
@@ -29,6 +30,21 @@ static PREFIXES: AtomicU64 = AtomicU64::new(1);
 /// The address of the real broker, if `KAFKA_BROKERS` names one.
 pub(crate) fn real() -> Option<String> {
     std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty())
+}
+
+/// TLS and login at the real broker, if `KAFKA_CA` names the file of its authority.
+pub(crate) fn security() -> KafkaSecurity {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let Some(ca_file) = variable("KAFKA_CA") else { return KafkaSecurity::default() };
+    secured(&ca_file, &variable("KAFKA_PASSWORD").unwrap_or_default())
+}
+
+/// TLS with an authority, and the login of the tests with a password.
+pub(crate) fn secured(ca_file: &str, password: &str) -> KafkaSecurity {
+    let username = std::env::var("KAFKA_USERNAME").unwrap_or_default();
+    let login = Login { mechanism: SaslMechanism::ScramSha512, username, password: password.into() };
+    let security = KafkaSecurity::new(SecurityProtocol::SaslSsl, Some(login), Some(ca_file.into()), BTreeMap::new());
+    security.expect("the settings fit together")
 }
 
 /// The fetch wait of the engine. It is shorter on a real broker, which answers a waiting consumer only at the end of the wait.
@@ -82,7 +98,16 @@ impl Topics {
                 (broker.bootstrap_servers().to_owned(), Some(broker))
             }
         };
-        Self { settings: KafkaSettings { brokers, topology, replication: 1, fetch_wait: fetch_wait() }, embedded }
+        Self {
+            settings: KafkaSettings {
+                brokers,
+                topology,
+                replication: 1,
+                fetch_wait: fetch_wait(),
+                security: security(),
+            },
+            embedded,
+        }
     }
 
     /// New topics on a broker of the test's own.
@@ -92,6 +117,7 @@ impl Topics {
             topology: topology(prefix(), PARTITIONS),
             replication: 1,
             fetch_wait: fetch_wait(),
+            security: security(),
         };
         settings.ensure_topics().await.expect("the topics can be created");
         Self { settings, embedded: None }
@@ -146,6 +172,7 @@ impl Topics {
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.settings.brokers);
+        self.settings.security.apply(&mut config);
         config
     }
 

@@ -11,6 +11,7 @@ mod ledger;
 mod losses;
 mod rebalance;
 mod relay;
+mod secured;
 mod sessions;
 mod set_aside;
 mod waiting;

@@ -11,7 +11,7 @@ use daybook_event_stream::KafkaSettings;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{PARTITIONS, fetch_wait, topology},
+    broker::{PARTITIONS, fetch_wait, security, topology},
     ledger::{Ledger, consume},
     world::{World, until, world},
 };
@@ -34,8 +34,13 @@ async fn a_process_that_consumes() {
         std::process::exit(0);
     });
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 4 }).expect("the URL is one");
-    let kafka =
-        KafkaSettings { brokers, topology: topology(prefix, PARTITIONS), replication: 1, fetch_wait: fetch_wait() };
+    let kafka = KafkaSettings {
+        brokers,
+        topology: topology(prefix, PARTITIONS),
+        replication: 1,
+        fetch_wait: fetch_wait(),
+        security: security(),
+    };
     let effect = Ledger { writer: "the process", ..Ledger::default() };
     consume(&book, &kafka, effect, &CancellationToken::new()).await;
 }

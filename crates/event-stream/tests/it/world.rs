@@ -257,6 +257,7 @@ impl World {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.kafka.brokers);
+        self.kafka.security.apply(&mut config);
         config
     }
 

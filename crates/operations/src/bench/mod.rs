@@ -27,6 +27,8 @@ pub use engine::{Parts, Running, Start, Wanted};
 use report::Report;
 use stage::Stage;
 
+use crate::DatabaseUrl;
+
 /// The flags of `daybook bench`.
 #[derive(Debug, Parser)]
 pub struct Args {
@@ -46,8 +48,8 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     processes: u32,
     /// The PostgreSQL to measure on, instead of a private one. The database of the measurement is dropped afterwards.
-    #[arg(long, env = "DATABASE_URL")]
-    database_url: Option<String>,
+    #[command(flatten)]
+    database: DatabaseUrl,
     /// End with one JSON object.
     #[arg(long)]
     json: bool,
@@ -78,7 +80,8 @@ enum What {
 /// # Errors
 /// When the database cannot be made or a server fails.
 pub async fn run(args: Args, start: &Start) -> anyhow::Result<ExitCode> {
-    let stage = Stage::set_up(args.database_url.as_deref()).await?;
+    let given = args.database.given()?.map(|url| url.expose());
+    let stage = Stage::set_up(given.as_deref()).await?;
     let report = measure(&args, &stage, start).await;
     stage.tear_down().await?;
     report?.print(args.json)?;

@@ -49,7 +49,7 @@ impl Processes {
 
 async fn start_one(stage: &Stage) -> anyhow::Result<Process> {
     let executable = std::env::current_exe().context("the running program cannot be found")?;
-    let secret = std::str::from_utf8(&SECRET).context("the secret of the bench is a text")?;
+    let secret = std::str::from_utf8(SECRET).context("the secret of the bench is a text")?;
     let mut child = Command::new(executable)
         .args(["serve", "--roles", "command-api", "--listen", "127.0.0.1:0"])
         // A rate limit would be measured instead of the engine. This role uses no broker.

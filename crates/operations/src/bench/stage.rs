@@ -2,9 +2,9 @@
 
 use anyhow::Context;
 use daybook_embedded::postgres::{Postgres, PostgresSettings};
-use daybook_event_store::{Daybook, StoreSettings};
+use daybook_event_store::{Connector, Daybook, StoreSettings};
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 /// A PostgreSQL with an empty book.
 pub(super) struct Stage {
@@ -66,13 +66,7 @@ impl Stage {
 }
 
 async fn connect(url: &str) -> anyhow::Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("PostgreSQL is out of reach")?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection of the bench ended");
-        }
-    });
-    Ok(client)
+    Connector::new(url, "daybook/bench")?.connect().await.context("PostgreSQL is out of reach")
 }
 
 /// The same server, another database.

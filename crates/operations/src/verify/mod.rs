@@ -27,7 +27,7 @@ use daybook_event_stream::KafkaSettings;
 use daybook_projectors::{audit, views};
 use serde::Serialize;
 
-use crate::{Connection, Topics};
+use crate::{Connection, KafkaFlags, Topics};
 
 /// The flags of `daybook verify`.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,6 +36,8 @@ pub struct Args {
     connection: Connection,
     #[command(flatten)]
     topics: Topics,
+    #[command(flatten)]
+    kafka: KafkaFlags,
     /// End with one JSON object.
     #[arg(long)]
     json: bool,
@@ -80,7 +82,8 @@ pub struct Verdict {
 /// When something could not be read.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
-    let verdict = audit(&book, &args.topics.at(&args.connection.brokers()?)).await?;
+    let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.connection.brokers()?) };
+    let verdict = audit(&book, &kafka).await?;
     print(&verdict, args.json)?;
     Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

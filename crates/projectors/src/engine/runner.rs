@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use daybook_event_store::{Daybook, StoreError};
 use daybook_event_stream::{Backoff, Consumer, Feed, KafkaSettings, Start, Topology, consumer::feed::ConsumerGroup};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +17,9 @@ use crate::ViewError;
 
 /// The consumer group of the processes that run views, after the prefix of the topics.
 const GROUP: &str = "projectors";
+
+/// The connections that a build of a view uses beside those of the running views. A pool allows one build for so many of its own.
+const CONNECTIONS_OF_A_BUILD: usize = 6;
 
 /// How long to wait before the next look which version is shown.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -48,10 +51,10 @@ pub async fn run_on(
     stop: &CancellationToken,
 ) -> Result<(), ViewError> {
     let mut running = JoinSet::new();
-    let building = Arc::<Mutex<()>>::default();
+    let builds = Arc::new(Semaphore::new((book.pool().status().max_size / CONNECTIONS_OF_A_BUILD).max(1)));
     for &view in views {
-        let (topology, building) = (kafka.topology.clone(), Arc::clone(&building));
-        let runner = Runner { book: book.clone(), topology, feed: feed.clone(), view, building };
+        let (book, topology, feed, builds) = (book.clone(), kafka.topology.clone(), feed.clone(), Arc::clone(&builds));
+        let runner = Runner { book, topology, feed, builds, view };
         let stop = stop.clone();
         running.spawn(async move { runner.run(&stop).await });
     }
@@ -70,9 +73,9 @@ struct Runner {
     book: Daybook,
     topology: Topology,
     feed: Feed,
+    /// Builds of views that may run at the same time.
+    builds: Arc<Semaphore>,
     view: &'static ViewSpec,
-    /// Its holder builds a view that is missing.
-    building: Arc<Mutex<()>>,
 }
 
 impl Runner {
@@ -106,13 +109,14 @@ impl Runner {
         }
     }
 
-    /// Builds a view that is missing, or that is ahead of the book. A process builds one at a time, which bounds its memory and its
+    /// Builds a view that is missing, or that is ahead of the book. A process builds few at a time, which bounds its memory and its
     /// connections. The views that are sound run meanwhile.
     async fn build_if_missing(&self) -> Result<(), ViewError> {
         if rebuild::missing(&self.book, self.view).await?.is_none() {
             return Ok(());
         }
-        let _turn = self.building.lock().await;
+        // The semaphore is never closed, so this is a permit.
+        let _permit = self.builds.acquire().await;
         rebuild::build_if_missing(&self.book, &self.topology, self.view).await
     }
 
@@ -139,7 +143,11 @@ impl Runner {
             }
             // Readers have the older version until then, and programs of its revision keep it up to date.
             older => {
-                let built = rebuild::build_after(book, topology, view, older.map(|shown| shown.version));
+                let built = async {
+                    // The semaphore is never closed, so this is a permit.
+                    let _permit = self.builds.acquire().await;
+                    rebuild::build_after(book, topology, view, older.map(|shown| shown.version)).await
+                };
                 stop.run_until_cancelled(built).await.unwrap_or(Ok(()))
             }
         }

@@ -11,7 +11,7 @@ use std::{
 
 use daybook_event_store::{AppendUnit, Appender, Daybook, NewEvent, Operation, StoreSettings};
 use daybook_event_stream::{
-    KafkaSettings, Relay, RelaySettings, Topology,
+    KafkaSecurity, KafkaSettings, Relay, RelaySettings, Topology,
     broker::{self, Broker, FETCH_WAIT},
     progress,
 };
@@ -126,6 +126,7 @@ pub(crate) async fn world() -> World {
         topology: topology(),
         replication: 1,
         fetch_wait: FETCH_WAIT,
+        security: KafkaSecurity::default(),
     };
     let (database, book) = book().await;
     let writer = Writer::of(&book).await;

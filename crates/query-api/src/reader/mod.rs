@@ -10,8 +10,8 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_graphql::{Context, Error};
 use daybook_domain::text::stored;
-use daybook_event_store::{Daybook, error_chain};
-use deadpool_postgres::{ClientWrapper, Object};
+use daybook_event_store::{Daybook, error_chain, is_unavailable};
+use deadpool_postgres::ClientWrapper;
 use futures::TryStreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio_postgres::{
@@ -179,15 +179,23 @@ impl Reader {
         parameters: Parameters<'_>,
     ) -> Result<Option<Vec<T>>, Error> {
         let _permit = self.share.statement().await?;
-        let client = self.book.pool().get().await.map_err(|error| failed(&error))?;
-        let rows = match query(&client, statement.sql(), parameters).await {
+        // A caller who goes away leaves no statement behind.
+        let guard = self.book.cancelled_on_drop().await.map_err(|error| failed(&error))?;
+        let client = guard.client();
+        let rows = match query(client, statement.sql(), parameters).await {
             Err(error) if is_stale(&error) => {
                 client.statement_cache.remove(statement.sql(), &[]);
-                query(&client, statement.sql(), parameters).await
+                query(client, statement.sql(), parameters).await
             }
             answer => answer,
         };
-        let rows = rows.map_err(|error| missing_view(statement, &error).map_or_else(|| failed(&error), building))?;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                guard.done();
+                return Err(missing_view(statement, &error).map_or_else(|| failed(&error), building));
+            }
+        };
         let mut rows = pin!(rows);
         let (mut read, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.try_next().await.map_err(|error| failed(&error))? {
@@ -198,8 +206,7 @@ impl Reader {
                 Ok(false) => {}
                 Ok(true) if self.share.try_take_place() => {}
                 ended => {
-                    // The rest of the rows would be read by the next statement of this connection.
-                    drop(Object::take(client));
+                    // The rest of the rows is cancelled with the guard.
                     self.share.give_back(bytes);
                     return ended.map(|_| None);
                 }
@@ -207,6 +214,7 @@ impl Reader {
             let Json(row) = stored(|| row.try_get(0)).map_err(|error| failed(&error))?;
             read.push(row);
         }
+        guard.done();
         Ok(Some(read))
     }
 
@@ -263,22 +271,6 @@ pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
     }
     tracing::error!(error = error_chain(error), "a query failed");
     coded("INTERNAL", "the query failed")
-}
-
-/// Whether an error, or one of its causes, is that no connection is free or that the database does not serve.
-fn is_unavailable(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut chain = std::iter::successors(Some(error), |error| error.source());
-    chain.any(|error| {
-        let of_database = error.downcast_ref::<tokio_postgres::Error>();
-        error.is::<std::io::Error>()
-            || matches!(error.downcast_ref(), Some(deadpool_postgres::PoolError::Timeout(_)))
-            || of_database.is_some_and(|error| {
-                // Classes: connection exception, insufficient resources, operator intervention.
-                let classes = ["08", "53", "57"];
-                error.is_closed()
-                    || error.code().is_some_and(|state| classes.iter().any(|class| state.code().starts_with(class)))
-            })
-    })
 }
 
 /// Whether an error, or one of its causes, is that PostgreSQL refused a value.

@@ -145,7 +145,7 @@ impl Shop {
         let proxy = StatementProxy::to(&database);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("the port is bound"));
-        let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+        let keys = Keys::new(b"a secret of thirty-two or more bytes").expect("the secret is good");
         let passed = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&passed));
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());

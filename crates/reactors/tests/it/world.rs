@@ -13,7 +13,7 @@ use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission};
 use daybook_domain::{Actor, Command};
 use daybook_event_store::{Daybook, Filter, Store, StoreSettings};
 use daybook_event_stream::{
-    KafkaSettings, Relay, RelaySettings, Topology,
+    KafkaSecurity, KafkaSettings, Relay, RelaySettings, Topology,
     broker::{Broker, Topic},
     progress, relay,
 };
@@ -79,6 +79,7 @@ pub(crate) async fn world() -> World {
         topology: topology(),
         replication: 1,
         fetch_wait: Duration::from_millis(20),
+        security: KafkaSecurity::default(),
     };
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 24 };

@@ -12,7 +12,7 @@ use daybook_event_stream::{
     envelope::{self, EnvelopeError, EventMessage},
 };
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
 };
@@ -49,9 +49,8 @@ pub(super) fn read(
     kafka: &KafkaSettings,
     pages: &mpsc::Sender<Vec<ReadMessage>>,
 ) -> anyhow::Result<BTreeMap<PartitionId, i64>> {
-    let mut config = ClientConfig::new();
+    let mut config = kafka.client();
     config
-        .set("bootstrap.servers", &kafka.brokers)
         .set("group.id", "daybook-verify")
         .set("enable.auto.commit", "false")
         // Messages that retention deletes meanwhile are skipped.

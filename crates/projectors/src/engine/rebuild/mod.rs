@@ -8,7 +8,7 @@ mod load;
 
 use std::time::Duration;
 
-use daybook_event_store::{Daybook, RecordedEvent, StoreError, is_refused_row};
+use daybook_event_store::{Daybook, PoolSettings, RecordedEvent, StoreError, is_refused_row};
 use daybook_event_stream::{EffectError, SharedEvent, Topology, consumer::parked};
 use deadpool_postgres::Transaction;
 use futures::{StreamExt, TryStreamExt, pin_mut};
@@ -23,6 +23,8 @@ use crate::ViewError;
 
 /// How many events are folded in one transaction.
 const CHUNK: usize = 5_000;
+/// The connections of a rebuild at most, beside three of its own: its transaction, what it reads meanwhile, and the head.
+const CONNECTIONS: usize = 3;
 /// How often a rebuild catches up before it swaps, however much is written meanwhile. What is missing then is folded while the view is
 /// locked.
 const ROUNDS: usize = 5;
@@ -127,6 +129,8 @@ async fn rebuild_from(
     max_bytes: usize,
     progress: Progress<'_>,
 ) -> Result<Option<i32>, ViewError> {
+    // A pool of its own, since a rebuild holds a connection while it waits for another, and has no time limit.
+    let book = &book.with_pool(&PoolSettings::of(CONNECTIONS))?;
     // One rebuild of a view at a time; the lock is the connection's.
     let mut guard = book.connect().await?;
     guard.execute("SELECT pg_advisory_lock(hashtext('daybook view ' || $1))", &[&view.name]).await?;

@@ -1,0 +1,127 @@
+//! Secrets: texts that no output shows. A secret comes as a text, or from a file that can be read again.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+/// A secret, such as a URL with a password. Clones share it, so what one reads again the others see, too.
+#[derive(Clone)]
+pub struct Secret(Arc<Source>);
+
+enum Source {
+    Text(String),
+    File { path: PathBuf, text: RwLock<String> },
+}
+
+/// The file of a secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be read.
+    #[error("the secret in {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// It holds no text.
+    #[error("the file {} of a secret is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Secret {
+    /// The secret in a file. Line ends after it do not belong to it.
+    ///
+    /// # Errors
+    /// [`SecretError`] when the file cannot be read or is empty.
+    pub fn file(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
+        let path = path.into();
+        let text = RwLock::new(read(&path)?);
+        Ok(Self(Arc::new(Source::File { path, text })))
+    }
+
+    /// The text of the secret. It must not get into any output.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        match &*self.0 {
+            Source::Text(text) => text.clone(),
+            Source::File { text, .. } => text.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Reads the file again, if the secret comes from one. Returns whether the secret has changed.
+    ///
+    /// # Errors
+    /// [`SecretError`] when the file cannot be read or is empty. The secret stays as it was.
+    pub fn read_again(&self) -> Result<bool, SecretError> {
+        let Source::File { path, text } = &*self.0 else { return Ok(false) };
+        let new = read(path)?;
+        let mut text = text.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *text != new;
+        *text = new;
+        Ok(changed)
+    }
+}
+
+fn read(path: &Path) -> Result<String, SecretError> {
+    let text = fs::read_to_string(path).map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(SecretError::Empty { path: path.to_owned() }),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Arc::new(Source::Text(text)))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Source::Text(_) => f.write_str("Secret(…)"),
+            Source::File { path, .. } => write!(f, "Secret(… in {})", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let secret = Secret::from("s3cr3t");
+        assert_eq!((format!("{secret:?}"), secret.expose()), ("Secret(…)".to_owned(), "s3cr3t".to_owned()));
+    }
+
+    #[test]
+    fn a_file_is_read_again_and_all_clones_see_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        let file = home.path().join("secret");
+        fs::write(&file, "first\r\n").expect("a file");
+        let secret = Secret::file(&file).expect("the file is read");
+        let clone = secret.clone();
+        assert_eq!(secret.expose(), "first");
+        assert!(!secret.read_again().expect("the file is read"), "nothing has changed");
+        fs::write(&file, "second\n").expect("a file");
+        assert!(secret.read_again().expect("the file is read"));
+        assert_eq!(clone.expose(), "second");
+        fs::write(&file, "\n").expect("a file");
+        assert!(secret.read_again().is_err_and(|error| error.to_string().contains("is empty")));
+        assert_eq!(secret.expose(), "second", "the secret stays as it was");
+        assert!(!format!("{secret:?}").contains("second"));
+    }
+}
