@@ -48,7 +48,7 @@ async fn an_order_from_made_up_locations_is_bounded_and_makes_its_sender_wait() 
     }
     let (small, large) = (cart(&bus, 45).await, cart(&bus, 50).await);
 
-    let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+    let keys = Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough");
     let token = keys.sign(&Actor::Guest, Clock::system().now(), TimeDelta::hours(1)).expect("a token");
     // 12 requests at once. An order that reads 950 streams counts as 19 requests.
     let limits = RateLimits { address: "1/12".parse::<Limit>().expect("a limit"), ..RateLimits::OFF };

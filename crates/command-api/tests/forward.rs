@@ -46,7 +46,7 @@ struct Process {
 }
 
 fn keys() -> Keys {
-    Keys::new(&[7; 32]).expect("the secret is long enough")
+    Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough")
 }
 
 impl Process {

@@ -47,7 +47,7 @@ async fn a_command_needs_no_token_exactly_where_a_guest_may_send_it() {
     let database_url = "postgres://unused@localhost/nothing".to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &BusSettings::default());
-    let api = CommandApi::new(bus, Keys::new(&[7; 32]).expect("the secret is long enough")).router();
+    let api = CommandApi::new(bus, Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough")).router();
     let mut for_guests = 0;
     for contract in Command::contracts().into_iter().filter(|contract| contract.access.is_public()) {
         let send = async |token: Option<&str>| {
@@ -72,7 +72,7 @@ async fn a_key_that_libraries_send_where_nobody_has_set_one_is_malformed() {
     let database_url = "postgres://unused@localhost/nothing".to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &BusSettings::default());
-    let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
+    let keys = Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough");
     let token = keys.sign(&Actor::Guest, Clock::system().now(), TimeDelta::hours(1)).expect("a token");
     let api = CommandApi::new(bus, keys).router();
     for key in [Uuid::nil(), Uuid::max()] {

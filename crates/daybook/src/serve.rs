@@ -143,13 +143,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.kafka_brokers) };
     let files = [Some(&database.url), database.read_url.as_ref(), kafka.security.password()];
     let read_when_used = files.into_iter().flatten().cloned().collect();
-    let database = args.database.database()?;
-    let missing = || Usage("set --secret or --secret-file".to_owned());
-    let secret = args.secret.given()?.ok_or_else(missing)?;
-    let keys = Keys::new(secret.expose().as_bytes())?;
-    let kafka = KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&args.kafka_brokers) };
-    let files = [Some(&database.url), database.read_url.as_ref(), kafka.security.password()];
-    let read_when_used = files.into_iter().flatten().cloned().collect();
     let settings = Settings {
         roles: args.roles.into_iter().collect(),
         listen: args.listen,
