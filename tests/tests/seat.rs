@@ -11,7 +11,7 @@ use bytes::Bytes;
 use daybook_domain::Actor;
 use daybook_edge::tokens::Keys;
 use daybook_test_postgres::{TestDatabase, database};
-use daybook_tests::{binary, nemesis::client::now};
+use daybook_tests::{binary, engine::done, nemesis::client::now};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::{
@@ -34,6 +34,8 @@ struct Process {
     child: Child,
     _output: BufReader<ChildStdout>,
     url: String,
+    /// The URL of its port for operators.
+    operators: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -49,16 +51,19 @@ impl Process {
             .spawn()
             .expect("the binary can be run");
         let mut output = BufReader::new(child.stdout.take().expect("the output is piped"));
-        let mut line = String::new();
+        let (mut line, mut operators) = (String::new(), String::new());
         let url = loop {
             line.clear();
             assert!(output.read_line(&mut line).expect("the output is text") > 0, "the process has ended");
+            if let Some((_, url)) = line.trim().split_once("operators find the process on ") {
+                url.clone_into(&mut operators);
+            }
             if let Some((_, url)) = line.trim().split_once("daybook is ready on ") {
                 break url.to_owned();
             }
         };
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { child, _output: output, url, client }
+        Self { child, _output: output, url, operators, client }
     }
 
     fn signal(&self, signal: Signal) {
@@ -84,13 +89,19 @@ impl Process {
         self.ask(request).await
     }
 
-    /// The words of `/readyz` on the seat.
+    /// The words of `/health` on the seat. It is refreshed every few seconds.
     async fn seat(&self) -> String {
-        let request = Request::get(format!("{}/readyz", self.url)).body(Full::default()).expect("a request");
-        let (_, ready) = self.ask(request).await;
-        let checks = ready["checks"].as_array().cloned().unwrap_or_default();
-        let seat = checks.iter().find(|check| check["name"] == "seat").expect("the seat is checked");
-        seat["detail"].as_str().unwrap_or_default().to_owned()
+        let begin = Instant::now();
+        loop {
+            let request = Request::get(format!("{}/health", self.operators)).body(Full::default()).expect("a request");
+            let (_, report) = self.ask(request).await;
+            let details = report["details"].as_array().cloned().unwrap_or_default();
+            if let Some(seat) = details.iter().find(|check| check["name"] == "seat") {
+                return seat["detail"].as_str().unwrap_or_default().to_owned();
+            }
+            assert!(begin.elapsed() < PATIENCE, "the seat is not checked: {report}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Sends commands until this process decides them. Each one is accepted.
@@ -119,6 +130,7 @@ fn goods() -> Value {
 }
 
 async fn two(database: &TestDatabase) -> (Process, Process) {
+    done(&["migrate"], &[("DATABASE_URL", database.url())]);
     let (holder, other) = (Process::start(database), Process::start(database));
     assert_eq!(holder.seat().await, "this process decides commands");
     let decides = holder.url.trim_start_matches("http://");

@@ -47,7 +47,11 @@ async fn a_command_needs_no_token_exactly_where_a_guest_may_send_it() {
     let database_url = "postgres://unused@localhost/nothing".to_owned();
     let book = Daybook::open(&StoreSettings { database_url, max_connections: 1 }).expect("the URL is right");
     let (bus, _work) = Bus::on(Tokio, book, Clock::system(), &BusSettings::default());
-    let api = CommandApi::new(bus, Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough")).router();
+    let api = CommandApi::new(
+        bus,
+        Keys::new(b"the secret of a test of thirty-two bytes").expect("the secret is long enough"),
+    )
+    .router();
     let mut for_guests = 0;
     for contract in Command::contracts().into_iter().filter(|contract| contract.access.is_public()) {
         let send = async |token: Option<&str>| {

@@ -147,8 +147,11 @@ impl Beginning {
 
     /// Starts the projectors. They build missing views beside traffic.
     fn projectors(&self) -> Feed {
-        let (book, kafka, stop) =
-            (self.books.of(Role::Projectors).clone(), self.settings.kafka.clone(), self.parts.stopped(Stage::Projectors));
+        let (book, kafka, stop) = (
+            self.books.of(Role::Projectors).clone(),
+            self.settings.kafka.clone(),
+            self.parts.stopped(Stage::Projectors),
+        );
         let feed = Feed::default();
         let receiving = feed.clone();
         self.parts.spawn(Stage::Projectors, async move {
@@ -171,7 +174,8 @@ impl Beginning {
 
     fn relay(&self) -> Relay {
         let settings = RelaySettings { kafka: self.settings.kafka.clone(), refill_bytes: self.settings.refill_bytes };
-        let (relay, stop) = (Relay::new(self.books.of(Role::Relay).clone(), settings), self.parts.stopped(Stage::Relay));
+        let (relay, stop) =
+            (Relay::new(self.books.of(Role::Relay).clone(), settings), self.parts.stopped(Stage::Relay));
         let running = relay.clone();
         self.parts.spawn(Stage::Relay, async move {
             running.run(stop).await;

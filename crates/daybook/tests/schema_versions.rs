@@ -29,15 +29,17 @@ fn serve(database: &TestDatabase) -> Result<String, String> {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    let mut ready = String::new();
-    let output = process.stdout.take().expect("the output is piped");
-    BufReader::new(output).read_line(&mut ready).expect("the output is text");
-    if ready.is_empty() {
+    let mut lines = BufReader::new(process.stdout.take().expect("the output is piped")).lines();
+    let ready = lines.find_map(|line| {
+        let line = line.expect("the output is text");
+        line.starts_with("daybook is ready on ").then_some(line)
+    });
+    let Some(ready) = ready else {
         let mut why = String::new();
         process.stderr.take().expect("it is piped").read_to_string(&mut why).expect("the output is text");
         assert!(!process.wait().expect("the process ends").success());
         return Err(why);
-    }
+    };
     process.kill().expect("the process runs");
     process.wait().expect("the process ends");
     Ok(ready)

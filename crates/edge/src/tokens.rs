@@ -211,7 +211,8 @@ impl Keys {
     pub fn sign_client(&self, client: ClientAddress, now: DateTime<Utc>) -> Result<String, TokenError> {
         let end = now.checked_add_signed(CLIENT_LIFETIME).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let claims = ClientClaims { client: client.0, exp: end.timestamp() };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.pair().signing).map_err(|_| TokenError::Invalid)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.pair().signing)
+            .map_err(|_| TokenError::Invalid)
     }
 
     /// The address of a client that another process of the engine has signed. `None` when it is not valid.

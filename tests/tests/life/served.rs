@@ -16,6 +16,7 @@ use daybook_event_stream::broker::Broker;
 use daybook_test_postgres::TestDatabase;
 use daybook_tests::{
     binary,
+    engine::done,
     nemesis::{
         broker::topics,
         proxy::{Proxy, Speech, Target},
@@ -49,6 +50,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let database = daybook_test_postgres::database().await;
+        done(&["migrate"], &[("DATABASE_URL", database.url())]);
         let own = Broker::start(topics("daybook").embedded()).await.expect("a broker");
         let port = own.bootstrap_servers().parse().expect("the broker has an address");
         let broker = Proxy::open(Target::Port(port), Speech::Kafka).await.expect("a port is free");

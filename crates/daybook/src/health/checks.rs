@@ -95,9 +95,10 @@ pub(super) async fn broker(book: &Daybook, kafka: &KafkaSettings) -> Check {
 /// Names the events that the relay has set aside. They keep no process from being ready: the views have them from the book.
 async fn set_aside(book: &Daybook) -> anyhow::Result<String> {
     let set_aside = relay::list_set_aside(book).await?;
-    let named = set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
-        format!("; the relay has set aside position {position} of {stream_id}: {reason}")
-    });
+    let named =
+        set_aside.iter().filter(|event| !event.skipped).map(|SetAside { position, stream_id, reason, .. }| {
+            format!("; the relay has set aside position {position} of {stream_id}: {reason}")
+        });
     Ok(named.take(NAMED).collect())
 }
 

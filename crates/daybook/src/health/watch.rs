@@ -63,7 +63,9 @@ async fn check(health: &Health, watched: &Watched, writes: &mut Writes) -> Vec<C
     let roles = &health.0.roles;
     let has = |role| roles.contains(&role);
     let (database, commands) = tokio::join!(
-        async { if has(Role::QueryApi) { Some(checks::database(watched.books.of(Role::QueryApi)).await) } else { None } },
+        async {
+            if has(Role::QueryApi) { Some(checks::database(watched.books.of(Role::QueryApi)).await) } else { None }
+        },
         async { if has(Role::CommandApi) { commands(watched, writes).await } else { None } },
     );
     let mut all: Vec<Check> = [database, commands].into_iter().flatten().collect();

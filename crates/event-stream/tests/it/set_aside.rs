@@ -125,7 +125,13 @@ async fn a_broker_that_refuses_a_batch_gets_its_events_one_by_one_and_only_the_r
     // The batch, and then the first of its events.
     cluster.request_errors(RDKafkaApiKey::Produce, &[too_large, too_large]);
     let brokers = cluster.bootstrap_servers();
-    let relay = world.relay_of(KafkaSettings { brokers, topology, replication: 1, fetch_wait: fetch_wait(), security: daybook_event_stream::KafkaSecurity::default() });
+    let relay = world.relay_of(KafkaSettings {
+        brokers,
+        topology,
+        replication: 1,
+        fetch_wait: fetch_wait(),
+        security: daybook_event_stream::KafkaSecurity::default(),
+    });
     world.published().await;
     let positions: Vec<i64> = world.set_aside().await.iter().map(|event| event.position).collect();
     assert_eq!(positions, [1]);
