@@ -219,13 +219,16 @@ impl Beginning {
             (None, Some(commands)) => CommandTarget::InProcess(commands),
             (url, _) => CommandTarget::At(url.clone().unwrap_or_default()),
         };
+        let (book, limits) = (self.books.of(Role::QueryApi).clone(), QueryLimits::default());
+        // One connection stays free for what reads the book itself.
+        let statements = limits.statements.min(book.pool().status().max_size.saturating_sub(1)).max(1);
         daybook_query_api::router(&daybook_query_api::QuerySettings {
-            book: self.books.of(Role::QueryApi).clone(),
+            book,
             keys: settings.keys.clone(),
             commands,
             introspection: settings.introspection,
             time_zone: settings.time_zone,
-            limits: QueryLimits::default(),
+            limits: QueryLimits { statements, ..limits },
             patience: settings.limits.patience,
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),
