@@ -262,6 +262,6 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 /// A product with one variant, by number.
 #[must_use]
 pub fn product(number: u128) -> Value {
-    let id = Uuid::from_u128(number);
+    let id = uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid();
     json!({ "product_id": id, "name": format!("Product {number}"), "variants": [{ "sku": format!("sku-{number}") }] })
 }

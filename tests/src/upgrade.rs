@@ -230,7 +230,7 @@ struct Buyer {
 impl Buyer {
     async fn buy(&self, stop: &AtomicBool, orders: &AtomicU64) -> anyhow::Result<()> {
         let sku = format!("sku-{}", self.number);
-        let product = json!({ "product_id": Uuid::from_u128(self.number + 1), "name": &sku,
+        let product = json!({ "product_id": uuid::Builder::from_random_bytes((self.number + 1).to_be_bytes()).into_uuid(), "name": &sku,
                               "slug": &sku, "variants": [{ "sku": &sku }], "publish": true });
         self.command("CreateProduct", &product).await?;
         self.command("SetPrice", &json!({ "sku": &sku, "price": { "minor_units": 199, "currency": "EUR" } })).await?;
@@ -238,7 +238,10 @@ impl Buyer {
         let mut number = 0_u128;
         while !stop.load(Ordering::Relaxed) {
             number += 1;
-            let id = |kind: u128| Uuid::from_u128((kind << 120) | (self.number << 64) | number);
+            let id = |kind: u128| {
+                uuid::Builder::from_random_bytes(((kind << 120) | (self.number << 64) | number).to_be_bytes())
+                    .into_uuid()
+            };
             let (cart, order) = (id(1), id(2));
             self.command("OpenCart", &json!({ "cart_id": cart, "currency": "EUR" })).await?;
             self.command("AddLine", &json!({ "cart_id": cart, "sku": &sku, "quantity": 1 })).await?;

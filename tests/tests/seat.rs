@@ -23,7 +23,6 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 const SECRET: &str = "a secret of two command-apis is long";
 /// How long the engine may take. Only one that hangs takes longer, even on a busy machine.
@@ -135,7 +134,7 @@ async fn two(database: &TestDatabase) -> (Process, Process) {
     assert_eq!(holder.seat().await, "this process decides commands");
     let decides = holder.url.trim_start_matches("http://");
     assert_eq!(other.seat().await, format!("{decides} decides commands"));
-    let product = json!({ "product_id": Uuid::from_u128(1), "name": "Oat", "variants": [{ "sku": "oat" }] });
+    let product = json!({ "product_id": uuid::Builder::from_random_bytes(1_u128.to_be_bytes()).into_uuid(), "name": "Oat", "variants": [{ "sku": "oat" }] });
     let (status, answer) = other.send("CreateProduct", product).await;
     assert_eq!(status, 200, "{answer}");
     (holder, other)

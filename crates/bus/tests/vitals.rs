@@ -17,8 +17,13 @@ fn submission(name: &str, body: Value) -> Submission {
     Submission::new(command, new_id(), Actor::Admin("test".to_owned()))
 }
 
+/// A UUID of version 4, as callers choose them.
+fn id(number: u128) -> Uuid {
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid()
+}
+
 fn cart(number: u128) -> Submission {
-    submission("OpenCart", json!({ "cart_id": Uuid::from_u128(number), "currency": "EUR" }))
+    submission("OpenCart", json!({ "cart_id": id(number), "currency": "EUR" }))
 }
 
 async fn until(monitor: &BusMonitor, what: &str, is_so: impl Fn(BusVitals) -> bool) {
@@ -55,7 +60,7 @@ async fn a_full_disk_is_a_known_outcome_and_the_same_key_works_when_there_is_roo
     let head = book.head().await.expect("the book answers").position;
     let second = cart(2);
     // The second command is decided on the cart that the first one opens. Both are in one batch, or in two.
-    let line = submission("AbandonCart", json!({ "cart_id": Uuid::from_u128(2) }));
+    let line = submission("AbandonCart", json!({ "cart_id": id(2) }));
     let (opened, ended) = tokio::join!(bus.execute(second.clone()), bus.execute(line));
     assert!(matches!(opened, Err(CommandError::NotWritten(ref reason)) if reason.contains("53100")), "{opened:?}");
     assert!(matches!(ended, Err(CommandError::NotWritten(_) | CommandError::Refused { .. })), "{ended:?}");

@@ -209,14 +209,14 @@ pub(crate) fn post(url: &str, path: &str, body: &Value) -> Request<Full<Bytes>> 
 
 /// A command that opens a new cart.
 pub(crate) fn open_cart() -> Value {
-    json!({ "cart_id": Uuid::from_u128(unique()), "currency": "EUR" })
+    json!({ "cart_id": uuid::Builder::from_random_bytes(unique().to_be_bytes()).into_uuid(), "currency": "EUR" })
 }
 
 /// A mutation that opens a new cart, and reads it back.
 pub(crate) fn cart_open() -> Value {
     let query = format!(
         "mutation {{ cartOpen(input: {{ cartId: \"{}\", currency: \"EUR\" }}) {{ cart {{ status }} userErrors {{ code }} }} }}",
-        Uuid::from_u128(unique())
+        uuid::Builder::from_random_bytes(unique().to_be_bytes()).into_uuid()
     );
     json!({ "query": query })
 }
