@@ -168,7 +168,7 @@ impl Beginning {
     /// Takes part in the seat. A process without the command-api only forwards its own commands.
     async fn take_part(&self) -> Seat {
         let advertised = self.settings.advertise.clone();
-        let address = self.has(Role::CommandApi).then(|| seat::Address { listens: self.address, advertised });
+        let address = self.has(Role::CommandApi).then_some(seat::Address { listens: self.address, advertised });
         Seat::take_part(self.of_bus().clone(), address).await
     }
 

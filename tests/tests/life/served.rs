@@ -33,7 +33,6 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// How long a test waits for what must happen. On a busy machine it takes long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
