@@ -108,7 +108,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => backup::run(args, drain::asked_to_stop()).await,
         Command::Restore(args) => restore::run(args).await,
         Command::Bench(args) => bench::run(args).await,
-        Command::Token(args) => token::run(args),
+        Command::Token(args) => token::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Reactors(args) => operations::reactors::run(args).await,
         Command::Config { reactors: true } => {

@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 use crate::log_limit::LogLimit;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 17] = [
+const COUNTERS: [(&str, &str); 18] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
@@ -22,6 +22,7 @@ const COUNTERS: [(&str, &str); 17] = [
     ("daybook_connections_refused_total", "Connections that were rejected, by limit."),
     ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were ignored."),
     ("daybook_streams_unreadable_total", "Loads of a stream with an event that this program cannot read."),
+    ("daybook_relay_set_aside_total", "Events that the relay has set aside, because the broker refuses them or no topic is for them."),
     ("daybook_relay_events_total", "Events that were published to Kafka and acknowledged."),
     ("daybook_consumer_events_total", "Events that a consumer has applied."),
     ("daybook_consumer_duplicates_total", "Messages that a consumer had applied before."),
@@ -34,7 +35,7 @@ const COUNTERS: [(&str, &str); 17] = [
     ("daybook_log_lines_suppressed_total", "Lines that were left out of the log, because they were equal to others."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 10] = [
+const GAUGES: [(&str, &str); 11] = [
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),
@@ -43,6 +44,7 @@ const GAUGES: [(&str, &str); 10] = [
     ("daybook_view_lag_events", "Positions that the book is ahead of a view."),
     ("daybook_view_lag_seconds", "How long ago the first event was written that a view does not show."),
     ("daybook_consumer_lag_events", "Events that the book is ahead of a consumer."),
+    ("daybook_consumer_waiting_for_upgrade", "Events of a consumer that wait for a newer program."),
     ("daybook_consumer_parked_events", "Events that a consumer has parked."),
     ("daybook_reactions_due_seconds", "For how long the first unsent reaction of a reactor has been due."),
 ];

@@ -36,7 +36,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When the secret is missing, or the role customer has no customer.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let secret = match args.secret.given()? {
         Some(secret) => secret.expose(),
         None => {
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let actor = match args.role {
         Role::Guest => Actor::Guest,
-        Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
+        Role::Customer => Actor::Customer(args.customer.clone().ok_or(TokenError::CustomerMissing)?),
         Role::Support => Actor::Support(args.name.to_string()),
         Role::Admin => Actor::Admin(args.name.to_string()),
         Role::System => anyhow::bail!("no token carries the role system"),

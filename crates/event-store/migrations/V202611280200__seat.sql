@@ -3,7 +3,7 @@
 -- The holder has an advisory lock on a connection of its own, so the seat is free when its process ends. A process that is
 -- suspended keeps its connection. So the holder renews its row every second, and others end the connection of one that has
 -- not done so for seconds.
--- oldest: 202611281500
+-- oldest: 202611280200
 CREATE TABLE seat (
     role       text PRIMARY KEY,
     -- How often the seat was taken.
