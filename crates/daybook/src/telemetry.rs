@@ -22,7 +22,10 @@ const COUNTERS: [(&str, &str); 18] = [
     ("daybook_connections_refused_total", "Connections that were rejected, by limit."),
     ("daybook_snapshots_damaged_total", "Snapshots that could not be decoded and were ignored."),
     ("daybook_streams_unreadable_total", "Loads of a stream with an event that this program cannot read."),
-    ("daybook_relay_set_aside_total", "Events that the relay has set aside, because the broker refuses them or no topic is for them."),
+    (
+        "daybook_relay_set_aside_total",
+        "Events that the relay has set aside, because the broker refuses them or no topic is for them.",
+    ),
     ("daybook_relay_events_total", "Events that were published to Kafka and acknowledged."),
     ("daybook_consumer_events_total", "Events that a consumer has applied."),
     ("daybook_consumer_duplicates_total", "Messages that a consumer had applied before."),

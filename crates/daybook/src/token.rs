@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let actor = match args.role {
         Role::Guest => Actor::Guest,
-        Role::Customer => Actor::Customer(args.customer.clone().ok_or(TokenError::CustomerMissing)?),
+        Role::Customer => Actor::Customer(args.customer.ok_or(TokenError::CustomerMissing)?),
         Role::Support => Actor::Support(args.name.to_string()),
         Role::Admin => Actor::Admin(args.name.to_string()),
         Role::System => anyhow::bail!("no token carries the role system"),
