@@ -45,8 +45,17 @@ const TESTS: &[&str] = &[
 ];
 
 /// The dependencies that the pure crates may have: nothing async, no clock, no randomness, no IO.
-const PURE: &[&str] =
-    &["daybook-domain", "daybook-kernel", "chrono", "schemars", "serde", "serde_json", "thiserror", "uuid"];
+const PURE: &[&str] = &[
+    "daybook-domain",
+    "daybook-kernel",
+    "chrono",
+    "schemars",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "unicode-normalization",
+    "uuid",
+];
 
 /// Every crate of the workspace, with its dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
