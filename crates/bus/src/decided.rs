@@ -55,7 +55,7 @@ pub(super) fn write(
             data,
         })
     });
-    let Key { scope, fingerprint } = Key::of(job, streams);
+    let Key { scope, fingerprint } = Key::of(&job.submission, &job.fingerprint, streams);
     Ok(Operation::Write(AppendUnit {
         command_id: job.submission.command_id,
         scope,
@@ -71,7 +71,7 @@ pub(super) fn write(
 
 /// The operation that checks a refusal.
 pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Operation {
-    let Key { scope, fingerprint } = Key::of(job, streams);
+    let Key { scope, fingerprint } = Key::of(&job.submission, &job.fingerprint, streams);
     Operation::Check { command_id: job.submission.command_id, scope, fingerprint, reads: reads(streams) }
 }
 

@@ -3,7 +3,7 @@
 use daybook_domain::{Actor, Authority, Command, Streams};
 use sha2::{Digest, Sha256};
 
-use super::job::Job;
+use super::Submission;
 
 /// What stands beside the id of a command in the book.
 pub(super) struct Key {
@@ -14,14 +14,14 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key of a command that was decided on these streams.
-    pub(super) fn of(job: &Job, streams: &Streams<'_>) -> Self {
-        let (command, actor) = (&job.submission.command, &job.submission.actor);
+    /// The key of a command that was decided on these streams. `fingerprint` is the [`digest`] of its actor and itself.
+    pub(super) fn of(submission: &Submission, fingerprint: &[u8], streams: &Streams<'_>) -> Self {
+        let (command, actor) = (&submission.command, &submission.actor);
         let authority = Authority::of(command, actor, streams);
         let fingerprint = match (&authority, actor) {
             // A customer acts as the bearer of a cart, as the guest did before the login.
             (Authority::Bearer(_), Actor::Customer(_)) => digest(&Actor::Guest, command).0,
-            (Authority::Bearer(_) | Authority::Actor(_), _) => job.fingerprint.clone(),
+            (Authority::Bearer(_) | Authority::Actor(_), _) => fingerprint.to_vec(),
         };
         Self { scope: authority.to_string(), fingerprint }
     }
