@@ -22,7 +22,7 @@ use tokio_postgres::{Client, NoTls};
 const START: Duration = Duration::from_secs(180);
 
 /// The settings of every server. It does not wait for the disk.
-const SETTINGS: [&str; 4] = ["fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=200"];
+const SETTINGS: [&str; 4] = ["fsync=off", "full_page_writes=off", "shared_buffers=64MB", "max_connections=500"];
 /// The settings of the server that the tests of a binary share.
 const ALONE: [&str; 3] = ["listen_addresses=''", "wal_level=minimal", "max_wal_senders=0"];
 
