@@ -56,7 +56,7 @@ struct Shop {
 }
 
 fn id(number: u128) -> String {
-    Uuid::from_u128(number).to_string()
+    uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid().to_string()
 }
 
 impl Shop {
