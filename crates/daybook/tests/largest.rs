@@ -215,7 +215,7 @@ async fn order(shop: &mut Shop, shelf: &Shelf) {
     let lines: Vec<Value> = (0..MAX_IMPORTED_LINES).map(line).collect();
     let imported = json!({
         "external_ref": shop.letters.text(128), "customer_ref": shop.letters.text(64), "channel": shelf.channel,
-        "placed_at": "1900-01-01T00:00:00Z", "currency": "EUR", "lines": lines,
+        "placed_at": "1999-01-01T00:00:00Z", "currency": "EUR", "lines": lines,
     });
     shop.send("ImportOrder", imported).await;
     shop.send("ArchiveProduct", json!({ "product_id": id(0) })).await;

@@ -104,7 +104,13 @@ async fn rows_that_are_too_large_end_their_statement() {
 
 #[tokio::test]
 async fn one_caller_has_few_large_answers_at_once_until_they_are_sent() {
-    let limits = QueryLimits { small: 10_000, large: 2, large_per_caller: 1, ..QueryLimits::default() };
+    let limits = QueryLimits {
+        small: 10_000,
+        large: 2,
+        large_per_caller: 1,
+        operations_per_caller: 32,
+        ..QueryLimits::default()
+    };
     let shop = shop_of(limits).await;
     let many: String = (0..60).map(|at| format!("v{at}: variants {{ sku name prices {{ channel }} }} ")).collect();
     let large = format!("{{ products {{ edges {{ node {{ {many} }} }} }} }}");

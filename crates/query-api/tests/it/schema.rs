@@ -15,6 +15,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("requested", "a line has at most 10,000,000 units"),
     ("delta", "a correction of stock has at most 10,000,000 units"),
     ("limit", "a limit of a policy"),
+    ("bytes", "the size of an event, which comes from a body of at most 1 MiB"),
     ("line", "the index of a line in a body of at most 1 MiB"),
     ("lines", "the lines of a body of at most 1 MiB, or of a cart"),
     ("index", "the index of an element in a body of at most 1 MiB"),

@@ -302,8 +302,8 @@ impl Shop {
     /// Creates a published product with a variant for each SKU. Each variant costs 2.50 EUR, and its stock is 1,000 units.
     pub(crate) async fn sell(&self, name: &str, brand: &str, skus: &[String]) -> i64 {
         let variants: Vec<_> = skus.iter().map(|sku| json!({"sku": sku})).collect();
-        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes());
-        let product = json!({"product_id": id, "name": name, "brand": brand, "variants": variants, "publish": true});
+        let product =
+            json!({"product_id": id(name), "name": name, "brand": brand, "variants": variants, "publish": true});
         let mut position = self.command("CreateProduct", product).await;
         for sku in skus {
             let price = json!({"minor_units": 250, "currency": "EUR"});

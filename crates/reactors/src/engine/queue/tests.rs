@@ -20,6 +20,7 @@ async fn world() -> World {
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 8 };
     let book = Daybook::open(&settings).expect("the URL is one");
+    book.migrate().await.expect("the schema of the book");
     crate::migrate(&book).await.expect("the schema of the reactors");
     World { database, book, now: DateTime::UNIX_EPOCH + TimeDelta::days(20_000) }
 }
