@@ -196,6 +196,11 @@ impl Order {
 
     /// Whether a viewer may see the order.
     pub(super) fn may_be_seen_by(&self, viewer: &Viewer) -> bool {
-        viewer.may_see(order::owner(self.customer_id, self.external_ref.is_some()))
+        viewer.may_see(order::owner(self.customer_id, self.is_imported()))
+    }
+
+    /// Whether it was imported from another system.
+    pub(super) const fn is_imported(&self) -> bool {
+        self.external_ref.is_some()
     }
 }

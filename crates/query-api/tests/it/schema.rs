@@ -11,16 +11,16 @@ use daybook_query_api::{admin_sdl, storefront_sdl};
 /// The names of the fields and arguments that are an `Int`, each with its bound. What has no bound is a `Long`.
 const BOUNDED: &[(&str, &str)] = &[
     ("first", "a page has at most 1,000 rows"),
+    ("last", "a page has at most 1,000 rows"),
     ("quantity", "a line, a reservation or a move of stock has at most 10,000,000 units"),
     ("requested", "a line has at most 10,000,000 units"),
     ("delta", "a correction of stock has at most 10,000,000 units"),
     ("limit", "a limit of a policy"),
+    ("options", "the options of a variant, which come from a body of at most 1 MiB"),
     ("bytes", "the size of an event, which comes from a body of at most 1 MiB"),
     ("line", "the index of a line in a body of at most 1 MiB"),
     ("lines", "the lines of a body of at most 1 MiB, or of a cart"),
     ("index", "the index of an element in a body of at most 1 MiB"),
-    ("earliest", "a year"),
-    ("lastYear", "a year"),
 ];
 
 /// Every field, argument and input field of a schema, with its type.
