@@ -72,10 +72,8 @@ async fn the_engine_owns_the_database_and_is_no_superuser() {
             .batch_execute("ALTER TABLE book DROP nr; CREATE SCHEMA more; DROP SCHEMA more")
             .await
             .expect("its database");
-        engine
-            .batch_execute("CREATE OR REPLACE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'")
-            .await
-            .expect("its function");
+        let function = "CREATE OR REPLACE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'";
+        engine.batch_execute(function).await.expect("its function");
         for forbidden in
             ["COPY book TO PROGRAM 'cat'", "SELECT pg_read_file('/etc/passwd')", "ALTER SYSTEM SET fsync = off"]
         {
