@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use daybook_edge::{problem::Problem, rates::Rates, tokens::Keys};
-use daybook_event_store::{Daybook, Filter, Head, StoreError};
+use daybook_event_store::{Daybook, Filter, Head, RecordedEvent, StoreError};
 use futures::StreamExt;
 
 use super::{
@@ -115,10 +115,10 @@ async fn events(
     let limit = limit.unwrap_or(1_000).min(MAX_LIMIT);
     let mut events = shared.book.read_after(after, limit, &filter).await.map_err(|error| unreadable(&error))?;
     events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
-    let mut body = Vec::new();
+    let mut body = String::new();
     for event in &events {
-        serde_json::to_writer(&mut body, event).map_err(|error| unwritable(event.position, &error))?;
-        body.push(b'\n');
+        body.push_str(&json(event).map_err(|_| unavailable())?);
+        body.push('\n');
     }
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
@@ -142,10 +142,11 @@ fn unreadable(error: &StoreError) -> Problem {
     unavailable()
 }
 
-/// An event whose stored data are not JSON. The answer fails, because an analyst would miss an event that is left out.
-fn unwritable(position: i64, error: &serde_json::Error) -> Problem {
-    tracing::error!(position, %error, "an event of the book is not JSON");
-    unavailable()
+/// An event as JSON. Where its stored data are none, the answer fails, because an analyst would miss an event that is left out.
+fn json(event: &RecordedEvent) -> serde_json::Result<String> {
+    serde_json::to_string(event).inspect_err(|error| {
+        tracing::error!(event.position, %error, "an event of the book is not JSON");
+    })
 }
 
 fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) -> Response {
@@ -154,8 +155,7 @@ fn stream_of(shared: &Shared, after: i64, filter: Filter, permit: StreamPermit) 
         _ = &permit;
         let mut event = event?;
         daybook_codec::rename(&mut event.event_type);
-        // An event that is not JSON ends the stream, because an analyst would miss an event that is left out.
-        let data = serde_json::to_string(&event)?;
+        let data = json(&event)?;
         Ok::<_, BoxError>(Event::default().id(event.position.to_string()).event(event.event_type).data(data))
     });
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
