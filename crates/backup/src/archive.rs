@@ -25,7 +25,7 @@ use tokio_postgres::Client;
 
 use super::{
     BackupError, Source, source,
-    store::{Store, entries, is_directory, private},
+    store::{Store, entries, own_directory},
     tools::Tools,
     wal::Wal,
 };
@@ -148,9 +148,7 @@ async fn ensure_slot(client: &Client) -> Result<bool, BackupError> {
 /// The folder of the log. pg_receivewal continues after the last file of its folder, so a log with a gap needs another folder.
 fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupError> {
     let wal = store.path().join("wal");
-    if !is_directory(&wal)? {
-        private(&wal, false)?;
-    }
+    own_directory(&wal)?;
     let own = format!("{timeline:08X}");
     let runs = entries(&wal)?.filter_map(|path| {
         let name = path.file_name()?.to_str()?.to_owned();
@@ -162,9 +160,7 @@ fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupEr
         Some(last) => last + u32::from(fresh),
     };
     let directory = wal.join(format!("{own}.{run}"));
-    if !is_directory(&directory)? {
-        private(&directory, false)?;
-    }
+    own_directory(&directory)?;
     Ok(directory)
 }
 

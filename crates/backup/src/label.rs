@@ -12,7 +12,7 @@ const LENGTH: usize = "20261128T093000.000Z".len();
 
 /// The time when a base back-up was begun, in UTC, such as `20261128T093000.000Z`. It has no other form, so a label never names a folder
 /// outside its directory of back-ups.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
@@ -22,7 +22,7 @@ pub struct Label(String);
 pub struct NoLabel(String);
 
 impl Label {
-    /// The label of a base back-up that begins now.
+    /// The label of a base back-up that was begun at a time.
     pub(crate) fn of(began: DateTime<Utc>) -> Self {
         Self(began.format(FORM).to_string())
     }

@@ -117,9 +117,7 @@ impl Store {
     /// Begins a base back-up. The caller holds the lock. Unfinished back-ups are removed.
     pub(crate) fn begin(&self, label: &Label) -> Result<PathBuf, BackupError> {
         let bases = self.directory.join("base");
-        if !is_directory(&bases)? {
-            private(&bases, false)?;
-        }
+        own_directory(&bases)?;
         for entry in entries(&bases)? {
             if entry.to_string_lossy().ends_with(UNFINISHED) {
                 remove(&entry)?;
@@ -196,23 +194,23 @@ fn described(folder: &Path) -> Result<Base, BackupError> {
     Ok(base)
 }
 
-/// Whether a directory exists. A link or a file in its place is damage.
+/// Whether there is a directory at a path. A link is damage.
 pub(crate) fn is_directory(path: &Path) -> Result<bool, BackupError> {
-    is(path, fs::FileType::is_dir, "a directory")
+    is(path, fs::FileType::is_dir)
 }
 
-/// Whether a file exists. A link or a directory in its place is damage.
+/// Whether there is a file at a path. A link is damage.
 pub(crate) fn is_file(path: &Path) -> Result<bool, BackupError> {
-    is(path, fs::FileType::is_file, "a file")
+    is(path, fs::FileType::is_file)
 }
 
-fn is(path: &Path, kind: fn(&fs::FileType) -> bool, wanted: &str) -> Result<bool, BackupError> {
+fn is(path: &Path, kind: fn(&fs::FileType) -> bool) -> Result<bool, BackupError> {
     match fs::symlink_metadata(path) {
-        Ok(found) if kind(&found.file_type()) => Ok(true),
-        Ok(_) => {
-            let what = format!("{} is not {wanted}; links are not followed", path.display());
+        Ok(found) if found.is_symlink() => {
+            let what = format!("{} is a link, and links are not followed", path.display());
             Err(BackupError::Damaged { directory: path.parent().unwrap_or(path).to_owned(), what })
         }
+        Ok(found) => Ok(kind(&found.file_type())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(BackupError::io(format!("look at {}", path.display()))(error)),
     }
@@ -222,6 +220,11 @@ fn is(path: &Path, kind: fn(&fs::FileType) -> bool, wanted: &str) -> Result<bool
 pub(crate) fn private(directory: &Path, may_exist: bool) -> Result<(), BackupError> {
     let made = DirBuilder::new().recursive(may_exist).mode(0o700).create(directory);
     made.map_err(BackupError::io(format!("make {}", directory.display())))
+}
+
+/// Makes a directory within a directory of back-ups, unless it exists.
+pub(crate) fn own_directory(directory: &Path) -> Result<(), BackupError> {
+    if is_directory(directory)? { Ok(()) } else { private(directory, false) }
 }
 
 /// Removes a directory with all its entries.
@@ -335,7 +338,10 @@ mod tests {
         assert_eq!(labels(&store.readable_bases().expect("they are listed")), ["19700103T000000.000Z"]);
         fs::remove_file(&old).expect("the link is removed");
 
-        private(&store.path().join("wal"), false).expect("a directory");
+        let timeline = store.path().join("wal/00000001.2");
+        fs::create_dir_all(timeline.join("000000010000000000000009")).expect("a directory");
+        fs::write(store.path().join("wal/README"), "of the operator").expect("a file");
+        assert_eq!(prune(store.path(), 1).expect("other entries are ignored").removed_files, 0);
         symlink(&precious, store.path().join("wal/00000001.1")).expect("a link");
         assert!(matches!(prune(store.path(), 1), Err(BackupError::Damaged { .. })));
         assert!(precious.join("000000010000000000000001").exists());

@@ -2,6 +2,7 @@
 
 use daybook_domain::{Source, State, StreamName};
 use hashlink::LruCache;
+use metrics::Gauge;
 
 /// A folded stream.
 pub(super) struct Entry {
@@ -22,6 +23,9 @@ pub(super) struct Cache {
     entries: LruCache<StreamName, Entry>,
     bytes: usize,
     max_bytes: usize,
+    /// The metrics. They are looked up once, since each commit sets them.
+    bytes_kept: Gauge,
+    streams_kept: Gauge,
 }
 
 /// The bytes of an entry beside its state: its name twice, links and hash.
@@ -29,7 +33,13 @@ const OVERHEAD: usize = 192;
 
 impl Cache {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { entries: LruCache::new_unbounded(), bytes: 0, max_bytes }
+        Self {
+            entries: LruCache::new_unbounded(),
+            bytes: 0,
+            max_bytes,
+            bytes_kept: metrics::gauge!("daybook_bus_cache_bytes"),
+            streams_kept: metrics::gauge!("daybook_bus_cache_streams"),
+        }
     }
 
     /// Adds a loaded stream, unless the cache has it. The cached state may include events that are not committed yet.
@@ -84,8 +94,8 @@ impl Cache {
 
     #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 bytes")]
     fn measure(&self) {
-        metrics::gauge!("daybook_bus_cache_bytes").set(self.bytes as f64);
-        metrics::gauge!("daybook_bus_cache_streams").set(self.entries.len() as f64);
+        self.bytes_kept.set(self.bytes as f64);
+        self.streams_kept.set(self.entries.len() as f64);
     }
 }
 

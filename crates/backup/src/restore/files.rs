@@ -8,14 +8,12 @@ use std::{
 
 use indicatif::ProgressBar;
 
-use super::plan::Plan;
+use super::{plan::Plan, tuning};
 use crate::{
     BackupError,
     base::EXTRA_FILES,
     store::{is_file, private},
 };
-
-use super::tuning;
 
 /// The name of the superuser's password in a back-up.
 const PASSWORD: &str = EXTRA_FILES[1].1;
@@ -39,7 +37,7 @@ pub(super) async fn copy_all(plan: &Plan, server: PathBuf, bar: &ProgressBar) ->
         }
         // Settings can name programs. Those of the back-up are not in force while it is recovered.
         let overrides = cluster.join(tuning::FILE);
-        fs::write(&overrides, "").map_err(BackupError::io(format!("empty {}", overrides.display())))?;
+        File::create(&overrides).map(drop).map_err(BackupError::io(format!("empty {}", overrides.display())))?;
         // This file makes PostgreSQL recover from a back-up.
         File::create(cluster.join("recovery.signal")).map(drop).map_err(BackupError::io("make recovery.signal"))
     };

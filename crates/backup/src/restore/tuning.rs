@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{BackupError, store::is_file};
+use crate::{
+    BackupError,
+    store::{is_file, private_file},
+};
 
 /// The file in which PostgreSQL keeps the settings of ALTER SYSTEM.
 pub(super) const FILE: &str = "postgresql.auto.conf";
@@ -51,7 +54,7 @@ pub(super) fn restore(data: &Path, cluster: &Path) -> Result<(), BackupError> {
     for name in dropped {
         tracing::warn!("the setting {name} of {FILE} is not restored; set it with ALTER SYSTEM if it is yours");
     }
-    fs::write(&target, kept).map_err(BackupError::io(format!("write {}", target.display())))
+    private_file(&target, kept.as_bytes())
 }
 
 /// The lines that tune the server, and the names of the other settings.

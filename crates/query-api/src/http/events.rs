@@ -17,7 +17,7 @@ use daybook_edge::{
     rates::Rates,
     tokens::{Bearer, Keys},
 };
-use daybook_event_store::{Daybook, Filter, Head, StoreError};
+use daybook_event_store::{Daybook, Filter, Head, RecordedEvent, StoreError};
 use futures::StreamExt;
 
 use super::{
@@ -160,10 +160,10 @@ async fn events(
     };
     let events = events.as_mut().map_err(|error| unreadable(error))?;
     events.iter_mut().for_each(|event| daybook_codec::rename(&mut event.event_type));
-    let mut body = Vec::new();
+    let mut body = String::new();
     for event in events.iter() {
-        serde_json::to_writer(&mut body, event).map_err(|error| unwritable(event.position, &error))?;
-        body.push(b'\n');
+        body.push_str(&json(event).map_err(|_| unavailable())?);
+        body.push('\n');
     }
     Ok(([(header::CONTENT_TYPE.as_str(), "application/x-ndjson"), (HISTORY, &history)], body).into_response())
 }
@@ -217,10 +217,11 @@ fn unreadable(error: &StoreError) -> Problem {
     unavailable()
 }
 
-/// An event whose stored data are not JSON. The answer fails, because an analyst would miss an event that is left out.
-fn unwritable(position: i64, error: &serde_json::Error) -> Problem {
-    tracing::error!(position, %error, "an event of the book is not JSON");
-    unavailable()
+/// An event as JSON. Where its stored data are none, the answer fails, because an analyst would miss an event that is left out.
+fn json(event: &RecordedEvent) -> serde_json::Result<String> {
+    serde_json::to_string(event).inspect_err(|error| {
+        tracing::error!(event.position, %error, "an event of the book is not JSON");
+    })
 }
 
 /// Events without a name, so that the handler `onmessage` of an `EventSource` gets them. Their type is in their data.
@@ -236,8 +237,7 @@ fn stream_of(
         _ = &permit;
         let mut event = event?;
         daybook_codec::rename(&mut event.event_type);
-        // An event that is not JSON ends the stream, because an analyst would miss an event that is left out.
-        let data = serde_json::to_string(&event)?;
+        let data = json(&event)?;
         Ok::<_, BoxError>(Event::default().id(event.position.to_string()).data(data))
     });
     let now = shared.now.clone();
