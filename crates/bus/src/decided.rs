@@ -15,8 +15,16 @@ pub(super) struct Decided {
     pub(super) job: Job,
     /// The streams whose cached state includes the events of this decision.
     pub(super) written: Vec<StreamName>,
-    /// The refusal, if the command was refused.
-    pub(super) refusal: Option<Refusal>,
+    /// The answer, if nothing is written.
+    pub(super) unwritten: Option<Unwritten>,
+}
+
+/// The answer to a command of which nothing is written. What it rests on is checked as if it wrote.
+pub(super) enum Unwritten {
+    /// A rule said no.
+    Refused(Refusal),
+    /// An earlier command, which has begun this stream, had the outcome.
+    Repeats(StreamName),
 }
 
 /// The operation that writes a decision.
@@ -52,7 +60,7 @@ pub(super) fn write(
     }))
 }
 
-/// The operation that checks a refusal.
+/// The operation that checks what an answer rests on of which nothing is written.
 pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Operation {
     let (command_id, fingerprint) = (job.submission.command_id, job.fingerprint.clone());
     Operation::Check { command_id, fingerprint, reads: reads(streams) }
@@ -92,12 +100,12 @@ pub(super) fn receipt(unit: AppendUnit, first_position: i64, versions: &[(Arc<st
     });
     let events: Vec<_> = events.collect();
     let streams = versions.iter().map(|(id, version)| WrittenStream { id: Arc::clone(id), version: *version });
-    let position = events.last().map_or(first_position, |event| event.position);
+    let position = events.last().map_or(first_position - 1, |event| event.position);
     Receipt { position, streams: streams.collect(), events, replayed: false }
 }
 
-/// The receipt of a command that was committed earlier, from its events in the book.
-pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
+/// The receipt of a command that was committed earlier, from its events in the book, which begin at this position.
+pub(super) fn replayed(first_position: i64, events: Vec<RecordedEvent>) -> Receipt {
     let mut streams: Vec<WrittenStream> = Vec::new();
     let mut written = Vec::with_capacity(events.len());
     for event in events {
@@ -115,6 +123,6 @@ pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
             data: event.data,
         });
     }
-    let position = written.last().map_or(0, |event| event.position);
+    let position = written.last().map_or(first_position - 1, |event| event.position);
     Receipt { position, streams, events: written, replayed: true }
 }

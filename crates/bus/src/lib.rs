@@ -131,16 +131,17 @@ pub struct WrittenStream {
     pub version: i32,
 }
 
-/// The answer to an accepted command. All that it names is durable.
+/// The answer to an accepted command. All that it names is durable. It has no events where the command asked for what was so already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Receipt {
-    /// The position of the command's last event. A read model that has reached it shows the effect of the command.
+    /// The position of the command's last event; without events, the end of the book at the decision. A read model that has reached it
+    /// shows the effect of the command.
     pub position: i64,
     /// The streams that were written.
     pub streams: Vec<WrittenStream>,
     /// The events that were written, in order.
     pub events: Vec<WrittenEvent>,
-    /// Whether this is the outcome of an earlier submission of the same command.
+    /// Whether this is the outcome of an earlier command: of the same submission, or of another that asked for the same.
     pub replayed: bool,
 }
 
@@ -270,6 +271,7 @@ impl Job {
     fn answer(self, outcome: Result<Receipt, CommandError>) {
         let label = match &outcome {
             Ok(receipt) if receipt.replayed => "replayed",
+            Ok(receipt) if receipt.events.is_empty() => "unchanged",
             Ok(_) => "accepted",
             Err(CommandError::Refused { .. }) => "refused",
             Err(CommandError::KeyReused(_)) => "key_reused",
@@ -281,7 +283,8 @@ impl Job {
         drop(self.reply.send(outcome));
     }
 
-    fn context(&self, now: DateTime<Utc>) -> daybook_domain::Context {
-        daybook_domain::Context { now, actor: self.submission.actor.clone(), command_id: self.submission.command_id }
+    fn context(&self, now: DateTime<Utc>, storefront: &Arc<Storefront>) -> daybook_domain::Context {
+        let (actor, command_id) = (self.submission.actor.clone(), self.submission.command_id);
+        daybook_domain::Context { now, actor, command_id, storefront: Arc::clone(storefront) }
     }
 }

@@ -9,22 +9,25 @@ use std::{
     time::Duration,
 };
 
-use daybook_domain::{Decide, Reads, Rejection, State, StreamName, Streams, authorise};
-use daybook_event_store::{Appender, Filter, Operation, Outcome, Store, StoreError};
+use daybook_domain::{Decide, Decision, Reads, Rejection, State, Storefront, StreamName, Streams, authorise};
+use daybook_event_store::{Appender, FROM_THE_BEGINNING, Filter, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    BusSettings, CommandError, Job, Runtime,
+    BusSettings, CommandError, Job, Receipt, Runtime,
     cache::Cache,
-    decided::{self, Decided},
+    decided::{self, Decided, Unwritten},
     load::{Folded, Loaded, Waiting, load},
 };
 use crate::Clock;
 
 /// How many loads may run at the same time.
 const MAX_LOADS: usize = 4;
+/// The most events of an earlier command that are read for a command that repeats it. A checkout writes two, and at each of at most 1,000
+/// stocks a claim and the end of some that have expired.
+const MAX_UNIT: usize = 4_000;
 /// How long to wait after a failed connection before the next attempt.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
@@ -47,6 +50,7 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     book: B,
     clock: Clock,
     settings: BusSettings,
+    storefront: Arc<Storefront>,
     queue: mpsc::Receiver<Job>,
     conflicts: Arc<AtomicU64>,
     cache: Cache,
@@ -73,11 +77,13 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         conflicts: Arc<AtomicU64>,
     ) -> Self {
         let cache = Cache::new(settings.cache_bytes);
+        let storefront = Arc::new(settings.storefront.clone());
         Self {
             runtime,
             book,
             clock,
             settings,
+            storefront,
             queue,
             conflicts,
             cache,
@@ -132,11 +138,16 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     fn decide(&mut self, job: Job, now: chrono::DateTime<chrono::Utc>) {
         let (command, actor) = (&job.submission.command, &job.submission.actor);
         let streams = Streams::over(&self.cache);
-        let decided = authorise(command, actor, &self.settings.storefront, &streams)
-            .and_then(|()| command.decide(&job.context(now), &streams));
+        let decided = authorise(command, actor, &self.storefront, &streams)
+            .and_then(|()| command.decide(&job.context(now, &self.storefront), &streams));
         let operation = match decided {
+            Ok(Decision { repeats: Some(stream), .. }) => {
+                Ok((decided::check(&job, &streams), None, Some(Unwritten::Repeats(stream))))
+            }
             Ok(decision) => decided::write(&job, &streams, &decision, now).map(|write| (write, Some(decision), None)),
-            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
+            Err(Rejection::Refused(refusal)) => {
+                Ok((decided::check(&job, &streams), None, Some(Unwritten::Refused(refusal))))
+            }
             Err(Rejection::NotLoaded) => {
                 let missing = streams.missing();
                 let mut reads = Reads::default();
@@ -147,7 +158,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
         };
         let reads = streams.reads();
-        let (operation, decision, refusal) = match operation {
+        let (operation, decision, unwritten) = match operation {
             Ok(operation) => operation,
             Err(error) => return job.answer(Err(error)),
         };
@@ -162,7 +173,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 self.cache.evolve(stream, |state: &mut State| state.evolve(event, at));
             }
         }
-        self.next.decided.push(Decided { job, written, refusal });
+        self.next.decided.push(Decided { job, written, unwritten });
         self.next.operations.push(operation);
     }
 
@@ -235,7 +246,13 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         self.appender = appender;
         if outcomes.iter().all(as_decided) {
             // The receipts are made in a task of their own, beside the next decisions.
-            self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
+            let book = self.book.clone();
+            self.beside(async move {
+                let repeating: Vec<_> = all(in_flight, operations, outcomes).filter_map(answer).collect();
+                for (job, stream) in repeating {
+                    repeat_first(&book, job, &stream).await;
+                }
+            });
         } else {
             self.reconsider(in_flight, operations, outcomes);
         }
@@ -253,7 +270,12 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         let undone = if stale { self.undo_next() } else { Vec::new() };
         for (decided, operation, outcome) in all(in_flight, operations, outcomes) {
             match outcome {
-                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, operation, outcome)),
+                Outcome::Appended { .. } | Outcome::Confirmed => {
+                    if let Some((job, stream)) = answer((decided, operation, outcome)) {
+                        let book = self.book.clone();
+                        self.beside(async move { repeat_first(&book, job, &stream).await });
+                    }
+                }
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
                     self.forget(&decided.written);
                     self.repeat(decided.job, first_position, events, same_fingerprint);
@@ -343,21 +365,41 @@ const fn as_decided(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
 }
 
-/// Answers a command whose operation was committed as decided.
-fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) {
-    let Decided { job, refusal, .. } = decided;
-    let answer = match (operation, outcome, refusal) {
+/// Answers a command whose operation was committed as decided. Returns one with the outcome of an earlier command, which has begun a
+/// stream: its answer is read from the book.
+fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) -> Option<(Job, StreamName)> {
+    let Decided { job, unwritten, .. } = decided;
+    let answer = match (operation, outcome, unwritten) {
         (Operation::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
             Ok(decided::receipt(unit, first_position, &versions))
         }
-        (_, _, Some(refusal)) => {
+        (_, _, Some(Unwritten::Refused(refusal))) => {
             let pointer = refusal.pointer(&job.submission.command);
             Err(CommandError::Refused { refusal, pointer })
         }
+        (_, _, Some(Unwritten::Repeats(stream))) => return Some((job, stream)),
         // The store answered a check as an append, or an append as a check.
         _ => Err(CommandError::Lost),
     };
     job.answer(answer);
+    None
+}
+
+/// Answers a command with the outcome of the command that has begun a stream.
+async fn repeat_first(book: &impl Store, job: Job, stream: &StreamName) {
+    job.answer(first_outcome(book, stream).await);
+}
+
+/// The outcome of the command that has begun a stream. Its events follow each other in the book.
+async fn first_outcome(book: &impl Store, stream: &StreamName) -> Result<Receipt, CommandError> {
+    let failed = |error| CommandError::Failed(Arc::new(error));
+    let loaded = book.load_streams(&[stream.shared()], FROM_THE_BEGINNING).await.map_err(failed)?;
+    let Some(first) = loaded.into_iter().flat_map(|loaded| loaded.events).next() else {
+        return Err(CommandError::Lost);
+    };
+    let after = book.read_after(first.position - 1, MAX_UNIT, &Filter::default()).await.map_err(failed)?;
+    let of_unit = after.into_iter().take_while(|event| event.causation_id == first.causation_id);
+    Ok(decided::replayed(first.position, of_unit.collect()))
 }
 
 async fn commit<B: Store>(
@@ -388,7 +430,7 @@ async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
     let limit = usize::try_from(events).unwrap_or(0);
     let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
     job.answer(match recorded {
-        Ok(recorded) => Ok(decided::replayed(recorded)),
+        Ok(recorded) => Ok(decided::replayed(first_position, recorded)),
         Err(error) => Err(CommandError::Failed(Arc::new(error))),
     });
 }

@@ -7,6 +7,7 @@ use crate::{
     Actor, Command, Owner, Refusal, Rejection, Role, State, Streams,
     general::{ChannelNotServed, ForAnotherCustomer, LocationNotServed, RoleForbidden},
     ids::{Channel, CustomerId, LocationId},
+    order,
 };
 
 /// For those who run the shop.
@@ -117,6 +118,22 @@ where
 }
 
 impl Storefront {
+    /// Whether goods may come from a location for an actor. Staff may name any.
+    #[must_use]
+    pub fn serves(&self, actor: &Actor, location: &LocationId) -> bool {
+        !actor.is_buyer() || self.locations.as_ref().is_none_or(|served| served.contains(location))
+    }
+
+    /// Where the goods of an order of so many lines come from when the order names no location: from the locations that the storefront
+    /// serves, or from `main` where it serves any. The last ones are left out when an order would read too many streams with them.
+    #[must_use]
+    pub fn locations_for(&self, lines: usize) -> Vec<LocationId> {
+        let served = self.locations.clone().filter(|served| !served.is_empty());
+        let mut locations = served.unwrap_or_else(|| vec![LocationId::default()]);
+        locations.truncate(order::policy::locations_of(lines));
+        locations
+    }
+
     fn check_channel(&self, named: Option<&Channel>) -> Result<(), ChannelNotServed> {
         match named {
             Some(channel) if !self.channels.contains(channel) => {

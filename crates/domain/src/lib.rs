@@ -24,13 +24,13 @@ pub mod refusal;
 mod spec;
 
 pub use daybook_kernel::{
-    Actor, Context, Currency, Fold, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads, RefusalContract, RefusalKind,
-    Role, Scalar, Source, StreamName, money, text,
+    Actor, Currency, Fold, MAX_STREAMS, Money, Owner, Patch, Personal, Quantity, Reads, RefusalContract, RefusalKind, Role,
+    Scalar, Source, StreamName, money, text,
 };
 
 pub use access::{Access, Storefront, authorise};
 pub use contract::{CommandContract, EventContract};
-pub use decide::{Decide, Decision, OtherStream, Rejection, Streams};
+pub use decide::{Context, Decide, Decision, OtherStream, Rejection, Streams};
 
 declare::slices! {
     /// Products, variants, prices, categories.
@@ -61,5 +61,5 @@ impl std::fmt::Display for Slice {
 impl State {
     /// The version of the folds. A snapshot of another version is not used, and its stream is folded from its events. Raise it
     /// whenever the shape of a state or an `evolve` changes.
-    pub const FOLD_VERSION: i16 = 3;
+    pub const FOLD_VERSION: i16 = 4;
 }

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
+use daybook_domain::Storefront;
 use daybook_edge::{rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
@@ -47,6 +48,8 @@ pub struct QuerySettings {
     pub sockets: SocketLimits,
     /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
+    /// What the storefront serves: guests and customers see the prices of its channels, and the stock of its locations.
+    pub storefront: Storefront,
     /// The clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }

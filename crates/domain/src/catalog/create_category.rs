@@ -60,20 +60,29 @@ pub(super) fn check_place(
     parent: Option<CategoryId>,
     streams: &Streams<'_>,
 ) -> Result<(), Rejection> {
+    if let Some(category_id) = parent
+        && !streams.get::<Category>(&category_id)?.exists()
+    {
+        return Err(CategoryNotFound { category_id }.into());
+    }
     let mut above = parent;
     let mut depth = 1;
     while let Some(ancestor) = above {
         if ancestor == category_id {
             return Err(CategoryCycle { category_id }.into());
         }
-        depth += 1;
+        above = match streams.get::<Category>(&ancestor)? {
+            Category::Absent => return Err(CategoryNotFound { category_id: ancestor }.into()),
+            Category::Node { parent, .. } => {
+                depth += 1;
+                *parent
+            }
+            // What stands under a removed category stands under its parent.
+            Category::Removed { parent } => *parent,
+        };
         if depth > MAX_CATEGORY_DEPTH {
             return Err(CategoryTooDeep { limit: MAX_CATEGORY_DEPTH }.into());
         }
-        above = match streams.get::<Category>(&ancestor)? {
-            Category::Absent => return Err(CategoryNotFound { category_id: ancestor }.into()),
-            Category::Node { parent, .. } => *parent,
-        };
     }
     Ok(())
 }

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, SlugClaim, SlugClaimed,
-    TooManyVariants,
-    details::{check_categories_exist, check_counts, check_slug_free},
+    Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, TooManyVariants,
+    details::{check_categories_exist, check_counts},
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS},
+    slugs,
     variants::{add_variant, check_unclaimed},
 };
 use crate::{
@@ -74,7 +74,7 @@ impl Decide for CreateProduct {
         }
     }
 
-    fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+    fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let product_id = self.product_id;
         if self.variants.len() > MAX_VARIANTS {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
@@ -84,9 +84,6 @@ impl Decide for CreateProduct {
             return Err(ProductExists { product_id }.into());
         }
         check_categories_exist(&self.categories, streams)?;
-        if let Some(slug) = &self.slug {
-            check_slug_free(slug, streams)?;
-        }
         let mut seen = BTreeSet::new();
         for variant in &self.variants {
             check_unclaimed(&variant.sku, streams)?;
@@ -97,19 +94,19 @@ impl Decide for CreateProduct {
         if self.publish && self.variants.is_empty() {
             return Err(NothingToSell { product_id }.into());
         }
-        Ok(self.decision())
+        self.decision(context, streams)
     }
 }
 
 impl CreateProduct {
-    fn decision(&self) -> Decision {
+    fn decision(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { product_id, name, slug, description, brand, categories, attributes, variants, publish } =
             self.clone();
         let created =
             ProductCreated { product_id, name, slug: slug.clone(), description, brand, categories, attributes };
         let mut decision = Decision::of::<Product>(&product_id, created);
         if let Some(slug) = slug {
-            decision = decision.and::<SlugClaim>(&slug, SlugClaimed { slug: slug.clone(), product_id });
+            decision = slugs::claim(decision, &slug, product_id, context.now, streams)?;
         }
         for variant in &variants {
             decision = add_variant(decision, product_id, variant);
@@ -117,7 +114,7 @@ impl CreateProduct {
         if publish {
             decision = decision.and::<Product>(&product_id, ProductPublished { product_id });
         }
-        decision
+        Ok(decision)
     }
 }
 

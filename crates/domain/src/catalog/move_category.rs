@@ -1,6 +1,5 @@
 //! Moving a category to another parent.
 
-use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +17,6 @@ pub struct MoveCategory {
     pub parent: Option<CategoryId>,
 }
 
-refusals! {
-    /// The category stands there already.
-    "category_unmoved" CategoryUnmoved: Rule at "parent" = "category {category_id} stands there already", {
-        /// The category.
-        category_id: CategoryId,
-    }
-}
-
 impl Decide for MoveCategory {
     fn reads(&self, reads: &mut Reads) {
         reads.add::<Category>(&self.category_id);
@@ -35,10 +26,8 @@ impl Decide for MoveCategory {
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { category_id, parent } = *self;
         match streams.get::<Category>(&category_id)? {
-            Category::Absent => return Err(CategoryNotFound { category_id }.into()),
-            Category::Node { parent: before, .. } if *before == parent => {
-                return Err(CategoryUnmoved { category_id }.into());
-            }
+            Category::Absent | Category::Removed { .. } => return Err(CategoryNotFound { category_id }.into()),
+            Category::Node { parent: before, .. } if *before == parent => return Ok(Decision::unchanged()),
             Category::Node { .. } => check_place(category_id, parent, streams)?,
         }
         Ok(Decision::of::<Category>(&category_id, CategoryMoved { category_id, parent }))
@@ -61,7 +50,7 @@ mod tests {
         book.given("CreateCategory", create(3, Some(2)));
         let to = |number: u128, parent: Option<u128>| json!({ "category_id": id(number), "parent": parent.map(id) });
         assert_eq!(code(book.when("MoveCategory", to(1, Some(3)))), "category_cycle");
-        assert_eq!(code(book.when("MoveCategory", to(3, Some(2)))), "category_unmoved");
+        assert_eq!(book.when("MoveCategory", to(3, Some(2))), Ok(vec![]), "it stands there already");
         assert_eq!(code(book.when("MoveCategory", to(9, None))), "category_not_found");
         assert_eq!(book.when("MoveCategory", to(3, Some(1))), Ok(vec!["catalog.CategoryMoved"]));
     }

@@ -6,7 +6,7 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Product, SkuClaimed, SkuRecord, VariantAdded};
+use super::{Product, SkuClaimed, SkuRecord, Variant, VariantAdded, details::existing};
 use crate::{
     Decision, Rejection, Streams,
     ids::{ProductId, Sku},
@@ -35,6 +35,13 @@ refusals! {
         /// The product it belongs to.
         product_id: ProductId,
     }
+    /// The product has no such variant.
+    "variant_not_found" VariantNotFound: NotFound at "sku" = "product {product_id} has no variant with the SKU {sku}", {
+        /// The product.
+        product_id: ProductId,
+        /// The SKU.
+        sku: Sku,
+    }
     /// A product has a bounded number of variants.
     "too_many_variants" TooManyVariants: Rule at "variants" = "a product has at most {limit} variants", {
         /// The limit.
@@ -48,6 +55,16 @@ pub(super) fn check_unclaimed(sku: &Sku, streams: &Streams<'_>) -> Result<(), Re
         Some(product_id) => Err(SkuTaken { sku: sku.clone(), product_id }.into()),
         None => Ok(()),
     }
+}
+
+/// What is said of a variant of a product.
+pub(super) fn existing_variant<'a>(
+    product_id: ProductId,
+    sku: &Sku,
+    streams: &Streams<'a>,
+) -> Result<&'a Variant, Rejection> {
+    let details = existing(product_id, streams.get::<Product>(&product_id)?)?;
+    details.variant(sku).ok_or_else(|| VariantNotFound { product_id, sku: sku.clone() }.into())
 }
 
 /// Adds a variant and the claim of its SKU to a decision.

@@ -36,7 +36,7 @@ pub use import_order::{
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};
-pub use place_order::{CartEmpty, LocationCount, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged};
+pub use place_order::{CartEmpty, LocationCount, OrderExists, PlaceOrder, TotalChanged};
 pub use refund_order::RefundOrder;
 pub use resume_order::ResumeOrder;
 pub use return_order::ReturnOrder;
@@ -78,7 +78,7 @@ crate::declare::slice! {
         "order.NoteAdded" 1 => NoteAdded,
     }
     refusals {
-        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, TotalChanged, IllegalMove,
+        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, LocationCount, TotalChanged, IllegalMove,
         AlreadyImported, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture, PlacedTooEarly,
     }
 }

@@ -129,6 +129,8 @@ impl Summary {
 /// Sends a command. `existing` are the codes of refusals of records that the book has already.
 async fn submit(bus: Bus, command: Command, record: Value, existing: &[&str]) -> anyhow::Result<Outcome> {
     match bus.execute_patiently(Submission::new(command, new_id(), Actor::Admin("import".to_owned()))).await {
+        // What the record asks for is so already.
+        Ok(receipt) if receipt.events.is_empty() => Ok(Outcome::AlreadyThere),
         Ok(_) => Ok(Outcome::Imported),
         Err(CommandError::Refused { refusal, .. }) => {
             let code = refusal.code();

@@ -147,7 +147,7 @@ async fn create_product(
     match (created, price) {
         // A run that was interrupted may not have set the price, so the next run sets it.
         (created @ (Outcome::Imported | Outcome::AlreadyThere), Some(price)) => {
-            match submit(bus, price.into(), record, &["price_unchanged"]).await? {
+            match submit(bus, price.into(), record, &[]).await? {
                 rejected @ Outcome::Rejected(_) => Ok(rejected),
                 Outcome::Imported | Outcome::AlreadyThere => Ok(created),
             }

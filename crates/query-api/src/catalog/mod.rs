@@ -1,5 +1,6 @@
 //! The catalog: products, their variants and prices, and the tree of categories.
 
+pub(crate) mod availability;
 mod loaders;
 mod mutations;
 mod queries;
@@ -8,11 +9,11 @@ mod types;
 
 pub(crate) use mutations::CatalogMutation;
 pub(crate) use queries::CatalogQuery;
-pub(crate) use types::{BySku, Product, ProductOfSku};
+pub(crate) use types::{BySku, OfferOf, Product, Variant, sale_of};
 
 use crate::reader::View;
 
-/// The products with their variants and current prices.
+/// The products with their variants, prices and slugs.
 pub(crate) const PRODUCT: View = View { name: "product", tables: &["products", "product_variants", "sku_prices"] };
 /// The categories.
 pub(crate) const CATEGORY: View = View { name: "category", tables: &["categories"] };

@@ -4,16 +4,23 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
-use daybook_domain::{Currency, Money, catalog::PriceList, ids::Channel};
+use daybook_domain::{
+    Currency, Money, Quantity,
+    catalog::{PriceChange, PriceList, Sale, SaleChange},
+    ids::{Channel, LocationId, Sku},
+    inventory::{self, Line},
+    order::policy::MAX_LOCATIONS,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::availability::{Asked, Availability, Buyer, ask_views};
 use crate::{
     graphql::{
         environment::Now,
-        scalars::{Attribute, MoneyObject, money},
+        error::coded,
+        scalars::{Attribute, Long, MoneyObject},
     },
-    inventory::AvailableOf,
     loaders::Loader,
 };
 
@@ -35,9 +42,28 @@ impl BySku {
     }
 }
 
-/// The key of the product of a SKU.
+/// The key of the variant of a SKU with its product.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProductOfSku(pub(crate) String);
+pub(crate) struct OfferOf(pub(crate) String);
+
+/// A variant with its product.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Offer {
+    pub(crate) product: Product,
+    pub(crate) variant: Variant,
+}
+
+/// The key of the times at which a SKU was on sale.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SalesOf(pub(super) String);
+
+/// When a SKU was on sale: the product, and the variant.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Sales {
+    pub(super) sku: String,
+    product: Vec<SaleChange>,
+    variant: Vec<SaleChange>,
+}
 
 /// A product.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
@@ -54,7 +80,7 @@ pub(crate) struct Product {
     /// The brand.
     brand: Option<String>,
     /// The status: `draft`, `published` or `archived`.
-    status: String,
+    pub(crate) status: String,
     #[graphql(skip)]
     category_ids: Vec<Uuid>,
     #[graphql(skip)]
@@ -98,38 +124,117 @@ pub(crate) struct Variant {
     #[graphql(skip)]
     pub(super) product_id: Uuid,
     /// The SKU.
-    sku: String,
+    pub(crate) sku: Sku,
     /// The name of the variant among the variants of its product.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[graphql(skip)]
     options: BTreeMap<String, String>,
+    #[graphql(skip)]
+    removed: bool,
+    /// The status of the product.
+    #[graphql(skip)]
+    status: String,
+}
+
+impl Variant {
+    /// Whether it is on sale.
+    pub(crate) fn sale(&self) -> Sale {
+        sale_of(&self.status, self.removed)
+    }
+
+    /// The options, for objects that show a variant in part.
+    pub(crate) fn named_options(&self) -> Vec<Attribute> {
+        attributes(&self.options)
+    }
+
+    async fn ask(
+        &self,
+        context: &Context<'_>,
+        quantity: Quantity,
+        channel: Option<Channel>,
+        currency: Option<Currency>,
+        locations: Option<Vec<LocationId>>,
+    ) -> async_graphql::Result<inventory::Availability> {
+        let buyer = Buyer::of(context)?;
+        let channel = channel.unwrap_or_else(|| buyer.default_channel());
+        let locations = locations.unwrap_or_else(|| buyer.storefront.locations_for(1));
+        let asked =
+            Asked { sku: &self.sku, quantity, channel: &channel, currency, locations: &locations, line: Line::None };
+        ask_views(context, &asked, self.sale()).await
+    }
+}
+
+/// Whether something is on sale, by the columns of its product and its variant.
+pub(crate) fn sale_of(status: &str, removed: bool) -> Sale {
+    match status {
+        "published" if removed => Sale::Removed,
+        "published" => Sale::OnSale,
+        "archived" => Sale::Archived,
+        _ => Sale::Draft,
+    }
 }
 
 #[ComplexObject]
 impl Variant {
     /// The options, such as size and colour.
     async fn options(&self) -> Vec<Attribute> {
-        attributes(&self.options)
+        self.named_options()
     }
 
-    /// The prices by channel and currency.
+    /// The prices by channel and currency. Guests and customers see the channels that the storefront serves.
     async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Price>> {
+        let buyer = Buyer::of(context)?;
         let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(BySku::prices(&self.sku)).await?.unwrap_or_default())
+        let mut prices = loader.load_one(BySku::prices(self.sku.as_str())).await?.unwrap_or_default();
+        prices.retain(|price| buyer.sees(&price.channel));
+        Ok(prices)
     }
 
-    /// How many units are available at all locations together.
-    async fn available(&self, context: &Context<'_>) -> async_graphql::Result<i64> {
-        let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(AvailableOf(self.sku.clone())).await?.unwrap_or(0))
+    /// How many units one order can have without a backorder, from one of the locations that the storefront sends goods from. Never
+    /// negative.
+    async fn available(&self, context: &Context<'_>) -> async_graphql::Result<Long> {
+        Ok(Long(self.ask(context, Quantity::ONE, None, None, None).await?.available))
+    }
+
+    /// Whether one unit can be ordered now, in stock or on backorder.
+    async fn orderable(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(self.ask(context, Quantity::ONE, None, None, None).await?.is_orderable())
+    }
+
+    /// Whether more units can be ordered than are available.
+    async fn backorder(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(self.ask(context, Quantity::ONE, None, None, None).await?.backorder)
+    }
+
+    /// Whether and how a quantity can be ordered: what a checkout would decide now.
+    async fn availability(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 1, desc = "How many units.")] quantity: i32,
+        #[graphql(desc = "The channel whose prices hold. By default the first that the storefront serves.")]
+        channel: Option<String>,
+        #[graphql(desc = "The currency of the price. By default any.")] currency: Option<String>,
+        #[graphql(desc = "Where the goods may come from, in the order of preference. By default as at a checkout.")]
+        locations: Option<Vec<String>>,
+    ) -> async_graphql::Result<Availability> {
+        let quantity = Quantity::new(quantity.into()).map_err(|error| bad("quantity", &error))?;
+        let channel = channel.map(Channel::new).transpose().map_err(|error| bad("channel", &error))?;
+        let currency = currency.map(|code| code.parse()).transpose().map_err(|error| bad("currency", &error))?;
+        let locations = locations.map(|named| named.iter().map(LocationId::new).collect::<Result<Vec<_>, _>>());
+        let locations = locations.transpose().map_err(|error| bad("locations", &error))?;
+        if locations.as_ref().is_some_and(|named| !(1..=MAX_LOCATIONS).contains(&named.len())) {
+            return Err(bad("locations", &format!("1 to {MAX_LOCATIONS} can be named")));
+        }
+        if channel.as_ref().is_some_and(|channel| !Buyer::of(context).is_ok_and(|buyer| buyer.sees(channel))) {
+            return Err(coded("FORBIDDEN", "the storefront does not serve this channel"));
+        }
+        Ok(self.ask(context, quantity, channel, currency, locations).await?.into())
     }
 }
 
-/// A price, and the time from which it applied.
-#[derive(Debug, Clone, Deserialize)]
-struct PastPrice {
-    since: DateTime<Utc>,
-    minor_units: i64,
+/// The error of an argument.
+fn bad(argument: &str, error: &dyn std::fmt::Display) -> async_graphql::Error {
+    coded("BAD_INPUT", format!("{argument}: {error}"))
 }
 
 /// The price of a SKU in a channel and currency.
@@ -139,34 +244,41 @@ pub(crate) struct Price {
     #[graphql(skip)]
     pub(super) sku: String,
     /// The channel.
-    pub(crate) channel: String,
+    pub(crate) channel: Channel,
     #[graphql(skip)]
     pub(crate) currency: Currency,
     #[graphql(skip)]
-    pub(crate) minor_units: i64,
+    minor_units: i64,
     /// When the price began to apply.
     since: DateTime<Utc>,
     #[graphql(skip)]
-    history: Vec<PastPrice>,
+    changes: Vec<PriceChange>,
+}
+
+impl Price {
+    /// The price of one unit.
+    pub(crate) const fn money(&self) -> Money {
+        Money::new(self.minor_units, self.currency)
+    }
 }
 
 #[ComplexObject]
 impl Price {
     /// The price of one unit.
     async fn price(&self) -> MoneyObject {
-        money(self.minor_units, self.currency)
+        self.money().into()
     }
 
-    /// The lowest price of the last 30 days (Directive 98/6/EC, article 6a).
+    /// The lowest price of the 30 days before the reduction that is in force (Directive 98/6/EC, article 6a); without a reduction, of the
+    /// last 30 days. A price counts while customers could pay it.
     async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let now = context.data::<Now>()?.time();
-        let money = |minor_units| Money { minor_units, currency: self.currency };
-        let list = PriceList {
-            channel: Channel::default(),
-            current: money(self.minor_units),
-            history: self.history.iter().map(|past| (past.since, money(past.minor_units))).collect(),
-        };
-        Ok(list.lowest(now).into())
+        let loader = context.data::<DataLoader<Loader>>()?;
+        let sales = loader.load_one(SalesOf(self.sku.clone())).await?;
+        let (product, variant) = sales.as_ref().map_or((&[][..], &[][..]), |sales| (&sales.product, &sales.variant));
+        let list =
+            PriceList { channel: self.channel.clone(), currency: self.currency, changes: self.changes.clone() };
+        let prior = list.prior_price([product, variant], context.data::<Now>()?.time());
+        Ok(prior.unwrap_or_else(|| self.money()).into())
     }
 }
 
@@ -196,12 +308,21 @@ impl Category {
 }
 
 /// Selects products.
-#[derive(Default, InputObject)]
+#[derive(InputObject)]
 pub(crate) struct ProductFilter {
-    /// Products of this category.
+    /// Products of this category and of all that stands under it.
     pub(super) category_id: Option<ID>,
+    /// Whether products that stand under the category count as well; false for those of the category alone.
+    #[graphql(default = true)]
+    pub(super) include_subcategories: bool,
     /// Products of this brand.
     pub(super) brand: Option<String>,
+}
+
+impl Default for ProductFilter {
+    fn default() -> Self {
+        Self { category_id: None, include_subcategories: true, brand: None }
+    }
 }
 
 /// The order of products.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use daybook_domain::Storefront;
 use uuid::Uuid;
 
 /// The clock.
@@ -15,6 +16,10 @@ impl Now {
         (self.0)()
     }
 }
+
+/// What the storefront serves.
+#[derive(Clone)]
+pub(crate) struct Served(pub(crate) Arc<Storefront>);
 
 /// The source of keys for mutations whose caller gave none.
 pub(crate) struct NewId(pub(crate) fn() -> Uuid);

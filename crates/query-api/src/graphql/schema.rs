@@ -13,7 +13,7 @@ use crate::{
     graphql::{
         commands::Commands,
         cost::MAX_DEPTH,
-        environment::{NewId, Now},
+        environment::{NewId, Now, Served},
         extension::ResponseExtension,
         mutation::idempotent,
         position::AtPosition,
@@ -90,6 +90,7 @@ where
     let commands = Commands::new(settings.command_url.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
         .data(Now(Arc::clone(&settings.now)))
+        .data(Served(Arc::new(settings.storefront.clone())))
         .data(NewId(new_id))
         .data(commands)
         .extension(ResponseExtension);
