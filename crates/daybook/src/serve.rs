@@ -288,6 +288,7 @@ impl Parts {
             streams: settings.limits.streams,
             rates: settings.limits.rates.clone(),
             sockets: daybook_query_api::SocketLimits::default(),
+            storefront: settings.storefront.clone(),
             now: Arc::new(move || clock.now()),
         });
         self.merge(router);

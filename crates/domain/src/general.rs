@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Command, Refusal,
+    Command,
     ids::{Channel, CustomerId, LocationId},
 };
 
@@ -96,10 +96,13 @@ pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
 ///
 /// # Errors
 /// The problem, or [`SeveralProblems`].
-pub(crate) fn refuse_all(mut problems: Vec<Refusal>, command: impl Into<Command>) -> Result<(), Refusal> {
+pub(crate) fn refuse_all(
+    mut problems: Vec<crate::Refusal>,
+    command: impl Into<Command>,
+) -> Result<(), crate::Refusal> {
     if problems.len() > 1 {
         let command = command.into();
-        let objection = |refusal: Refusal| Objection {
+        let objection = |refusal: crate::Refusal| Objection {
             code: refusal.code().to_owned(),
             message: refusal.to_string(),
             pointer: refusal.pointer(&command),

@@ -25,10 +25,12 @@ impl Decide for MoveCategory {
 
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { category_id, parent } = *self;
-        match streams.get::<Category>(&category_id)? {
-            Category::Absent | Category::Removed { .. } => return Err(CategoryNotFound { category_id }.into()),
-            Category::Node { parent: before, .. } if *before == parent => return Ok(Decision::unchanged()),
-            Category::Node { .. } => check_place(category_id, parent, streams)?,
+        let Category::Node { parent: before, .. } = streams.get::<Category>(&category_id)? else {
+            return Err(CategoryNotFound { category_id }.into());
+        };
+        check_place(category_id, parent, streams)?;
+        if *before == parent {
+            return Ok(Decision::unchanged());
         }
         Ok(Decision::of::<Category>(&category_id, CategoryMoved { category_id, parent }))
     }

@@ -189,7 +189,8 @@ pub fn availability(demand: &Demand<'_>, supply: &Supply<'_>) -> Availability {
     let Supply { sale, price, stocks } = *supply;
     let mut problems: Vec<Refusal> = Vec::new();
     problems.extend(demand.not_on_sale(sale));
-    if price.is_none() && sale != Sale::Unknown {
+    // A draft has no price yet.
+    if price.is_none() && sale.is_public() {
         let (sku, currency, channel) = (demand.sku.clone(), demand.currency, demand.channel.clone());
         problems.push(NoPrice { sku, currency, channel, line: demand.line.index() }.into());
     }

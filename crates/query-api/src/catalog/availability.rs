@@ -88,9 +88,9 @@ impl<'c> Buyer<'c> {
         self.storefront.channels.first().cloned().unwrap_or_default()
     }
 
-    /// Whether the viewer may know of something with this status.
-    pub(crate) fn may_know(&self, sale: Sale) -> bool {
-        !self.actor.is_buyer() || sale.is_public()
+    /// Whether the viewer sees the product of something with this status. Staff see all.
+    pub(crate) fn sees_product(&self, sale: Sale) -> bool {
+        !self.actor.is_buyer() || sale == Sale::OnSale
     }
 
     /// Asks for a SKU.

@@ -9,7 +9,7 @@ mod types;
 
 pub(crate) use mutations::CatalogMutation;
 pub(crate) use queries::CatalogQuery;
-pub(crate) use types::{BySku, OfferOf, Product, Variant, sale_of};
+pub(crate) use types::{BySku, Offer, OfferOf, Price, Product, sale_of};
 
 use crate::reader::View;
 

@@ -19,7 +19,7 @@ use crate::{
     graphql::{
         environment::Now,
         error::coded,
-        scalars::{Attribute, Long, MoneyObject},
+        scalars::{Attribute, Long, MoneyObject, attributes},
     },
     loaders::Loader,
 };
@@ -123,7 +123,7 @@ impl Product {
 pub(crate) struct Variant {
     #[graphql(skip)]
     pub(super) product_id: Uuid,
-    /// The SKU.
+    #[graphql(skip)]
     pub(crate) sku: Sku,
     /// The name of the variant among the variants of its product.
     pub(crate) name: Option<String>,
@@ -176,6 +176,11 @@ pub(crate) fn sale_of(status: &str, removed: bool) -> Sale {
 
 #[ComplexObject]
 impl Variant {
+    /// The SKU.
+    async fn sku(&self) -> &str {
+        self.sku.as_str()
+    }
+
     /// The options, such as size and colour.
     async fn options(&self) -> Vec<Attribute> {
         self.named_options()
@@ -243,7 +248,7 @@ fn bad(argument: &str, error: &dyn std::fmt::Display) -> async_graphql::Error {
 pub(crate) struct Price {
     #[graphql(skip)]
     pub(super) sku: String,
-    /// The channel.
+    #[graphql(skip)]
     pub(crate) channel: Channel,
     #[graphql(skip)]
     pub(crate) currency: Currency,
@@ -264,6 +269,11 @@ impl Price {
 
 #[ComplexObject]
 impl Price {
+    /// The channel.
+    async fn channel(&self) -> &str {
+        self.channel.as_str()
+    }
+
     /// The price of one unit.
     async fn price(&self) -> MoneyObject {
         self.money().into()
@@ -332,8 +342,4 @@ pub(crate) enum ProductSort {
     Name,
     /// The newest first.
     Newest,
-}
-
-fn attributes(all: &BTreeMap<String, String>) -> Vec<Attribute> {
-    all.iter().map(|(name, value)| Attribute { name: name.clone(), value: value.clone() }).collect()
 }

@@ -9,7 +9,7 @@ mod types;
 pub(crate) use mutations::InventoryMutation;
 pub(crate) use queries::InventoryQuery;
 pub(crate) use subscriptions::StockSubscription;
-pub(crate) use types::AvailableOf;
+pub(crate) use types::StockOf;
 
 use crate::reader::View;
 

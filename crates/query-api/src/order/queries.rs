@@ -80,8 +80,9 @@ impl OrderQuery {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
-        let (state, version) = folded(&timeline(reader(context)?, id, i32::MAX).await?, as_of)?;
-        Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
+        let timeline = timeline(reader(context)?, id, i32::MAX).await?;
+        let (state, last) = folded(&timeline, as_of)?;
+        Ok(state.record().zip(last).map(|(record, last)| order.as_of(record, last)))
     }
 
     /// The customer whose token the request has; absent for others.

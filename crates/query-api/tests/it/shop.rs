@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_domain::{
-    Actor, Slice,
+    Actor, Slice, Storefront,
     ids::{CustomerId, CustomerRef},
 };
 use daybook_edge::{rates::RateLimits, tokens::Keys};
@@ -58,6 +58,8 @@ pub(crate) struct ShopSettings {
     pub(crate) command_url: Option<String>,
     /// How far the clock of the query API is ahead of the command API's.
     pub(crate) ahead: TimeDelta,
+    /// What the storefront serves.
+    pub(crate) storefront: Storefront,
 }
 
 impl Default for ShopSettings {
@@ -71,6 +73,7 @@ impl Default for ShopSettings {
             rates: RateLimits::default(),
             command_url: None,
             ahead: TimeDelta::zero(),
+            storefront: Storefront::default(),
         }
     }
 }
@@ -134,7 +137,11 @@ impl Shop {
         let keys = Keys::new(&[7; 32]).expect("the secret is long enough");
         let passed = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&passed));
-        let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
+        let (bus, _stopped) = Bus::start(
+            book.clone(),
+            clock.clone(),
+            &BusSettings { storefront: settings.storefront.clone(), ..BusSettings::default() },
+        );
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
@@ -144,6 +151,7 @@ impl Shop {
             streams: settings.streams,
             sockets: settings.sockets,
             rates: settings.rates,
+            storefront: settings.storefront,
             now: Arc::new(move || clock.now() + settings.ahead),
         });
         let router = query.merge(CommandApi::new(bus, keys.clone()).router());
