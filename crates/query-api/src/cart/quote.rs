@@ -40,16 +40,14 @@ impl Quote {
     pub(super) async fn of(cart: &Cart, context: &Context<'_>) -> async_graphql::Result<Self> {
         let loader = context.data::<DataLoader<Loader>>()?;
         let skus = || cart.lines.iter().map(|line| line.sku.to_string());
-        let offers = loader.load_many(skus().map(OfferOf)).await?;
+        let offers = loader.load_many(skus().map(OfferOf));
         let is_open = cart.status_at(context.data::<Now>()?.time()) == CartStatus::Open;
         if !is_open {
-            return Self::of_closed(cart, &offers, context).await;
+            return Self::of_closed(cart, &offers.await?, context).await;
         }
-        let views = Views {
-            prices: loader.load_many(cart.lines.iter().map(|line| BySku::prices(line.sku.as_str()))).await?,
-            stocks: loader.load_many(skus().map(StockOf)).await?,
-            offers,
-        };
+        let prices = loader.load_many(cart.lines.iter().map(|line| BySku::prices(line.sku.as_str())));
+        let (offers, prices, stocks) = futures::try_join!(offers, prices, loader.load_many(skus().map(StockOf)))?;
+        let views = Views { offers, prices, stocks };
         let mut quote = Self { is_open, lines: Vec::with_capacity(cart.lines.len()), problems: Vec::new() };
         if cart.lines.is_empty() {
             let empty: Refusal = CartEmpty { cart_id: CartId(cart.cart_id) }.into();

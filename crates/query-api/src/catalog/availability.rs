@@ -142,10 +142,22 @@ pub(super) async fn ask_views(
     sale: Sale,
 ) -> async_graphql::Result<inventory::Availability> {
     let loader = context.data::<DataLoader<Loader>>()?;
-    let prices = loader.load_one(BySku::prices(asked.sku.as_str())).await?.unwrap_or_default();
+    let prices = loader.load_one(BySku::prices(asked.sku.as_str()));
+    let stocks = loader.load_one(StockOf(asked.sku.to_string()));
+    let (prices, stocks) = futures::try_join!(prices, stocks)?;
+    let price = Known::price_of(&prices.unwrap_or_default(), asked.channel, asked.currency);
+    Ok(Buyer::of(context)?.ask(asked, &Known { sale, price, stocks: stocks.unwrap_or_default() }))
+}
+
+/// Asks the views for the stock of a SKU alone. The answer has no price, and says so as a problem.
+pub(super) async fn ask_stock(
+    context: &Context<'_>,
+    asked: &Asked<'_>,
+    sale: Sale,
+) -> async_graphql::Result<inventory::Availability> {
+    let loader = context.data::<DataLoader<Loader>>()?;
     let stocks = loader.load_one(StockOf(asked.sku.to_string())).await?.unwrap_or_default();
-    let price = Known::price_of(&prices, asked.channel, asked.currency);
-    Ok(Buyer::of(context)?.ask(asked, &Known { sale, price, stocks }))
+    Ok(Buyer::of(context)?.ask(asked, &Known { sale, price: None, stocks }))
 }
 
 /// The refusals of a line of a cart, each with the path to the line.

@@ -14,6 +14,7 @@ pub(crate) use types::{BySku, Offer, OfferOf, Price, Product, sale_of};
 use crate::reader::View;
 
 /// The products with their variants, prices and slugs.
-pub(crate) const PRODUCT: View = View { name: "product", tables: &["products", "product_variants", "sku_prices"] };
+pub(crate) const PRODUCT: View =
+    View { name: "product", tables: &["products", "product_variants", "sku_prices", "product_slugs"] };
 /// The categories.
 pub(crate) const CATEGORY: View = View { name: "category", tables: &["categories"] };

@@ -14,7 +14,7 @@ use daybook_domain::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::availability::{Asked, Availability, Buyer, ask_views};
+use super::availability::{Asked, Availability, Buyer, ask_stock, ask_views};
 use crate::{
     graphql::{
         environment::Now,
@@ -147,20 +147,21 @@ impl Variant {
         attributes(&self.options)
     }
 
-    async fn ask(
-        &self,
-        context: &Context<'_>,
-        quantity: Quantity,
-        channel: Option<Channel>,
-        currency: Option<Currency>,
-        locations: Option<Vec<LocationId>>,
-    ) -> async_graphql::Result<inventory::Availability> {
+    /// Asks for one unit as a checkout does that names nothing. Prices are not asked for.
+    async fn stock(&self, context: &Context<'_>) -> async_graphql::Result<inventory::Availability> {
         let buyer = Buyer::of(context)?;
-        let channel = channel.unwrap_or_else(|| buyer.default_channel());
-        let locations = locations.unwrap_or_else(|| buyer.storefront.locations_for(1));
-        let asked =
-            Asked { sku: &self.sku, quantity, channel: &channel, currency, locations: &locations, line: Line::None };
-        ask_views(context, &asked, self.sale()).await
+        let (channel, locations) = (buyer.default_channel(), buyer.storefront.locations_for(1));
+        ask_stock(context, &self.asked(Quantity::ONE, &channel, None, &locations), self.sale()).await
+    }
+
+    const fn asked<'a>(
+        &'a self,
+        quantity: Quantity,
+        channel: &'a Channel,
+        currency: Option<Currency>,
+        locations: &'a [LocationId],
+    ) -> Asked<'a> {
+        Asked { sku: &self.sku, quantity, channel, currency, locations, line: Line::None }
     }
 }
 
@@ -198,17 +199,20 @@ impl Variant {
     /// How many units one order can have without a backorder, from one of the locations that the storefront sends goods from. Never
     /// negative.
     async fn available(&self, context: &Context<'_>) -> async_graphql::Result<Long> {
-        Ok(Long(self.ask(context, Quantity::ONE, None, None, None).await?.available))
+        Ok(Long(self.stock(context).await?.available))
     }
 
     /// Whether one unit can be ordered now, in stock or on backorder.
     async fn orderable(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
-        Ok(self.ask(context, Quantity::ONE, None, None, None).await?.is_orderable())
+        let buyer = Buyer::of(context)?;
+        let (channel, locations) = (buyer.default_channel(), buyer.storefront.locations_for(1));
+        let asked = self.asked(Quantity::ONE, &channel, None, &locations);
+        Ok(ask_views(context, &asked, self.sale()).await?.is_orderable())
     }
 
     /// Whether more units can be ordered than are available.
     async fn backorder(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
-        Ok(self.ask(context, Quantity::ONE, None, None, None).await?.backorder)
+        Ok(self.stock(context).await?.backorder)
     }
 
     /// Whether and how a quantity can be ordered: what a checkout would decide now.
@@ -230,10 +234,14 @@ impl Variant {
         if locations.as_ref().is_some_and(|named| !(1..=MAX_LOCATIONS).contains(&named.len())) {
             return Err(bad("locations", &format!("1 to {MAX_LOCATIONS} can be named")));
         }
-        if channel.as_ref().is_some_and(|channel| !Buyer::of(context).is_ok_and(|buyer| buyer.sees(channel))) {
+        let buyer = Buyer::of(context)?;
+        let channel = channel.unwrap_or_else(|| buyer.default_channel());
+        if !buyer.sees(&channel) {
             return Err(coded("FORBIDDEN", "the storefront does not serve this channel"));
         }
-        Ok(self.ask(context, quantity, channel, currency, locations).await?.into())
+        let locations = locations.unwrap_or_else(|| buyer.storefront.locations_for(1));
+        let asked = self.asked(quantity, &channel, currency, &locations);
+        Ok(ask_views(context, &asked, self.sale()).await?.into())
     }
 }
 

@@ -276,7 +276,7 @@ async fn every_path_names_a_field_of_the_input() {
         let query =
             format!("mutation($input: {input_type}!) {{ it: {mutation}(input: $input) {{ userErrors {{ path }} }} }}");
         let path_of = async |pointer: &str| -> Vec<String> {
-            api.refuse("nothing_changes", Some(pointer), &json!({}));
+            api.refuse("of_any_rule", Some(pointer), &json!({}));
             let request = json!({"query": query, "variables": {"input": input}});
             let mut error =
                 shop.post("/admin/graphql", Caller::Admin, &request).await.data()["it"]["userErrors"][0].take();
