@@ -9,6 +9,7 @@
 //!
 //! What does not belong here: rules (they are in the domain), SQL (in the event store), HTTP (in command-api).
 
+mod answer;
 mod cache;
 pub mod clock;
 mod decided;

@@ -10,13 +10,14 @@ use std::{
 };
 
 use daybook_domain::{Decide, Decision, Reads, Rejection, State, Storefront, StreamName, Streams, authorise};
-use daybook_event_store::{Appender, FROM_THE_BEGINNING, Filter, Operation, Outcome, Store, StoreError};
+use daybook_event_store::{Appender, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    BusSettings, CommandError, Job, Receipt, Runtime,
+    BusSettings, CommandError, Job, Runtime,
+    answer::{answer, repeat_first, replay},
     cache::Cache,
     decided::{self, Decided, Unwritten},
     load::{Folded, Loaded, Waiting, load},
@@ -25,9 +26,6 @@ use crate::Clock;
 
 /// How many loads may run at the same time.
 const MAX_LOADS: usize = 4;
-/// The most events of an earlier command that are read for a command that repeats it. A checkout writes two, and at each of at most 1,000
-/// stocks a claim and the end of some that have expired.
-const MAX_UNIT: usize = 4_000;
 /// How long to wait after a failed connection before the next attempt.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
@@ -365,43 +363,6 @@ const fn as_decided(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
 }
 
-/// Answers a command whose operation was committed as decided. Returns one with the outcome of an earlier command, which has begun a
-/// stream: its answer is read from the book.
-fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) -> Option<(Job, StreamName)> {
-    let Decided { job, unwritten, .. } = decided;
-    let answer = match (operation, outcome, unwritten) {
-        (Operation::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
-            Ok(decided::receipt(unit, first_position, &versions))
-        }
-        (_, _, Some(Unwritten::Refused(refusal))) => {
-            let pointer = refusal.pointer(&job.submission.command);
-            Err(CommandError::Refused { refusal, pointer })
-        }
-        (_, _, Some(Unwritten::Repeats(stream))) => return Some((job, stream)),
-        // The store answered a check as an append, or an append as a check.
-        _ => Err(CommandError::Lost),
-    };
-    job.answer(answer);
-    None
-}
-
-/// Answers a command with the outcome of the command that has begun a stream.
-async fn repeat_first(book: &impl Store, job: Job, stream: &StreamName) {
-    job.answer(first_outcome(book, stream).await);
-}
-
-/// The outcome of the command that has begun a stream. Its events follow each other in the book.
-async fn first_outcome(book: &impl Store, stream: &StreamName) -> Result<Receipt, CommandError> {
-    let failed = |error| CommandError::Failed(Arc::new(error));
-    let loaded = book.load_streams(&[stream.shared()], FROM_THE_BEGINNING).await.map_err(failed)?;
-    let Some(first) = loaded.into_iter().flat_map(|loaded| loaded.events).next() else {
-        return Err(CommandError::Lost);
-    };
-    let after = book.read_after(first.position - 1, MAX_UNIT, &Filter::default()).await.map_err(failed)?;
-    let of_unit = after.into_iter().take_while(|event| event.causation_id == first.causation_id);
-    Ok(decided::replayed(first.position, of_unit.collect()))
-}
-
 async fn commit<B: Store>(
     runtime: impl Runtime,
     book: B,
@@ -423,14 +384,4 @@ async fn commit<B: Store>(
             Committed { appender: None, operations, outcomes: Err(error) }
         }
     }
-}
-
-/// Answers a repeated command with the outcome of the first one.
-async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
-    let limit = usize::try_from(events).unwrap_or(0);
-    let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
-    job.answer(match recorded {
-        Ok(recorded) => Ok(decided::replayed(first_position, recorded)),
-        Err(error) => Err(CommandError::Failed(Arc::new(error))),
-    });
 }

@@ -6,9 +6,7 @@ use chrono::{DateTime, Utc};
 use daybook_kernel::{Unread, money::MoneyError};
 use uuid::Uuid;
 
-use crate::{
-    Actor, Event, MAX_STREAMS, Reads, Refusal, State, Storefront, general::TooManyStreams, refusal::Refuse,
-};
+use crate::{Actor, Event, MAX_STREAMS, Reads, Refusal, State, Storefront, general::TooManyStreams, refusal::Refuse};
 
 /// What a decision knows beside the command and the book. It is handed in, so that a decision can be repeated.
 #[derive(Debug, Clone)]

@@ -96,10 +96,7 @@ pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
 ///
 /// # Errors
 /// The problem, or [`SeveralProblems`].
-pub(crate) fn refuse_all(
-    mut problems: Vec<crate::Refusal>,
-    command: impl Into<Command>,
-) -> Result<(), crate::Refusal> {
+pub(crate) fn refuse_all(mut problems: Vec<crate::Refusal>, command: impl Into<Command>) -> Result<(), crate::Refusal> {
     if problems.len() > 1 {
         let command = command.into();
         let objection = |refusal: crate::Refusal| Objection {

@@ -24,8 +24,8 @@ pub mod refusal;
 mod spec;
 
 pub use daybook_kernel::{
-    Actor, Currency, Fold, MAX_STREAMS, Money, Owner, Patch, Personal, Quantity, Reads, RefusalContract, RefusalKind, Role,
-    Scalar, Source, StreamName, money, text,
+    Actor, Currency, Fold, MAX_STREAMS, Money, Owner, Patch, Personal, Quantity, Reads, RefusalContract, RefusalKind,
+    Role, Scalar, Source, StreamName, money, text,
 };
 
 pub use access::{Access, Storefront, authorise};

@@ -9,9 +9,7 @@ use super::{
     lines::{NewLine, add, skus},
     policy::{MAX_LINES, MAX_NEW_LINES},
 };
-use crate::{
-    Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRecord, ids::CartId, inventory::Line,
-};
+use crate::{Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRecord, ids::CartId, inventory::Line};
 
 /// Adds many lines to a cart: all of them or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -74,7 +74,10 @@ mod tests {
         book.given("CreateProduct", json!({ "product_id": product(1), "name": "P", "variants": variants }));
         let added = book.when("AddVariant", add("x"));
         assert_eq!(added, Ok(vec!["catalog.SkuClaimed", "catalog.VariantAdded"]));
-        assert_eq!(book.state::<Product>(&product(1)).details().map(|details| details.variants.len()), Some(MAX_VARIANTS));
+        assert_eq!(
+            book.state::<Product>(&product(1)).details().map(|details| details.variants.len()),
+            Some(MAX_VARIANTS)
+        );
         assert_eq!(code(book.when("AddVariant", add("y"))), "too_many_variants");
     }
 }

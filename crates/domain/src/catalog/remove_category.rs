@@ -53,9 +53,13 @@ mod tests {
         let removed = json!({ "category_id": Uuid::from_u128(2) });
         assert_eq!(book.when("RemoveCategory", removed.clone()), Ok(vec!["catalog.CategoryRemoved"]));
         assert_eq!(book.when("RemoveCategory", removed), Ok(vec![]), "it is removed already");
-        assert_eq!(code(book.when("RemoveCategory", json!({ "category_id": Uuid::from_u128(9) }))), "category_not_found");
+        assert_eq!(
+            code(book.when("RemoveCategory", json!({ "category_id": Uuid::from_u128(9) }))),
+            "category_not_found"
+        );
         assert_eq!(code(book.when("MoveCategory", to(1, 3))), "category_cycle", "3 stands under 1 still");
-        for refused in [("CreateCategory", create(4, Some(2))), ("MoveCategory", to(3, 2)), ("MoveCategory", to(2, 1))] {
+        for refused in [("CreateCategory", create(4, Some(2))), ("MoveCategory", to(3, 2)), ("MoveCategory", to(2, 1))]
+        {
             assert_eq!(code(book.when(refused.0, refused.1)), "category_not_found");
         }
         assert_eq!(code(book.when("CreateCategory", create(2, None))), "category_exists");

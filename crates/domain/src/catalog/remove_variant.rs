@@ -78,7 +78,8 @@ mod tests {
     fn a_removed_variant_cannot_be_bought_and_its_sku_stays_the_products() {
         let mut book = tee();
         book.with_cart(1, &[("b", 2)]).with_cart(2, &[("b", 1)]);
-        book.given("PlaceOrder", json!({ "cart_id": cart(2), "order_id": order(2) })).given("RemoveVariant", removing("b"));
+        book.given("PlaceOrder", json!({ "cart_id": cart(2), "order_id": order(2) }))
+            .given("RemoveVariant", removing("b"));
         let add = json!({ "cart_id": cart(1), "sku": "b", "quantity": 1 });
         assert_eq!(code(book.when("AddLine", add)), "not_on_sale");
         let place = json!({ "cart_id": cart(1), "order_id": order(1) });

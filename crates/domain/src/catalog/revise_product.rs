@@ -175,14 +175,21 @@ mod tests {
         for field in ["slug", "brand", "description", "attributes", "categories"] {
             let outcome = book.when("ReviseProduct", revise(1, field, Value::Null)).expect("it is emptied");
             assert_eq!(outcome.is_empty(), field == "categories", "{field}");
-            assert_eq!(book.when("ReviseProduct", revise(1, field, Value::Null)), Ok(vec![]), "{field} is empty already");
+            assert_eq!(
+                book.when("ReviseProduct", revise(1, field, Value::Null)),
+                Ok(vec![]),
+                "{field} is empty already"
+            );
         }
         let emptied = details(&book);
         assert_eq!((emptied.slug, emptied.brand, emptied.description), (None, None, None));
         assert!(emptied.attributes.is_empty());
         let null = Command::deserialize("ReviseProduct", revise(1, "name", Value::Null)).expect("it exists");
         assert!(null.is_err(), "a product has a name");
-        assert_eq!(code(book.when("ReviseProduct", revise(1, "categories", json!([product(9)])))), "category_not_found");
+        assert_eq!(
+            code(book.when("ReviseProduct", revise(1, "categories", json!([product(9)])))),
+            "category_not_found"
+        );
     }
 
     #[test]
@@ -190,7 +197,8 @@ mod tests {
         let mut book = Book::new();
         book.given("CreateCategory", json!({ "category_id": product(7), "name": "C" }));
         book.given("CreateProduct", json!({ "product_id": product(1), "name": "P", "categories": [product(7)] }));
-        book.given("RemoveCategory", json!({ "category_id": product(7) })).given("ReviseProduct", revise(1, "name", "Q"));
+        book.given("RemoveCategory", json!({ "category_id": product(7) }))
+            .given("ReviseProduct", revise(1, "name", "Q"));
         let again = revise(1, "categories", json!([product(7)]));
         assert_eq!(code(book.when("ReviseProduct", again)), "category_not_found");
     }

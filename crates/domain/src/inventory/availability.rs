@@ -303,17 +303,23 @@ mod tests {
 
     #[test]
     fn goods_come_from_the_first_location_that_has_all_of_them() {
-        let stocks = [("main", level(1, 0, 0, false)), ("shop", level(5, 0, 0, false)), ("fair", level(9, 0, 0, false))];
+        let stocks =
+            [("main", level(1, 0, 0, false)), ("shop", level(5, 0, 0, false)), ("fair", level(9, 0, 0, false))];
         let found = asked(2, Sale::OnSale, Some(100), &stocks);
         assert_eq!((found.available, found.backorder, found.is_orderable()), (9, false, true));
-        let part = |location: &str, backordered| Part { location: location.parse().expect("valid"), quantity: 2, backordered };
+        let part =
+            |location: &str, backordered| Part { location: location.parse().expect("valid"), quantity: 2, backordered };
         assert_eq!(found.parts, [part("shop", 0)]);
         let short = asked(10, Sale::OnSale, Some(100), &stocks);
         assert_eq!((short.available, codes(&short), short.parts.len()), (9, vec!["insufficient_stock"], 0));
         let backorder = [("main", level(1, 3, 0, true)), ("shop", level(1, 0, 0, false))];
         let found = asked(2, Sale::OnSale, Some(100), &backorder);
         assert_eq!((found.available, found.backorder, found.parts), (1, true, vec![part("main", 2)]));
-        assert_eq!(asked(1, Sale::OnSale, Some(100), &backorder).parts[0].location.as_str(), "shop", "what is there first");
+        assert_eq!(
+            asked(1, Sale::OnSale, Some(100), &backorder).parts[0].location.as_str(),
+            "shop",
+            "what is there first"
+        );
     }
 
     #[test]

@@ -105,7 +105,12 @@ pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -
 }
 
 /// Ends a claim that its owner gives up. One whose time is over has expired, whoever ends it.
-pub(super) fn given_up(id: &StockId, reservation_id: ReservationId, reservation: &Reservation, now: DateTime<Utc>) -> Event {
+pub(super) fn given_up(
+    id: &StockId,
+    reservation_id: ReservationId,
+    reservation: &Reservation,
+    now: DateTime<Utc>,
+) -> Event {
     let cause = if reservation.has_expired(now) { ReleaseCause::Expired } else { ReleaseCause::GivenUp };
     released(id, reservation_id, reservation, cause)
 }

@@ -21,7 +21,8 @@ mod transfer_stock;
 
 pub use adjust_stock::{AdjustStock, DeltaOutOfRange};
 pub use availability::{
-    Availability, Demand, InsufficientStock, Line, NoLongerOnSale, NoPrice, NotOnSale, Part, StockLevel, Supply, availability,
+    Availability, Demand, InsufficientStock, Line, NoLongerOnSale, NoPrice, NotOnSale, Part, StockLevel, Supply,
+    availability,
 };
 pub use claims::{ExpiryInThePast, ExpiryOutOfRange, ReservationExists, ReservationNotFound, ReservationOfOrder};
 pub(crate) use claims::{ReservationRequest, release_for_order, reserve, ship};

@@ -56,7 +56,8 @@ mod tests {
             let claim = json!({ "sku": "a", "reservation_id": reservation(1), "owner": "me", "quantity": 2, "expires_at": expires_at });
             book.given("ReserveStock", claim).pass(TimeDelta::minutes(minutes));
             book.given("ReleaseStock", json!({ "sku": "a", "reservation_id": reservation(1) }));
-            let Some((_, Event::Inventory(inventory::Event::ReservationReleased(released)))) = book.events.last() else {
+            let Some((_, Event::Inventory(inventory::Event::ReservationReleased(released)))) = book.events.last()
+            else {
                 panic!("it is released")
             };
             assert_eq!(released.cause, cause);

@@ -5,6 +5,7 @@
 
 mod add_note;
 mod cancel_order;
+mod checkout;
 mod confirm_order;
 mod deliver_order;
 mod event;

@@ -3,19 +3,18 @@
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Order, OrderLine, OrderPlaced, Totals, policy};
+use super::{
+    Order, OrderPlaced, Totals,
+    checkout::{Checkout, Claim},
+    policy,
+};
 use crate::{
-    Context, Decide, Decision, Fold, MAX_STREAMS, Money, Reads, Refusal, Rejection, Streams,
-    cart::{Cart, CartCheckedOut, CartLine, OpenedCart, check_line_count, require_open},
-    catalog::{Product, ProductDetails, SkuRecord, Variant},
-    general::{TooManyStreams, refuse_all},
-    ids::{CartId, LocationId, OrderId, ProductId, ReservationId},
-    inventory::{
-        self, Availability, Demand, Line, ReservationRequest, Stock, StockId, Supply, availability, reserve,
-    },
-    money::MoneyError,
+    Context, Decide, Decision, Money, Reads, Rejection, Streams,
+    cart::{Cart, CartCheckedOut, check_line_count, require_open},
+    general::refuse_all,
+    ids::{CartId, LocationId, OrderId},
+    inventory::Stock,
 };
 
 /// Checks a cart out: quotes it at the prices of now, reserves the stock, freezes the totals and closes the cart, all of it
@@ -126,136 +125,11 @@ impl PlaceOrder {
             totals: Totals { gross, discount: Money::zero(cart.currency), net: gross },
             placed_at: context.now,
         };
-        let mut decision = Decision::of::<Order>(&order_id, placed)
-            .and::<Cart>(&cart_id, CartCheckedOut { cart_id, order_id });
+        let mut decision =
+            Decision::of::<Order>(&order_id, placed).and::<Cart>(&cart_id, CartCheckedOut { cart_id, order_id });
         decision.events.extend(claims.events);
         Ok(decision)
     }
-}
-
-/// A cart at the checkout.
-struct Checkout<'c, 's> {
-    cart: &'s OpenedCart,
-    locations: &'c [LocationId],
-    context: &'c Context,
-    streams: &'c Streams<'s>,
-}
-
-/// Stock that was claimed for a line.
-struct Claim {
-    stock: StockId,
-    reservation_id: ReservationId,
-    events: Vec<inventory::Event>,
-}
-
-impl<'s> Checkout<'_, 's> {
-    /// Asks for all that the lines need at once, so that the number of loads does not grow with the cart.
-    fn load(&self) -> Result<(), Rejection> {
-        let Self { cart, locations, streams, .. } = self;
-        if cart.lines.len() * locations.len() > MAX_STREAMS {
-            return Err(TooManyStreams { limit: MAX_STREAMS }.into());
-        }
-        let stocks: Vec<_> = cart.lines.iter().flat_map(|line| self.stock_ids(line)).collect();
-        let stocks = streams.get_all::<Stock>(&stocks);
-        let records = streams.get_all::<SkuRecord>(cart.lines.iter().map(|line| &line.sku));
-        let known = streams.get_all::<Product>(cart.lines.iter().filter_map(|line| line.product_id.as_ref()));
-        // What was asked for last knows whether all are too many. That is refused before anything is loaded.
-        known?;
-        let records = records?;
-        stocks?;
-        let products: Vec<_> = records.into_iter().filter_map(SkuRecord::product_id).collect();
-        streams.get_all::<Product>(&products)?;
-        Ok(())
-    }
-
-    /// A line at the price of now and with the place that its goods come from, or every reason why it cannot be bought.
-    fn quote(&self, index: usize, line: &CartLine) -> Result<Result<Quote<'s>, Vec<Refusal>>, Rejection> {
-        let Self { cart, locations, context, streams } = *self;
-        let record = streams.get::<SkuRecord>(&line.sku)?;
-        let product_id = record.product_id();
-        let product = product_id.map(|id| streams.get::<Product>(&id)).transpose()?;
-        let mut stocks = Vec::with_capacity(locations.len());
-        for id in self.stock_ids(line) {
-            let level = streams.get::<Stock>(&id)?.level(context.now);
-            stocks.push((id.location, level));
-        }
-        let demand = Demand {
-            sku: &line.sku,
-            quantity: line.quantity,
-            channel: &cart.channel,
-            currency: Some(cart.currency),
-            locations,
-            actor: &context.actor,
-            storefront: &context.storefront,
-            line: Line::OfCart(index),
-        };
-        let sale = record.sale(&line.sku, product);
-        let price = record.price(&cart.channel, cart.currency);
-        let Availability { parts, problems, .. } =
-            availability(&demand, &Supply { sale, price, stocks: Some(&stocks) });
-        let details = product.and_then(Product::details);
-        let variant = details.and_then(|details| details.variant(&line.sku));
-        Ok(match (product_id, details.zip(variant), price, parts.into_iter().next()) {
-            (Some(product_id), Some((details, variant)), Some(unit_price), Some(part)) => {
-                Ok(Quote { product_id, details, variant, unit_price, location: part.location })
-            }
-            _ => Err(problems),
-        })
-    }
-
-    /// Claims the stock of a line.
-    fn claim(&self, order_id: OrderId, quote: &Quote<'_>, line: &CartLine) -> Result<Claim, Rejection> {
-        let stock = StockId { sku: line.sku.clone(), location: quote.location.clone() };
-        let reservation_id = reservation_of(order_id, &stock);
-        let request = ReservationRequest {
-            reservation_id,
-            owner: order_id.reservation_owner(),
-            quantity: line.quantity,
-            // It ends with the order.
-            expires_at: None,
-        };
-        let events = reserve(self.streams.get::<Stock>(&stock)?, &stock, request, self.context.now)?;
-        Ok(Claim { stock, reservation_id, events })
-    }
-
-    fn stock_ids<'a>(&'a self, line: &'a CartLine) -> impl Iterator<Item = StockId> + 'a {
-        let sku = &line.sku;
-        self.locations.iter().map(|location| StockId { sku: sku.clone(), location: location.clone() })
-    }
-}
-
-/// A line at the price of now.
-struct Quote<'s> {
-    product_id: ProductId,
-    details: &'s ProductDetails,
-    variant: &'s Variant,
-    unit_price: Money,
-    location: LocationId,
-}
-
-impl Quote<'_> {
-    /// The line as it is agreed, with the claim on its stock. It keeps what its product and its variant are called.
-    fn agreed(self, line: &CartLine, reservation_id: ReservationId) -> Result<OrderLine, MoneyError> {
-        let Self { product_id, details, variant, unit_price, location } = self;
-        let CartLine { sku, quantity, .. } = line.clone();
-        Ok(OrderLine {
-            sku,
-            product_id,
-            name: details.name.clone(),
-            variant_name: variant.name.clone(),
-            options: variant.options.clone(),
-            quantity,
-            unit_price,
-            line_total: unit_price.times(quantity.units())?,
-            location,
-            reservation_id,
-        })
-    }
-}
-
-/// The claim of an order on a stock has an id that follows from both, so that deciding again makes the same claim.
-fn reservation_of(order_id: OrderId, stock: &StockId) -> ReservationId {
-    ReservationId(Uuid::new_v5(&order_id.0, Stock::stream(stock).as_str().as_bytes()))
 }
 
 #[cfg(test)]
@@ -302,16 +176,25 @@ mod tests {
     fn every_problem_of_every_line_is_named_at_once() {
         let mut book = Book::with_product("a", 5);
         book.put_on_sale(2, "b", 50, 9).put_on_sale(3, "c", 50, 9);
-        book.with_cart(1, &[("a", 7), ("b", 1), ("c", 10)]).given("ArchiveProduct", json!({ "product_id": product(2) }));
+        book.with_cart(1, &[("a", 7), ("b", 1), ("c", 10)])
+            .given("ArchiveProduct", json!({ "product_id": product(2) }));
         book.given("RemovePrice", json!({ "sku": "c", "currency": "EUR" }));
         let refusal = book.when("PlaceOrder", place(1)).expect_err("nothing of it can be bought");
         assert_eq!(refusal.code(), "several_problems");
         let data = refusal.data();
         let problems = data["problems"].as_array().expect("a list");
-        let named: Vec<_> = problems.iter().map(|problem| (&problem["sku"], &problem["line"], &problem["code"])).collect();
+        let named: Vec<_> =
+            problems.iter().map(|problem| (&problem["sku"], &problem["line"], &problem["code"])).collect();
         let named = json!(named);
-        assert_eq!(named, json!([["a", 0, "insufficient_stock"], ["b", 1, "no_longer_on_sale"], ["c", 2, "no_price"],
-                                 ["c", 2, "insufficient_stock"]]));
+        assert_eq!(
+            named,
+            json!([
+                ["a", 0, "insufficient_stock"],
+                ["b", 1, "no_longer_on_sale"],
+                ["c", 2, "no_price"],
+                ["c", 2, "insufficient_stock"]
+            ])
+        );
         assert_eq!((&problems[0]["available"], &problems[1]["because"]), (&json!(5), &json!("archived")));
         assert!(problems.iter().all(|problem| problem["pointer"] == "/cart_id"), "{problems:?}");
         assert_eq!((book.stock("a"), book.stock("c")), ((5, 0), (9, 0)));
@@ -322,9 +205,8 @@ mod tests {
         let mut book = Book::with_product("a", 1);
         book.given("SetBackorders", json!({ "sku": "a", "allowed": true }));
         book.given("ReceiveStock", json!({ "sku": "a", "location": "shop", "quantity": 5 }));
-        let from_both = |number: u128| {
-            json!({ "cart_id": cart(number), "order_id": order(number), "locations": ["main", "shop"] })
-        };
+        let from_both =
+            |number: u128| json!({ "cart_id": cart(number), "order_id": order(number), "locations": ["main", "shop"] });
         for (number, location) in [(1, "shop"), (2, "main")] {
             book.with_cart(number, &[("a", 4)]).given("PlaceOrder", from_both(number));
             let (reserved, _) = record(&book, number).lines[0].reserved.clone().expect("a claim");
@@ -335,7 +217,8 @@ mod tests {
     #[test]
     fn an_order_that_names_no_location_gets_its_goods_from_those_of_the_storefront() {
         let mut book = Book::with_product("a", 1);
-        book.given("ReceiveStock", json!({ "sku": "a", "location": "berlin", "quantity": 5 })).with_cart(1, &[("a", 2)]);
+        book.given("ReceiveStock", json!({ "sku": "a", "location": "berlin", "quantity": 5 }))
+            .with_cart(1, &[("a", 2)]);
         book.storefront.locations = Some(vec!["berlin".parse().expect("a location")]);
         book.given("PlaceOrder", place(1));
         let (reserved, _) = record(&book, 1).lines[0].reserved.clone().expect("a claim");
@@ -346,8 +229,11 @@ mod tests {
     fn an_order_keeps_what_its_variants_are_called() {
         let mut book = Book::new();
         let variant = |sku: &str, colour: &str| json!({ "sku": sku, "name": sku.to_uppercase(), "options": { "colour": colour } });
-        book.given("CreateProduct", json!({ "product_id": product(1), "name": "Tee", "publish": true,
-                                            "variants": [variant("m", "red"), variant("l", "blue")] }));
+        book.given(
+            "CreateProduct",
+            json!({ "product_id": product(1), "name": "Tee", "publish": true,
+                                            "variants": [variant("m", "red"), variant("l", "blue")] }),
+        );
         for sku in ["m", "l"] {
             book.given("SetPrice", json!({ "sku": sku, "price": { "minor_units": 100, "currency": "EUR" } }));
             book.given("ReceiveStock", json!({ "sku": sku, "quantity": 5 }));
@@ -359,7 +245,11 @@ mod tests {
         });
         let lines = placed.expect("it was placed").lines;
         let named = lines.iter().map(|line| {
-            (line.name.as_str(), line.variant_name.as_ref().map(crate::text::Name::as_str), line.options.values().next())
+            (
+                line.name.as_str(),
+                line.variant_name.as_ref().map(crate::text::Name::as_str),
+                line.options.values().next(),
+            )
         });
         let colour = |colour: &str| colour.parse().expect("a name");
         let (red, blue) = (colour("red"), colour("blue"));

@@ -83,11 +83,7 @@ macro_rules! page {
 /// for the few of a small category.
 macro_rules! category {
     ($order:ident) => {
-        page!(
-            "(SELECT * FROM read.products WHERE category_ids && $2::uuid[] OFFSET 0)",
-            "$3::text IS NULL",
-            $order
-        )
+        page!("(SELECT * FROM read.products WHERE category_ids && $2::uuid[] OFFSET 0)", "$3::text IS NULL", $order)
     };
 }
 

@@ -293,8 +293,7 @@ impl Price {
         let loader = context.data::<DataLoader<Loader>>()?;
         let sales = loader.load_one(SalesOf(self.sku.clone())).await?;
         let (product, variant) = sales.as_ref().map_or((&[][..], &[][..]), |sales| (&sales.product, &sales.variant));
-        let list =
-            PriceList { channel: self.channel.clone(), currency: self.currency, changes: self.changes.clone() };
+        let list = PriceList { channel: self.channel.clone(), currency: self.currency, changes: self.changes.clone() };
         let prior = list.prior_price([product, variant], context.data::<Now>()?.time());
         Ok(prior.unwrap_or_else(|| self.money()).into())
     }

@@ -44,7 +44,10 @@ async fn a_backorder_is_shown_and_nothing_is_less_than_nothing() {
     shop.command("AdjustStock", json!({"sku": "S-000", "delta": -1_000, "reason": "flood"})).await;
     shop.shown(shop.head().await).await;
     let sold_out = variant(&shop, "S-000").await;
-    assert_eq!((&sold_out["available"], &sold_out["orderable"], &sold_out["backorder"]), (&json!(0), &json!(false), &json!(false)));
+    assert_eq!(
+        (&sold_out["available"], &sold_out["orderable"], &sold_out["backorder"]),
+        (&json!(0), &json!(false), &json!(false))
+    );
     assert_eq!(sold_out["availability"]["problems"][0]["code"], "insufficient_stock");
     shop.shown(shop.command("SetBackorders", json!({"sku": "S-000", "allowed": true})).await).await;
     let open = variant(&shop, "S-000").await;
@@ -56,7 +59,8 @@ async fn a_backorder_is_shown_and_nothing_is_less_than_nothing() {
     shop.shown(shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await).await;
     let after = variant(&shop, "S-000").await;
     assert_eq!((&after["available"], &after["orderable"]), (&json!(0), &json!(true)));
-    let stock = shop.office(Caller::Admin, r#"{ stock(sku: "S-000") { available backordered reserved } }"#).await.data();
+    let stock =
+        shop.office(Caller::Admin, r#"{ stock(sku: "S-000") { available backordered reserved } }"#).await.data();
     assert_eq!(stock["stock"][0], json!({"available": 0, "backordered": 3, "reserved": 3}));
 }
 
@@ -80,9 +84,13 @@ async fn a_cart_says_everything_that_a_checkout_refuses() {
     ]);
     assert_eq!((&shown["problems"], &shown["orderable"]), (&problems, &json!(false)));
     let (code, codes) = refused(&shop, "c").await;
-    assert_eq!((code.as_str(), codes), ("several_problems", vec![
-        "insufficient_stock".to_owned(), "no_longer_on_sale".to_owned(), "no_price".to_owned(),
-    ]));
+    assert_eq!(
+        (code.as_str(), codes),
+        (
+            "several_problems",
+            vec!["insufficient_stock".to_owned(), "no_longer_on_sale".to_owned(), "no_price".to_owned(),]
+        )
+    );
     // The total leaves out what is not for sale: 1 and 5,000 units at 2.50.
     assert_eq!(shown["total"]["minorUnits"], 5_001 * 250);
     let prices: Vec<_> = shown["lines"].as_array().into_iter().flatten().map(|line| line["price"].is_null()).collect();
@@ -118,11 +126,14 @@ async fn every_problem_of_a_mutation_is_a_user_error_of_its_own() {
         id("c")
     );
     let errors = shop.storefront(Caller::Guest, &place).await.data()["it"]["userErrors"].take();
-    assert_eq!(errors, json!([
-        {"__typename": "NoPrice", "code": "no_price", "path": ["cartId"], "sku": "S-000"},
-        {"__typename": "InsufficientStock", "code": "insufficient_stock", "path": ["cartId"], "sku": "S-001",
-         "requested": 5_000, "available": 1_000, "line": 1},
-    ]));
+    assert_eq!(
+        errors,
+        json!([
+            {"__typename": "NoPrice", "code": "no_price", "path": ["cartId"], "sku": "S-000"},
+            {"__typename": "InsufficientStock", "code": "insufficient_stock", "path": ["cartId"], "sku": "S-001",
+             "requested": 5_000, "available": 1_000, "line": 1},
+        ])
+    );
 }
 
 #[tokio::test]
@@ -141,7 +152,8 @@ async fn a_closed_cart_is_quoted_at_what_was_agreed() {
     shop.shown(shop.head().await).await;
     for (name, prices) in [("ordered", [300, 250]), ("abandoned", [250, 250])] {
         let shown = cart(&shop, Caller::Guest, name).await;
-        let seen: Vec<_> = shown["lines"].as_array().into_iter().flatten().map(|line| line["price"]["minorUnits"].clone()).collect();
+        let seen: Vec<_> =
+            shown["lines"].as_array().into_iter().flatten().map(|line| line["price"]["minorUnits"].clone()).collect();
         assert_eq!(seen, prices, "{name}");
         assert_eq!(shown["total"]["minorUnits"], prices[0] + prices[1], "{name}");
         assert_eq!((&shown["problems"], &shown["orderable"]), (&json!([]), &json!(false)), "{name}");
@@ -176,7 +188,8 @@ async fn buyers_see_the_prices_and_the_stock_that_the_storefront_serves() {
     // An order that names no location gets its goods from where the storefront says that they are.
     shop.cart(id("c"), None, &skus("S", 1)).await;
     shop.command("ChangeQuantity", json!({"cart_id": id("c"), "sku": "S-000", "quantity": 7})).await;
-    let place = format!("mutation {{ it: orderPlace(input: {{cartId: \"{}\"}}) {{ userErrors {{ message }} }} }}", id("c"));
+    let place =
+        format!("mutation {{ it: orderPlace(input: {{cartId: \"{}\"}}) {{ userErrors {{ message }} }} }}", id("c"));
     assert_eq!(shop.storefront(Caller::Guest, &place).await.data()["it"]["userErrors"], json!([]));
 }
 
@@ -187,7 +200,10 @@ async fn a_buyer_sees_no_archived_product_through_the_line_of_a_cart() {
     shop.cart(id("c"), None, &skus("S", 1)).await;
     shop.shown(shop.command("ArchiveProduct", json!({"product_id": id("Soap")})).await).await;
     let line = cart(&shop, Caller::Guest, "c").await["lines"][0].take();
-    assert_eq!((&line["product"], &line["name"], &line["availability"]["available"]), (&Value::Null, &json!("Soap"), &json!(0)));
+    assert_eq!(
+        (&line["product"], &line["name"], &line["availability"]["available"]),
+        (&Value::Null, &json!("Soap"), &json!(0))
+    );
     let line = cart(&shop, Caller::Support, "c").await["lines"][0].take();
     assert_eq!(line["product"], json!({"name": "Soap", "status": "archived"}));
 }

@@ -50,13 +50,12 @@ async fn null_empties_and_what_is_left_out_stays() {
 #[tokio::test]
 async fn an_old_slug_leads_to_its_product_for_its_time() {
     let shop = Shop::open().await;
-    let product = |name: &str, slug: &str| {
-        json!({"product_id": id(name), "name": name, "slug": slug, "variants": [{"sku": name}], "publish": true})
-    };
+    let product = |name: &str, slug: &str| json!({"product_id": id(name), "name": name, "slug": slug, "variants": [{"sku": name}], "publish": true});
     shop.command("CreateProduct", product("Oat", "oat")).await;
     shop.shown(shop.command("ReviseProduct", json!({"product_id": id("Oat"), "slug": "oat-milk"})).await).await;
     let found = async |slug: &str| {
-        let data = shop.storefront(Caller::Guest, &format!("{{ product(slug: \"{slug}\") {{ name slug }} }}")).await.data();
+        let data =
+            shop.storefront(Caller::Guest, &format!("{{ product(slug: \"{slug}\") {{ name slug }} }}")).await.data();
         data["product"].clone()
     };
     let oat = json!({"name": "Oat", "slug": "oat-milk"});
@@ -77,7 +76,10 @@ async fn a_removed_variant_and_a_removed_price_are_gone_from_the_storefront_and_
     shop.cart(id("c"), None, &skus).await;
     shop.command("PlaceOrder", json!({"cart_id": id("c"), "order_id": id("o")})).await;
     shop.shown(shop.head().await).await;
-    let removed = format!("variantRemove(input: {{productId: \"{}\", sku: \"S-001\"}}) {{ product {{ variants {{ sku }} }} }}", id("Soap"));
+    let removed = format!(
+        "variantRemove(input: {{productId: \"{}\", sku: \"S-001\"}}) {{ product {{ variants {{ sku }} }} }}",
+        id("Soap")
+    );
     assert_eq!(mutate(&shop, &removed).await["product"]["variants"], json!([{"sku": "S-000"}]));
     let price = "priceRemove(input: {sku: \"S-000\", currency: \"EUR\"}) { variant { prices { channel } orderable } }";
     assert_eq!(mutate(&shop, price).await["variant"], json!({"prices": [], "orderable": false}));
@@ -92,7 +94,8 @@ async fn a_removed_variant_and_a_removed_price_are_gone_from_the_storefront_and_
 async fn an_order_shows_what_its_variants_were_called() {
     let shop = Shop::open().await;
     let variants = json!([{"sku": "M", "name": "Medium", "options": {"colour": "red"}}, {"sku": "L", "options": {"colour": "blue"}}]);
-    shop.command("CreateProduct", json!({"product_id": id("t"), "name": "Tee", "variants": variants, "publish": true})).await;
+    shop.command("CreateProduct", json!({"product_id": id("t"), "name": "Tee", "variants": variants, "publish": true}))
+        .await;
     for sku in ["M", "L"] {
         shop.command("SetPrice", json!({"sku": sku, "price": {"minor_units": 100, "currency": "EUR"}})).await;
         shop.command("ReceiveStock", json!({"sku": sku, "quantity": 1})).await;
@@ -103,10 +106,13 @@ async fn an_order_shows_what_its_variants_were_called() {
     shop.shown(shop.command("ReviseVariant", revise).await).await;
     let query = format!("{{ order(id: \"{}\") {{ lines {{ name variantName options {{ value }} }} }} }}", id("o"));
     let lines = shop.storefront(Caller::Guest, &query).await.data()["order"]["lines"].take();
-    assert_eq!(lines, json!([
-        {"name": "Tee", "variantName": "Medium", "options": [{"value": "red"}]},
-        {"name": "Tee", "variantName": null, "options": [{"value": "blue"}]},
-    ]));
+    assert_eq!(
+        lines,
+        json!([
+            {"name": "Tee", "variantName": "Medium", "options": [{"value": "red"}]},
+            {"name": "Tee", "variantName": null, "options": [{"value": "blue"}]},
+        ])
+    );
 }
 
 /// A shop with the categories Food > Dairy > Milk, each with a product of its name, and a category beside them.
@@ -131,7 +137,8 @@ async fn selected(shop: &Shop, filter: &str) -> Vec<String> {
     );
     let data = shop.storefront(Caller::Guest, &query).await.data();
     let names = |edges: &Value| -> Vec<String> {
-        let mut names: Vec<_> = edges.as_array().into_iter().flatten().map(|edge| edge["node"]["name"].to_string()).collect();
+        let mut names: Vec<_> =
+            edges.as_array().into_iter().flatten().map(|edge| edge["node"]["name"].to_string()).collect();
         names.sort();
         names
     };
@@ -163,9 +170,13 @@ async fn a_category_has_the_products_of_its_subtree_or_of_itself_alone() {
 async fn what_stood_in_a_removed_category_stands_in_its_parent() {
     let shop = tree().await;
     let of = |name: &str| format!("categoryId: \"{}\"", id(name));
-    let renamed = format!("categoryRename(input: {{categoryId: \"{}\", name: \"Milks\"}}) {{ category {{ name }} }}", id("Milk"));
+    let renamed =
+        format!("categoryRename(input: {{categoryId: \"{}\", name: \"Milks\"}}) {{ category {{ name }} }}", id("Milk"));
     assert_eq!(mutate(&shop, &renamed).await["category"], json!({"name": "Milks"}));
-    let removed = format!("categoryRemove(input: {{categoryId: \"{}\"}}) {{ category {{ name }} userErrors {{ code }} }}", id("Dairy"));
+    let removed = format!(
+        "categoryRemove(input: {{categoryId: \"{}\"}}) {{ category {{ name }} userErrors {{ code }} }}",
+        id("Dairy")
+    );
     assert_eq!(mutate(&shop, &removed).await, json!({"category": null, "userErrors": []}));
     let data = shop.storefront(Caller::Guest, "{ categories { id name parentId } }").await.data();
     let milks = json!({"id": id("Milk"), "name": "Milks", "parentId": id("Food")});
@@ -190,7 +201,8 @@ async fn a_reduction_shows_the_lowest_price_of_the_30_days_before_it() {
     shop.command("PublishProduct", json!({"product_id": id("p")})).await;
     let lowest = async || {
         shop.shown(shop.head().await).await;
-        let query = "{ product(sku: \"S\") { variants { prices { price { minorUnits } lowestOf30Days { minorUnits } } } } }";
+        let query =
+            "{ product(sku: \"S\") { variants { prices { price { minorUnits } lowestOf30Days { minorUnits } } } } }";
         let data = shop.storefront(Caller::Guest, query).await.data();
         data["product"]["variants"][0]["prices"][0]["lowestOf30Days"]["minorUnits"].clone()
     };

@@ -31,9 +31,8 @@ fn acknowledged(book: &Book, calls: &[Call]) -> Check {
             (None, _) => Some("is not in the book".to_owned()),
             (Some(command), Some(receipt)) => difference(book, receipt, *command),
             // A mutation returns the position only.
-            (Some(command), None) => {
-                (end_of(book, *command) != position).then(|| format!("says position {position}, its events end elsewhere"))
-            }
+            (Some(command), None) => (end_of(book, *command) != position)
+                .then(|| format!("says position {position}, its events end elsewhere")),
         };
         check.holds(wrong.is_none(), || format!("{} {} {}", call.name, call.key, wrong.unwrap_or_default()));
     }

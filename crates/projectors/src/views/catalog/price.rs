@@ -24,7 +24,8 @@ row! {
 /// The price that an event sets or removes, and the product of its SKU.
 fn change(event: &Event) -> Option<(PriceKey, ProductId)> {
     let Event::Catalog(event) = event else { return None };
-    let key = |sku: &Sku, channel: &Channel, currency| PriceKey { sku: sku.clone(), channel: channel.clone(), currency };
+    let key =
+        |sku: &Sku, channel: &Channel, currency| PriceKey { sku: sku.clone(), channel: channel.clone(), currency };
     match event {
         catalog::Event::PriceSet(e) => Some((key(&e.sku, &e.channel, e.price.currency), e.product_id)),
         catalog::Event::PriceRemoved(e) => Some((key(&e.sku, &e.channel, e.currency), e.product_id)),

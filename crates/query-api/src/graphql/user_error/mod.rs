@@ -109,7 +109,11 @@ fn common_fields() -> Vec<MetaField> {
     vec![
         field("code", Some("The stable code."), "String!".to_owned()),
         field("message", Some("What is wrong, in words."), "String!".to_owned()),
-        field("path", Some("Which part of the input is wrong, in the names of the input; of a cart, which line."), "[String!]".to_owned()),
+        field(
+            "path",
+            Some("Which part of the input is wrong, in the names of the input; of a cart, which line."),
+            "[String!]".to_owned(),
+        ),
     ]
 }
 
