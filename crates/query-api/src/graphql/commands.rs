@@ -22,7 +22,7 @@ use crate::graphql::{error::coded, stream_limits::RATE_LIMITED, viewer::Viewer};
 const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
 
 /// The code of a command with several problems.
-const SEVERAL: &str = "several_problems";
+pub(crate) const SEVERAL: &str = "several_problems";
 
 /// Sends commands.
 #[derive(Clone)]

@@ -82,7 +82,7 @@ impl OrderQuery {
         let Some(as_of) = as_of else { return Ok(Some(order)) };
         let timeline = timeline(reader(context)?, id, i32::MAX).await?;
         let (state, last) = folded(&timeline, as_of)?;
-        Ok(state.record().zip(last).map(|(record, last)| order.as_of(record, last)))
+        Ok(state.record().zip(last).map(|(record, last)| order.at(record, last)))
     }
 
     /// The customer whose token the request has; absent for others.

@@ -190,7 +190,7 @@ impl Order {
 
 impl Order {
     /// The order as it was after an event of its history. Totals and lines are fixed when it is placed; what else is shown changes.
-    pub(super) fn as_of(self, state: &OrderRecord, last: &TimelineEntry) -> Self {
+    pub(super) fn at(self, state: &OrderRecord, last: &TimelineEntry) -> Self {
         let &TimelineEntry { version, position, effective_at: updated_at, .. } = last;
         Self { phase: state.progress.phase(), version, position, updated_at, ..self }
     }

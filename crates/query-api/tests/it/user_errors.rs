@@ -216,7 +216,8 @@ fn camel_case(name: &str) -> String {
 #[tokio::test]
 async fn every_refusal_of_the_domain_has_its_type_and_all_its_data() {
     let (shop, api, schema) = shop().await;
-    for contract in Refusal::contracts() {
+    // Several problems have no type of their own: each of them is a user error.
+    for contract in Refusal::contracts().into_iter().filter(|contract| contract.code != "several_problems") {
         let described = Value::from(contract.schema);
         let properties = described["properties"].as_object().cloned().unwrap_or_default();
         let samples: Vec<_> = properties.iter().map(|(name, part)| (name, sample(part, &described))).collect();
