@@ -4,10 +4,9 @@
 use daybook_kernel::{Fold, Streams as Window};
 
 use crate::{
-    Actor, Command, Owner, Refusal, Rejection, Role, State, Streams,
+    Actor, Command, Owner, Refusal, Rejection, Role, State, Storefront, Streams,
     general::{ChannelNotServed, ForAnotherCustomer, LocationNotServed, RoleForbidden},
     ids::{Channel, CustomerId, LocationId},
-    order,
 };
 
 /// For those who run the shop.
@@ -69,22 +68,6 @@ pub(crate) trait Owned: Fold {
     fn not_yours(id: &Self::Id) -> Refusal;
 }
 
-/// What the storefront serves. A channel is a price list and a location is a warehouse, so buyers may not choose them freely.
-/// Staff may name any. By default the storefront serves the channel `web`, from any location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Storefront {
-    /// The channels that buyers may open carts in.
-    pub channels: Vec<Channel>,
-    /// The locations that buyers may have goods sent from; any location when absent.
-    pub locations: Option<Vec<LocationId>>,
-}
-
-impl Default for Storefront {
-    fn default() -> Self {
-        Self { channels: vec![Channel::default()], locations: None }
-    }
-}
-
 /// Checks whether an actor may send a command. Reads the things that have to be the actor's own.
 ///
 /// # Errors
@@ -118,22 +101,6 @@ where
 }
 
 impl Storefront {
-    /// Whether goods may come from a location for an actor. Staff may name any.
-    #[must_use]
-    pub fn serves(&self, actor: &Actor, location: &LocationId) -> bool {
-        !actor.is_buyer() || self.locations.as_ref().is_none_or(|served| served.contains(location))
-    }
-
-    /// Where the goods of an order of so many lines come from when the order names no location: from the locations that the storefront
-    /// serves, or from `main` where it serves any. The last ones are left out when an order would read too many streams with them.
-    #[must_use]
-    pub fn locations_for(&self, lines: usize) -> Vec<LocationId> {
-        let served = self.locations.clone().filter(|served| !served.is_empty());
-        let mut locations = served.unwrap_or_else(|| vec![LocationId::default()]);
-        locations.truncate(order::policy::locations_of(lines));
-        locations
-    }
-
     fn check_channel(&self, named: Option<&Channel>) -> Result<(), ChannelNotServed> {
         match named {
             Some(channel) if !self.channels.contains(channel) => {

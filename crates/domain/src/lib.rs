@@ -19,6 +19,7 @@ pub mod general;
 pub mod inventory;
 pub mod order;
 pub mod refusal;
+pub mod storefront;
 
 #[cfg(test)]
 mod spec;
@@ -28,9 +29,10 @@ pub use daybook_kernel::{
     Role, Scalar, Source, StreamName, money, text,
 };
 
-pub use access::{Access, Storefront, authorise};
+pub use access::{Access, authorise};
 pub use contract::{CommandContract, EventContract};
 pub use decide::{Context, Decide, Decision, OtherStream, Rejection, Streams};
+pub use storefront::Storefront;
 
 declare::slices! {
     /// Products, variants, prices, categories.

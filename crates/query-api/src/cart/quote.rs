@@ -6,27 +6,41 @@ use std::collections::HashMap;
 use async_graphql::{Context, dataloader::DataLoader};
 use daybook_domain::{
     Currency, Money, Refusal,
-    cart::{CartLine, CartStatus, policy::MAX_LINES},
+    cart::{CartLine, policy::MAX_LINES},
     catalog::Sale,
-    ids::{CartId, Sku},
+    ids::{CartId, Channel, Sku},
     inventory::Line as Index,
     money::MoneyError,
     order::CartEmpty,
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::{line::Line, types::Cart};
+use super::line::Line;
 use crate::{
     catalog::{
         BySku, Offer, OfferOf, Price,
         availability::{Asked, Buyer, Known, of_line},
     },
-    graphql::{environment::Now, user_error::UserError},
+    graphql::user_error::UserError,
     inventory::StockOf,
     loaders::Loader,
     order::ORDER,
     reader::{Statement, reader},
 };
+
+/// What of a cart a quote rests on.
+pub(super) struct Quoted<'a> {
+    pub(super) cart_id: Uuid,
+    pub(super) is_open: bool,
+    pub(super) channel: &'a Channel,
+    pub(super) currency: Currency,
+    pub(super) lines: &'a [CartLine],
+    /// The order that the cart became.
+    pub(super) order_id: Option<Uuid>,
+    /// The position of the cart's last event.
+    pub(super) position: i64,
+}
 
 /// The lines of a cart with their prices, and what keeps the cart from being ordered.
 #[derive(Debug)]
@@ -37,18 +51,17 @@ pub(super) struct Quote {
 }
 
 impl Quote {
-    pub(super) async fn of(cart: &Cart, context: &Context<'_>) -> async_graphql::Result<Self> {
+    pub(super) async fn of(cart: &Quoted<'_>, context: &Context<'_>) -> async_graphql::Result<Self> {
         let loader = context.data::<DataLoader<Loader>>()?;
         let skus = || cart.lines.iter().map(|line| line.sku.to_string());
         let offers = loader.load_many(skus().map(OfferOf));
-        let is_open = cart.status_at(context.data::<Now>()?.time()) == CartStatus::Open;
-        if !is_open {
+        if !cart.is_open {
             return Self::of_closed(cart, &offers.await?, context).await;
         }
         let prices = loader.load_many(cart.lines.iter().map(|line| BySku::prices(line.sku.as_str())));
         let (offers, prices, stocks) = futures::try_join!(offers, prices, loader.load_many(skus().map(StockOf)))?;
         let views = Views { offers, prices, stocks };
-        let mut quote = Self { is_open, lines: Vec::with_capacity(cart.lines.len()), problems: Vec::new() };
+        let mut quote = Self { is_open: true, lines: Vec::with_capacity(cart.lines.len()), problems: Vec::new() };
         if cart.lines.is_empty() {
             let empty: Refusal = CartEmpty { cart_id: CartId(cart.cart_id) }.into();
             quote.problems.push(UserError::of_refusal(&empty, None));
@@ -59,7 +72,7 @@ impl Quote {
             let asked = Asked {
                 sku: &line.sku,
                 quantity: line.quantity,
-                channel: &cart.channel,
+                channel: cart.channel,
                 currency: Some(cart.currency),
                 locations: &locations,
                 line: Index::OfCart(index),
@@ -77,7 +90,7 @@ impl Quote {
 
     /// A cart that became an order has the prices that were agreed. Any other closed cart has those that its lines were added at.
     async fn of_closed(
-        cart: &Cart,
+        cart: &Quoted<'_>,
         offers: &HashMap<OfferOf, Offer>,
         context: &Context<'_>,
     ) -> async_graphql::Result<Self> {
@@ -106,12 +119,12 @@ struct Views {
 }
 
 impl Views {
-    fn known(&self, line: &CartLine, cart: &Cart) -> Known {
+    fn known(&self, line: &CartLine, cart: &Quoted<'_>) -> Known {
         let prices = self.prices.get(&BySku::prices(line.sku.as_str())).map_or(&[][..], Vec::as_slice);
         let sale = self.offers.get(&OfferOf(line.sku.to_string())).map_or(Sale::Unknown, |offer| offer.variant.sale());
         Known {
             sale,
-            price: Known::price_of(prices, &cart.channel, Some(cart.currency)),
+            price: Known::price_of(prices, cart.channel, Some(cart.currency)),
             stocks: self.stocks.get(&StockOf(line.sku.to_string())).cloned().unwrap_or_default(),
         }
     }
@@ -137,7 +150,7 @@ fn shown(line: &CartLine, offer: Option<&Offer>, buyer: &Buyer<'_>) -> Line {
 }
 
 /// The prices that were agreed when the cart became an order, by SKU.
-async fn agreed(cart: &Cart, context: &Context<'_>) -> async_graphql::Result<HashMap<Sku, Money>> {
+async fn agreed(cart: &Quoted<'_>, context: &Context<'_>) -> async_graphql::Result<HashMap<Sku, Money>> {
     const LINES: Statement = Statement::new(&[ORDER], "SELECT lines FROM read.orders WHERE order_id = $1");
     #[derive(Deserialize)]
     struct Agreed {

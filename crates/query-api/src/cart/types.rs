@@ -13,7 +13,10 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{line::Line, quote::Quote};
+use super::{
+    line::Line,
+    quote::{Quote, Quoted},
+};
 use crate::graphql::{environment::Now, scalars::MoneyObject, user_error::UserError};
 
 /// The status of a cart.
@@ -37,20 +40,20 @@ pub(crate) enum CartStatus {
 #[graphql(complex)]
 pub(crate) struct Cart {
     #[graphql(skip)]
-    pub(super) cart_id: Uuid,
+    cart_id: Uuid,
     #[graphql(skip)]
     pub(super) customer_id: Option<CustomerId>,
     #[graphql(skip)]
-    pub(super) channel: Channel,
+    channel: Channel,
     #[graphql(skip)]
-    pub(super) currency: Currency,
+    currency: Currency,
     /// The status after the last event.
     #[graphql(skip)]
     status: Stored,
     #[graphql(skip)]
-    pub(super) lines: Vec<CartLine>,
+    lines: Vec<CartLine>,
     #[graphql(skip)]
-    pub(super) order_id: Option<Uuid>,
+    order_id: Option<Uuid>,
     /// When the cart expires, unless it is changed before.
     expires_at: Option<DateTime<Utc>>,
     /// When the cart was last changed.
@@ -59,7 +62,7 @@ pub(crate) struct Cart {
     version: i32,
     /// The position of its last event.
     #[graphql(skip)]
-    pub(super) position: i64,
+    position: i64,
     /// What the lines come to, once it is asked for.
     #[graphql(skip)]
     #[serde(skip)]
@@ -124,12 +127,21 @@ impl Cart {
 
 impl Cart {
     /// The status at a time.
-    pub(super) fn status_at(&self, now: DateTime<Utc>) -> Stored {
+    fn status_at(&self, now: DateTime<Utc>) -> Stored {
         self.status.at(self.expires_at, now)
     }
 
     /// What the lines come to, which is computed once.
     async fn quote(&self, context: &Context<'_>) -> async_graphql::Result<&Quote> {
-        self.quote.get_or_try_init(|| Quote::of(self, context)).await
+        let quoted = Quoted {
+            cart_id: self.cart_id,
+            is_open: self.status_at(context.data::<Now>()?.time()) == Stored::Open,
+            channel: &self.channel,
+            currency: self.currency,
+            lines: &self.lines,
+            order_id: self.order_id,
+            position: self.position,
+        };
+        self.quote.get_or_try_init(|| Quote::of(&quoted, context)).await
     }
 }

@@ -8,7 +8,7 @@ use daybook_domain::{
     inventory::{self, Demand, Line, StockLevel, Supply},
 };
 
-use super::types::{BySku, Price};
+use super::prices::{BySku, Price};
 use crate::{
     graphql::{
         environment::Served,

@@ -6,8 +6,10 @@ use async_graphql::{Error, dataloader};
 use uuid::Uuid;
 
 use super::{
-    PRODUCT, statements,
-    types::{BySku, Category, CategoryOf, Offer, OfferOf, Price, Sales, SalesOf, Variant, VariantsOf},
+    PRODUCT,
+    prices::{BySku, Price, Sales, SalesOf},
+    statements,
+    types::{Category, CategoryOf, Offer, OfferOf, Variant, VariantsOf},
 };
 use crate::{
     loaders::{Loader, grouped},

@@ -3,13 +3,15 @@
 pub(crate) mod availability;
 mod loaders;
 mod mutations;
+mod prices;
 mod queries;
 mod statements;
 mod types;
 
 pub(crate) use mutations::CatalogMutation;
+pub(crate) use prices::{BySku, Price};
 pub(crate) use queries::CatalogQuery;
-pub(crate) use types::{BySku, Offer, OfferOf, Price, Product, sale_of};
+pub(crate) use types::{Offer, OfferOf, Product, sale_of};
 
 use crate::reader::View;
 

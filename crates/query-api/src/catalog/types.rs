@@ -1,12 +1,12 @@
-//! Products, their variants and prices, and the tree of categories.
+//! Products, their variants, and the tree of categories.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 use daybook_domain::{
-    Currency, Money, Quantity,
-    catalog::{PriceChange, PriceList, Sale, SaleChange},
+    Currency, Quantity,
+    catalog::Sale,
     ids::{Channel, LocationId, Sku},
     inventory::{self, Line},
     order::policy::MAX_LOCATIONS,
@@ -14,12 +14,14 @@ use daybook_domain::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::availability::{Asked, Availability, Buyer, ask_stock, ask_views};
+use super::{
+    availability::{Asked, Availability, Buyer, ask_stock, ask_views},
+    prices::{BySku, Price},
+};
 use crate::{
     graphql::{
-        environment::Now,
         error::coded,
-        scalars::{Attribute, Long, MoneyObject, attributes},
+        scalars::{Attribute, Long, attributes},
     },
     loaders::Loader,
 };
@@ -32,16 +34,6 @@ pub(crate) struct VariantsOf(pub(crate) Uuid);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CategoryOf(pub(crate) Uuid);
 
-/// The key of the prices of a SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct BySku(pub(super) Arc<str>);
-
-impl BySku {
-    pub(crate) fn prices(sku: &str) -> Self {
-        Self(sku.into())
-    }
-}
-
 /// The key of the variant of a SKU with its product.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OfferOf(pub(crate) String);
@@ -51,18 +43,6 @@ pub(crate) struct OfferOf(pub(crate) String);
 pub(crate) struct Offer {
     pub(crate) product: Product,
     pub(crate) variant: Variant,
-}
-
-/// The key of the times at which a SKU was on sale.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct SalesOf(pub(super) String);
-
-/// When a SKU was on sale: the product, and the variant.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Sales {
-    pub(super) sku: String,
-    product: Vec<SaleChange>,
-    variant: Vec<SaleChange>,
 }
 
 /// A product.
@@ -248,55 +228,6 @@ impl Variant {
 /// The error of an argument.
 fn bad(argument: &str, error: &dyn std::fmt::Display) -> async_graphql::Error {
     coded("BAD_INPUT", format!("{argument}: {error}"))
-}
-
-/// The price of a SKU in a channel and currency.
-#[derive(Debug, Clone, Deserialize, SimpleObject)]
-#[graphql(complex)]
-pub(crate) struct Price {
-    #[graphql(skip)]
-    pub(super) sku: String,
-    #[graphql(skip)]
-    pub(crate) channel: Channel,
-    #[graphql(skip)]
-    pub(crate) currency: Currency,
-    #[graphql(skip)]
-    minor_units: i64,
-    /// When the price began to apply.
-    since: DateTime<Utc>,
-    #[graphql(skip)]
-    changes: Vec<PriceChange>,
-}
-
-impl Price {
-    /// The price of one unit.
-    pub(crate) const fn money(&self) -> Money {
-        Money::new(self.minor_units, self.currency)
-    }
-}
-
-#[ComplexObject]
-impl Price {
-    /// The channel.
-    async fn channel(&self) -> &str {
-        self.channel.as_str()
-    }
-
-    /// The price of one unit.
-    async fn price(&self) -> MoneyObject {
-        self.money().into()
-    }
-
-    /// The lowest price of the 30 days before the reduction that is in force (Directive 98/6/EC, article 6a); without a reduction, of the
-    /// last 30 days. A price counts while customers could pay it.
-    async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let loader = context.data::<DataLoader<Loader>>()?;
-        let sales = loader.load_one(SalesOf(self.sku.clone())).await?;
-        let (product, variant) = sales.as_ref().map_or((&[][..], &[][..]), |sales| (&sales.product, &sales.variant));
-        let list = PriceList { channel: self.channel.clone(), currency: self.currency, changes: self.changes.clone() };
-        let prior = list.prior_price([product, variant], context.data::<Now>()?.time());
-        Ok(prior.unwrap_or_else(|| self.money()).into())
-    }
 }
 
 /// A node of the category tree.
