@@ -20,7 +20,7 @@ use crate::{
         error::coded,
         viewer::viewer,
     },
-    reader::{Reader, reader},
+    reader::{Reader, failed, reader},
 };
 
 /// How many SKUs may be watched at once.
@@ -68,15 +68,26 @@ struct Watch {
 }
 
 impl Watch {
-    /// Refuses SKUs that the viewer does not know of: nothing would ever be sent for them.
+    /// Refuses SKUs that the viewer does not know of: nothing would ever be sent for them. One that was just created is known once the
+    /// views have reached the end of the book.
     async fn check_known(&self) -> async_graphql::Result<()> {
-        let known = self.rows().await?;
-        let knows = |row: &Watched| !self.actor.is_buyer() || row.sale().is_public();
-        let is_unknown = |sku: &&Sku| !known.iter().any(|row| row.sku == **sku && knows(row));
-        match self.skus.iter().find(is_unknown) {
+        if self.unknown().await?.is_none() {
+            return Ok(());
+        }
+        let head = self.reader.book.head().await.map_err(|error| failed(&error))?;
+        self.reader.require(head.position);
+        match self.unknown().await? {
             Some(sku) => Err(coded("NOT_FOUND", format!("there is no SKU {sku}"))),
             None => Ok(()),
         }
+    }
+
+    /// A SKU that the viewer does not know of, if there is one.
+    async fn unknown(&self) -> async_graphql::Result<Option<&Sku>> {
+        let known = self.rows().await?;
+        let knows = |row: &Watched| !self.actor.is_buyer() || row.sale().is_public();
+        let is_unknown = |sku: &&Sku| !known.iter().any(|row| row.sku == **sku && knows(row));
+        Ok(self.skus.iter().find(is_unknown))
     }
 
     /// The levels that have changed since they were sent, as soon as one has. A reservation that lapses changes them without an event.
