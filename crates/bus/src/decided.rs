@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use daybook_codec::{Encoded, encode};
-use daybook_domain::{Decision, MAX_EVENT_BYTES, Refusal, StreamName, Streams, general::EventTooLarge};
+use daybook_domain::{Decision, MAX_EVENT_BYTES, Refusal, Rejection, StreamName, Streams, general::EventTooLarge};
 use daybook_event_store::{AppendUnit, NewEvent, Operation, RecordedEvent};
 
 use super::{CommandError, Job, Receipt, WrittenEvent, WrittenStream};
@@ -15,35 +15,75 @@ pub(super) struct Decided {
     pub(super) job: Job,
     /// The streams whose cached state includes the events of this decision.
     pub(super) written: Vec<StreamName>,
-    /// The refusal, if the command was refused.
-    pub(super) refusal: Option<Refusal>,
+    /// The answer, if nothing is written.
+    pub(super) unwritten: Option<Unwritten>,
+}
+
+/// The answer to a command of which nothing is written. What it rests on is checked as if it wrote.
+pub(super) enum Unwritten {
+    /// A rule said no.
+    Refused(Refusal),
+    /// An earlier command, which has begun this stream, had the outcome.
+    Repeats(StreamName),
 }
 
 // What a decision may write, the book keeps.
 const _: () = assert!(MAX_EVENT_BYTES <= daybook_event_store::MAX_EVENT_BYTES);
 
+/// What the store is asked for after a decision.
+pub(super) struct Planned {
+    pub(super) operation: Operation,
+    /// The decision, if something is written.
+    pub(super) decision: Option<Decision>,
+    /// The answer, if nothing is written.
+    pub(super) unwritten: Option<Unwritten>,
+}
+
+/// Why the store is asked for nothing.
+pub(super) enum Unplanned {
+    /// The decision reads streams that are not loaded.
+    NotLoaded,
+    /// An event cannot be written as JSON.
+    Failed(CommandError),
+}
+
+/// Plans what the store is asked for after a decision.
+pub(super) fn plan(
+    job: &Job,
+    streams: &Streams<'_>,
+    decided: Result<Decision, Rejection>,
+    now: DateTime<Utc>,
+) -> Result<Planned, Unplanned> {
+    let unwritten = match decided {
+        Ok(Decision { repeats: Some(stream), .. }) => Unwritten::Repeats(stream),
+        Ok(decision) => match write(job, streams, &decision, now) {
+            Ok(operation) => return Ok(Planned { operation, decision: Some(decision), unwritten: None }),
+            Err(Unwritable::Refused(refusal)) => Unwritten::Refused(refusal),
+            Err(Unwritable::Failed(error)) => return Err(Unplanned::Failed(error)),
+        },
+        Err(Rejection::Refused(refusal)) => Unwritten::Refused(refusal),
+        Err(Rejection::NotLoaded) => return Err(Unplanned::NotLoaded),
+    };
+    Ok(Planned { operation: check(job, streams), decision: None, unwritten: Some(unwritten) })
+}
+
 /// Why a decision cannot be written.
-pub(super) enum Unwritten {
+enum Unwritable {
     /// An event would be too large. The command is refused, as by any other rule.
     Refused(Refusal),
-    /// It failed.
+    /// An event cannot be written as JSON.
     Failed(CommandError),
 }
 
 /// The operation that writes a decision.
-pub(super) fn write(
-    job: &Job,
-    streams: &Streams<'_>,
-    decision: &Decision,
-    now: DateTime<Utc>,
-) -> Result<Operation, Unwritten> {
+fn write(job: &Job, streams: &Streams<'_>, decision: &Decision, now: DateTime<Utc>) -> Result<Operation, Unwritable> {
     let at = decision.effective_at.unwrap_or(now);
     let events = decision.events.iter().map(|(stream, event)| {
-        let failed = |error: serde_json::Error| Unwritten::Failed(CommandError::Unwritable(error.to_string()));
+        let failed = |error: serde_json::Error| Unwritable::Failed(CommandError::Unwritable(error.to_string()));
         let Encoded { event_type, schema_version, key_id, data } = encode(event).map_err(failed)?;
         if data.len() > MAX_EVENT_BYTES {
             let (event_type, bytes) = (event_type.to_owned(), data.len());
-            return Err(Unwritten::Refused(EventTooLarge { event_type, bytes, limit: MAX_EVENT_BYTES }.into()));
+            return Err(Unwritable::Refused(EventTooLarge { event_type, bytes, limit: MAX_EVENT_BYTES }.into()));
         }
         Ok(NewEvent {
             stream_id: stream.shared(),
@@ -61,7 +101,7 @@ pub(super) fn write(
         scope,
         fingerprint,
         reads: reads(streams),
-        events: events.collect::<Result<_, Unwritten>>()?,
+        events: events.collect::<Result<_, Unwritable>>()?,
         correlation_id: job.submission.correlation_id,
         causation_id: job.submission.causation_id,
         actor: job.submission.actor.to_string(),
@@ -69,8 +109,8 @@ pub(super) fn write(
     }))
 }
 
-/// The operation that checks a refusal.
-pub(super) fn check(job: &Job, streams: &Streams<'_>) -> Operation {
+/// The operation that checks what an answer rests on of which nothing is written.
+fn check(job: &Job, streams: &Streams<'_>) -> Operation {
     let Key { scope, fingerprint } = Key::of(&job.submission, &job.fingerprint, streams);
     Operation::Check { command_id: job.submission.command_id, scope, fingerprint, reads: reads(streams) }
 }
@@ -109,12 +149,12 @@ pub(super) fn receipt(unit: AppendUnit, first_position: i64, versions: &[(Arc<st
     });
     let events: Vec<_> = events.collect();
     let streams = versions.iter().map(|(id, version)| WrittenStream { id: Arc::clone(id), version: *version });
-    let position = events.last().map_or(first_position, |event| event.position);
+    let position = events.last().map_or(first_position - 1, |event| event.position);
     Receipt { position, streams: streams.collect(), events, replayed: false }
 }
 
-/// The receipt of a command that was committed earlier, from its events in the book.
-pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
+/// The receipt of a command that was committed earlier, from its events in the book, which begin at this position.
+pub(super) fn replayed(first_position: i64, events: Vec<RecordedEvent>) -> Receipt {
     let mut streams: Vec<WrittenStream> = Vec::new();
     let mut written = Vec::with_capacity(events.len());
     for event in events {
@@ -132,7 +172,7 @@ pub(super) fn replayed(events: Vec<RecordedEvent>) -> Receipt {
             data: event.data,
         });
     }
-    let position = written.last().map_or(0, |event| event.position);
+    let position = written.last().map_or(first_position - 1, |event| event.position);
     Receipt { position, streams, events: written, replayed: true }
 }
 
@@ -192,7 +232,7 @@ mod tests {
         let (source, now) = (Nothing, DateTime::UNIX_EPOCH);
         let streams = Streams::over(&source);
         let large = write(&job(), &streams, &imported(10_000), now);
-        let Err(Unwritten::Refused(refusal)) = large else { panic!("it is not refused") };
+        let Err(Unwritable::Refused(refusal)) = large else { panic!("it is not refused") };
         let data = refusal.data();
         assert_eq!((refusal.code(), &data["event_type"]), ("event_too_large", &json!("order.OrderImported")));
         assert_eq!(data["limit"], json!(MAX_EVENT_BYTES));

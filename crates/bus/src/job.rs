@@ -1,9 +1,9 @@
 //! A command on its way through the bus.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use daybook_domain::Actor;
+use daybook_domain::{Actor, Context, Storefront};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -67,6 +67,7 @@ impl Job {
     pub(super) fn answer(self, outcome: Result<Receipt, CommandError>) {
         let label = match &outcome {
             Ok(receipt) if receipt.replayed => "replayed",
+            Ok(receipt) if receipt.events.is_empty() => "unchanged",
             Ok(_) => "accepted",
             Err(CommandError::Refused { .. }) => "refused",
             Err(CommandError::KeyReused(_)) => "key_reused",
@@ -78,7 +79,8 @@ impl Job {
         drop(self.reply.send(Answer { outcome, streams: self.streams }));
     }
 
-    pub(super) fn context(&self, now: DateTime<Utc>) -> daybook_domain::Context {
-        daybook_domain::Context { now, actor: self.submission.actor.clone(), command_id: self.submission.command_id }
+    pub(super) fn context(&self, now: DateTime<Utc>, storefront: &Arc<Storefront>) -> Context {
+        let (actor, command_id) = (self.submission.actor.clone(), self.submission.command_id);
+        Context { now, actor, command_id, storefront: Arc::clone(storefront) }
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! What does not belong here: rules (they are in the domain), SQL (in the event store), HTTP (in command-api).
 
+mod answer;
 mod bases;
 mod cache;
 pub mod clock;
@@ -154,16 +155,17 @@ pub struct WrittenStream {
     pub version: i32,
 }
 
-/// The answer to an accepted command. All that it names is durable.
+/// The answer to an accepted command. All that it names is durable. It has no events where the command asked for what was so already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The position of the command's last event. A read model that has reached it shows the effect of the command.
+    /// The position of the command's last event; without events, the end of the book at the decision. A read model that has reached it
+    /// shows the effect of the command.
     pub position: i64,
     /// The streams that were written.
     pub streams: Vec<WrittenStream>,
     /// The events that were written, in order.
     pub events: Vec<WrittenEvent>,
-    /// Whether this is the outcome of an earlier submission of the same command.
+    /// Whether this is the outcome of an earlier command: of the same submission, or of another that asked for the same.
     pub replayed: bool,
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_domain::{Decide, Reads, Rejection, State, StreamName, Streams, authorise};
+use daybook_domain::{Decide, Reads, State, Storefront, StreamName, Streams, authorise};
 use daybook_event_store::{Appender, Operation, Outcome, Store, StoreError};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio_util::task::TaskTracker;
@@ -22,7 +22,7 @@ use super::{
     BusSettings, CommandError, Job, Queue, Runtime,
     bases::{Base, Bases},
     cache::Cache,
-    decided::{self, Decided, Unwritten},
+    decided::{self, Decided, Planned, Unplanned},
     load::{Folded, Loaded, Waiting, Wanted, load},
     turns::Turns,
     vitals::{Signs, refused},
@@ -61,6 +61,7 @@ pub(super) struct Sequencer<B: Store, R: Runtime> {
     book: B,
     clock: Clock,
     settings: BusSettings,
+    storefront: Arc<Storefront>,
     queue: Arc<Queue>,
     conflicts: Arc<AtomicU64>,
     signs: Arc<Signs>,
@@ -100,11 +101,13 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         (queue, conflicts, signs): (Arc<Queue>, Arc<AtomicU64>, Arc<Signs>),
     ) -> Self {
         let (cache, bases) = (Cache::new(settings.cache_bytes), Bases::new(settings.cache_bytes / 8));
+        let storefront = Arc::new(settings.storefront.clone());
         Self {
             runtime,
             book,
             clock,
             settings,
+            storefront,
             queue,
             conflicts,
             signs,
@@ -188,18 +191,15 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     fn decide(&mut self, mut job: Job, now: chrono::DateTime<chrono::Utc>) -> usize {
         let (command, actor) = (&job.submission.command, &job.submission.actor);
         let streams = Streams::over(&self.cache);
-        let decided = authorise(command, actor, &self.settings.storefront, &streams)
-            .and_then(|()| command.decide(&job.context(now), &streams));
+        let decided = authorise(command, actor, &self.storefront, &streams)
+            .and_then(|()| command.decide(&job.context(now, &self.storefront), &streams));
         let count = streams.count();
         job.streams = job.streams.max(u32::try_from(count).unwrap_or(u32::MAX));
-        let operation = match decided {
-            Ok(decision) => match decided::write(&job, &streams, &decision, now) {
-                Ok(write) => Ok((write, Some(decision), None)),
-                Err(Unwritten::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
-                Err(Unwritten::Failed(error)) => Err(error),
-            },
-            Err(Rejection::Refused(refusal)) => Ok((decided::check(&job, &streams), None, Some(refusal))),
-            Err(Rejection::NotLoaded) => {
+        let planned = decided::plan(&job, &streams, decided, now);
+        let reads = streams.reads();
+        let Planned { operation, decision, unwritten } = match planned {
+            Ok(planned) => planned,
+            Err(Unplanned::NotLoaded) => {
                 let missing = streams.missing();
                 let mut reads = Reads::default();
                 job.submission.command.reads(&mut reads);
@@ -207,11 +207,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 self.wanted.push(job.sender, Waiting { job, missing, others, is_contended: false });
                 return count;
             }
-        };
-        let reads = streams.reads();
-        let (operation, decision, refusal) = match operation {
-            Ok(operation) => operation,
-            Err(error) => {
+            Err(Unplanned::Failed(error)) => {
                 job.answer(Err(error));
                 return count;
             }
@@ -227,7 +223,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                 self.cache.evolve(stream, |state: &mut State| state.evolve(event, at));
             }
         }
-        self.add(Decided { job, written, refusal }, operation);
+        self.add(Decided { job, written, unwritten }, operation);
         count
     }
 

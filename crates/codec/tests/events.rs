@@ -77,3 +77,15 @@ fn texts_and_currencies_of_an_earlier_day_are_read_as_they_stand() {
                                     "price": { "minor_units": 1999, "currency": "QQQ" } });
     daybook_codec::decode("catalog.PriceSet", 1, price.to_string().as_bytes()).expect("a later program has written it");
 }
+
+#[test]
+fn an_order_from_before_variants_were_kept_is_read_and_written_as_it_was() {
+    let id = "018f0000-0000-7000-8000-000000000003";
+    let data = format!(
+        r#"{{"order_id":"{id}","cart_id":"{id}","channel":"web","currency":"EUR","lines":[{{"sku":"a","product_id":"{id}","name":"Tee","quantity":1,"unit_price":{{"minor_units":1,"currency":"EUR"}},"line_total":{{"minor_units":1,"currency":"EUR"}},"location":"main","reservation_id":"{id}"}}],"totals":{{"gross":{{"minor_units":1,"currency":"EUR"}},"discount":{{"minor_units":0,"currency":"EUR"}},"net":{{"minor_units":1,"currency":"EUR"}}}},"placed_at":"2026-01-01T00:00:00Z"}}"#
+    );
+    let read = decode("order.OrderPlaced", 2, data.as_bytes()).expect("it is read");
+    let Event::Order(order::Event::OrderPlaced(placed)) = &read else { panic!("it is an order") };
+    assert!(placed.lines[0].variant_name.is_none() && placed.lines[0].options.is_empty());
+    assert_eq!(encode(&read).expect("it is written").data, data);
+}

@@ -234,6 +234,7 @@ impl Beginning {
             rates: settings.limits.rates.clone(),
             sockets: daybook_query_api::SocketLimits::default(),
             drain: self.drain.clone(),
+            storefront: settings.storefront.clone(),
             now: Arc::new(move || clock.now()),
         })
     }

@@ -4,7 +4,7 @@
 use daybook_kernel::{Fold, StreamName, Streams as Window};
 
 use crate::{
-    Actor, Command, Owner, Refusal, Rejection, Role, State, Streams,
+    Actor, Command, Owner, Refusal, Rejection, Role, State, Storefront, Streams,
     general::{ChannelNotServed, ForAnotherCustomer, LocationNotServed, RoleForbidden},
     ids::{Channel, CustomerId, LocationId},
 };
@@ -66,22 +66,6 @@ pub(crate) trait Owned: Fold {
 
     /// The refusal of a buyer who is not the owner.
     fn not_yours(&self, id: &Self::Id) -> Refusal;
-}
-
-/// What the storefront serves. A channel is a price list and a location is a warehouse, so buyers may not choose them freely.
-/// Staff may name any. By default the storefront serves the channel `web`, from any location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Storefront {
-    /// The channels that buyers may open carts in.
-    pub channels: Vec<Channel>,
-    /// The locations that buyers may have goods sent from; any location when absent.
-    pub locations: Option<Vec<LocationId>>,
-}
-
-impl Default for Storefront {
-    fn default() -> Self {
-        Self { channels: vec![Channel::default()], locations: None }
-    }
 }
 
 /// Checks whether an actor may send a command. Reads the things that have to be the actor's own.

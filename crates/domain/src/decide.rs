@@ -1,8 +1,25 @@
 //! Deciding: what every command implements.
 
-use daybook_kernel::{Unread, money::MoneyError};
+use std::sync::Arc;
 
-use crate::{Context, Event, MAX_STREAMS, Reads, Refusal, State, general::TooManyStreams, refusal::Refuse};
+use chrono::{DateTime, Utc};
+use daybook_kernel::{Unread, money::MoneyError};
+use uuid::Uuid;
+
+use crate::{Actor, Event, MAX_STREAMS, Reads, Refusal, State, Storefront, general::TooManyStreams, refusal::Refuse};
+
+/// What a decision knows beside the command and the book. It is handed in, so that a decision can be repeated.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The time of the decision.
+    pub now: DateTime<Utc>,
+    /// The sender of the command.
+    pub actor: Actor,
+    /// The id of the command; ids that a decision needs derive from it.
+    pub command_id: Uuid,
+    /// What the storefront serves.
+    pub storefront: Arc<Storefront>,
+}
 
 /// The outcome of an accepted command.
 pub type Decision = daybook_kernel::Decision<Event>;
@@ -16,8 +33,8 @@ pub trait Decide {
     /// out; they count as empty until the commit.
     fn reads(&self, reads: &mut Reads);
 
-    /// Decides: a pure function of the command, the context and the streams. A decision that changes nothing is refused rather
-    /// than empty, so that every acknowledged command has left its trace in the book.
+    /// Decides: a pure function of the command, the context and the streams. A command that asks for what is so already is accepted
+    /// without events ([`Decision::unchanged`]), so a sender may repeat it.
     ///
     /// # Errors
     /// [`Rejection::Refused`] when a rule says no; [`Rejection::NotLoaded`] when a stream is not loaded.

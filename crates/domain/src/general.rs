@@ -2,13 +2,34 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use daybook_kernel::{Currency, Role, refusals};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::ids::{Channel, CustomerId, LocationId};
+use crate::{
+    Command,
+    ids::{Channel, CustomerId, LocationId},
+};
+
+/// One of several problems of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Objection {
+    /// The code of the refusal that the command would have if this were its only problem.
+    pub code: String,
+    /// What is wrong, in words.
+    pub message: String,
+    /// The part of the command that is wrong, as a JSON pointer (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// What the rule looked at.
+    #[serde(flatten)]
+    pub data: Map<String, Value>,
+}
 
 refusals! {
     /// A command is for certain roles.
     "forbidden" RoleForbidden: Forbidden
-        = "{command} is not for the role {role}, but for {}" (roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")), {
+        = "{command} is not for the role {role}, but for {}" (listed(roles.iter().map(|role| role.name()))), {
         /// The command.
         command: String,
         /// The role of the sender.
@@ -23,7 +44,7 @@ refusals! {
     }
     /// The storefront serves certain channels.
     "channel_not_served" ChannelNotServed: Forbidden at "channel"
-        = "the storefront does not serve the channel `{channel}`, but {}" (served.iter().map(Channel::as_str).collect::<Vec<_>>().join(", ")), {
+        = "the storefront does not serve the channel `{channel}`, but {}" (listed(served.iter().map(Channel::as_str))), {
         /// The channel that the command names.
         channel: Channel,
         /// The channels that it serves.
@@ -31,7 +52,7 @@ refusals! {
     }
     /// The storefront sends goods from certain locations.
     "location_not_served" LocationNotServed: Forbidden at "locations"
-        = "the storefront does not serve the location `{location}`, but {}" (served.iter().map(LocationId::as_str).collect::<Vec<_>>().join(", ")), {
+        = "the storefront does not serve the location `{location}`, but {}" (listed(served.iter().map(LocationId::as_str))), {
         /// The location that the command names.
         location: LocationId,
         /// The index of the location in the command.
@@ -52,6 +73,12 @@ refusals! {
         bytes: usize,
         /// The limit.
         limit: usize,
+    }
+    /// More than one thing is wrong. All of them are named, so that a sender can mend them at once.
+    "several_problems" SeveralProblems: Rule at "lines" or "cart_id"
+        = "{} problems: {}" (problems.len(), problems.iter().map(|problem| &*problem.message).collect::<Vec<_>>().join("; ")), {
+        /// The problems.
+        problems: Vec<Objection>,
     }
     /// An amount does not fit 64 bits of minor units, or is larger than an order may come to.
     "amount_overflow" AmountOverflow: Rule = "the amount is larger than this engine counts", {}
@@ -92,6 +119,30 @@ pub(crate) fn check_currency(currency: Currency, at: DateTime<Utc>) -> Result<()
 }
 
 crate::declare::refusal_set! {
-    None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, EventTooLarge, AmountOverflow,
-        CurrencyMismatch, CurrencyNotValid
+    None, General: RoleForbidden, ForAnotherCustomer, ChannelNotServed, LocationNotServed, TooManyStreams, EventTooLarge,
+    SeveralProblems, AmountOverflow, CurrencyMismatch, CurrencyNotValid
+}
+
+/// Names as the end of a sentence, which never ends with nothing.
+pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Refuses a command for all of its problems; for none, it is not refused. A single problem is the refusal itself.
+///
+/// # Errors
+/// The problem, or [`SeveralProblems`].
+pub(crate) fn refuse_all(mut problems: Vec<crate::Refusal>, command: impl Into<Command>) -> Result<(), crate::Refusal> {
+    if problems.len() > 1 {
+        let command = command.into();
+        let objection = |refusal: crate::Refusal| Objection {
+            code: refusal.code().to_owned(),
+            message: refusal.to_string(),
+            pointer: refusal.pointer(&command),
+            data: refusal.data(),
+        };
+        return Err(SeveralProblems { problems: problems.into_iter().map(objection).collect() }.into());
+    }
+    problems.pop().map_or(Ok(()), Err)
 }

@@ -19,18 +19,20 @@ pub mod general;
 pub mod inventory;
 pub mod order;
 pub mod refusal;
+pub mod storefront;
 
 #[cfg(test)]
 mod spec;
 
 pub use daybook_kernel::{
-    Actor, Context, Currency, Fold, MAX_EVENT_BYTES, MAX_STREAMS, Money, Owner, Personal, Quantity, Reads,
+    Actor, Currency, Fold, MAX_EVENT_BYTES, MAX_STREAMS, Money, Owner, Patch, Personal, Quantity, Reads,
     RefusalContract, RefusalKind, Role, Scalar, Source, StreamName, Timestamp, money, text, unique,
 };
 
-pub use access::{Access, Authority, Storefront, authorise};
+pub use access::{Access, Authority, authorise};
 pub use contract::{CommandContract, EventContract};
-pub use decide::{Decide, Decision, OtherStream, Rejection, Streams};
+pub use decide::{Context, Decide, Decision, OtherStream, Rejection, Streams};
+pub use storefront::Storefront;
 
 declare::slices! {
     /// Products, variants, prices, categories.

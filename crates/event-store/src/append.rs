@@ -87,8 +87,7 @@ impl<S: Session> Appender<S> {
     ///
     /// # Errors
     /// [`StoreError`] when the database failed. Then the outcomes are unknown; a retry with the same command ids shows them. A database
-    /// that refuses to write and lives on is an outcome ([`Outcome::NotWritten`]). [`StoreError::EmptyUnit`] and [`StoreError::UnreadStream`]
-    /// are mistakes of the caller.
+    /// that refuses to write and lives on is an outcome ([`Outcome::NotWritten`]). [`StoreError::UnreadStream`] is a mistake of the caller.
     pub async fn append(&mut self, operations: &[Operation]) -> Result<Vec<Outcome>, StoreError> {
         for operation in operations {
             check(operation)?;
@@ -235,9 +234,6 @@ fn looked_up<'a>(
 fn check(operation: &Operation) -> Result<(), StoreError> {
     let Operation::Write(unit) = operation else { return Ok(()) };
     let command_id = unit.command_id;
-    if unit.events.is_empty() {
-        return Err(StoreError::EmptyUnit(command_id));
-    }
     let unread = unit.events.iter().find(|event| unit.reads.iter().all(|(stream, _)| *stream != event.stream_id));
     match unread {
         Some(event) => Err(StoreError::UnreadStream { command_id, stream_id: event.stream_id.to_string() }),

@@ -43,9 +43,6 @@ pub enum StoreError {
     /// book without the lock of its head.
     #[error("the book was written to without the lock of its head")]
     UniqueViolation,
-    /// An append unit without events is a mistake of the caller.
-    #[error("command {0} has no events to append")]
-    EmptyUnit(uuid::Uuid),
     /// An append unit writes to a stream that it has not read.
     #[error("command {command_id} writes to stream {stream_id} without having read it")]
     UnreadStream {

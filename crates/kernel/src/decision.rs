@@ -1,41 +1,44 @@
-//! What a decision knows beside the book, and what it returns.
+//! What a decision returns.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use crate::{Actor, Fold, StreamName};
+use crate::{Fold, StreamName};
 
 /// The most bytes of one event as JSON. The event goes over the wire as one message, and Kafka takes messages of up to about 1,000,000 bytes
 /// unless it is configured otherwise. The largest event of every type is below this; `domain/src/spec/sizes.rs` computes them.
 pub const MAX_EVENT_BYTES: usize = 900_000;
 
-/// What a decision knows beside the command and the book. It is handed in, so that a decision can be repeated.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// The time of the decision.
-    pub now: DateTime<Utc>,
-    /// Who sent the command.
-    pub actor: Actor,
-    /// The id of the command; ids that a decision needs derive from it.
-    pub command_id: Uuid,
-}
-
-/// The outcome of an accepted command: events of any number of streams, written together or not at all.
+/// The outcome of an accepted command: events of any number of streams, written together or not at all. A command that asks for what
+/// is so already is accepted without events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision<E> {
     /// The events, each with its stream, in the order in which they happen.
     pub events: Vec<(StreamName, E)>,
     /// When they took effect, where that is not now (imported history).
     pub effective_at: Option<DateTime<Utc>>,
+    /// The stream that an earlier command has begun, where this command asks for the same: its outcome is the outcome of that one.
+    pub repeats: Option<StreamName>,
 }
 
 impl<E> Default for Decision<E> {
     fn default() -> Self {
-        Self { events: Vec::new(), effective_at: None }
+        Self { events: Vec::new(), effective_at: None, repeats: None }
     }
 }
 
 impl<E> Decision<E> {
+    /// A decision that changes nothing, since what the command asks for is so already.
+    #[must_use]
+    pub fn unchanged() -> Self {
+        Self::default()
+    }
+
+    /// A decision with the outcome of the command that has begun the stream of `id`.
+    #[must_use]
+    pub fn repeating<S: Fold>(id: &S::Id) -> Self {
+        Self { repeats: Some(S::stream(id)), ..Self::default() }
+    }
+
     /// A decision for one event of the stream of `id`.
     #[must_use]
     pub fn of<S: Fold<Event: Into<E>>>(id: &S::Id, event: impl Into<S::Event>) -> Self {

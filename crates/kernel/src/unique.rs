@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use crate::Patch;
+
 /// Reads a map whose names are all different.
 ///
 /// # Errors
@@ -39,11 +41,11 @@ where
     deserializer.deserialize_map(Map(PhantomData))
 }
 
-/// Reads a map whose names are all different, or null.
+/// Reads a change of a map: one whose names are all different, or null.
 ///
 /// # Errors
 /// As [`unique`].
-pub fn unique_if_given<'de, D, K, V>(deserializer: D) -> Result<Option<BTreeMap<K, V>>, D::Error>
+pub fn unique_patch<'de, D, K, V>(deserializer: D) -> Result<Patch<BTreeMap<K, V>>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord + fmt::Display,
@@ -57,7 +59,8 @@ where
         }
     }
 
-    Ok(Option::<Unique<K, V>>::deserialize(deserializer)?.map(|Unique(map)| map))
+    let read = Option::<Unique<K, V>>::deserialize(deserializer)?;
+    Ok(read.map_or(Patch::Clear, |Unique(map)| Patch::Set(map)))
 }
 
 #[cfg(test)]
@@ -71,17 +74,17 @@ mod tests {
     struct Body {
         #[serde(default, deserialize_with = "unique")]
         options: BTreeMap<Name, Name>,
-        #[serde(default, deserialize_with = "unique_if_given")]
-        attributes: Option<BTreeMap<Name, Name>>,
+        #[serde(default, deserialize_with = "unique_patch")]
+        attributes: Patch<BTreeMap<Name, Name>>,
     }
 
     #[test]
     fn a_name_comes_once() {
         let read = |json: &str| serde_json::from_str::<Body>(json);
         let body = read(r#"{"options": {"a": "1", "b": "2"}, "attributes": {"a": "1"}}"#).expect("it is well formed");
-        assert_eq!((body.options.len(), body.attributes.map(|all| all.len())), (2, Some(1)));
-        assert!(read("{}").is_ok_and(|body| body.attributes.is_none()));
-        assert!(read(r#"{"attributes": null}"#).is_ok());
+        assert_eq!((body.options.len(), body.attributes.value().map(BTreeMap::len)), (2, Some(1)));
+        assert!(read("{}").is_ok_and(|body| body.attributes.is_keep()));
+        assert!(read(r#"{"attributes": null}"#).is_ok_and(|body| body.attributes == Patch::Clear));
         for twice in [
             r#"{"options": {"a": "1", "a": "2"}}"#,
             r#"{"options": {"é": "1", " e\u0301": "2"}}"#,

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, Utc};
+use daybook_domain::Storefront;
 use daybook_edge::{drain::Drain, rates::RateLimits, tokens::Keys};
 use daybook_event_store::Daybook;
 
@@ -52,6 +53,8 @@ pub struct QuerySettings {
     pub sockets: SocketLimits,
     /// How many requests a caller may send. Each operation on a WebSocket counts.
     pub rates: RateLimits,
+    /// What the storefront serves: guests and customers see the prices of its channels, and the stock of its locations.
+    pub storefront: Storefront,
     /// The time zone of the shop: sales figures have its days.
     pub time_zone: TimeZone,
     /// The drain of the process, which ends WebSockets and streams of server-sent events.

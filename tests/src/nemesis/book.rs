@@ -132,7 +132,7 @@ impl Book {
     #[must_use]
     pub fn in_order(&self) -> Vec<(Uuid, Command)> {
         let mut commands: Vec<_> = self.commands.iter().map(|(id, command)| (*id, *command)).collect();
-        commands.sort_by_key(|(_, command)| command.first);
+        commands.sort_by_key(|(_, command)| (command.first, command.events));
         commands
     }
 

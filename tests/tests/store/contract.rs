@@ -134,8 +134,13 @@ async fn units_are_atomic_and_conflicts_and_duplicates_are_reported<B: Store>(bo
     assert_eq!(outcomes[0], Outcome::Confirmed);
     assert_eq!(outcomes[1], Outcome::Duplicate { first_position: 4, events: 1, same_fingerprint: false });
 
-    let empty = appender.append(&[write(9, &[("a-1", 3)], &[])]).await;
-    assert!(matches!(empty, Err(StoreError::EmptyUnit(_))));
+    let empty = [write(8, &[("a-1", 3)], &[])];
+    let [Outcome::Appended { first_position: next, .. }] = &appender.append(&empty).await.expect("it is appended")[..]
+    else {
+        panic!("a unit without events is remembered like any other")
+    };
+    let again = appender.append(&empty).await.expect("the append succeeds");
+    assert_eq!(again, [Outcome::Duplicate { first_position: *next, events: 0, same_fingerprint: true }]);
     let unread = appender.append(&[write(9, &[("a-1", 3)], &["c-1"])]).await;
     assert!(matches!(unread, Err(StoreError::UnreadStream { .. })));
 }

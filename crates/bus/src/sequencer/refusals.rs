@@ -124,7 +124,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
                     }
                 }
                 Outcome::NotWritten { reason } => decided.job.answer(Err(CommandError::NotWritten(reason))),
-                outcome => settle::answer((decided, operation, outcome)),
+                outcome => self.answer((decided, operation, outcome)),
             }
         }
         // A flood of refusals fills the cache, and may come without any commit.

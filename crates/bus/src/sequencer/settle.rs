@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use daybook_event_store::{Filter, Operation, Outcome, Store};
+use daybook_event_store::{Operation, Outcome, Store};
 
-use super::{Committed, Decided, Runtime, Sequencer, decided, forget};
-use crate::{CommandError, job::Job, load::Waiting};
+use super::{Committed, Decided, Runtime, Sequencer, forget};
+use crate::{
+    CommandError,
+    answer::{answer, repeat_first, replay},
+    job::Job,
+    load::Waiting,
+};
 
 impl<B: Store, R: Runtime> Sequencer<B, R> {
     /// Answers the commands of a batch after its commit. A command in conflict is decided again. So are the commands that were decided
@@ -30,7 +35,13 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         self.signs.settled(&outcomes);
         if outcomes.iter().all(as_decided) {
             // The receipts are made in a task of their own, beside the next decisions.
-            self.beside(async { all(in_flight, operations, outcomes).for_each(answer) });
+            let book = self.book.clone();
+            self.beside(async move {
+                let repeating: Vec<_> = all(in_flight, operations, outcomes).filter_map(answer).collect();
+                for (job, stream) in repeating {
+                    repeat_first(&book, job, &stream).await;
+                }
+            });
         } else {
             self.reconsider(in_flight, operations, outcomes);
         }
@@ -56,7 +67,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
         // What is cached now is committed.
         for (decided, operation, outcome) in all(decided, operations, outcomes) {
             match outcome {
-                Outcome::Appended { .. } | Outcome::Confirmed => answer((decided, operation, outcome)),
+                Outcome::Appended { .. } | Outcome::Confirmed => self.answer((decided, operation, outcome)),
                 Outcome::Duplicate { first_position, events, same_fingerprint } => {
                     self.repeat(decided.job, first_position, events, same_fingerprint);
                 }
@@ -66,6 +77,14 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
             }
         }
         self.decide_all(undone);
+    }
+
+    /// Answers a command whose operation was committed as decided.
+    pub(super) fn answer(&self, committed: (Decided, Operation, Outcome)) {
+        if let Some((job, stream)) = answer(committed) {
+            let book = self.book.clone();
+            self.beside(async move { repeat_first(&book, job, &stream).await });
+        }
     }
 
     /// Answers a command whose id is in the book already.
@@ -124,31 +143,4 @@ pub(super) fn all(
 
 pub(super) const fn as_decided(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Appended { .. } | Outcome::Confirmed)
-}
-
-/// Answers a command whose operation was committed as decided.
-pub(super) fn answer((decided, operation, outcome): (Decided, Operation, Outcome)) {
-    let Decided { job, refusal, .. } = decided;
-    let answer = match (operation, outcome, refusal) {
-        (Operation::Write(unit), Outcome::Appended { first_position, versions, .. }, _) => {
-            Ok(decided::receipt(unit, first_position, &versions))
-        }
-        (_, _, Some(refusal)) => {
-            let pointer = refusal.pointer(&job.submission.command);
-            Err(CommandError::Refused { refusal, pointer })
-        }
-        // The store answered a check as an append, or an append as a check.
-        _ => Err(CommandError::Lost),
-    };
-    job.answer(answer);
-}
-
-/// Answers a repeated command with the outcome of the first one.
-async fn replay(book: impl Store, job: Job, first_position: i64, events: i32) {
-    let limit = usize::try_from(events).unwrap_or(0);
-    let recorded = book.read_after(first_position - 1, limit, &Filter::default()).await;
-    job.answer(match recorded {
-        Ok(recorded) => Ok(decided::replayed(recorded)),
-        Err(error) => Err(CommandError::Failed(Arc::new(error))),
-    });
 }

@@ -19,6 +19,10 @@ async fn every_corruption_of_the_book_is_named() {
     assert_wrong_money_is_named(&shop).await;
     assert_a_wrong_log_of_commands_is_named(&shop).await;
     assert_eq!(failures(&shop.verify().await), [], "every table is restored");
+    let unchanged = "INSERT INTO commands SELECT gen_random_uuid(), ''::bytea, first_position, 0 FROM commands
+                     UNION ALL SELECT gen_random_uuid(), ''::bytea, position + 1, 0 FROM head";
+    shop.execute(unchanged).await;
+    assert_eq!(failures(&shop.verify().await), [], "a command that changed nothing has an empty range");
 }
 
 fn view(name: &str) -> String {
@@ -34,7 +38,9 @@ async fn assert_a_lost_event_is_named(shop: &Shop) {
     let follows = format!("position {} follows {}", slug + 1, slug - 1);
     let lost = format!("position {slug} is on Kafka and is not in the book");
     let of = format!("command {} has 5 events from position 2, of which the book has 4", Uuid::from_u64_pair(9, 2));
-    let expected = [(POSITIONS, &*follows), (COMMANDS, &*of), (WIRE, &*lost)];
+    let product = view("product");
+    let expected =
+        [(POSITIONS, &*follows), (COMMANDS, &*of), (&*product, "product_slugs: slug oat-milk"), (WIRE, &*lost)];
     shop.assert_named("public.events", "DELETE FROM events WHERE type = 'catalog.SlugClaimed'", &expected).await;
 }
 

@@ -18,7 +18,7 @@ async fn every_corruption_of_a_view_is_named() {
     shop.assert_named("order_v1.order_timeline", &missing, &[(&*order, &*first)]).await;
 
     let id = Uuid::from_u128(77);
-    let extra = format!("INSERT INTO category_v1.categories VALUES ('{id}', NULL, 'Extra', 1)");
+    let extra = format!("INSERT INTO category_v1.categories VALUES ('{id}', NULL, 'Extra', false, 1)");
     let first = format!("categories: category_id {id} is shown and is not in the book");
     shop.assert_named("category_v1.categories", &extra, &[(&*category, &*first)]).await;
 

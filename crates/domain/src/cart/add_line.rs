@@ -11,6 +11,7 @@ use crate::{
     Context, Decide, Decision, Quantity, Reads, Rejection, Streams,
     catalog::SkuRecord,
     ids::{CartId, Sku},
+    inventory::Line,
 };
 
 /// Adds units of a SKU to a cart; to the line that it has, if it has one.
@@ -33,7 +34,7 @@ impl Decide for AddLine {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let lines = [NewLine { sku: self.sku.clone(), quantity: self.quantity }];
-        add(self.cart_id, &lines, context, streams)
+        add(self.cart_id, &lines, self.clone(), |_| Line::None, context, streams)
     }
 }
 
@@ -71,6 +72,8 @@ mod tests {
         let mut book = Book::with_product("a", 1);
         book.with_cart(1, &[]);
         assert_eq!(book.pointer("AddLine", line(1, "c", 1)).as_deref(), Some("/sku"));
+        let refusal = book.when("AddLine", line(1, "c", 1)).expect_err("it is unknown");
+        assert!(!refusal.data().contains_key("line"), "the body has no lines");
         assert_eq!(book.pointer("AddLine", line(9, "a", 1)).as_deref(), Some("/cart_id"));
     }
 }

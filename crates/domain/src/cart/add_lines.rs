@@ -9,7 +9,7 @@ use super::{
     lines::{NewLine, add, skus},
     policy::{MAX_LINES, MAX_NEW_LINES},
 };
-use crate::{Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRecord, ids::CartId};
+use crate::{Context, Decide, Decision, Reads, Rejection, Streams, catalog::SkuRecord, ids::CartId, inventory::Line};
 
 /// Adds many lines to a cart: all of them or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ impl Decide for AddLines {
         if self.lines.len() > MAX_NEW_LINES {
             return Err(TooManyNewLines { limit: MAX_NEW_LINES, lines: self.lines.len() }.into());
         }
-        add(self.cart_id, &self.lines, context, streams)
+        add(self.cart_id, &self.lines, self.clone(), Line::OfCommand, context, streams)
     }
 }
 
@@ -131,6 +131,21 @@ mod tests {
         let place = json!({ "cart_id": cart(1), "order_id": cart(1) });
         assert_eq!(code(book.when("PlaceOrder", place.clone())), "too_many_lines");
         assert_eq!(book.pointer("PlaceOrder", place).as_deref(), Some("/cart_id"));
+    }
+
+    #[test]
+    fn every_line_that_cannot_be_added_is_named() {
+        let mut book = Book::with_product("a", 1);
+        book.with_cart(1, &[]);
+        let line = |sku: &str| json!({ "sku": sku, "quantity": 1 });
+        let refusal = book.when("AddLines", add(&[line("b"), line("a"), line("c")])).expect_err("two are unknown");
+        assert_eq!(refusal.code(), "several_problems");
+        let problem = |nr: usize, sku: &str| {
+            json!({ "code": "unknown_sku", "message": format!("there is no SKU {sku}"), "sku": sku, "line": nr,
+                    "pointer": format!("/lines/{nr}/sku") })
+        };
+        assert_eq!(refusal.data()["problems"], json!([problem(0, "b"), problem(2, "c")]));
+        assert_eq!(opened(&book, 1).lines, []);
     }
 
     #[test]

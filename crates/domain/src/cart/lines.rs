@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cart, LineAdded, OpenedCart, policy::MAX_LINES, require_open::require_open};
 use crate::{
-    Context, Currency, Decision, Money, Quantity, Rejection, Streams,
-    catalog::{Product, SkuRecord, UnknownSku},
-    ids::{CartId, Channel, ProductId, Sku},
+    Command, Context, Decision, Money, Quantity, Refusal, Rejection, Streams,
+    catalog::{Product, SkuRecord},
+    general::refuse_all,
+    ids::{CartId, ProductId, Sku},
+    inventory::{Demand, Line, Supply, availability},
 };
 
 /// A line to be added.
@@ -24,25 +26,6 @@ pub struct NewLine {
 }
 
 refusals! {
-    /// The product is not on sale.
-    "not_on_sale" NotOnSale: Rule at "sku" = "SKU {sku} is not on sale", {
-        /// The SKU.
-        sku: Sku,
-        /// The index of the line in the command.
-        line: usize,
-    }
-    /// The SKU has no price in the currency and channel of the cart.
-    "no_price" NoPrice: Rule at "sku" = "SKU {sku} has no price in {currency} in channel {channel}", {
-        /// The SKU.
-        sku: Sku,
-        /// The currency of the cart.
-        currency: Currency,
-        /// The channel of the cart.
-        channel: Channel,
-        /// The index of the line in the command, where it has lines.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        line: Option<usize>,
-    }
     /// A cart has a bounded number of lines.
     "too_many_lines" TooManyLines: Rule at "lines" or "cart_id" = "a cart has at most {limit} lines; it would have {lines}", {
         /// The limit.
@@ -71,10 +54,12 @@ refusals! {
     }
 }
 
-/// Adds lines to a cart: all of them or none.
+/// Adds lines to a cart: all of them or none. Every line that cannot be added is named.
 pub(super) fn add(
     cart_id: CartId,
     lines: &[NewLine],
+    command: impl Into<Command>,
+    line_of: fn(usize) -> Line,
     context: &Context,
     streams: &Streams<'_>,
 ) -> Result<Decision, Rejection> {
@@ -85,13 +70,23 @@ pub(super) fn add(
     streams.get_all::<Product>(&products)?;
     let mut totals: BTreeMap<&Sku, Quantity> = cart.lines.iter().map(|line| (&line.sku, line.quantity)).collect();
     let mut added = Vec::with_capacity(lines.len());
-    for (index, (line, record)) in lines.iter().zip(records).enumerate() {
+    let mut problems = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
         let NewLine { sku, quantity } = line.clone();
-        let (product_id, unit_price) = on_sale(&sku, record, cart, index, streams)?;
-        let before = totals.get(&line.sku).copied();
-        totals.insert(&line.sku, add_up(&sku, before, quantity, Some(index))?);
-        added.push(LineAdded { cart_id, sku, product_id: Some(product_id), quantity, unit_price });
+        let offer = offer(&sku, quantity, cart, line_of(index), context, streams)?;
+        let sum = add_up(&sku, totals.get(&line.sku).copied(), quantity, line_of(index));
+        match (offer, sum) {
+            (Ok((product_id, unit_price)), Ok(sum)) => {
+                totals.insert(&line.sku, sum);
+                added.push(LineAdded { cart_id, sku, product_id: Some(product_id), quantity, unit_price });
+            }
+            (offer, sum) => {
+                problems.extend(offer.err().into_iter().flatten());
+                problems.extend(sum.err().map(Refusal::from));
+            }
+        }
     }
+    refuse_all(problems, command).map_err(Rejection::Refused)?;
     // A cart from before the limit was lowered may hold more. It can still have more of what it holds.
     if totals.len() > cart.lines.len() {
         check_line_count(totals.len())?;
@@ -99,27 +94,35 @@ pub(super) fn add(
     Ok(Decision::default().and_all::<Cart>(&cart_id, added))
 }
 
-/// The product and the price of a SKU that can be bought.
-fn on_sale(
+/// The product and the price of a SKU that can be bought in a cart, or every reason why it cannot. Its stock is not asked for: a cart
+/// may hold more than is there, and says so.
+pub(super) fn offer(
     sku: &Sku,
-    record: &SkuRecord,
+    quantity: Quantity,
     cart: &OpenedCart,
-    line: usize,
+    line: Line,
+    context: &Context,
     streams: &Streams<'_>,
-) -> Result<(ProductId, Money), Rejection> {
-    let Some(product_id) = record.product_id() else {
-        return Err(UnknownSku { sku: sku.clone(), line: Some(line) }.into());
+) -> Result<Result<(ProductId, Money), Vec<Refusal>>, Rejection> {
+    let record = streams.get::<SkuRecord>(sku)?;
+    let product_id = record.product_id();
+    let product = product_id.map(|id| streams.get::<Product>(&id)).transpose()?;
+    let demand = Demand {
+        sku,
+        quantity,
+        channel: &cart.channel,
+        currency: Some(cart.currency),
+        locations: &[],
+        actor: &context.actor,
+        storefront: &context.storefront,
+        line,
     };
-    if !streams.get::<Product>(&product_id)?.is_published() {
-        return Err(NotOnSale { sku: sku.clone(), line }.into());
-    }
-    let price = record.price(&cart.channel, cart.currency).ok_or_else(|| NoPrice {
-        sku: sku.clone(),
-        currency: cart.currency,
-        channel: cart.channel.clone(),
-        line: Some(line),
-    })?;
-    Ok((product_id, price))
+    let price = record.price(&cart.channel, cart.currency);
+    let asked = availability(&demand, &Supply { sale: record.sale(sku, product), price, stocks: None });
+    Ok(match (product_id, price) {
+        (Some(product_id), Some(price)) if asked.is_orderable() => Ok((product_id, price)),
+        _ => Err(asked.problems),
+    })
 }
 
 /// The SKUs of lines that are to be added, each once: a SKU has one line in a cart.
@@ -137,9 +140,10 @@ pub(super) fn add_up(
     sku: &Sku,
     before: Option<Quantity>,
     more: Quantity,
-    line: Option<usize>,
+    line: Line,
 ) -> Result<Quantity, QuantityTooLarge> {
     let Some(before) = before else { return Ok(more) };
     let sum = before.signed() + more.signed();
-    before.plus(more).map_err(|_| QuantityTooLarge { sku: sku.clone(), quantity: sum, limit: Quantity::MAX, line })
+    let too_large = |_| QuantityTooLarge { sku: sku.clone(), quantity: sum, limit: Quantity::MAX, line: line.index() };
+    before.plus(more).map_err(too_large)
 }

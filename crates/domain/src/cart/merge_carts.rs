@@ -9,7 +9,7 @@ use super::{
     lines::{add_up, check_line_count},
     require_open::require_open,
 };
-use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId};
+use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId, inventory::Line};
 
 /// Moves every line of one cart into another, as at login: quantities of the same SKU add up, and no line is lost.
 /// A line that both carts have keeps the price of the cart that takes the lines. A customer may name a cart that does not exist: it is
@@ -49,6 +49,11 @@ impl Decide for MergeCarts {
         let Self { from, into } = *self;
         if from == into {
             return Err(MergeIntoItself { cart_id: from }.into());
+        }
+        if let Cart::Merged { into: before, .. } = streams.get::<Cart>(&from)?
+            && *before == into
+        {
+            return Ok(Decision::unchanged());
         }
         let source = require_open(from, context, streams)?;
         let opened = self.opened(source, context, streams)?;
@@ -107,7 +112,7 @@ fn merged_lines(source: &OpenedCart, target: &OpenedCart) -> Result<Vec<MergedLi
         Ok(MergedLine {
             sku: line.sku.clone(),
             product_id: line.product_id,
-            quantity: add_up(&line.sku, before.map(|before| before.quantity), line.quantity, None)?,
+            quantity: add_up(&line.sku, before.map(|before| before.quantity), line.quantity, Line::None)?,
             unit_price: before.map_or(line.unit_price, |before| before.unit_price),
         })
     });
@@ -138,6 +143,8 @@ mod tests {
         let lines = opened(&book, 2).lines;
         let lines: Vec<_> = lines.iter().map(|line| (line.sku.as_str(), line.quantity.units())).collect();
         assert_eq!(lines, [("b", 5), ("a", 2)]);
+        assert_eq!(book.when_as(customer("ann"), "MergeCarts", merge(1, 2)), Ok(vec![]), "they are merged already");
+        assert_eq!(opened(&book, 2).lines.len(), 2);
         let more = json!({ "cart_id": cart(1), "sku": "a", "quantity": 1 });
         assert_eq!(code(book.when("AddLine", more)), "cart_closed");
     }

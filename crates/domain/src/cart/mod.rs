@@ -23,11 +23,11 @@ mod status;
 pub use abandon_cart::AbandonCart;
 pub use add_line::AddLine;
 pub use add_lines::{AddLines, NoLines, TooManyNewLines};
-pub use change_quantity::{ChangeQuantity, QuantityUnchanged};
+pub use change_quantity::ChangeQuantity;
 pub use event::*;
 pub use expire_cart::{CartNotExpired, ExpireCart};
 pub(crate) use lines::check_line_count;
-pub use lines::{LineNotFound, NewLine, NoPrice, NotOnSale, QuantityTooLarge, TooManyLines};
+pub use lines::{LineNotFound, NewLine, QuantityTooLarge, TooManyLines};
 pub use merge_carts::{CartsDiffer, MergeCarts, MergeIntoItself, OwnersDiffer};
 pub use open_cart::{CartExists, OpenCart};
 pub use ownership::{CartNotYours, owner};
@@ -64,9 +64,8 @@ crate::declare::slice! {
         "cart.CartCheckedOut" 1 => CartCheckedOut,
     }
     refusals {
-        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NotOnSale, NoPrice, NoLines,
-        TooManyNewLines, TooManyLines, QuantityTooLarge, LineNotFound, QuantityUnchanged, MergeIntoItself, OwnersDiffer,
-        CartsDiffer,
+        CartExists, CartNotFound, CartNotYours, CartClosed, CartExpiredAt, CartNotExpired, NoLines, TooManyNewLines,
+        TooManyLines, QuantityTooLarge, LineNotFound, MergeIntoItself, OwnersDiffer, CartsDiffer,
     }
 }
 

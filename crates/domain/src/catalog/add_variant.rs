@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NewVariant, Product, TooManyVariants,
+    NewVariant, Product, SkuRecord, TooManyVariants, VariantAdded,
     details::existing,
     policy::{MAX_OPTIONS, MAX_VARIANTS, keys},
     variants::{add_variant, check_size, check_unclaimed},
@@ -18,13 +18,13 @@ use crate::{
     unique::unique,
 };
 
-/// Adds a variant to a product.
+/// Adds a variant to a product. A variant that was removed from it can be added again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddVariant {
     /// The product.
     pub product_id: ProductId,
-    /// The code of the variant, unused in the whole book.
+    /// The code of the variant. No other product has had it.
     pub sku: Sku,
     /// What distinguishes it from the other variants.
     #[serde(default)]
@@ -44,9 +44,16 @@ impl Decide for AddVariant {
         let Self { product_id, sku, name, options } = self.clone();
         check_size(&sku, name.as_ref(), &options)?;
         let product = existing(product_id, streams.get::<Product>(&product_id)?)?;
-        check_unclaimed(&sku, streams)?;
-        if product.skus.len() >= MAX_VARIANTS {
+        let own = streams.assume_absent::<SkuRecord>(&sku)?.and_then(SkuRecord::product_id) == Some(product_id);
+        let was_removed = own && product.variant(&sku).is_none();
+        if !was_removed {
+            check_unclaimed(&sku, streams)?;
+        }
+        if product.variants.len() >= MAX_VARIANTS {
             return Err(TooManyVariants { limit: MAX_VARIANTS }.into());
+        }
+        if was_removed {
+            return Ok(Decision::of::<Product>(&product_id, VariantAdded { product_id, sku, name, options }));
         }
         let variant = NewVariant { sku, name, options, prices: Vec::new() };
         Ok(add_variant(Decision::default(), product_id, &variant))
@@ -74,7 +81,10 @@ mod tests {
         book.given("CreateProduct", json!({ "product_id": product(1), "name": "P", "variants": variants }));
         let added = book.when("AddVariant", add("x"));
         assert_eq!(added, Ok(vec!["catalog.SkuClaimed", "catalog.VariantAdded"]));
-        assert_eq!(book.state::<Product>(&product(1)).details().map(|details| details.skus.len()), Some(MAX_VARIANTS));
+        assert_eq!(
+            book.state::<Product>(&product(1)).details().map(|details| details.variants.len()),
+            Some(MAX_VARIANTS)
+        );
         assert_eq!(code(book.when("AddVariant", add("y"))), "too_many_variants");
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NothingChanges, Product, ProductArchived, details::existing};
+use super::{Product, ProductArchived, details::existing};
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::ProductId};
 
 /// Takes a product out of sale. Its SKUs stay its own.
@@ -24,7 +24,7 @@ impl Decide for ArchiveProduct {
         let product = streams.get::<Product>(&product_id)?;
         existing(product_id, product)?;
         if matches!(product, Product::Archived(_)) {
-            return Err(NothingChanges { product_id }.into());
+            return Ok(Decision::unchanged());
         }
         Ok(Decision::of::<Product>(&product_id, ProductArchived { product_id }))
     }
@@ -45,7 +45,7 @@ mod tests {
         let id = json!({ "product_id": product(1) });
         book.given("ArchiveProduct", id.clone());
         assert!(!book.state::<Product>(&product(1)).is_published());
-        assert_eq!(code(book.when("ArchiveProduct", id.clone())), "nothing_changes");
+        assert_eq!(book.when("ArchiveProduct", id.clone()), Ok(vec![]), "it is archived already");
         book.given("PublishProduct", id);
         assert!(book.state::<Product>(&product(1)).is_published());
         assert_eq!(code(book.when("ArchiveProduct", json!({ "product_id": product(9) }))), "product_not_found");

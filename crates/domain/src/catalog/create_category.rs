@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Category, CategoryCreated,
-    tree::{Ancestors, Heights},
+    tree::{Ancestors, Heights, check_parent},
 };
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CategoryId, text::Name};
 
@@ -42,6 +42,7 @@ impl Decide for CreateCategory {
         if streams.assume_absent::<Category>(&category_id)?.is_some_and(|category| *category != Category::Absent) {
             return Err(CategoryExists { category_id }.into());
         }
+        check_parent(parent, streams)?;
         let ancestors = Ancestors::of_new_place(category_id, parent, 1, streams)?;
         let mut heights = Heights::default();
         heights.enter(category_id, 1, &ancestors);

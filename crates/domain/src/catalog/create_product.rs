@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, SlugClaim, SlugClaimed,
-    TooManyVariants,
-    details::{check_categories_exist, check_counts, check_slug_free},
+    Category, NewVariant, NothingToSell, Product, ProductCreated, ProductPublished, TooManyVariants,
+    details::{check_categories_exist, check_counts},
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_VARIANTS, keys},
     slug_of_name::free_slug,
+    slugs,
     variants::{add_variant, check_prices, check_size, check_unclaimed},
 };
 use crate::{
@@ -102,28 +103,28 @@ impl Decide for CreateProduct {
             return Err(NothingToSell { product_id }.into());
         }
         let slug = match &self.slug {
-            Some(slug) => check_slug_free(slug, streams).map(|()| slug.clone())?,
-            None => free_slug(&self.name, product_id, streams)?,
+            Some(slug) => slug.clone(),
+            None => free_slug(&self.name, product_id, context.now, streams)?,
         };
-        Ok(self.decision(&slug))
+        self.decision(slug, context.now, streams)
     }
 }
 
 impl CreateProduct {
-    fn decision(&self, slug: &Slug) -> Decision {
+    fn decision(&self, slug: Slug, now: DateTime<Utc>, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { product_id, name, slug: _, description, brand, categories, attributes, variants, publish } =
             self.clone();
         let created =
             ProductCreated { product_id, name, slug: Some(slug.clone()), description, brand, categories, attributes };
-        let mut decision = Decision::of::<Product>(&product_id, created)
-            .and::<SlugClaim>(slug, SlugClaimed { slug: slug.clone(), product_id });
+        let mut decision =
+            slugs::claim(Decision::of::<Product>(&product_id, created), &slug, product_id, now, streams)?;
         for variant in &variants {
             decision = add_variant(decision, product_id, variant);
         }
         if publish {
             decision = decision.and::<Product>(&product_id, ProductPublished { product_id });
         }
-        decision
+        Ok(decision)
     }
 }
 
@@ -166,8 +167,9 @@ mod tests {
         let many: Vec<_> = (0..=MAX_NEW_PRICES).map(|nr| price(1, &format!("c{nr}"))).collect();
         assert_eq!(code(book.when("CreateProduct", with(json!(many)))), "prices_repeated");
         let created = book.when("CreateProduct", with(json!([price(5, "web"), price(4, "shop")])));
-        let expected = ["ProductCreated", "SkuClaimed", "VariantAdded", "PriceSet", "PriceSet", "ProductPublished"]
-            .map(|name| format!("catalog.{name}"));
+        let expected =
+            ["ProductCreated", "SlugClaimed", "SkuClaimed", "VariantAdded", "PriceSet", "PriceSet", "ProductPublished"]
+                .map(|name| format!("catalog.{name}"));
         assert_eq!(created.map(|types| types.join(" ")), Ok(expected.join(" ")));
         let channel = "shop".parse().expect("a channel");
         let record = book.state::<SkuRecord>(&"a".parse().expect("a SKU"));

@@ -3,31 +3,18 @@
 use daybook_kernel::refusals;
 
 use super::{
-    Category, Product, ProductDetails, SlugClaim,
+    Category, Product, ProductDetails,
     policy::{MAX_ATTRIBUTES, MAX_CATEGORIES},
 };
 use crate::{
     Refusal, Rejection, Streams,
     ids::{CategoryId, ProductId},
-    text::Slug,
 };
 
 refusals! {
     /// There is no such product.
     "product_not_found" ProductNotFound: NotFound at "product_id" = "there is no product {product_id}", {
         /// The product.
-        product_id: ProductId,
-    }
-    /// The product is in that phase already, or the change changes nothing.
-    "nothing_changes" NothingChanges: Rule at "product_id" = "product {product_id} is like that already", {
-        /// The product.
-        product_id: ProductId,
-    }
-    /// A slug leads to one product.
-    "slug_taken" SlugTaken: Rule at "slug" = "the slug {slug} leads to product {product_id}", {
-        /// The slug.
-        slug: Slug,
-        /// The product it leads to.
         product_id: ProductId,
     }
     /// A product stands in a bounded number of categories.
@@ -40,7 +27,7 @@ refusals! {
         /// The limit.
         limit: usize,
     }
-    /// There is no such category.
+    /// There is no such category, or it was removed.
     "category_not_found" CategoryNotFound: NotFound at "category_id" = "there is no category {category_id}", {
         /// The category.
         category_id: CategoryId,
@@ -50,14 +37,6 @@ refusals! {
 /// What is said of a product that was created.
 pub(super) fn existing(product_id: ProductId, product: &Product) -> Result<&ProductDetails, ProductNotFound> {
     product.details().ok_or(ProductNotFound { product_id })
-}
-
-/// Checks that no product has claimed a slug. The slug's stream is going to be written.
-pub(super) fn check_slug_free(slug: &Slug, streams: &Streams<'_>) -> Result<(), Rejection> {
-    match streams.assume_absent::<SlugClaim>(slug)?.and_then(SlugClaim::product_id) {
-        Some(product_id) => Err(SlugTaken { slug: slug.clone(), product_id }.into()),
-        None => Ok(()),
-    }
 }
 
 /// Checks how much is said of a product.
@@ -71,10 +50,10 @@ pub(super) fn check_counts(categories: usize, attributes: usize) -> Result<(), R
     Ok(())
 }
 
-/// Checks that every category was created.
+/// Checks that every category stands in the tree.
 pub(super) fn check_categories_exist(ids: &[CategoryId], streams: &Streams<'_>) -> Result<(), Rejection> {
     let categories = streams.get_all::<Category>(ids)?;
-    match ids.iter().zip(categories).find(|(_, category)| **category == Category::Absent) {
+    match ids.iter().zip(categories).find(|(_, category)| !category.exists()) {
         Some((category_id, _)) => Err(CategoryNotFound { category_id: *category_id }.into()),
         None => Ok(()),
     }

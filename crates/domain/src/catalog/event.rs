@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Money,
+    Currency, Money,
     ids::{CategoryId, Channel, ProductId, Sku},
     text::{Name, Prose, Slug},
 };
@@ -74,6 +75,30 @@ pub struct VariantAdded {
     pub options: BTreeMap<Name, Name>,
 }
 
+/// What is said of a variant was changed; the event holds all of it, as it is from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantRevised {
+    /// The product.
+    pub product_id: ProductId,
+    /// The code of the variant.
+    pub sku: Sku,
+    /// What distinguishes it from the other variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Its options by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<Name, Name>,
+}
+
+/// A product has a variant no more. Its SKU stays the product's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantRemoved {
+    /// The product.
+    pub product_id: ProductId,
+    /// The code of the variant.
+    pub sku: Sku,
+}
+
 /// A product is shown to customers from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProductPublished {
@@ -113,6 +138,21 @@ pub struct PriceSet {
     pub previous: Option<Money>,
 }
 
+/// A SKU has no price in a channel and a currency any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceRemoved {
+    /// The SKU.
+    pub sku: Sku,
+    /// The product it belongs to.
+    pub product_id: ProductId,
+    /// The channel in which the price held.
+    pub channel: Channel,
+    /// The currency of the price.
+    pub currency: Currency,
+    /// The price before.
+    pub previous: Money,
+}
+
 /// A slug leads to a product from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SlugClaimed {
@@ -122,13 +162,25 @@ pub struct SlugClaimed {
     pub product_id: ProductId,
 }
 
-/// A slug leads nowhere any more and may be claimed again.
+/// A slug leads nowhere any more and may be claimed again. Only books from before old slugs led on have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SlugReleased {
     /// The slug.
     pub slug: Slug,
     /// The product it led to.
     pub product_id: ProductId,
+}
+
+/// A product has another slug, or none. For some time the old one still leads to the product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlugForwarded {
+    /// The old slug.
+    pub slug: Slug,
+    /// The product it leads to.
+    pub product_id: ProductId,
+    /// Until when it does. From then on it may be claimed again.
+    #[serde(deserialize_with = "daybook_kernel::time::stored")]
+    pub until: DateTime<Utc>,
 }
 
 /// A category was created.
@@ -164,4 +216,20 @@ pub struct CategoryMoved {
     /// The category it stands under from now on; a root when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CategoryId>,
+}
+
+/// A category is called otherwise from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryRenamed {
+    /// The category.
+    pub category_id: CategoryId,
+    /// What it is called.
+    pub name: Name,
+}
+
+/// A category was removed. What stood under it or in it stands under or in its parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CategoryRemoved {
+    /// The category.
+    pub category_id: CategoryId,
 }

@@ -1,12 +1,11 @@
 //! Moving a category to another parent.
 
-use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Category, CategoryMoved, CategoryNotFound,
-    tree::{Ancestors, Heights},
+    tree::{Ancestors, Heights, check_parent},
 };
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::CategoryId};
 
@@ -21,14 +20,6 @@ pub struct MoveCategory {
     pub parent: Option<CategoryId>,
 }
 
-refusals! {
-    /// The category stands there already.
-    "category_unmoved" CategoryUnmoved: Rule at "parent" = "category {category_id} stands there already", {
-        /// The category.
-        category_id: CategoryId,
-    }
-}
-
 impl Decide for MoveCategory {
     fn reads(&self, reads: &mut Reads) {
         reads.add::<Category>(&self.category_id);
@@ -38,11 +29,12 @@ impl Decide for MoveCategory {
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { category_id, parent } = *self;
         let category = streams.get::<Category>(&category_id)?;
-        if *category == Category::Absent {
+        if !category.exists() {
             return Err(CategoryNotFound { category_id }.into());
         }
+        check_parent(parent, streams)?;
         if category.parent() == parent {
-            return Err(CategoryUnmoved { category_id }.into());
+            return Ok(Decision::unchanged());
         }
         let height = category.height();
         // Both walks ask for what they lack, so that they are loaded together.
@@ -78,7 +70,7 @@ mod tests {
         book.given("CreateCategory", create(3, Some(2)));
         let to = |number: u128, parent: Option<u128>| json!({ "category_id": id(number), "parent": parent.map(id) });
         assert_eq!(code(book.when("MoveCategory", to(1, Some(3)))), "category_cycle");
-        assert_eq!(code(book.when("MoveCategory", to(3, Some(2)))), "category_unmoved");
+        assert_eq!(book.when("MoveCategory", to(3, Some(2))), Ok(vec![]), "it stands there already");
         assert_eq!(code(book.when("MoveCategory", to(9, None))), "category_not_found");
         let heights = vec!["catalog.CategoryChildChanged"; 3];
         assert_eq!(book.when("MoveCategory", to(3, Some(1))), Ok([vec!["catalog.CategoryMoved"], heights].concat()));

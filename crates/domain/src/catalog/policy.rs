@@ -22,9 +22,16 @@ pub const MAX_PRICE: i64 = 100_000_000_000;
 pub const LAST_SUFFIX: u8 = 9;
 /// How deep categories may nest.
 pub const MAX_CATEGORY_DEPTH: usize = 32;
-/// For how long back the lowest price has to be shown (Directive 98/6/EC, article 6a). [`PriceList::lowest`](super::PriceList::lowest)
-/// computes it.
+/// The period before a reduction whose lowest price is shown (Directive 98/6/EC, article 6a).
+/// [`PriceList::prior_price`](super::PriceList::prior_price) computes it.
 pub const LOWEST_PRICE_PERIOD: TimeDelta = TimeDelta::days(30);
+/// The most changes that the history of a price keeps. With more, the oldest become one.
+pub const MAX_PRICE_CHANGES: usize = 500;
+/// The most changes that the history of a sale keeps.
+pub const MAX_SALE_CHANGES: usize = 200;
+/// For how long an old slug leads to its product, which nobody else may take in this time. Search engines advise to keep redirects
+/// for a year at least.
+pub const OLD_SLUG_LIFETIME: TimeDelta = TimeDelta::days(365);
 
 // To create a product reads the product, its categories, the SKUs of its variants, and the slugs that its name can have: the own one, those
 // with a number, and the one with the id.

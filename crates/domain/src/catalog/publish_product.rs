@@ -4,7 +4,7 @@ use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NothingChanges, Product, ProductPublished, details::existing};
+use super::{Product, ProductPublished, details::existing};
 use crate::{Context, Decide, Decision, Reads, Rejection, Streams, ids::ProductId};
 
 /// Shows a product to customers, who can buy it from then on.
@@ -31,11 +31,11 @@ impl Decide for PublishProduct {
     fn decide(&self, _context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let product_id = self.product_id;
         let product = streams.get::<Product>(&product_id)?;
-        if existing(product_id, product)?.skus.is_empty() {
+        if existing(product_id, product)?.variants.is_empty() {
             return Err(NothingToSell { product_id }.into());
         }
         if product.is_published() {
-            return Err(NothingChanges { product_id }.into());
+            return Ok(Decision::unchanged());
         }
         Ok(Decision::of::<Product>(&product_id, ProductPublished { product_id }))
     }
@@ -55,7 +55,7 @@ mod tests {
         book.given("CreateProduct", json!({ "product_id": product(1), "name": "P" }));
         assert_eq!(code(book.when("PublishProduct", id.clone())), "nothing_to_sell");
         book.given("AddVariant", json!({ "product_id": product(1), "sku": "a" })).given("PublishProduct", id.clone());
-        assert_eq!(code(book.when("PublishProduct", id)), "nothing_changes");
+        assert_eq!(book.when("PublishProduct", id), Ok(vec![]), "it is on sale already");
         let empty = json!({ "product_id": product(2), "name": "P", "publish": true });
         assert_eq!(code(book.when("CreateProduct", empty)), "nothing_to_sell");
     }

@@ -42,13 +42,6 @@ refusals! {
         /// The limit.
         limit: Money,
     }
-    /// The SKU has that price already.
-    "price_unchanged" PriceUnchanged: Rule at "price" = "SKU {sku} costs {price} already", {
-        /// The SKU.
-        sku: Sku,
-        /// Its price.
-        price: Money,
-    }
 }
 
 impl Decide for SetPrice {
@@ -65,7 +58,7 @@ impl Decide for SetPrice {
         };
         let previous = record.price(&channel, price.currency);
         if previous == Some(price) {
-            return Err(PriceUnchanged { sku, price }.into());
+            return Ok(Decision::unchanged());
         }
         Ok(Decision::of::<SkuRecord>(&self.sku, PriceSet { sku, product_id, channel, price, previous }))
     }
@@ -83,11 +76,12 @@ pub(super) fn check_price(price: Money, now: DateTime<Utc>) -> Result<(), Refusa
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
+    use chrono::{DateTime, TimeDelta};
     use serde_json::{Value, json};
 
     use crate::{
-        catalog::{SkuRecord, policy::MAX_PRICE},
+        catalog::{SaleChange, SkuRecord, policy::MAX_PRICE},
+        ids::Channel,
         spec::{Book, code, product},
     };
 
@@ -102,25 +96,29 @@ mod tests {
     }
 
     #[test]
-    fn prices_are_per_channel_and_currency_and_the_lowest_of_30_days_is_known() {
+    fn prices_are_per_channel_and_currency_and_each_has_its_own_prior_price() {
         let mut book = draft();
         book.given("SetPrice", price(300, "EUR", "web")).given("SetPrice", price(400, "USD", "web"));
         book.given("SetPrice", price(350, "EUR", "shop"));
-        book.pass(TimeDelta::days(40)).given("SetPrice", price(500, "EUR", "web"));
-        book.pass(TimeDelta::days(10)).given("SetPrice", price(450, "EUR", "web"));
+        book.pass(TimeDelta::days(40)).given("SetPrice", price(250, "EUR", "web"));
         let record = book.state::<SkuRecord>(&"a".parse().expect("valid"));
-        let (channel, currency) = ("web".parse().expect("valid"), "EUR".parse().expect("valid"));
-        let list = record.price_list(&channel, currency).expect("it has a list");
-        assert_eq!(list.lowest(book.now).minor_units, 300, "what was asked 30 days ago still counts");
-        assert_eq!(list.lowest(book.now + TimeDelta::days(25)).minor_units, 450, "later it does not");
-        assert_eq!(record.price(&channel, "USD".parse().expect("valid")).expect("a price").minor_units, 400);
+        let always = [SaleChange { since: DateTime::UNIX_EPOCH, on_sale: true }];
+        let prior = |channel: &str, currency: &str| {
+            let list = record.price_list(&channel.parse().expect("valid"), currency.parse().expect("valid"));
+            let prior = list.expect("it has a list").prior_price([&always, &always], book.now);
+            prior.map(|price| price.minor_units)
+        };
+        assert_eq!((prior("web", "EUR"), prior("web", "USD"), prior("shop", "EUR")), (Some(300), Some(400), Some(350)));
+        let price = |currency: &str| record.price(&Channel::default(), currency.parse().expect("valid"));
+        assert_eq!(price("EUR").map(|price| price.minor_units), Some(250));
+        assert_eq!(price("GBP"), None);
     }
 
     #[test]
-    fn a_price_is_new_and_within_its_bounds() {
+    fn a_price_is_within_its_bounds_and_set_once() {
         let mut book = draft();
         book.given("SetPrice", price(450, "EUR", "web"));
-        assert_eq!(code(book.when("SetPrice", price(450, "EUR", "web"))), "price_unchanged");
+        assert_eq!(book.when("SetPrice", price(450, "EUR", "web")), Ok(vec![]), "it costs that already");
         assert_eq!(code(book.when("SetPrice", price(-1, "EUR", "web"))), "price_out_of_range");
         assert_eq!(code(book.when("SetPrice", price(MAX_PRICE + 1, "EUR", "web"))), "price_out_of_range");
         assert_eq!(code(book.when("SetPrice", price(1, "DEM", "web"))), "currency_not_valid");

@@ -1,6 +1,8 @@
 //! The slug of a product that is created without one: it is made from the name.
 
-use super::{SlugClaim, details::check_slug_free, policy::LAST_SUFFIX};
+use chrono::{DateTime, Utc};
+
+use super::{SlugClaim, policy::LAST_SUFFIX};
 use crate::{
     Rejection, Streams,
     ids::ProductId,
@@ -11,8 +13,14 @@ use crate::{
 const WITHOUT_LETTERS: &str = "product";
 
 /// The first free slug of a name. When the name's own is taken, it is one with a number. When those are taken too, it ends with the end of
-/// the product's id.
-pub(super) fn free_slug(name: &Name, product_id: ProductId, streams: &Streams<'_>) -> Result<Slug, Rejection> {
+/// the product's id; whether that one is free is for the claim to say.
+pub(super) fn free_slug(
+    name: &Name,
+    product_id: ProductId,
+    now: DateTime<Utc>,
+    streams: &Streams<'_>,
+) -> Result<Slug, Rejection> {
+    let is_free = |claim: &SlugClaim| claim.product_id(now).is_none();
     let own = Slug::of(name.as_str()).or_else(|| Slug::of(WITHOUT_LETTERS)).expect("`product` has letters");
     // Most names are new, so this one is not looked up before the commit.
     if streams.assume_absent::<SlugClaim>(&own)?.is_none_or(is_free) {
@@ -24,13 +32,7 @@ pub(super) fn free_slug(name: &Name, product_id: ProductId, streams: &Streams<'_
         return Ok(slug.clone());
     }
     let id = product_id.0.simple().to_string();
-    let slug = own.with_suffix(&id[id.len() - 12..]);
-    check_slug_free(&slug, streams)?;
-    Ok(slug)
-}
-
-fn is_free(claim: &SlugClaim) -> bool {
-    claim.product_id().is_none()
+    Ok(own.with_suffix(&id[id.len() - 12..]))
 }
 
 #[cfg(test)]

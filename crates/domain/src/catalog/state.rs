@@ -1,4 +1,4 @@
-//! The states of the catalog: a product, a SKU, a slug, a category.
+//! The states of the catalog: a product, a SKU, a category. That of a slug has a file of its own.
 
 use std::{collections::BTreeMap, mem};
 
@@ -27,8 +27,29 @@ pub struct ProductDetails {
     pub categories: Vec<CategoryId>,
     /// Anything else that is said of it.
     pub attributes: BTreeMap<Name, Name>,
-    /// The SKUs of its variants.
-    pub skus: Vec<Sku>,
+    /// Its variants, in the order in which they were added.
+    pub variants: Vec<Variant>,
+}
+
+impl ProductDetails {
+    /// The variant of a SKU.
+    #[must_use]
+    pub fn variant(&self, sku: &Sku) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.sku == *sku)
+    }
+}
+
+/// A variant of a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// Its SKU.
+    pub sku: Sku,
+    /// What distinguishes it from the other variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Its options by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<Name, Name>,
 }
 
 /// A product, in the phase of its life that it is in.
@@ -95,7 +116,7 @@ impl Fold for Product {
                     brand: e.brand.clone(),
                     categories: e.categories.clone(),
                     attributes: e.attributes.clone(),
-                    skus: Vec::new(),
+                    variants: Vec::new(),
                 });
             }
             Event::ProductRevised(e) => {
@@ -109,17 +130,34 @@ impl Fold for Product {
             }
             Event::VariantAdded(e) => {
                 if let Some(details) = self.details_mut() {
-                    details.skus.push(e.sku.clone());
+                    let (sku, name, options) = (e.sku.clone(), e.name.clone(), e.options.clone());
+                    details.variants.push(Variant { sku, name, options });
+                }
+            }
+            Event::VariantRevised(e) => {
+                let variants = self.details_mut().into_iter().flat_map(|details| &mut details.variants);
+                for variant in variants.filter(|variant| variant.sku == e.sku) {
+                    variant.name.clone_from(&e.name);
+                    variant.options.clone_from(&e.options);
+                }
+            }
+            Event::VariantRemoved(e) => {
+                if let Some(details) = self.details_mut() {
+                    details.variants.retain(|variant| variant.sku != e.sku);
                 }
             }
             Event::ProductPublished(_) => self.enter(Self::Published),
             Event::ProductArchived(_) => self.enter(Self::Archived),
             Event::SkuClaimed(_)
             | Event::PriceSet(_)
+            | Event::PriceRemoved(_)
             | Event::SlugClaimed(_)
+            | Event::SlugForwarded(_)
             | Event::SlugReleased(_)
             | Event::CategoryCreated(_)
+            | Event::CategoryRenamed(_)
             | Event::CategoryMoved(_)
+            | Event::CategoryRemoved(_)
             | Event::CategoryChildChanged(_) => {}
         }
     }
@@ -127,7 +165,8 @@ impl Fold for Product {
     fn heap_size(&self) -> usize {
         self.details().map_or(0, |details| {
             let texts = details.description.as_ref().map_or(0, |d| d.as_str().len()) + 128;
-            texts + 16 * details.categories.len() + 96 * details.attributes.len() + 48 * details.skus.len()
+            let options: usize = details.variants.iter().map(|variant| 128 + 96 * variant.options.len()).sum();
+            texts + 16 * details.categories.len() + 96 * details.attributes.len() + options
         })
     }
 }
@@ -162,13 +201,24 @@ impl SkuRecord {
     #[must_use]
     pub fn price_list(&self, channel: &Channel, currency: Currency) -> Option<&PriceList> {
         let Self::Claimed { prices, .. } = self else { return None };
-        prices.iter().find(|list| list.channel == *channel && list.current.currency == currency)
+        prices.iter().find(|list| list.channel == *channel && list.currency == currency)
     }
 
     /// The price of one unit now.
     #[must_use]
     pub fn price(&self, channel: &Channel, currency: Currency) -> Option<Money> {
-        self.price_list(channel, currency).map(|list| list.current)
+        self.price_list(channel, currency).and_then(PriceList::current)
+    }
+
+    /// Sets or removes a price.
+    fn change_price(&mut self, channel: &Channel, currency: Currency, price: Option<Money>, at: DateTime<Utc>) {
+        let Self::Claimed { prices, .. } = self else { return };
+        let own = prices.iter().position(|list| list.channel == *channel && list.currency == currency);
+        let own = own.unwrap_or_else(|| {
+            prices.push(PriceList::new(channel.clone(), currency));
+            prices.len() - 1
+        });
+        prices[own].change(at, price);
     }
 }
 
@@ -183,24 +233,22 @@ impl Fold for SkuRecord {
     fn evolve(&mut self, event: &Event, at: DateTime<Utc>) {
         match event {
             Event::SkuClaimed(e) => *self = Self::Claimed { product_id: e.product_id, prices: Vec::new() },
-            Event::PriceSet(e) => {
-                let Self::Claimed { prices, .. } = self else { return };
-                let same =
-                    |list: &&mut PriceList| list.channel == e.channel && list.current.currency == e.price.currency;
-                match prices.iter_mut().find(same) {
-                    Some(list) => list.set(e.price, at),
-                    None => prices.push(PriceList::new(e.channel.clone(), e.price, at)),
-                }
-            }
+            Event::PriceSet(e) => self.change_price(&e.channel, e.price.currency, Some(e.price), at),
+            Event::PriceRemoved(e) => self.change_price(&e.channel, e.currency, None, at),
             Event::ProductCreated(_)
             | Event::ProductRevised(_)
             | Event::VariantAdded(_)
+            | Event::VariantRevised(_)
+            | Event::VariantRemoved(_)
             | Event::ProductPublished(_)
             | Event::ProductArchived(_)
             | Event::SlugClaimed(_)
+            | Event::SlugForwarded(_)
             | Event::SlugReleased(_)
             | Event::CategoryCreated(_)
+            | Event::CategoryRenamed(_)
             | Event::CategoryMoved(_)
+            | Event::CategoryRemoved(_)
             | Event::CategoryChildChanged(_) => {}
         }
     }
@@ -208,58 +256,7 @@ impl Fold for SkuRecord {
     fn heap_size(&self) -> usize {
         match self {
             Self::Free => 0,
-            Self::Claimed { prices, .. } => prices.iter().map(|list| 64 + 32 * list.history.len()).sum(),
-        }
-    }
-}
-
-/// A slug: which product it leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
-pub enum SlugClaim {
-    /// It leads nowhere and may be claimed.
-    #[default]
-    Free,
-    /// It leads to a product.
-    Claimed {
-        /// The product.
-        product_id: ProductId,
-    },
-}
-
-impl SlugClaim {
-    /// The product that it leads to.
-    #[must_use]
-    pub const fn product_id(&self) -> Option<ProductId> {
-        match self {
-            Self::Free => None,
-            Self::Claimed { product_id } => Some(*product_id),
-        }
-    }
-}
-
-impl Fold for SlugClaim {
-    type Id = Slug;
-    type Event = Event;
-
-    fn stream(id: &Slug) -> StreamName {
-        StreamName::of("slug", id)
-    }
-
-    fn evolve(&mut self, event: &Event, _at: DateTime<Utc>) {
-        match event {
-            Event::SlugClaimed(e) => *self = Self::Claimed { product_id: e.product_id },
-            Event::SlugReleased(_) => *self = Self::Free,
-            Event::ProductCreated(_)
-            | Event::ProductRevised(_)
-            | Event::VariantAdded(_)
-            | Event::ProductPublished(_)
-            | Event::ProductArchived(_)
-            | Event::SkuClaimed(_)
-            | Event::PriceSet(_)
-            | Event::CategoryCreated(_)
-            | Event::CategoryMoved(_)
-            | Event::CategoryChildChanged(_) => {}
+            Self::Claimed { prices, .. } => prices.iter().map(|list| 64 + 32 * list.changes.len()).sum(),
         }
     }
 }
@@ -281,18 +278,32 @@ pub enum Category {
         #[serde(default)]
         children: BTreeMap<CategoryId, usize>,
     },
+    /// It was removed. What stood under it stands under its parent.
+    Removed {
+        /// The category it stood under; `None` for a root.
+        parent: Option<CategoryId>,
+        /// The categories that stood under it, each with the number of levels of its subtree.
+        #[serde(default)]
+        children: BTreeMap<CategoryId, usize>,
+    },
 }
 
 /// The children of a category that has none.
 static NO_CHILDREN: BTreeMap<CategoryId, usize> = BTreeMap::new();
 
 impl Category {
-    /// The category that it stands under.
+    /// Whether it stands in the tree.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        matches!(self, Self::Node { .. })
+    }
+
+    /// The category that it stands under, or stood under when it was removed.
     #[must_use]
     pub const fn parent(&self) -> Option<CategoryId> {
         match self {
             Self::Absent => None,
-            Self::Node { parent, .. } => *parent,
+            Self::Node { parent, .. } | Self::Removed { parent, .. } => *parent,
         }
     }
 
@@ -302,14 +313,20 @@ impl Category {
     pub const fn children(&self) -> &BTreeMap<CategoryId, usize> {
         match self {
             Self::Absent => &NO_CHILDREN,
-            Self::Node { children, .. } => children,
+            Self::Node { children, .. } | Self::Removed { children, .. } => children,
         }
+    }
+
+    /// How many levels it is itself: none once it was removed.
+    #[must_use]
+    pub const fn own_levels(&self) -> usize {
+        if self.exists() { 1 } else { 0 }
     }
 
     /// How many levels its subtree has, its own included.
     #[must_use]
     pub fn height(&self) -> usize {
-        1 + self.children().values().max().copied().unwrap_or(0)
+        self.own_levels() + self.children().values().max().copied().unwrap_or(0)
     }
 }
 
@@ -326,13 +343,23 @@ impl Fold for Category {
             Event::CategoryCreated(e) => {
                 *self = Self::Node { name: e.name.clone(), parent: e.parent, children: BTreeMap::new() };
             }
+            Event::CategoryRenamed(e) => {
+                if let Self::Node { name, .. } = self {
+                    *name = e.name.clone();
+                }
+            }
             Event::CategoryMoved(e) => {
                 if let Self::Node { parent, .. } = self {
                     *parent = e.parent;
                 }
             }
+            Event::CategoryRemoved(_) => {
+                if let Self::Node { parent, children, .. } = self {
+                    *self = Self::Removed { parent: *parent, children: mem::take(children) };
+                }
+            }
             Event::CategoryChildChanged(e) => {
-                if let Self::Node { children, .. } = self {
+                if let Self::Node { children, .. } | Self::Removed { children, .. } = self {
                     match e.height {
                         Some(height) => children.insert(e.child_id, height),
                         None => children.remove(&e.child_id),
@@ -342,11 +369,15 @@ impl Fold for Category {
             Event::ProductCreated(_)
             | Event::ProductRevised(_)
             | Event::VariantAdded(_)
+            | Event::VariantRevised(_)
+            | Event::VariantRemoved(_)
             | Event::ProductPublished(_)
             | Event::ProductArchived(_)
             | Event::SkuClaimed(_)
             | Event::PriceSet(_)
+            | Event::PriceRemoved(_)
             | Event::SlugClaimed(_)
+            | Event::SlugForwarded(_)
             | Event::SlugReleased(_) => {}
         }
     }

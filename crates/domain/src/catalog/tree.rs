@@ -4,6 +4,8 @@
 //! to the ancestors whose heights change. So a move knows how deep its whole subtree will stand, and reads only ancestors. All of them
 //! join the read set, so two moves that break a rule together cannot both be committed.
 //!
+//! A removed category keeps its place, and counts as no level: what stood under it stands under its parent.
+//!
 //! In a book from before heights were written, a category learns them from the first change below it.
 
 use std::collections::BTreeMap;
@@ -26,8 +28,19 @@ refusals! {
     }
 }
 
-/// How many ancestors are written to at most when a subtree leaves its place. Books from before whole subtrees were checked may be deeper.
+/// The most ancestors of a new place, removed ones included, so that a decision reads a bounded number. That many are written to at most
+/// when a subtree leaves its place. Books from before whole subtrees were checked may be deeper.
 const MAX_ANCESTORS: usize = 2 * MAX_CATEGORY_DEPTH;
+
+/// Checks that the category stands in the tree under which another one is going to stand.
+pub(super) fn check_parent(parent: Option<CategoryId>, streams: &Streams<'_>) -> Result<(), Rejection> {
+    match parent {
+        Some(category_id) if !streams.get::<Category>(&category_id)?.exists() => {
+            Err(CategoryNotFound { category_id }.into())
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The ancestors of a place, from the parent up to the root.
 pub(super) struct Ancestors<'s>(Vec<(CategoryId, &'s Category)>);
@@ -40,19 +53,20 @@ impl<'s> Ancestors<'s> {
         height: usize,
         streams: &Streams<'s>,
     ) -> Result<Self, Rejection> {
-        let (mut above, mut ancestors) = (parent, Vec::new());
+        let (mut above, mut ancestors, mut levels) = (parent, Vec::new(), height);
         while let Some(ancestor) = above {
             if ancestor == category_id {
                 return Err(CategoryCycle { category_id }.into());
             }
-            if ancestors.len() + 1 + height > MAX_CATEGORY_DEPTH {
+            let category = streams.get::<Category>(&ancestor)?;
+            if *category == Category::Absent {
+                return Err(CategoryNotFound { category_id: ancestor }.into());
+            }
+            levels += category.own_levels();
+            if levels > MAX_CATEGORY_DEPTH || ancestors.len() == MAX_ANCESTORS {
                 return Err(CategoryTooDeep { limit: MAX_CATEGORY_DEPTH }.into());
             }
-            let category = streams.get::<Category>(&ancestor)?;
-            above = match category {
-                Category::Absent => return Err(CategoryNotFound { category_id: ancestor }.into()),
-                Category::Node { parent, .. } => *parent,
-            };
+            above = category.parent();
             ancestors.push((ancestor, category));
         }
         Ok(Self(ancestors))
@@ -79,6 +93,11 @@ pub(super) struct Heights {
 }
 
 impl Heights {
+    /// The subtree of `child` has another height from now on, where it stands.
+    pub(super) fn set(&mut self, child: CategoryId, height: usize, ancestors: &Ancestors<'_>) {
+        self.change(child, (height > 0).then_some(height), ancestors);
+    }
+
     /// The subtree of `child` leaves its ancestors.
     pub(super) fn leave(&mut self, child: CategoryId, ancestors: &Ancestors<'_>) {
         self.change(child, None, ancestors);
@@ -101,7 +120,8 @@ impl Heights {
                 None => children.remove(&child),
             };
             self.events.push((*ancestor, CategoryChildChanged { category_id: *ancestor, child_id: child, height }));
-            (child, height) = (*ancestor, Some(1 + children.values().max().copied().unwrap_or(0)));
+            let levels = category.own_levels() + children.values().max().copied().unwrap_or(0);
+            (child, height) = (*ancestor, (levels > 0).then_some(levels));
         }
     }
 

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PriceSet, Product, SkuClaimed, SkuRecord, VariantAdded,
+    PriceSet, Product, SkuClaimed, SkuRecord, Variant, VariantAdded,
+    details::existing,
     policy::{MAX_NEW_PRICES, MAX_OPTIONS, MAX_VARIANT_BYTES, keys},
     set_price::check_price,
 };
@@ -56,6 +57,13 @@ refusals! {
         sku: Sku,
         /// The product it belongs to.
         product_id: ProductId,
+    }
+    /// The product has no such variant.
+    "variant_not_found" VariantNotFound: NotFound at "sku" = "product {product_id} has no variant with the SKU {sku}", {
+        /// The product.
+        product_id: ProductId,
+        /// The SKU.
+        sku: Sku,
     }
     /// A new variant has one price in a channel and currency, and a bounded number of them.
     "prices_repeated" PricesRepeated: Rule at "prices"
@@ -116,6 +124,16 @@ pub(super) fn check_unclaimed(sku: &Sku, streams: &Streams<'_>) -> Result<(), Re
         Some(product_id) => Err(SkuTaken { sku: sku.clone(), product_id }.into()),
         None => Ok(()),
     }
+}
+
+/// What is said of a variant of a product.
+pub(super) fn existing_variant<'a>(
+    product_id: ProductId,
+    sku: &Sku,
+    streams: &Streams<'a>,
+) -> Result<&'a Variant, Rejection> {
+    let details = existing(product_id, streams.get::<Product>(&product_id)?)?;
+    details.variant(sku).ok_or_else(|| VariantNotFound { product_id, sku: sku.clone() }.into())
 }
 
 /// Checks the prices of a new variant.

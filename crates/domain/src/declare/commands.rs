@@ -72,7 +72,7 @@ macro_rules! command_set {
                         crate::access::Named {
                             customer: crate::declare::optional!($(command.$customer)?).flatten(),
                             channel: crate::declare::optional!($(&command.$channel)?),
-                            locations: crate::declare::optional!($(command.$locations.as_slice())?),
+                            locations: crate::declare::optional!($(command.$locations.as_deref().unwrap_or_default())?),
                         }
                     })*
                 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use daybook_kernel::refusals;
 
 use super::{
-    Event, ReleaseCause, Reservation, ReservationCommitted, ReservationReleased, Stock, StockId, StockReserved,
-    availability,
+    Event, InsufficientStock, ReleaseCause, Reservation, ReservationCommitted, ReservationReleased, Stock, StockId,
+    StockReserved,
 };
 use crate::{
     Quantity, Refusal, Rejection, Streams,
@@ -14,17 +14,6 @@ use crate::{
 };
 
 refusals! {
-    /// There is less than was asked for.
-    "insufficient_stock" InsufficientStock: Rule at "quantity" or "delta" = "{requested} of {sku} were asked for; {available} are available", {
-        /// The SKU.
-        sku: Sku,
-        /// How many were asked for.
-        requested: u32,
-        /// The most that one of the locations could give.
-        available: i64,
-        /// The locations that were asked.
-        locations: Vec<LocationId>,
-    }
     /// The id is in use.
     "reservation_exists" ReservationExists: Rule at "reservation_id" = "reservation {reservation_id} exists already", {
         /// The reservation.
@@ -90,12 +79,13 @@ pub(super) fn make_room(
     units: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, InsufficientStock> {
-    let available = stock.available(now);
+    let level = stock.level(now);
+    let available = level.available();
     if available < i64::from(units) {
         let StockId { sku, location } = id.clone();
-        return Err(InsufficientStock { sku, requested: units, available, locations: vec![location] });
+        return Err(InsufficientStock { sku, requested: units, available, locations: vec![location], line: None });
     }
-    let mut free = availability(stock.on_hand, stock.reserved, 0);
+    let mut free = level.free().saturating_sub(level.lapsed);
     let mut events = Vec::new();
     for (expired, reservation) in stock.expired(now) {
         if free >= i64::from(units) {
@@ -110,6 +100,17 @@ pub(super) fn make_room(
 /// The goods that an order has claimed leave.
 pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Result<Event, ReservationNotFound> {
     Ok(committed(id, reservation_id, find(stock, id, reservation_id)?))
+}
+
+/// Ends a claim that its owner gives up. One whose time is over has expired, whoever ends it.
+pub(super) fn given_up(
+    id: &StockId,
+    reservation_id: ReservationId,
+    reservation: &Reservation,
+    now: DateTime<Utc>,
+) -> Event {
+    let cause = if reservation.has_expired(now) { ReleaseCause::Expired } else { ReleaseCause::GivenUp };
+    released(id, reservation_id, reservation, cause)
 }
 
 /// Ends the claim of an order that is cancelled; nothing where the claim has ended already.

@@ -20,8 +20,11 @@ mod state;
 mod transfer_stock;
 
 pub use adjust_stock::{AdjustStock, DeltaOutOfRange};
-pub use availability::availability;
-pub use claims::{ExpiryInThePast, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder};
+pub use availability::{
+    Availability, Demand, InsufficientStock, Line, NoLongerOnSale, NoPrice, NotOnSale, Part, StockLevel, Supply,
+    availability,
+};
+pub use claims::{ExpiryInThePast, ReservationExists, ReservationNotFound, ReservationOfOrder};
 pub(crate) use claims::{ReservationRequest, release_for_order, reserve, ship};
 pub use commit_reservation::{CommitReservation, ReservationExpired};
 pub use event::*;
@@ -29,7 +32,7 @@ pub use expire_reservation::{ExpireReservation, ReservationNotExpired};
 pub use receive_stock::ReceiveStock;
 pub use release_stock::ReleaseStock;
 pub use reserve_stock::ReserveStock;
-pub use set_backorders::{BackordersUnchanged, SetBackorders};
+pub use set_backorders::SetBackorders;
 pub use state::{Reservation, Stock, StockId};
 pub use transfer_stock::{SameLocation, TransferStock};
 
@@ -58,7 +61,7 @@ crate::declare::slice! {
         "inventory.BackordersForbidden" 1 => BackordersForbidden,
     }
     refusals {
-        InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder, ReservationExpired, ReservationNotExpired,
-        ExpiryInThePast, DeltaOutOfRange, SameLocation, BackordersUnchanged,
+        NotOnSale, NoLongerOnSale, NoPrice, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder,
+        ReservationExpired, ReservationNotExpired, ExpiryInThePast, DeltaOutOfRange, SameLocation,
     }
 }

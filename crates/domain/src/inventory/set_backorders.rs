@@ -1,6 +1,5 @@
 //! Selling a SKU beyond what is on hand, or not.
 
-use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,16 +23,6 @@ pub struct SetBackorders {
     pub allowed: bool,
 }
 
-refusals! {
-    /// Backorders are on or off already.
-    "backorders_unchanged" BackordersUnchanged: Rule at "allowed" = "backorders of {sku} at {location} are like that already", {
-        /// The SKU.
-        sku: Sku,
-        /// The location.
-        location: LocationId,
-    }
-}
-
 impl Decide for SetBackorders {
     fn reads(&self, reads: &mut Reads) {
         reads.add::<SkuRecord>(&self.sku);
@@ -45,7 +34,7 @@ impl Decide for SetBackorders {
         let id = StockId { sku: sku.clone(), location: location.clone() };
         check_known(&sku, streams)?;
         if allowed == streams.get::<Stock>(&id)?.backorders {
-            return Err(BackordersUnchanged { sku, location }.into());
+            return Ok(Decision::unchanged());
         }
         Ok(if allowed {
             Decision::of::<Stock>(&id, BackordersAllowed { sku, location })
@@ -71,7 +60,7 @@ mod tests {
         let set = |allowed: bool| json!({ "sku": "a", "allowed": allowed });
         book.given("SetBackorders", set(true)).given("ReserveStock", reserve(1, 4));
         assert_eq!(book.stock("a"), (1, 4));
-        assert_eq!(code(book.when("SetBackorders", set(true))), "backorders_unchanged");
+        assert_eq!(book.when("SetBackorders", set(true)), Ok(vec![]), "they are on already");
         book.given("SetBackorders", set(false));
         assert_eq!(code(book.when("ReserveStock", reserve(2, 1))), "insufficient_stock");
     }

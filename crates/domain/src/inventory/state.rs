@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Event, availability};
+use super::{Event, StockLevel};
 use crate::{
     Fold, Quantity, StreamName,
     ids::{LocationId, ReservationId, ReservationOwner, Sku},
@@ -55,11 +55,11 @@ pub struct Stock {
 }
 
 impl Stock {
-    /// How many units can be claimed at `now`; see [`availability`].
+    /// What it holds and has claimed at `now`.
     #[must_use]
-    pub fn available(&self, now: DateTime<Utc>) -> i64 {
-        let expired = self.expired(now).map(|(_, reservation)| reservation.quantity.signed()).sum();
-        availability(self.on_hand, self.reserved, expired)
+    pub fn level(&self, now: DateTime<Utc>) -> StockLevel {
+        let lapsed = self.expired(now).map(|(_, reservation)| reservation.quantity.signed()).sum();
+        StockLevel { on_hand: self.on_hand, reserved: self.reserved, lapsed, backorders: self.backorders }
     }
 
     /// The reservations that have [expired](Reservation::has_expired) at `now`, the oldest first.

@@ -72,6 +72,8 @@ mod tests {
         book.given("ConfirmOrder", json!({ "order_id": order(1) }));
         let refusal = book.when_as(customer("ann"), "CancelOrder", cancel()).expect_err("it is confirmed");
         assert_eq!((refusal.code(), &refusal.data()["next_moves"]), ("illegal_move", &json!([])));
+        let words = refusal.to_string();
+        assert!(words.ends_with("it can do nothing with the order now"), "{words}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The events of orders.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use daybook_kernel::time::stored;
 use schemars::JsonSchema;
@@ -20,6 +22,12 @@ pub struct OrderLine {
     pub product_id: ProductId,
     /// What the product was called.
     pub name: Name,
+    /// What distinguished the variant from the others; absent in orders from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant_name: Option<Name>,
+    /// The options of the variant by name; absent in orders from before they were kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<Name, Name>,
     /// How many.
     pub quantity: Quantity,
     /// The price of one unit.

@@ -20,7 +20,7 @@ refusals! {
     }
     /// The order is not in a phase from which that can be done, or not by this role.
     "illegal_move" IllegalMove: Rule at "order_id"
-        = "{command} cannot be done by this role while the order is {phase}; it can: {}" (next_moves.join(", ")), {
+        = "{command} cannot be done by this role while the order is {phase}; {}" (in_words(next_moves)), {
         /// The order.
         order_id: OrderId,
         /// The command.
@@ -29,6 +29,14 @@ refusals! {
         phase: Phase,
         /// The commands that this role can send now.
         next_moves: Vec<String>,
+    }
+}
+
+/// What a role can do, as the end of a sentence.
+fn in_words(next_moves: &[String]) -> String {
+    match next_moves {
+        [] => "it can do nothing with the order now".to_owned(),
+        moves => format!("it can do: {}", moves.join(", ")),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod add_note;
 mod cancel_order;
+mod checkout;
 mod confirm_order;
 mod deliver_order;
 mod event;
@@ -36,9 +37,7 @@ pub use import_order::{
 };
 pub use moves::Phase;
 pub use ownership::{OrderNotYours, owner};
-pub use place_order::{
-    CartEmpty, LocationCount, LocationRepeated, NoLongerOnSale, OrderExists, PlaceOrder, TotalChanged,
-};
+pub use place_order::{CartEmpty, LocationCount, LocationRepeated, OrderExists, PlaceOrder, TotalChanged};
 pub use refund_order::RefundOrder;
 pub use resume_order::ResumeOrder;
 pub use return_order::ReturnOrder;
@@ -80,7 +79,7 @@ crate::declare::slice! {
         "order.NoteAdded" 1 => NoteAdded,
     }
     refusals {
-        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, NoLongerOnSale, LocationCount, LocationRepeated, TotalChanged, IllegalMove,
+        OrderExists, OrderNotFound, OrderNotYours, CartEmpty, LocationCount, LocationRepeated, TotalChanged, IllegalMove,
         AlreadyImported, ImportConflict, ReferenceTaken, LineCount, QuantityNotPositive, AmountNegative, DiscountNegative, PlacedInTheFuture,
     }
 }

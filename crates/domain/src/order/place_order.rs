@@ -3,25 +3,22 @@
 use daybook_kernel::refusals;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Order, OrderLine, OrderPlaced, Totals, policy};
+use super::{
+    Order, OrderPlaced, Totals,
+    checkout::{Checkout, Claim},
+    policy,
+};
 use crate::{
-    Context, Decide, Decision, Fold, MAX_STREAMS, Money, Reads, Refusal, Rejection, Streams,
-    cart::{Cart, CartCheckedOut, CartLine, NoPrice, OpenedCart, check_line_count, require_open},
-    catalog::{Product, SkuRecord},
-    general::{TooManyStreams, check_currency},
-    ids::{CartId, LocationId, OrderId, ProductId, ReservationId, Sku},
-    inventory::{self, InsufficientStock, ReservationRequest, Stock, StockId, reserve},
-    text::Name,
+    Context, Decide, Decision, Money, Reads, Rejection, Streams,
+    cart::{Cart, CartCheckedOut, check_line_count, require_open},
+    general::{check_currency, refuse_all},
+    ids::{CartId, LocationId, OrderId},
+    inventory::Stock,
 };
 
-fn default_locations() -> Vec<LocationId> {
-    vec![LocationId::default()]
-}
-
 /// Checks a cart out: quotes it at the prices of now, reserves the stock, freezes the totals and closes the cart, all of it
-/// or nothing.
+/// or nothing. A cart that was checked out as this order already has the first outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrder {
@@ -32,10 +29,11 @@ pub struct PlaceOrder {
     #[serde(deserialize_with = "daybook_kernel::ids::unguessable")]
     #[schemars(extend("pattern" = daybook_kernel::ids::UNGUESSABLE))]
     pub order_id: OrderId,
-    /// Where the goods may come from, in the order of preference; each line comes from one place. `main` when left out.
-    #[serde(default = "default_locations")]
+    /// Where the goods may come from, in the order of preference; each line comes from one place. When left out: the locations that the
+    /// storefront serves, or `main` where it serves any.
+    #[serde(default)]
     #[schemars(length(min = 1, max = policy::MAX_LOCATIONS))]
-    pub locations: Vec<LocationId>,
+    pub locations: Option<Vec<LocationId>>,
     /// The total that the customer was shown. If it has changed since, the order is refused with both.
     #[serde(default)]
     pub expected_total: Option<Money>,
@@ -51,11 +49,6 @@ refusals! {
     "cart_empty" CartEmpty: Rule at "cart_id" = "cart {cart_id} is empty", {
         /// The cart.
         cart_id: CartId,
-    }
-    /// A product of the cart went out of sale.
-    "no_longer_on_sale" NoLongerOnSale: Rule at "cart_id" = "SKU {sku} is not on sale any more", {
-        /// The SKU.
-        sku: Sku,
     }
     /// The goods have to come from somewhere.
     "location_count" LocationCount: Rule at "locations" = "1 to {limit} locations can be named", {
@@ -85,10 +78,15 @@ impl Decide for PlaceOrder {
 
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { cart_id, order_id, .. } = *self;
-        if !(1..=policy::MAX_LOCATIONS).contains(&self.locations.len()) {
+        if self.locations.as_ref().is_some_and(|named| !(1..=policy::MAX_LOCATIONS).contains(&named.len())) {
             return Err(LocationCount { limit: policy::MAX_LOCATIONS }.into());
         }
         self.check_repetition()?;
+        if let Cart::CheckedOut { order_id: placed, .. } = streams.get::<Cart>(&cart_id)?
+            && *placed == order_id
+        {
+            return Ok(Decision::repeating::<Order>(&order_id));
+        }
         let cart = require_open(cart_id, context, streams)?;
         check_currency(cart.currency, context.now)?;
         if streams.assume_absent::<Order>(&order_id)?.is_some_and(|order| *order != Order::Absent) {
@@ -99,147 +97,72 @@ impl Decide for PlaceOrder {
         }
         // A cart from before the limit was lowered may hold more lines.
         check_line_count(cart.lines.len())?;
-        self.load_lines(cart, streams)?;
-        let mut lines = Vec::with_capacity(cart.lines.len());
-        let mut claims = Decision::default();
-        for line in &cart.lines {
-            let quote = Quote::of(line, cart, streams)?;
-            let Claim { stock, reservation_id, events } = self.claim(line, context, streams)?;
-            claims = claims.and_all::<Stock>(&stock, events);
-            lines.push(quote.agreed(line, stock.location, reservation_id));
-        }
-        let mut decision = Decision::of::<Order>(&order_id, self.placed(cart, lines, context)?)
-            .and::<Cart>(&cart_id, CartCheckedOut { cart_id, order_id });
-        decision.events.extend(claims.events);
-        Ok(decision)
+        let locations = self.locations.clone().unwrap_or_else(|| context.storefront.locations_for(cart.lines.len()));
+        let checkout = Checkout { cart, locations: &locations, context, streams };
+        checkout.load()?;
+        self.placed(&checkout)
     }
 }
 
 impl PlaceOrder {
     /// A repeated location is refused before anything is loaded.
     fn check_repetition(&self) -> Result<(), LocationRepeated> {
-        let repeated = |index: &usize| self.locations[..*index].contains(&self.locations[*index]);
-        match (0..self.locations.len()).find(repeated) {
-            Some(index) => Err(LocationRepeated { location: self.locations[index].clone(), index }),
+        let named = self.locations.as_deref().unwrap_or_default();
+        let repeated = |index: &usize| named[..*index].contains(&named[*index]);
+        match (0..named.len()).find(repeated) {
+            Some(index) => Err(LocationRepeated { location: named[index].clone(), index }),
             None => Ok(()),
         }
     }
 
-    /// Asks for all that the lines need at once, so that the number of loads does not grow with the cart.
-    fn load_lines(&self, cart: &OpenedCart, streams: &Streams<'_>) -> Result<(), Rejection> {
-        if cart.lines.len() * self.locations.len() > MAX_STREAMS {
-            return Err(TooManyStreams { limit: MAX_STREAMS }.into());
-        }
-        let stocks: Vec<_> = cart.lines.iter().flat_map(|line| self.stock_ids(line)).collect();
-        let stocks = streams.get_all::<Stock>(&stocks);
-        let records = streams.get_all::<SkuRecord>(cart.lines.iter().map(|line| &line.sku));
-        let known = streams.get_all::<Product>(cart.lines.iter().filter_map(|line| line.product_id.as_ref()));
-        // What was asked for last knows whether all are too many. That is refused before anything is loaded.
-        known?;
-        let records = records?;
-        stocks?;
-        let products: Vec<_> = records.into_iter().filter_map(SkuRecord::product_id).collect();
-        streams.get_all::<Product>(&products)?;
-        Ok(())
-    }
-
-    /// Claims the stock of a line at the first location that has enough.
-    fn claim(&self, line: &CartLine, context: &Context, streams: &Streams<'_>) -> Result<Claim, Rejection> {
-        let mut most = 0;
-        for stock in self.stock_ids(line) {
-            let reservation_id = reservation_of(self.order_id, &stock);
-            let request = ReservationRequest {
-                reservation_id,
-                owner: self.order_id.reservation_owner(),
-                quantity: line.quantity,
-                // It ends with the order.
-                expires_at: None,
-            };
-            match reserve(streams.get::<Stock>(&stock)?, &stock, request, context.now) {
-                Ok(events) => return Ok(Claim { stock, reservation_id, events }),
-                Err(Refusal::Inventory(inventory::Refusal::InsufficientStock(short))) => {
-                    most = most.max(short.available);
+    /// Asks for every line whether it can be bought, and places the order if all can.
+    fn placed(&self, checkout: &Checkout<'_, '_>) -> Result<Decision, Rejection> {
+        let Self { cart_id, order_id, expected_total, .. } = *self;
+        let Checkout { cart, context, .. } = checkout;
+        let mut lines = Vec::with_capacity(cart.lines.len());
+        let mut claims = Decision::default();
+        let mut problems = Vec::new();
+        for (index, line) in cart.lines.iter().enumerate() {
+            match checkout.quote(index, line)? {
+                Ok(quote) => {
+                    let Claim { stock, reservation_id, events } = checkout.claim(order_id, &quote, line)?;
+                    claims = claims.and_all::<Stock>(&stock, events);
+                    lines.push(quote.agreed(line, reservation_id)?);
                 }
-                Err(other) => return Err(other.into()),
+                Err(of_line) => problems.extend(of_line),
             }
         }
-        let (sku, requested) = (line.sku.clone(), line.quantity.units());
-        Err(InsufficientStock { sku, requested, available: most, locations: self.locations.clone() }.into())
-    }
-
-    fn placed(&self, cart: &OpenedCart, lines: Vec<OrderLine>, context: &Context) -> Result<OrderPlaced, Rejection> {
+        refuse_all(problems, self.clone()).map_err(Rejection::Refused)?;
         let gross = policy::countable(Money::sum(cart.currency, lines.iter().map(|line| line.line_total))?)?;
-        if let Some(expected) = self.expected_total.filter(|expected| *expected != gross) {
+        if let Some(expected) = expected_total.filter(|expected| *expected != gross) {
             return Err(TotalChanged { expected, total: gross }.into());
         }
-        Ok(OrderPlaced {
-            order_id: self.order_id,
-            cart_id: self.cart_id,
+        let placed = OrderPlaced {
+            order_id,
+            cart_id,
             customer_id: cart.customer_id,
             channel: cart.channel.clone(),
             currency: cart.currency,
             lines,
             totals: Totals { gross, discount: Money::zero(cart.currency), net: gross },
             placed_at: context.now,
-        })
+        };
+        let mut decision =
+            Decision::of::<Order>(&order_id, placed).and::<Cart>(&cart_id, CartCheckedOut { cart_id, order_id });
+        decision.events.extend(claims.events);
+        Ok(decision)
     }
-
-    fn stock_ids<'a>(&'a self, line: &'a CartLine) -> impl Iterator<Item = StockId> + 'a {
-        let sku = &line.sku;
-        self.locations.iter().map(|location| StockId { sku: sku.clone(), location: location.clone() })
-    }
-}
-
-/// Stock that was claimed for a line.
-struct Claim {
-    stock: StockId,
-    reservation_id: ReservationId,
-    events: Vec<inventory::Event>,
-}
-
-/// A line at the price of now.
-struct Quote {
-    product_id: ProductId,
-    name: Name,
-    unit_price: Money,
-    line_total: Money,
-}
-
-impl Quote {
-    fn of(line: &CartLine, cart: &OpenedCart, streams: &Streams<'_>) -> Result<Self, Rejection> {
-        let sku = &line.sku;
-        let record = streams.get::<SkuRecord>(sku)?;
-        let gone = || NoLongerOnSale { sku: sku.clone() };
-        let product_id = record.product_id().ok_or_else(gone)?;
-        let Product::Published(details) = streams.get::<Product>(&product_id)? else { return Err(gone().into()) };
-        let unit_price = record.price(&cart.channel, cart.currency).ok_or_else(|| NoPrice {
-            sku: sku.clone(),
-            currency: cart.currency,
-            channel: cart.channel.clone(),
-            line: None,
-        })?;
-        let line_total = unit_price.times(line.quantity.units())?;
-        Ok(Self { product_id, name: details.name.clone(), unit_price, line_total })
-    }
-
-    /// The line as it is agreed, with the claim on its stock.
-    fn agreed(self, line: &CartLine, location: LocationId, reservation_id: ReservationId) -> OrderLine {
-        let Self { product_id, name, unit_price, line_total } = self;
-        let CartLine { sku, quantity, .. } = line.clone();
-        OrderLine { sku, product_id, name, quantity, unit_price, line_total, location, reservation_id }
-    }
-}
-
-/// The claim of an order on a stock has an id that follows from both, so that deciding again makes the same claim.
-fn reservation_of(order_id: OrderId, stock: &StockId) -> ReservationId {
-    ReservationId(Uuid::new_v5(&order_id.0, Stock::stream(stock).as_str().as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::spec::{Book, cart, code, order, product, record};
+    use crate::{
+        Actor, Event, Fold,
+        order::Order,
+        spec::{Book, cart, code, command, order, product, record},
+    };
 
     fn place(number: u128) -> Value {
         json!({ "cart_id": cart(number), "order_id": order(number) })
@@ -254,7 +177,105 @@ mod tests {
         assert_eq!(events, Ok(vec!["order.OrderPlaced", "cart.CartCheckedOut", reserved, reserved]));
         assert_eq!((book.stock("a"), book.stock("b")), ((5, 2), (9, 3)));
         assert_eq!(record(&book, 1).totals.net.minor_units, 2 * 199 + 3 * 50);
-        assert_eq!(code(book.when("PlaceOrder", place(1))), "cart_closed");
+    }
+
+    #[test]
+    fn a_second_click_has_the_first_outcome_or_the_id_of_the_order() {
+        let mut book = Book::with_product("a", 5);
+        book.with_cart(1, &[("a", 2)]).given("PlaceOrder", place(1));
+        let again = book.decide(Actor::Guest, &command("PlaceOrder", place(1))).expect("it is the same order");
+        assert_eq!((again.events, again.repeats), (vec![], Some(Order::stream(&order(1)))));
+        let other = json!({ "cart_id": cart(1), "order_id": order(2) });
+        let refusal = book.when("PlaceOrder", other).expect_err("the cart is another order");
+        assert_eq!((refusal.code(), &refusal.data()["order_id"]), ("cart_closed", &json!(order(1))));
+        assert_eq!(book.stock("a"), (5, 2));
+        book.with_cart(2, &[("a", 1)]);
+        let taken = json!({ "cart_id": cart(2), "order_id": order(1) });
+        assert_eq!(code(book.when("PlaceOrder", taken)), "order_exists");
+    }
+
+    #[test]
+    fn every_problem_of_every_line_is_named_at_once() {
+        let mut book = Book::with_product("a", 5);
+        book.put_on_sale(2, "b", 50, 9).put_on_sale(3, "c", 50, 9);
+        book.with_cart(1, &[("a", 7), ("b", 1), ("c", 10)])
+            .given("ArchiveProduct", json!({ "product_id": product(2) }));
+        book.given("RemovePrice", json!({ "sku": "c", "currency": "EUR" }));
+        let refusal = book.when("PlaceOrder", place(1)).expect_err("nothing of it can be bought");
+        assert_eq!(refusal.code(), "several_problems");
+        let data = refusal.data();
+        let problems = data["problems"].as_array().expect("a list");
+        let named: Vec<_> =
+            problems.iter().map(|problem| (&problem["sku"], &problem["line"], &problem["code"])).collect();
+        let named = json!(named);
+        assert_eq!(
+            named,
+            json!([
+                ["a", 0, "insufficient_stock"],
+                ["b", 1, "no_longer_on_sale"],
+                ["c", 2, "no_price"],
+                ["c", 2, "insufficient_stock"]
+            ])
+        );
+        assert_eq!((&problems[0]["available"], &problems[1]["because"]), (&json!(5), &json!("archived")));
+        assert!(problems.iter().all(|problem| problem["pointer"] == "/cart_id"), "{problems:?}");
+        assert_eq!((book.stock("a"), book.stock("c")), ((5, 0), (9, 0)));
+    }
+
+    #[test]
+    fn goods_come_from_where_they_are_before_they_are_ordered() {
+        let mut book = Book::with_product("a", 1);
+        book.given("SetBackorders", json!({ "sku": "a", "allowed": true }));
+        book.given("ReceiveStock", json!({ "sku": "a", "location": "shop", "quantity": 5 }));
+        let from_both =
+            |number: u128| json!({ "cart_id": cart(number), "order_id": order(number), "locations": ["main", "shop"] });
+        for (number, location) in [(1, "shop"), (2, "main")] {
+            book.with_cart(number, &[("a", 4)]).given("PlaceOrder", from_both(number));
+            let (reserved, _) = record(&book, number).lines[0].reserved.clone().expect("a claim");
+            assert_eq!(reserved.as_str(), location);
+        }
+    }
+
+    #[test]
+    fn an_order_that_names_no_location_gets_its_goods_from_those_of_the_storefront() {
+        let mut book = Book::with_product("a", 1);
+        book.given("ReceiveStock", json!({ "sku": "a", "location": "berlin", "quantity": 5 }))
+            .with_cart(1, &[("a", 2)]);
+        book.storefront.locations = Some(vec!["berlin".parse().expect("a location")]);
+        book.given("PlaceOrder", place(1));
+        let (reserved, _) = record(&book, 1).lines[0].reserved.clone().expect("a claim");
+        assert_eq!(reserved.as_str(), "berlin");
+    }
+
+    #[test]
+    fn an_order_keeps_what_its_variants_are_called() {
+        let mut book = Book::new();
+        let variant = |sku: &str, colour: &str| json!({ "sku": sku, "name": sku.to_uppercase(), "options": { "colour": colour } });
+        book.given(
+            "CreateProduct",
+            json!({ "product_id": product(1), "name": "Tee", "publish": true,
+                                            "variants": [variant("m", "red"), variant("l", "blue")] }),
+        );
+        for sku in ["m", "l"] {
+            book.given("SetPrice", json!({ "sku": sku, "price": { "minor_units": 100, "currency": "EUR" } }));
+            book.given("ReceiveStock", json!({ "sku": sku, "quantity": 5 }));
+        }
+        book.with_cart(1, &[("m", 1), ("l", 1)]).given("PlaceOrder", place(1));
+        let placed = book.events.iter().find_map(|(_, event)| match event {
+            Event::Order(crate::order::Event::OrderPlaced(placed)) => Some(placed.clone()),
+            _ => None,
+        });
+        let lines = placed.expect("it was placed").lines;
+        let named = lines.iter().map(|line| {
+            (
+                line.name.as_str(),
+                line.variant_name.as_ref().map(crate::text::Name::as_str),
+                line.options.values().next(),
+            )
+        });
+        let colour = |colour: &str| colour.parse().expect("a name");
+        let (red, blue) = (colour("red"), colour("blue"));
+        assert!(named.eq([("Tee", Some("M"), Some(&red)), ("Tee", Some("L"), Some(&blue))]));
     }
 
     #[test]

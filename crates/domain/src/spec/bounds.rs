@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Book, cart, command, order, product};
+use super::{Book, cart, command, order, product, sizes::listed};
 use crate::{
     Actor, Command, CommandContract, MAX_STREAMS, Role, cart::policy::MAX_LINES, catalog::policy::MAX_CATEGORY_DEPTH,
     order::policy::MAX_LOCATIONS,
@@ -200,12 +200,8 @@ fn every_list_map_and_text_within_a_command_has_a_limit() {
             assert!(!is_map || part["maxProperties"].is_u64(), "a map of {} has no limit: {part}", contract.name);
             assert!(!is_map || keys.is_u64(), "the keys of a map of {} have no limit: {part}", contract.name);
             let is_text = part["type"] == "string" && part["format"].is_null() && part["const"].is_null();
-            let is_code = part["description"] == "An active ISO 4217 currency code.";
-            assert!(
-                !is_text || is_code || part["maxLength"].is_u64(),
-                "a text of {} has no limit: {part}",
-                contract.name
-            );
+            let is_bounded = part["maxLength"].is_u64() || listed(part).is_some();
+            assert!(!is_text || is_bounded, "a text of {} has no limit: {part}", contract.name);
             match part {
                 Value::Object(fields) => open.extend(fields.values()),
                 Value::Array(parts) => open.extend(parts),

@@ -135,7 +135,7 @@ proptest! {
         let mut book = play(moves);
         let command = Command::deserialize("PlaceOrder", json!({ "cart_id": cart(3), "order_id": order(77) }));
         let command = command.expect("it exists").expect("it has the form");
-        let context = crate::Context { now: book.now, actor: Actor::Guest, command_id: uuid::Uuid::nil() };
+        let context = crate::Context { now: book.now, actor: Actor::Guest, command_id: uuid::Uuid::nil(), storefront: Default::default() };
         let once = crate::Decide::decide(&command, &context, &Streams::over(&book));
         let twice = crate::Decide::decide(&command, &context, &Streams::over(&book));
         prop_assert_eq!(once, twice);
@@ -146,5 +146,5 @@ proptest! {
 #[test]
 fn an_empty_stock_and_an_empty_order_are_nothing() {
     let now = chrono::DateTime::UNIX_EPOCH;
-    assert_eq!((Stock::default().available(now), Order::default().record()), (0, None));
+    assert_eq!((Stock::default().level(now).available(), Order::default().record()), (0, None));
 }

@@ -1,7 +1,10 @@
 //! The history of a shop, written directly into the book: carts, orders of 1 to 3 lines with all their stages, and the stock that they
 //! claim. The stages of an order are apart as in a shop with many open orders.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use daybook_bus::clock::new_id;
 use daybook_codec::{Encoded, encode};
@@ -88,6 +91,8 @@ fn placed(number: usize) -> OrderPlaced {
         sku: warehouse((number * 7 + nr * 131) % PRODUCTS),
         product_id: ProductId(new_id()),
         name: "A product of the bench".parse().expect("a valid name"),
+        variant_name: None,
+        options: BTreeMap::new(),
         quantity: Quantity::ONE,
         unit_price: euro(1_000),
         line_total: euro(1_000),

@@ -40,7 +40,8 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<Vec<Check>> {
              WHERE backwards",
         )
         .await?,
-        // The log of commands divides the book into ranges without gaps, each with the events of one command.
+        // The log of commands divides the book into ranges without gaps, each with the events of one command. A command that changed nothing
+        // has an empty range, before the one that begins at the same position.
         sql(
             book,
             "every event belongs to one acknowledged command",
@@ -48,7 +49,7 @@ pub(super) async fn checks(book: &Daybook) -> anyhow::Result<Vec<Check>> {
             "SELECT first_position, 'command ' || command_id || ' begins at position ' || first_position
                  || ', the one before it ends at ' || ended
              FROM (SELECT command_id, first_position,
-                          coalesce(lag(first_position + events - 1) OVER (ORDER BY first_position), 0) AS ended
+                          coalesce(lag(first_position + events - 1) OVER (ORDER BY first_position, events), 0) AS ended
                    FROM commands) AS c
              WHERE first_position <> ended + 1
              UNION ALL

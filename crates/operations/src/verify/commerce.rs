@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use daybook_domain::{
     Event, Fold, Money,
-    inventory::{Stock, availability},
+    inventory::{Stock, StockLevel},
     money::MoneyError,
     order::{self, OrderImported, OrderLine, OrderPlaced, Totals},
 };
@@ -38,7 +38,10 @@ fn count_stock(check: &mut Check, stocks: &mut HashMap<String, Stock>, record: &
     let Event::Inventory(event) = event else { return };
     check.checked += 1;
     let stock = stocks.entry(record.stream_id.clone()).or_default();
-    let left = |stock: &Stock| availability(stock.on_hand, stock.reserved, 0);
+    let left = |stock: &Stock| {
+        let Stock { on_hand, reserved, backorders, .. } = *stock;
+        StockLevel { on_hand, reserved, lapsed: 0, backorders }.free()
+    };
     let before = left(stock);
     stock.evolve(event, record.effective_at);
     let after = left(stock);

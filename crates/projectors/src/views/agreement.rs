@@ -7,10 +7,7 @@ use tokio_postgres::Client;
 
 use super::{
     cart::cart::CartRow,
-    catalog::{
-        category::Category,
-        product::{Price, Product, Variant},
-    },
+    catalog::{category::Category, price::Price, product::Product, slug::ProductSlug, variant::Variant},
     inventory::stock::{Reservation, Stock},
     order::{
         order::{Entry, OrderRow},
@@ -54,26 +51,31 @@ async fn every_table_is_made_written_and_read_as_its_row_is_declared() {
     assert_eq!(tested.into_iter().collect::<BTreeSet<_>>(), all.into_iter().collect(), "every table is tested");
 }
 
-async fn catalog(client: &Client) -> [&'static str; 4] {
-    let category = json!({ "category_id": ONE, "parent_id": null, "name": "Drinks", "position": 1 });
-    let child = with(category.clone(), &json!({ "category_id": TWO, "parent_id": ONE }));
+async fn catalog(client: &Client) -> [&'static str; 5] {
+    let category = json!({ "category_id": ONE, "parent_id": null, "name": "Drinks", "removed": false, "position": 1 });
+    let child = with(category.clone(), &json!({ "category_id": TWO, "parent_id": ONE, "removed": true }));
     let product = json!({ "product_id": ONE, "slug": "oat", "name": "Oat", "description": "It\nfroths", "brand": "Acme",
                           "status": "published", "category_ids": [ONE, TWO], "attributes": { "vegan": "yes" },
                           "skus": ["oat-1l"], "search": "'1l' 'acme' 'oat' '燕麦'",
-                          "created_at": AT, "updated_at": AT, "position": 1 });
+                          "sales": [{ "since": AT, "on_sale": true }], "created_at": AT, "updated_at": AT, "position": 1 });
     let bare = json!({ "product_id": TWO, "slug": null, "description": null, "brand": null, "status": "draft",
-                       "category_ids": [], "attributes": {}, "skus": [], "search": "" });
+                       "category_ids": [], "attributes": {}, "skus": [], "search": "", "sales": [] });
     let variant = json!({ "sku": "oat-1l", "product_id": ONE, "ordinal": 2, "name": "One litre",
-                          "options": { "size": "1 l" }, "position": 3 });
-    let unnamed = with(variant.clone(), &json!({ "sku": "oat-2l", "name": null, "options": {} }));
+                          "options": { "size": "1 l" }, "removed": false, "sales": [{ "since": AT, "on_sale": true }],
+                          "position": 3 });
+    let unnamed = json!({ "sku": "oat-2l", "name": null, "options": {}, "removed": true, "sales": [] });
+    let unnamed = with(variant.clone(), &unnamed);
     let price = json!({ "sku": "oat-1l", "channel": "shop", "currency": "EUR", "minor_units": 199, "since": AT,
-                        "history": [{ "since": AT, "minor_units": 199 }], "position": 4 });
-    let other = with(price.clone(), &json!({ "channel": "web", "history": [] }));
+                        "changes": [{ "since": AT, "minor_units": 199 }], "position": 4 });
+    let other = with(price.clone(), &json!({ "channel": "web", "minor_units": null, "changes": [] }));
+    let slug = json!({ "slug": "oat", "product_id": ONE, "until": null, "position": 5 });
+    let old = with(slug.clone(), &json!({ "slug": "oat-milk", "until": AT }));
     [
         agrees::<Category>(client, [category, child]).await,
         agrees::<Product>(client, [product.clone(), with(product, &bare)]).await,
         agrees::<Variant>(client, [variant, unnamed]).await,
         agrees::<Price>(client, [price, other]).await,
+        agrees::<ProductSlug>(client, [slug, old]).await,
     ]
 }
 

@@ -24,14 +24,14 @@ pub(crate) fn customer(name: &str) -> String {
     CustomerId::imported(&CustomerRef::new(name).expect("a valid name")).to_string()
 }
 
-fn fact(stream: String, kind: &str, data: &Value) -> Fact {
+pub(crate) fn fact(stream: String, kind: &str, data: &Value) -> Fact {
     let version = Event::current_version(kind).expect("the domain has the event type");
     let event = daybook_codec::decode(kind, version, data.to_string().as_bytes()).expect("the data matches its schema");
     Fact { stream, event }
 }
 
 /// Adds `more` to the members of `data`.
-fn with(mut data: Value, more: &Value) -> Value {
+pub(crate) fn with(mut data: Value, more: &Value) -> Value {
     let (members, more) = (data.as_object_mut().expect("an object"), more.as_object().expect("an object"));
     members.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
     data
@@ -126,6 +126,8 @@ pub(crate) fn day(first: usize, orders: usize) -> Vec<Fact> {
             facts.push(product("catalog.ProductCreated", nr, &json!({ "name": format!("Product {nr}") })));
             facts.push(product("catalog.VariantAdded", nr, &json!({ "sku": format!("v{nr}") })));
             facts.push(sku("catalog.PriceSet", &format!("v{nr}"), &json!({ "channel": "web", "price": eur(100) })));
+            let slug = json!({ "slug": format!("p{nr}"), "product_id": id(nr) });
+            facts.push(fact(format!("slug-p{nr}"), "catalog.SlugClaimed", &slug));
             facts.push(category("catalog.CategoryCreated", nr, &json!({ "name": format!("Category {nr}") })));
         }
         facts.push(received(&sku_of, 2));

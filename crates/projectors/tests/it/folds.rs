@@ -37,6 +37,11 @@ async fn product_shows_variants_and_prices() {
         sku("catalog.PriceSet", "oat-1l", &json!({ "channel": "web", "price": eur(149), "previous": eur(199) })),
         sku("catalog.PriceSet", "oat-1l", &json!({ "channel": "shop", "price": eur(179) })),
         product("catalog.ProductArchived", 2, &none()),
+        product("catalog.VariantRevised", 1, &json!({ "sku": "oat-1l", "name": "One litre" })),
+        product("catalog.VariantRemoved", 1, &json!({ "sku": "oat-2l" })),
+        product("catalog.ProductArchived", 1, &none()),
+        product("catalog.ProductPublished", 1, &none()),
+        sku("catalog.PriceRemoved", "oat-1l", &json!({ "channel": "shop", "currency": "EUR", "previous": eur(179) })),
     ];
     stage
         .shows(
@@ -46,7 +51,7 @@ async fn product_shows_variants_and_prices() {
                     position, skus, search @@ '''froth'':*' AS found FROM products ORDER BY product_id",
             json!([
                 { "name": "Oat milk", "slug": null, "brand": null, "description": "It froths", "status": "published",
-                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 8, "skus": ["oat-1l", "oat-2l"], "found": true },
+                  "category_ids": [], "attributes": { "vegan": "yes" }, "as_created": false, "position": 15, "skus": ["oat-1l"], "found": true },
                 { "name": "Tea", "slug": null, "brand": null, "description": null, "status": "archived",
                   "category_ids": [], "attributes": {}, "as_created": false, "position": 11, "skus": [], "found": false },
             ]),
@@ -56,10 +61,23 @@ async fn product_shows_variants_and_prices() {
         .shows(
             "product",
             &facts,
-            "SELECT sku, product_id, ordinal, name, options, position FROM product_variants ORDER BY ordinal",
+            "SELECT sales FROM products WHERE name = 'Oat milk'",
+            json!([{ "sales": [{ "since": "2026-03-01T12:05:00Z", "on_sale": true },
+                               { "since": "2026-03-01T12:13:00Z", "on_sale": false },
+                               { "since": "2026-03-01T12:14:00Z", "on_sale": true }] }]),
+        )
+        .await;
+    stage
+        .shows(
+            "product",
+            &facts,
+            "SELECT sku, product_id, ordinal, name, options, removed, jsonb_array_length(sales) AS sales, position
+             FROM product_variants ORDER BY ordinal",
             json!([
-                { "sku": "oat-1l", "product_id": id(1), "ordinal": 2, "name": null, "options": { "size": "1 l" }, "position": 3 },
-                { "sku": "oat-2l", "product_id": id(1), "ordinal": 4, "name": "Two litres", "options": {}, "position": 7 },
+                { "sku": "oat-1l", "product_id": id(1), "ordinal": 2, "name": "One litre", "options": {}, "removed": false,
+                  "sales": 1, "position": 12 },
+                { "sku": "oat-2l", "product_id": id(1), "ordinal": 4, "name": "Two litres", "options": {}, "removed": true,
+                  "sales": 2, "position": 13 },
             ]),
         )
         .await;
@@ -67,13 +85,46 @@ async fn product_shows_variants_and_prices() {
         .shows(
             "product",
             &facts,
-            "SELECT channel, minor_units, history, position FROM sku_prices ORDER BY channel",
+            "SELECT channel, minor_units, changes, position FROM sku_prices ORDER BY channel",
             json!([
-                { "channel": "shop", "minor_units": 179, "position": 10,
-                  "history": [{ "since": "2026-03-01T12:09:00Z", "minor_units": 179 }] },
+                { "channel": "shop", "minor_units": null, "position": 16,
+                  "changes": [{ "since": "2026-03-01T12:09:00Z", "minor_units": 179 },
+                              { "since": "2026-03-01T12:15:00Z", "minor_units": null }] },
                 { "channel": "web", "minor_units": 149, "position": 9,
-                  "history": [{ "since": "2026-03-01T12:04:00Z", "minor_units": 199 },
+                  "changes": [{ "since": "2026-03-01T12:04:00Z", "minor_units": 199 },
                               { "since": "2026-03-01T12:08:00Z", "minor_units": 149 }] },
+            ]),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_slug_leads_to_its_product_of_now_and_an_old_one_until_its_time() {
+    let slug = |kind: &str, of: &str, nr: usize, more: &Value| {
+        let data = crate::facts::with(json!({ "slug": of, "product_id": id(nr) }), more);
+        crate::facts::fact(format!("slug-{of}"), kind, &data)
+    };
+    let until = json!({ "until": "2027-03-01T12:00:00Z" });
+    let facts = [
+        slug("catalog.SlugClaimed", "oat", 1, &none()),
+        slug("catalog.SlugClaimed", "oat-milk", 1, &none()),
+        slug("catalog.SlugForwarded", "oat", 1, &until),
+        slug("catalog.SlugClaimed", "tea", 2, &none()),
+        slug("catalog.SlugReleased", "tea", 2, &none()),
+        slug("catalog.SlugClaimed", "milk", 3, &none()),
+        slug("catalog.SlugForwarded", "milk", 3, &until),
+        slug("catalog.SlugClaimed", "milk", 4, &none()),
+    ];
+    stage()
+        .await
+        .shows(
+            "product",
+            &facts,
+            "SELECT slug, product_id, until IS NULL AS of_now, position FROM product_slugs ORDER BY slug",
+            json!([
+                { "slug": "milk", "product_id": id(4), "of_now": true, "position": 8 },
+                { "slug": "oat", "product_id": id(1), "of_now": false, "position": 3 },
+                { "slug": "oat-milk", "product_id": id(1), "of_now": true, "position": 2 },
             ]),
         )
         .await;
@@ -87,17 +138,19 @@ async fn category_shows_the_tree() {
         category("catalog.CategoryCreated", 3, &json!({ "name": "Tea", "parent": id(1) })),
         category("catalog.CategoryMoved", 3, &json!({ "parent": id(2) })),
         category("catalog.CategoryMoved", 2, &none()),
+        category("catalog.CategoryRenamed", 3, &json!({ "name": "Teas" })),
+        category("catalog.CategoryRemoved", 2, &none()),
     ];
     stage()
         .await
         .shows(
             "category",
             &facts,
-            "SELECT name, parent_id, position FROM categories ORDER BY category_id",
+            "SELECT name, parent_id, removed, position FROM categories ORDER BY category_id",
             json!([
-                { "name": "Food", "parent_id": null, "position": 1 },
-                { "name": "Drinks", "parent_id": null, "position": 5 },
-                { "name": "Tea", "parent_id": id(2), "position": 4 },
+                { "name": "Food", "parent_id": null, "removed": false, "position": 1 },
+                { "name": "Drinks", "parent_id": null, "removed": true, "position": 7 },
+                { "name": "Teas", "parent_id": id(2), "removed": false, "position": 6 },
             ]),
         )
         .await;

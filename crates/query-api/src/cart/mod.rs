@@ -1,7 +1,9 @@
 //! Carts.
 
+mod line;
 mod mutations;
 mod queries;
+mod quote;
 mod types;
 
 pub(crate) use mutations::CartMutation;

@@ -1,24 +1,27 @@
 //! Carts. A line has the price at which it was added, and the current price.
 
-use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject, dataloader::DataLoader};
+use std::sync::Arc;
+
+use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
 use chrono::{DateTime, Utc};
 use daybook_domain::{
-    Currency, Money, Quantity,
+    Currency,
     cart::{CartLine, CartStatus as Stored},
-    ids::CustomerId,
-    money::MoneyError,
+    ids::{Channel, CustomerId},
 };
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::{
-    catalog::{BySku, Product, ProductOfSku},
-    graphql::{
-        environment::Now,
-        scalars::{Long, MoneyObject},
-        weight,
-    },
-    loaders::Loader,
+use super::{
+    line::Line,
+    quote::{Quote, Quoted},
+};
+use crate::graphql::{
+    environment::Now,
+    scalars::{Long, MoneyObject},
+    user_error::UserError,
+    weight,
 };
 
 /// The status of a cart.
@@ -45,8 +48,8 @@ pub(crate) struct Cart {
     cart_id: Uuid,
     #[graphql(skip)]
     pub(super) customer_id: Option<CustomerId>,
-    /// The channel whose prices apply.
-    channel: String,
+    #[graphql(skip)]
+    channel: Channel,
     #[graphql(skip)]
     currency: Currency,
     /// The status after the last event.
@@ -62,47 +65,13 @@ pub(crate) struct Cart {
     updated_at: DateTime<Utc>,
     /// The version of the cart: the number of its changes.
     version: Long,
-}
-
-/// A line of a cart.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub(crate) struct Line {
-    /// The SKU.
-    sku: String,
+    /// The position of its last event.
     #[graphql(skip)]
-    units: Quantity,
-    /// The price of one unit when it was first added.
-    price_when_added: MoneyObject,
+    position: i64,
+    /// What the lines come to, once it is asked for.
     #[graphql(skip)]
-    unit_price: Option<Money>,
-    /// The product.
-    product: Option<Product>,
-}
-
-#[ComplexObject]
-impl Line {
-    /// How many units.
-    async fn quantity(&self) -> i64 {
-        self.units.signed()
-    }
-
-    /// The current price of one unit; absent when the SKU is not for sale any more.
-    async fn price(&self) -> Option<MoneyObject> {
-        self.unit_price.map(MoneyObject::from)
-    }
-
-    /// The current price of the line; absent when the SKU is not for sale any more.
-    async fn total(&self) -> async_graphql::Result<Option<MoneyObject>> {
-        Ok(self.sum()?.map(MoneyObject::from))
-    }
-}
-
-impl Line {
-    /// The current price of all units.
-    fn sum(&self) -> Result<Option<Money>, MoneyError> {
-        self.unit_price.map(|price| price.times(self.units.units())).transpose()
-    }
+    #[serde(skip)]
+    quote: Arc<OnceCell<Quote>>,
 }
 
 #[ComplexObject]
@@ -112,9 +81,14 @@ impl Cart {
         self.cart_id.into()
     }
 
+    /// The channel whose prices apply.
+    async fn channel(&self) -> &str {
+        self.channel.as_str()
+    }
+
     /// The status now. A cart expires at `expiresAt`, whether an event has ended it or not.
     async fn status(&self, context: &Context<'_>) -> async_graphql::Result<CartStatus> {
-        Ok(self.status.at(self.expires_at, context.data::<Now>()?.time()).into())
+        Ok(self.status_at(context.data::<Now>()?.time()).into())
     }
 
     /// The customer whose cart it is; absent when it is a guest's.
@@ -135,65 +109,46 @@ impl Cart {
     /// The lines, in the order in which they were added.
     #[graphql(complexity = "weight::list(weight::CART_LINES, child_complexity)")]
     async fn lines(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Line>> {
-        let prices = self.prices(context).await?;
-        let loader = context.data::<DataLoader<Loader>>()?;
-        let keys = self.lines.iter().map(|line| ProductOfSku(line.sku.to_string()));
-        let mut products = loader.load_many(keys).await?;
-        let lines = self.lines.iter().zip(prices).map(|(line, price)| Line {
-            sku: line.sku.to_string(),
-            units: line.quantity,
-            price_when_added: line.unit_price.into(),
-            unit_price: price,
-            product: products.remove(&ProductOfSku(line.sku.to_string())),
-        });
-        Ok(lines.collect())
+        Ok(self.quote(context).await?.lines.clone())
     }
 
-    /// The current total. It leaves out lines that are not for sale any more.
+    /// The total. Of an open cart it is the current one, and leaves out lines that are not for sale any more. Of a cart that became an
+    /// order it is what was agreed. Of another closed cart it is what the lines cost when they were added.
     async fn total(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let prices = self.prices(context).await?;
-        let totals = self.lines.iter().zip(prices).filter_map(|(line, price)| Some((line, price?)));
-        let totals = totals.map(|(line, price)| price.times(line.quantity.units()));
-        let totals = totals.collect::<Result<Vec<_>, _>>()?;
-        Ok(Money::sum(self.currency, totals)?.into())
+        Ok(self.quote(context).await?.total(self.currency)?.into())
+    }
+
+    /// Whether an open cart can be ordered as it is.
+    async fn orderable(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
+        let quote = self.quote(context).await?;
+        Ok(quote.is_open && quote.problems.is_empty())
+    }
+
+    /// Everything that keeps an open cart from being ordered as it is: what a checkout would refuse now. The path of a problem names its
+    /// line. A closed cart has none.
+    #[graphql(complexity = "weight::list(weight::USER_ERRORS, child_complexity)")]
+    async fn problems(&self, context: &Context<'_>) -> async_graphql::Result<Vec<UserError>> {
+        Ok(self.quote(context).await?.problems.clone())
     }
 }
 
 impl Cart {
-    /// The current price of one unit of each line.
-    async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Option<Money>>> {
-        let loader = context.data::<DataLoader<Loader>>()?;
-        let found = loader.load_many(self.lines.iter().map(|line| BySku::prices(line.sku.as_str()))).await?;
-        let price = |line: &CartLine| {
-            let prices = found.get(&BySku::prices(line.sku.as_str()))?;
-            let own = prices.iter().find(|p| p.channel == self.channel && p.currency == self.currency)?;
-            Some(Money::new(own.minor_units, own.currency))
+    /// The status at a time.
+    fn status_at(&self, now: DateTime<Utc>) -> Stored {
+        self.status.at(self.expires_at, now)
+    }
+
+    /// What the lines come to, which is computed once.
+    async fn quote(&self, context: &Context<'_>) -> async_graphql::Result<&Quote> {
+        let quoted = Quoted {
+            cart_id: self.cart_id,
+            is_open: self.status_at(context.data::<Now>()?.time()) == Stored::Open,
+            channel: &self.channel,
+            currency: self.currency,
+            lines: &self.lines,
+            order_id: self.order_id,
+            position: self.position,
         };
-        Ok(self.lines.iter().map(price).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use daybook_domain::{Money, Quantity, money::MoneyError};
-
-    use super::Line;
-
-    fn line(minor_units: Option<i64>) -> Line {
-        let euro = "EUR".parse().expect("a currency");
-        Line {
-            sku: "S-1".to_owned(),
-            units: Quantity::new(2).expect("a quantity"),
-            price_when_added: Money::new(1, euro).into(),
-            unit_price: minor_units.map(|minor_units| Money::new(minor_units, euro)),
-            product: None,
-        }
-    }
-
-    #[test]
-    fn a_total_that_cannot_be_counted_is_an_error_and_not_an_absent_price() {
-        assert_eq!(line(Some(i64::MAX)).sum(), Err(MoneyError::AmountOverflow));
-        assert_eq!(line(Some(5)).sum().map(|sum| sum.map(|sum| sum.minor_units)), Ok(Some(10)));
-        assert_eq!(line(None).sum(), Ok(None));
+        self.quote.get_or_try_init(|| Quote::of(&quoted, context)).await
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use async_graphql::{Error, dataloader};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    CATEGORY, PRODUCT,
-    types::{BySku, Category, CategoryOf, Price, Product, ProductOfSku, Variant, VariantsOf},
+    PRODUCT,
+    prices::{BySku, Price, Sales, SalesOf},
+    statements,
+    types::{Category, CategoryOf, Offer, OfferOf, Variant, VariantsOf},
 };
 use crate::{
     loaders::{Loader, grouped},
@@ -22,7 +23,10 @@ impl dataloader::Loader<VariantsOf> for Loader {
     async fn load(&self, keys: &[VariantsOf]) -> Result<HashMap<VariantsOf, Vec<Variant>>, Error> {
         const OF_PRODUCTS: Statement = Statement::new(
             &[PRODUCT],
-            "SELECT to_json(v) FROM read.product_variants v WHERE product_id = ANY ($1) ORDER BY product_id, ordinal",
+            "SELECT jsonb_build_object('product_id', v.product_id, 'sku', v.sku, 'name', v.name, 'options', v.options,
+                    'removed', v.removed, 'status', p.status)
+             FROM read.product_variants v JOIN read.products p USING (product_id)
+             WHERE v.product_id = ANY ($1) AND NOT v.removed ORDER BY v.product_id, v.ordinal",
         );
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let rows: Vec<Variant> = self.reader.rows(&OF_PRODUCTS, &[&ids]).await?;
@@ -35,10 +39,8 @@ impl dataloader::Loader<CategoryOf> for Loader {
     type Error = Error;
 
     async fn load(&self, keys: &[CategoryOf]) -> Result<HashMap<CategoryOf, Category>, Error> {
-        const BY_IDS: Statement =
-            Statement::new(&[CATEGORY], "SELECT to_json(c) FROM read.categories c WHERE category_id = ANY ($1)");
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
-        let rows: Vec<Category> = self.reader.rows(&BY_IDS, &[&ids]).await?;
+        let rows: Vec<Category> = self.reader.rows(&statements::CATEGORIES_BY_IDS, &[&ids]).await?;
         Ok(rows.into_iter().map(|row| (CategoryOf(row.category_id), row)).collect())
     }
 }
@@ -50,7 +52,8 @@ impl dataloader::Loader<BySku> for Loader {
     async fn load(&self, keys: &[BySku]) -> Result<HashMap<BySku, Vec<Price>>, Error> {
         const OF_SKUS: Statement = Statement::new(
             &[PRODUCT],
-            "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) ORDER BY sku, channel, currency",
+            "SELECT to_json(p) FROM read.sku_prices p WHERE sku = ANY ($1) AND minor_units IS NOT NULL
+             ORDER BY sku, channel, currency",
         );
         let skus: Vec<&str> = keys.iter().map(|key| &*key.0).collect();
         let rows: Vec<Price> = self.reader.rows(&OF_SKUS, &[&skus]).await?;
@@ -58,23 +61,35 @@ impl dataloader::Loader<BySku> for Loader {
     }
 }
 
-impl dataloader::Loader<ProductOfSku> for Loader {
-    type Value = Product;
+impl dataloader::Loader<OfferOf> for Loader {
+    type Value = Offer;
     type Error = Error;
 
-    async fn load(&self, keys: &[ProductOfSku]) -> Result<HashMap<ProductOfSku, Product>, Error> {
+    async fn load(&self, keys: &[OfferOf]) -> Result<HashMap<OfferOf, Offer>, Error> {
         const BY_SKUS: Statement = Statement::new(
             &[PRODUCT],
-            "SELECT json_build_object('sku', v.sku, 'product', to_json(p))
+            "SELECT json_build_object('product', to_json(p), 'variant', jsonb_build_object('product_id', v.product_id,
+                    'sku', v.sku, 'name', v.name, 'options', v.options, 'removed', v.removed, 'status', p.status))
              FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)",
         );
-        #[derive(Deserialize)]
-        struct Owned {
-            sku: String,
-            product: Product,
-        }
         let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
-        let rows: Vec<Owned> = self.reader.rows(&BY_SKUS, &[&skus]).await?;
-        Ok(rows.into_iter().map(|row| (ProductOfSku(row.sku), row.product)).collect())
+        let rows: Vec<Offer> = self.reader.rows(&BY_SKUS, &[&skus]).await?;
+        Ok(rows.into_iter().map(|row| (OfferOf(row.variant.sku.to_string()), row)).collect())
+    }
+}
+
+impl dataloader::Loader<SalesOf> for Loader {
+    type Value = Sales;
+    type Error = Error;
+
+    async fn load(&self, keys: &[SalesOf]) -> Result<HashMap<SalesOf, Sales>, Error> {
+        const BY_SKUS: Statement = Statement::new(
+            &[PRODUCT],
+            "SELECT jsonb_build_object('sku', v.sku, 'variant', v.sales, 'product', p.sales)
+             FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)",
+        );
+        let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let rows: Vec<Sales> = self.reader.rows(&BY_SKUS, &[&skus]).await?;
+        Ok(rows.into_iter().map(|row| (SalesOf(row.sku.clone()), row)).collect())
     }
 }

@@ -1,17 +1,18 @@
 //! Mutations of the catalog, for the back-office.
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, dataloader::DataLoader};
 use serde::{Serialize, Serializer};
 
 use super::{
-    CATEGORY, PRODUCT,
-    types::{Category, Product, Variant},
+    PRODUCT, statements,
+    types::{Category, OfferOf, Product, Variant},
 };
 use crate::{
     graphql::{
         input::{AttributeInput, MoneyInput, by_name},
         mutation::{Intent, MutationResult, inputs, parse, payloads},
     },
+    loaders::Loader,
     reader::{Statement, reader},
 };
 
@@ -50,23 +51,28 @@ inputs! {
         /// Whether the product is published immediately.
         publish: Option<bool>,
     }
-    /// Changes the description of a product. Fields that are left out stay unchanged.
-    ProductReviseInput {
+    /// Changes what is said of a product. Fields that are left out stay unchanged, and null empties.
+    ProductReviseInput null empties ["name", "slug", "description", "brand", "categories", "attributes"] {
         /// The product.
         product_id: ID,
-        /// The new name.
-        name: Option<String>,
-        /// The new slug. The old slug becomes free.
-        slug: Option<String>,
-        /// The description.
-        description: Option<String>,
-        /// The brand.
-        brand: Option<String>,
-        /// All categories of the product.
-        categories: Option<Vec<ID>>,
-        /// All other attributes.
-        #[serde(serialize_with = "attributes_if_given")]
-        attributes: Option<Vec<AttributeInput>>,
+        /// The new name. A product has a name, so null is refused.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        name: MaybeUndefined<String>,
+        /// The new slug; null for none. The old slug leads to the product for a year.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        slug: MaybeUndefined<String>,
+        /// The description; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        description: MaybeUndefined<String>,
+        /// The brand; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        brand: MaybeUndefined<String>,
+        /// All categories of the product; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        categories: MaybeUndefined<Vec<ID>>,
+        /// All other attributes; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined", serialize_with = "attributes_if_given")]
+        attributes: MaybeUndefined<Vec<AttributeInput>>,
     }
     /// The product to publish or archive.
     ProductMoveInput {
@@ -85,6 +91,26 @@ inputs! {
         #[serde(serialize_with = "attributes")]
         options: Option<Vec<AttributeInput>>,
     }
+    /// Changes what is said of a variant. Fields that are left out stay unchanged, and null empties.
+    VariantReviseInput null empties ["name", "options"] {
+        /// The product.
+        product_id: ID,
+        /// The SKU of the variant.
+        sku: String,
+        /// The name of the variant among the variants of its product; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
+        name: MaybeUndefined<String>,
+        /// All options; null for none.
+        #[serde(skip_serializing_if = "MaybeUndefined::is_undefined", serialize_with = "attributes_if_given")]
+        options: MaybeUndefined<Vec<AttributeInput>>,
+    }
+    /// The variant to remove.
+    VariantRemoveInput {
+        /// The product.
+        product_id: ID,
+        /// The SKU of the variant.
+        sku: String,
+    }
     /// Sets a price.
     PriceSetInput {
         /// The SKU.
@@ -94,6 +120,15 @@ inputs! {
         /// The price of one unit.
         price: MoneyInput,
     }
+    /// The price to remove.
+    PriceRemoveInput {
+        /// The SKU.
+        sku: String,
+        /// The channel.
+        channel: Option<String>,
+        /// The currency of the price.
+        currency: String,
+    }
     /// Creates a category.
     CategoryCreateInput {
         /// The id of the new category. By default it derives from the idempotency key.
@@ -102,6 +137,18 @@ inputs! {
         parent: Option<ID>,
         /// The name.
         name: String,
+    }
+    /// Renames a category.
+    CategoryRenameInput {
+        /// The category.
+        category_id: ID,
+        /// The new name.
+        name: String,
+    }
+    /// The category to remove.
+    CategoryRemoveInput {
+        /// The category.
+        category_id: ID,
     }
     /// Moves a category with its whole subtree.
     CategoryMoveInput {
@@ -117,9 +164,15 @@ fn attributes<S: Serializer>(given: &Option<Vec<AttributeInput>>, serializer: S)
     by_name(given, serializer)
 }
 
-/// `None` is left out; an empty list is not.
-fn attributes_if_given<S: Serializer>(given: &Option<Vec<AttributeInput>>, serializer: S) -> Result<S::Ok, S::Error> {
-    if given.is_some() { by_name(given, serializer) } else { serializer.serialize_none() }
+/// Null stays null.
+fn attributes_if_given<S: Serializer>(
+    given: &MaybeUndefined<Vec<AttributeInput>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match given.value() {
+        Some(attributes) => by_name([attributes], serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 payloads! {
@@ -134,15 +187,12 @@ async fn product(context: &Context<'_>, id: &str) -> async_graphql::Result<Optio
 }
 
 async fn variant(context: &Context<'_>, sku: &str) -> async_graphql::Result<Option<Variant>> {
-    const BY_SKU: Statement =
-        Statement::new(&[PRODUCT], "SELECT to_json(v) FROM read.product_variants v WHERE sku = $1");
-    reader(context)?.row(&BY_SKU, &[&sku]).await
+    let loader = context.data::<DataLoader<Loader>>()?;
+    Ok(loader.load_one(OfferOf(sku.to_owned())).await?.map(|offer| offer.variant))
 }
 
 async fn category(context: &Context<'_>, id: &str) -> async_graphql::Result<Option<Category>> {
-    const BY_ID: Statement =
-        Statement::new(&[CATEGORY], "SELECT to_json(c) FROM read.categories c WHERE category_id = $1");
-    reader(context)?.row(&BY_ID, &[&parse(id)?]).await
+    reader(context)?.row(&statements::CATEGORY_BY_ID, &[&parse(id)?]).await
 }
 
 #[derive(Default)]
@@ -176,6 +226,21 @@ impl CatalogMutation {
         Intent::of(context, "AddVariant", &input)?.execute("product_id").await
     }
 
+    /// Changes what is said of a variant.
+    async fn variant_revise(&self, context: &Context<'_>, input: VariantReviseInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "ReviseVariant", &input)?.execute("product_id").await
+    }
+
+    /// Removes a variant from a product: it is not for sale any more. Carts keep their lines, orders and stock stay.
+    async fn variant_remove(&self, context: &Context<'_>, input: VariantRemoveInput) -> MutationResult<ProductPayload> {
+        Intent::of(context, "RemoveVariant", &input)?.execute("product_id").await
+    }
+
+    /// Removes a price: the SKU cannot be bought in this channel and currency any more.
+    async fn price_remove(&self, context: &Context<'_>, input: PriceRemoveInput) -> MutationResult<VariantPayload> {
+        Intent::of(context, "RemovePrice", &input)?.execute("sku").await
+    }
+
     /// Sets the price of a SKU.
     async fn price_set(&self, context: &Context<'_>, input: PriceSetInput) -> MutationResult<VariantPayload> {
         Intent::of(context, "SetPrice", &input)?.execute("sku").await
@@ -194,5 +259,23 @@ impl CatalogMutation {
     /// Moves a category with its whole subtree to another parent.
     async fn category_move(&self, context: &Context<'_>, input: CategoryMoveInput) -> MutationResult<CategoryPayload> {
         Intent::of(context, "MoveCategory", &input)?.execute("category_id").await
+    }
+
+    /// Renames a category.
+    async fn category_rename(
+        &self,
+        context: &Context<'_>,
+        input: CategoryRenameInput,
+    ) -> MutationResult<CategoryPayload> {
+        Intent::of(context, "RenameCategory", &input)?.execute("category_id").await
+    }
+
+    /// Removes a category. What stood under it or in it stands under or in its parent.
+    async fn category_remove(
+        &self,
+        context: &Context<'_>,
+        input: CategoryRemoveInput,
+    ) -> MutationResult<CategoryPayload> {
+        Intent::of(context, "RemoveCategory", &input)?.execute("category_id").await
     }
 }

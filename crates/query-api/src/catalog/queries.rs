@@ -17,12 +17,13 @@ use super::{
 use crate::{
     graphql::{
         connection::{Cursor, Page, is_time_of_row, rows},
+        environment::Now,
         error::coded,
         scalars::Long,
         viewer::viewer,
         weight,
     },
-    reader::{plain, reader},
+    reader::{Parameters, plain, reader},
 };
 
 /// A value of a facet.
@@ -59,7 +60,8 @@ pub(crate) struct CatalogQuery;
 
 #[Object]
 impl CatalogQuery {
-    /// A product by its id, by its slug, or by the SKU of one of its variants.
+    /// A product by its id, by its slug, or by the SKU of one of its variants. An old slug leads to its product for a year: the slug of the
+    /// answer is the one of now.
     async fn product(
         &self,
         context: &Context<'_>,
@@ -75,7 +77,11 @@ impl CatalogQuery {
             _ => return Err(coded("BAD_INPUT", "a product is found by one of id, slug and sku")),
         };
         plain(if slug.is_some() { "slug" } else { "sku" }, Some(text))?;
-        reader(context)?.row(statement, &[&viewer(context)?.is_staff(), &text::normal(text)]).await
+        let (reader, staff, text) = (reader(context)?, viewer(context)?.is_staff(), text::normal(text));
+        if slug.is_some() {
+            return reader.row(statement, &[&staff, &text, &context.data::<Now>()?.time()]).await;
+        }
+        reader.row(statement, &[&staff, &text]).await
     }
 
     /// The products that a filter selects.
@@ -97,12 +103,12 @@ impl CatalogQuery {
             ProductSort::Newest => is_time(key),
         })?;
         let (after_key, after_id) = page.after.clone().unzip();
-        let category = category_of(&filter)?;
+        let categories = categories_of(context, &filter).await?;
         let staff = viewer(context)?.is_staff();
         let rows: Vec<Product> = reader(context)?
             .rows(
                 statements::page(sort, &filter),
-                &[&staff, &category, &brand_of(&filter), &after_key, &after_id, &page.limit()],
+                &[&staff, &categories, &brand_of(&filter), &after_key, &after_id, &page.limit()],
             )
             .await?;
         Ok(page.connection(rows, |product| {
@@ -129,7 +135,7 @@ impl CatalogQuery {
         let page = Page::<(String, Uuid)>::new("search", first, after.as_deref(), |(name, _)| is_name(name))?;
         let key = |product: &Product| (product.name.clone(), product.product_id);
         let (after_key, after_id) = page.after.clone().unzip();
-        let category = category_of(&filter)?;
+        let categories = categories_of(context, &filter).await?;
         let staff = viewer(context)?.is_staff();
         let reader = reader(context)?;
         let (words, brand) = (text::query(&query), brand_of(&filter));
@@ -140,13 +146,14 @@ impl CatalogQuery {
             });
         }
         let rows: Vec<Product> = reader
-            .rows(&statements::MATCHING, &[&staff, &category, &brand, &words, &after_key, &after_id, &page.limit()])
+            .rows(&statements::MATCHING, &[&staff, &categories, &brand, &words, &after_key, &after_id, &page.limit()])
             .await?;
         let products = page.connection(rows, key);
         if !context.look_ahead().field("facets").exists() {
             return Ok(SearchResult { products, facets: Facets { brands: Vec::new() } });
         }
-        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, &[&staff, &category, &brand, &words]).await?;
+        let parameters: Parameters<'_> = &[&staff, &categories, &brand, &words];
+        let brands = reader.rows(&statements::BRANDS_OF_MATCHING, parameters).await?;
         Ok(SearchResult { products, facets: Facets { brands } })
     }
 
@@ -174,9 +181,10 @@ fn brand_of(filter: &ProductFilter) -> Option<Cow<'_, str>> {
     filter.brand.as_deref().map(text::normal)
 }
 
-/// The category of a filter, which is checked.
-fn category_of(filter: &ProductFilter) -> async_graphql::Result<Option<Uuid>> {
+/// The categories of a filter, which is checked: the one that it names, and those under it.
+async fn categories_of(context: &Context<'_>, filter: &ProductFilter) -> async_graphql::Result<Option<Vec<Uuid>>> {
     plain("brand", filter.brand.as_deref())?;
-    let id = filter.category_id.as_ref().map(|id| id.parse()).transpose();
-    id.map_err(|_| coded("BAD_INPUT", "categoryId is not the id of a category"))
+    let Some(id) = &filter.category_id else { return Ok(None) };
+    let id: Uuid = id.parse().map_err(|_| coded("BAD_INPUT", "categoryId is not the id of a category"))?;
+    reader(context)?.rows(&statements::SUBTREE, &[&id, &filter.include_subcategories]).await.map(Some)
 }

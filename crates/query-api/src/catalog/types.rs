@@ -1,21 +1,30 @@
-//! Products, their variants and prices, and the tree of categories.
+//! Products, their variants, and the tree of categories.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
-use daybook_domain::{Currency, Money, catalog::PriceList, ids::Channel};
+use daybook_domain::{
+    Currency, Quantity,
+    catalog::Sale,
+    ids::{Channel, LocationId, Sku},
+    inventory::{self, Line},
+    order::policy::MAX_LOCATIONS,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::{
+    availability::{Asked, Availability, Buyer, ask_stock, ask_views},
+    prices::{BySku, Price},
+};
 use crate::{
     graphql::{
         connection::list_size,
-        environment::Now,
-        scalars::{Attribute, Long, MoneyObject, money},
+        error::coded,
+        scalars::{Attribute, Long, attributes},
         weight,
     },
-    inventory::AvailableOf,
     loaders::Loader,
 };
 
@@ -27,19 +36,16 @@ pub(crate) struct VariantsOf(pub(crate) Uuid);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CategoryOf(pub(crate) Uuid);
 
-/// The key of the prices of a SKU.
+/// The key of the variant of a SKU with its product.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct BySku(pub(super) Arc<str>);
+pub(crate) struct OfferOf(pub(crate) String);
 
-impl BySku {
-    pub(crate) fn prices(sku: &str) -> Self {
-        Self(sku.into())
-    }
+/// A variant with its product.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Offer {
+    pub(crate) product: Product,
+    pub(crate) variant: Variant,
 }
-
-/// The key of the product of a SKU.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProductOfSku(pub(crate) String);
 
 /// A product.
 #[derive(Debug, Clone, Deserialize, SimpleObject)]
@@ -56,7 +62,7 @@ pub(crate) struct Product {
     /// The brand.
     brand: Option<String>,
     /// The status: `draft`, `published` or `archived`.
-    status: String,
+    pub(crate) status: String,
     #[graphql(skip)]
     category_ids: Vec<Uuid>,
     #[graphql(skip)]
@@ -105,79 +111,133 @@ impl Product {
 pub(crate) struct Variant {
     #[graphql(skip)]
     pub(super) product_id: Uuid,
-    /// The SKU.
-    sku: String,
+    #[graphql(skip)]
+    pub(crate) sku: Sku,
     /// The name of the variant among the variants of its product.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     #[graphql(skip)]
     options: BTreeMap<String, String>,
+    #[graphql(skip)]
+    removed: bool,
+    /// The status of the product.
+    #[graphql(skip)]
+    status: String,
+}
+
+impl Variant {
+    /// Whether it is on sale.
+    pub(crate) fn sale(&self) -> Sale {
+        sale_of(&self.status, self.removed)
+    }
+
+    /// The options, for objects that show a variant in part.
+    pub(crate) fn named_options(&self) -> Vec<Attribute> {
+        attributes(&self.options)
+    }
+
+    /// Asks for one unit as a checkout does that names nothing. Prices are not asked for.
+    async fn stock(&self, context: &Context<'_>) -> async_graphql::Result<inventory::Availability> {
+        let buyer = Buyer::of(context)?;
+        let (channel, locations) = (buyer.default_channel(), buyer.storefront.locations_for(1));
+        ask_stock(context, &self.asked(Quantity::ONE, &channel, None, &locations), self.sale()).await
+    }
+
+    const fn asked<'a>(
+        &'a self,
+        quantity: Quantity,
+        channel: &'a Channel,
+        currency: Option<Currency>,
+        locations: &'a [LocationId],
+    ) -> Asked<'a> {
+        Asked { sku: &self.sku, quantity, channel, currency, locations, line: Line::None }
+    }
+}
+
+/// Whether something is on sale, by the columns of its product and its variant.
+pub(crate) fn sale_of(status: &str, removed: bool) -> Sale {
+    match status {
+        "published" if removed => Sale::Removed,
+        "published" => Sale::OnSale,
+        "archived" => Sale::Archived,
+        _ => Sale::Draft,
+    }
 }
 
 #[ComplexObject]
 impl Variant {
+    /// The SKU.
+    async fn sku(&self) -> &str {
+        self.sku.as_str()
+    }
+
     /// The options, such as size and colour.
     #[graphql(complexity = "weight::list(weight::OPTIONS, child_complexity)")]
     async fn options(&self) -> Vec<Attribute> {
-        attributes(&self.options)
+        self.named_options()
     }
 
-    /// The prices by channel and currency.
+    /// The prices by channel and currency. Guests and customers see the channels that the storefront serves.
     #[graphql(complexity = "weight::list(weight::PRICES, child_complexity)")]
     async fn prices(&self, context: &Context<'_>) -> async_graphql::Result<Vec<Price>> {
+        let buyer = Buyer::of(context)?;
         let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(loader.load_one(BySku::prices(&self.sku)).await?.unwrap_or_default())
+        let mut prices = loader.load_one(BySku::prices(self.sku.as_str())).await?.unwrap_or_default();
+        prices.retain(|price| buyer.sees(&price.channel));
+        Ok(prices)
     }
 
-    /// How many units are available at all locations together.
+    /// How many units one order can have without a backorder, from one of the locations that the storefront sends goods from. Never
+    /// negative.
     async fn available(&self, context: &Context<'_>) -> async_graphql::Result<Long> {
-        let loader = context.data::<DataLoader<Loader>>()?;
-        Ok(Long(loader.load_one(AvailableOf(self.sku.clone())).await?.unwrap_or(0)))
+        Ok(Long(self.stock(context).await?.available))
+    }
+
+    /// Whether one unit can be ordered now, in stock or on backorder.
+    async fn orderable(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
+        let buyer = Buyer::of(context)?;
+        let (channel, locations) = (buyer.default_channel(), buyer.storefront.locations_for(1));
+        let asked = self.asked(Quantity::ONE, &channel, None, &locations);
+        Ok(ask_views(context, &asked, self.sale()).await?.is_orderable())
+    }
+
+    /// Whether more units can be ordered than are available.
+    async fn backorder(&self, context: &Context<'_>) -> async_graphql::Result<bool> {
+        Ok(self.stock(context).await?.backorder)
+    }
+
+    /// Whether and how a quantity can be ordered: what a checkout would decide now.
+    async fn availability(
+        &self,
+        context: &Context<'_>,
+        #[graphql(default = 1, desc = "How many units.")] quantity: i32,
+        #[graphql(desc = "The channel whose prices hold. By default the first that the storefront serves.")]
+        channel: Option<String>,
+        #[graphql(desc = "The currency of the price. By default any.")] currency: Option<String>,
+        #[graphql(desc = "Where the goods may come from, in the order of preference. By default as at a checkout.")]
+        locations: Option<Vec<String>>,
+    ) -> async_graphql::Result<Availability> {
+        let quantity = Quantity::new(quantity.into()).map_err(|error| bad("quantity", &error))?;
+        let channel = channel.map(Channel::new).transpose().map_err(|error| bad("channel", &error))?;
+        let currency = currency.map(|code| code.parse()).transpose().map_err(|error| bad("currency", &error))?;
+        let locations = locations.map(|named| named.iter().map(LocationId::new).collect::<Result<Vec<_>, _>>());
+        let locations = locations.transpose().map_err(|error| bad("locations", &error))?;
+        if locations.as_ref().is_some_and(|named| !(1..=MAX_LOCATIONS).contains(&named.len())) {
+            return Err(bad("locations", &format!("1 to {MAX_LOCATIONS} can be named")));
+        }
+        let buyer = Buyer::of(context)?;
+        let channel = channel.unwrap_or_else(|| buyer.default_channel());
+        if !buyer.sees(&channel) {
+            return Err(coded("FORBIDDEN", "the storefront does not serve this channel"));
+        }
+        let locations = locations.unwrap_or_else(|| buyer.storefront.locations_for(1));
+        let asked = self.asked(quantity, &channel, currency, &locations);
+        Ok(ask_views(context, &asked, self.sale()).await?.into())
     }
 }
 
-/// A price, and the time from which it applied.
-#[derive(Debug, Clone, Deserialize)]
-struct PastPrice {
-    since: DateTime<Utc>,
-    minor_units: i64,
-}
-
-/// The price of a SKU in a channel and currency.
-#[derive(Debug, Clone, Deserialize, SimpleObject)]
-#[graphql(complex)]
-pub(crate) struct Price {
-    #[graphql(skip)]
-    pub(super) sku: String,
-    /// The channel.
-    pub(crate) channel: String,
-    #[graphql(skip)]
-    pub(crate) currency: Currency,
-    #[graphql(skip)]
-    pub(crate) minor_units: i64,
-    /// When the price began to apply.
-    since: DateTime<Utc>,
-    #[graphql(skip)]
-    history: Vec<PastPrice>,
-}
-
-#[ComplexObject]
-impl Price {
-    /// The price of one unit.
-    async fn price(&self) -> MoneyObject {
-        money(self.minor_units, self.currency)
-    }
-
-    /// The lowest price of the last 30 days (Directive 98/6/EC, article 6a).
-    async fn lowest_of_30_days(&self, context: &Context<'_>) -> async_graphql::Result<MoneyObject> {
-        let now = context.data::<Now>()?.time();
-        let money = |minor_units| Money { minor_units, currency: self.currency };
-        let list = PriceList {
-            channel: Channel::default(),
-            current: money(self.minor_units),
-            history: self.history.iter().map(|past| (past.since, money(past.minor_units))).collect(),
-        };
-        Ok(list.lowest(now).into())
-    }
+/// The error of an argument.
+fn bad(argument: &str, error: &dyn std::fmt::Display) -> async_graphql::Error {
+    coded("BAD_INPUT", format!("{argument}: {error}"))
 }
 
 /// A node of the category tree.
@@ -206,12 +266,21 @@ impl Category {
 }
 
 /// Selects products.
-#[derive(Default, InputObject)]
+#[derive(InputObject)]
 pub(crate) struct ProductFilter {
-    /// Products of this category.
+    /// Products of this category and of all that stands under it.
     pub(super) category_id: Option<ID>,
+    /// Whether products that stand under the category count as well; false for those of the category alone.
+    #[graphql(default = true)]
+    pub(super) include_subcategories: bool,
     /// Products of this brand.
     pub(super) brand: Option<String>,
+}
+
+impl Default for ProductFilter {
+    fn default() -> Self {
+        Self { category_id: None, include_subcategories: true, brand: None }
+    }
 }
 
 /// The order of products.
@@ -221,8 +290,4 @@ pub(crate) enum ProductSort {
     Name,
     /// The newest first.
     Newest,
-}
-
-fn attributes(all: &BTreeMap<String, String>) -> Vec<Attribute> {
-    all.iter().map(|(name, value)| Attribute { name: name.clone(), value: value.clone() }).collect()
 }

@@ -45,6 +45,9 @@ const GUEST_TOKEN: TimeDelta = TimeDelta::minutes(1);
 /// sent on a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// The code of a command with several problems.
+pub(crate) const SEVERAL: &str = "several_problems";
+
 /// Sends commands.
 #[derive(Clone)]
 pub(crate) struct Commands {
@@ -80,6 +83,32 @@ pub(crate) struct Problem {
     pub(crate) pointer: Option<String>,
     #[serde(flatten)]
     pub(crate) data: Map<String, Value>,
+}
+
+/// One of several problems of a command.
+#[derive(Deserialize)]
+struct Objection {
+    code: String,
+    message: String,
+    pointer: Option<String>,
+    #[serde(flatten)]
+    data: Map<String, Value>,
+}
+
+impl Problem {
+    /// Each of several problems by itself; a single problem is the only one.
+    pub(crate) fn each(self) -> Vec<Self> {
+        let named = self.data.get("problems").filter(|_| self.code == SEVERAL).cloned();
+        let Some(Ok(several)) = named.map(serde_json::from_value::<Vec<Objection>>) else { return vec![self] };
+        let alone = |Objection { code, message, pointer, data }| Self {
+            status: self.status,
+            code,
+            detail: message,
+            pointer,
+            data,
+        };
+        several.into_iter().map(alone).collect()
+    }
 }
 
 impl Commands {

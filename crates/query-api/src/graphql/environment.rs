@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use daybook_domain::Storefront;
 use uuid::Uuid;
 
 /// The clock.
@@ -16,6 +17,10 @@ impl Now {
         (self.0)()
     }
 }
+
+/// What the storefront serves.
+#[derive(Clone)]
+pub(crate) struct Served(pub(crate) Arc<Storefront>);
 
 /// The time zone of the shop: its days are those of this zone.
 #[derive(Clone, Copy)]

@@ -49,13 +49,16 @@ impl CustomDirective for Idempotent {
 
 /// The input of a mutation. It serialises to the body of its command, without the key.
 pub(crate) trait Input: InputType + Serialize {
+    /// The fields that null empties. In other fields null is the same as no value.
+    const EMPTIED: &'static [&'static str];
+
     /// The key of the mutation, if the caller chose one.
     fn idempotency_key(&self) -> Option<Uuid>;
 }
 
-/// Declares inputs.
+/// Declares inputs. After `null empties` come the fields that null empties; the type of each is [`MaybeUndefined`](async_graphql::MaybeUndefined).
 macro_rules! inputs {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $name:ident $(null empties [$($emptied:literal),*])? { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, async_graphql::InputObject, serde::Serialize)]
@@ -68,6 +71,8 @@ macro_rules! inputs {
             }
 
             impl crate::graphql::mutation::Input for $name {
+                const EMPTIED: &'static [&'static str] = &[$($($emptied),*)?];
+
                 fn idempotency_key(&self) -> Option<uuid::Uuid> {
                     self.idempotency_key
                 }
@@ -149,13 +154,14 @@ struct Key {
 }
 
 impl<'c, I: Input> Intent<'c, I> {
-    /// The command of an input. Fields without a value are left out of the body, so the command's own defaults apply.
+    /// The command of an input. Fields without a value are left out of the body, so the command's own defaults apply. Null stays where it
+    /// empties a field.
     pub(crate) fn of(context: &'c Context<'c>, command: &'static str, input: &'c I) -> async_graphql::Result<Self> {
         let body = serde_json::to_value(input).map_err(|error| coded("BAD_INPUT", error.to_string()))?;
         let Value::Object(mut body) = body else {
             return Err(coded("INTERNAL", "an input is an object"));
         };
-        body.retain(|_, value| !value.is_null());
+        body.retain(|name, value| !value.is_null() || I::EMPTIED.contains(&name.as_str()));
         let key = key(context, input.idempotency_key())?;
         Ok(Self { context, input, command, body, key })
     }
@@ -194,7 +200,7 @@ impl<'c, I: Input> Intent<'c, I> {
                 });
                 Ok(Some(P::new(subject, Vec::new(), Some(Long(position)))))
             }
-            Err(problem) => Ok(Some(P::new(None, vec![UserError::of(problem, &input.to_value())], None))),
+            Err(problem) => Ok(Some(P::new(None, UserError::all_of(problem, &input.to_value()), None))),
         }
     }
 }

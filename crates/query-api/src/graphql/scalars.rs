@@ -1,5 +1,7 @@
 //! Scalars and money.
 
+use std::collections::BTreeMap;
+
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, SimpleObject, Value};
 use chrono::{Datelike, NaiveDate};
 use daybook_domain::{Currency, Money};
@@ -102,6 +104,11 @@ pub(crate) struct Attribute {
     pub(crate) name: String,
     /// The text.
     pub(crate) value: String,
+}
+
+/// Names and texts of a map.
+pub(crate) fn attributes(all: &BTreeMap<String, String>) -> Vec<Attribute> {
+    all.iter().map(|(name, value)| Attribute { name: name.clone(), value: value.clone() }).collect()
 }
 
 #[cfg(test)]

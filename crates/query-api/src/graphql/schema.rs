@@ -12,7 +12,7 @@ use crate::{
     graphql::{
         commands::Commands,
         cost::MAX_DEPTH,
-        environment::{NewId, Now, ShopTimeZone},
+        environment::{NewId, Now, Served, ShopTimeZone},
         extension::ResponseExtension,
         mutation::idempotent,
         position::AtPosition,
@@ -89,6 +89,7 @@ where
     let commands = Commands::new(settings.commands.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
         .data(Now(Arc::clone(&settings.now)))
+        .data(Served(Arc::new(settings.storefront.clone())))
         .data(ShopTimeZone(settings.time_zone))
         .data(new_id())
         .data(commands)

@@ -15,7 +15,7 @@ pub(crate) const CART_LINES: usize = cart::policy::MAX_LINES;
 /// The lines of an order.
 pub(crate) const ORDER_LINES: usize = order::policy::MAX_IMPORTED_LINES;
 /// The options of a variant.
-pub(crate) const OPTIONS: usize = 20;
+pub(crate) const OPTIONS: usize = catalog::policy::MAX_OPTIONS;
 /// The prices of a SKU: a few channels, each with a few currencies.
 pub(crate) const PRICES: usize = 20;
 /// The nodes of the category tree that a query answers with.
@@ -24,8 +24,12 @@ pub(crate) const CATEGORY_TREE: usize = 10_000;
 pub(crate) const FACET_VALUES: usize = 20;
 /// The moves of an order, and the roles of a move.
 pub(crate) const MOVES: usize = 10;
-/// A mutation is one command, and is refused for one reason.
-pub(crate) const USER_ERRORS: usize = 1;
+/// The reasons why a mutation is refused, or why a cart cannot be ordered: several for each line of a cart.
+pub(crate) const USER_ERRORS: usize = 3 * CART_LINES;
+/// The reasons why a SKU cannot be ordered: one for each location that is not served, and a few others.
+pub(crate) const PROBLEMS: usize = 3 + order::policy::MAX_LOCATIONS;
+/// The locations that the units of one line come from.
+pub(crate) const PARTS: usize = 1;
 /// The read models.
 pub(crate) const VIEWS: usize = 50;
 /// The locations of a SKU. Each has its reservations.

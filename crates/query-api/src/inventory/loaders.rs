@@ -3,25 +3,30 @@
 use std::collections::HashMap;
 
 use async_graphql::{Error, dataloader};
+use daybook_domain::{ids::LocationId, inventory::StockLevel};
 
 use super::{
     STOCK,
     queries::levels,
-    types::{AvailableOf, Reservation, ReservationsAt},
+    types::{Reservation, ReservationsAt, StockOf},
 };
 use crate::{
     loaders::{Loader, grouped},
     reader::Statement,
 };
 
-impl dataloader::Loader<AvailableOf> for Loader {
-    type Value = i64;
+impl dataloader::Loader<StockOf> for Loader {
+    type Value = Vec<(LocationId, StockLevel)>;
     type Error = Error;
 
-    async fn load(&self, keys: &[AvailableOf]) -> Result<HashMap<AvailableOf, i64>, Error> {
+    async fn load(&self, keys: &[StockOf]) -> Result<HashMap<StockOf, Self::Value>, Error> {
         let skus: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
         let levels = levels(&self.reader, &skus, self.now.time()).await?;
-        Ok(levels.into_iter().map(|level| (AvailableOf(level.sku), level.available.0)).collect())
+        let mut by_sku: HashMap<StockOf, Self::Value> = HashMap::new();
+        for (sku, location, level) in levels {
+            by_sku.entry(StockOf(sku)).or_default().push((location, level));
+        }
+        Ok(by_sku)
     }
 }
 

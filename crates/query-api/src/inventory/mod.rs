@@ -11,7 +11,7 @@ pub(crate) use mutations::InventoryMutation;
 pub(crate) use queries::InventoryQuery;
 pub(crate) use stock_watch::StockWatch;
 pub(crate) use subscriptions::StockSubscription;
-pub(crate) use types::AvailableOf;
+pub(crate) use types::StockOf;
 
 use crate::reader::View;
 

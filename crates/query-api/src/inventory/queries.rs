@@ -2,15 +2,18 @@
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
-use daybook_domain::{ids::Sku, inventory::availability};
-use serde::Deserialize;
-
-use super::{
-    STOCK,
-    types::{Stock, StockLevel},
+use daybook_domain::{
+    catalog::Sale,
+    ids::{LocationId, Sku},
+    inventory::StockLevel,
 };
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{STOCK, types::Stock};
 use crate::{
-    graphql::{environment::Now, error::coded, scalars::Long, viewer::staff_only, weight},
+    catalog::{PRODUCT, sale_of},
+    graphql::{environment::Now, error::coded, viewer::staff_only, weight},
     reader::{Reader, Statement, reader},
 };
 
@@ -58,29 +61,68 @@ pub(super) fn sku(text: &str) -> async_graphql::Result<Sku> {
     Sku::new(text).map_err(|error| coded("BAD_INPUT", format!("{text:?} is not a SKU: {error}")))
 }
 
-/// The availability of SKUs at all locations together.
+/// The stock of SKUs at every location.
 pub(super) async fn levels(
     reader: &Reader,
     skus: &[&str],
     now: DateTime<Utc>,
-) -> async_graphql::Result<Vec<StockLevel>> {
-    const QUANTITIES: Statement = stocks!("");
-    let mut levels: Vec<StockLevel> = Vec::new();
-    for Quantities { sku, on_hand, reserved, lapsed } in reader.rows(&QUANTITIES, &[&skus, &now]).await? {
-        let available = availability(on_hand, reserved, lapsed);
-        match levels.last_mut() {
-            Some(level) if level.sku == sku => level.available.0 = level.available.0.saturating_add(available),
-            _ => levels.push(StockLevel { sku, available: Long(available) }),
-        }
-    }
-    Ok(levels)
+) -> async_graphql::Result<Vec<(String, LocationId, StockLevel)>> {
+    const QUANTITIES: Statement = stocks!(", 'location', s.location, 'backorders', s.backorders");
+    let rows: Vec<Quantities> = reader.rows(&QUANTITIES, &[&skus, &now]).await?;
+    Ok(rows.into_iter().map(Quantities::level).collect())
 }
 
 /// The quantities of a stock that its availability depends on.
 #[derive(Deserialize)]
 struct Quantities {
     sku: String,
+    location: LocationId,
     on_hand: i64,
     reserved: i64,
     lapsed: i64,
+    backorders: bool,
+}
+
+impl Quantities {
+    fn level(self) -> (String, LocationId, StockLevel) {
+        let Self { sku, location, on_hand, reserved, lapsed, backorders } = self;
+        (sku, location, StockLevel { on_hand, reserved, lapsed, backorders })
+    }
+}
+
+/// A SKU that is watched.
+#[derive(Deserialize)]
+pub(super) struct Watched {
+    pub(super) sku: Sku,
+    pub(super) product_id: Uuid,
+    status: String,
+    removed: bool,
+    stocks: Vec<Quantities>,
+}
+
+impl Watched {
+    /// Whether it is on sale.
+    pub(super) fn sale(&self) -> Sale {
+        sale_of(&self.status, self.removed)
+    }
+
+    /// Its stock at every location.
+    pub(super) fn stocks(self) -> Vec<(LocationId, StockLevel)> {
+        self.stocks.into_iter().map(Quantities::level).map(|(_, location, level)| (location, level)).collect()
+    }
+}
+
+/// SKUs with their stock; one that no product has is left out.
+pub(super) async fn watched(reader: &Reader, skus: &[&str], now: DateTime<Utc>) -> async_graphql::Result<Vec<Watched>> {
+    const OF_SKUS: Statement = Statement::new(
+        &[PRODUCT, STOCK],
+        "SELECT json_build_object('sku', v.sku, 'product_id', v.product_id, 'removed', v.removed, 'status', p.status, 'stocks', coalesce((
+             SELECT json_agg(json_build_object('sku', s.sku, 'location', s.location, 'on_hand', s.on_hand,
+                        'reserved', s.reserved, 'backorders', s.backorders, 'lapsed', coalesce((
+                            SELECT sum(r.quantity)::bigint FROM read.reservations r
+                            WHERE (r.sku, r.location) = (s.sku, s.location) AND r.expires_at <= $2), 0)))
+             FROM read.stock s WHERE s.sku = v.sku), '[]'))
+         FROM read.product_variants v JOIN read.products p USING (product_id) WHERE v.sku = ANY ($1)",
+    );
+    reader.rows(&OF_SKUS, &[&skus, &now]).await
 }

@@ -1,5 +1,6 @@
 //! Watching stock. One task of the process follows the events of stock for all subscriptions. It reads the levels of the SKUs that have
-//! changed and are watched, in one statement, and hands them to their watchers. Without changes it reads nothing.
+//! changed and are watched, in one statement, and hands them to their watchers. Without changes it reads nothing. Whether a SKU is on
+//! sale is part of its level.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -9,13 +10,22 @@ use std::{
 
 use async_graphql::Error;
 use chrono::{DateTime, Utc};
-use daybook_domain::{Event, Slice};
+use daybook_domain::{
+    Actor, Event, Quantity, Slice, Storefront,
+    ids::Channel,
+    inventory::{Availability, Demand, Line, Supply, availability},
+};
 use daybook_event_store::{Filter, RecordedEvent};
 use futures::StreamExt;
 use serde::Deserialize;
 use tokio::{sync::Notify, task::JoinHandle};
+use uuid::Uuid;
 
-use super::{STOCK, queries::levels, types::StockLevel};
+use super::{
+    STOCK,
+    queries::{Watched, watched},
+    types::StockLevel,
+};
 use crate::{
     graphql::{environment::Now, scalars::Long},
     reader::{Reader, Statement, failed, follow::follow},
@@ -34,6 +44,7 @@ struct Shared {
     /// The reader of the process.
     reader: Reader,
     now: Now,
+    storefront: Arc<Storefront>,
     state: Mutex<State>,
     /// Wakes the task when a watcher was added.
     added: Notify,
@@ -52,15 +63,36 @@ struct State {
 /// The levels that a watcher has yet to take.
 #[derive(Default)]
 struct Mailbox {
-    levels: Mutex<BTreeMap<Arc<str>, Level>>,
+    /// Each with whether it was taken.
+    levels: Mutex<BTreeMap<Arc<str>, (Level, bool)>>,
     changed: Notify,
 }
 
-/// The level of a SKU.
-#[derive(Clone, Copy)]
+/// The level of a SKU: what a checkout of one unit would find. Of a SKU that no product has, nothing is available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Level {
     available: i64,
-    taken: bool,
+    backorder: bool,
+}
+
+impl Level {
+    fn of(row: Watched, storefront: &Storefront) -> Self {
+        let (sku, sale, stocks) = (row.sku.clone(), row.sale(), row.stocks());
+        let demand = Demand {
+            sku: &sku,
+            quantity: Quantity::ONE,
+            // Prices are not asked for.
+            channel: &Channel::default(),
+            currency: None,
+            locations: &storefront.locations_for(1),
+            actor: &Actor::Guest,
+            storefront,
+            line: Line::None,
+        };
+        let supply = Supply { sale, price: None, stocks: Some(&stocks) };
+        let Availability { available, backorder, .. } = availability(&demand, &supply);
+        Self { available, backorder }
+    }
 }
 
 /// One who watches SKUs, until this is dropped.
@@ -71,8 +103,8 @@ pub(super) struct Watcher {
 }
 
 impl StockWatch {
-    pub(crate) fn new(reader: Reader, now: Now) -> Self {
-        Self(Arc::new(Shared { reader, now, state: Mutex::default(), added: Notify::new() }))
+    pub(crate) fn new(reader: Reader, now: Now, storefront: Arc<Storefront>) -> Self {
+        Self(Arc::new(Shared { reader, now, storefront, state: Mutex::default(), added: Notify::new() }))
     }
 
     /// Watches SKUs. The watcher gets their levels now, and after each change.
@@ -81,10 +113,9 @@ impl StockWatch {
         let watcher = self.register(skus, head);
         // The task reads these SKUs, too, as of a position that includes every event that it has passed.
         let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-        let now: HashMap<String, i64> =
-            levels(reader, &names, self.0.now.time()).await?.into_iter().map(|l| (l.sku, l.available.0)).collect();
+        let mut now = self.0.read(reader, &names).await?;
         for sku in skus {
-            watcher.mailbox.put_first(sku, now.get(&**sku).copied().unwrap_or(0));
+            watcher.mailbox.put_first(sku, now.remove(&**sku).unwrap_or_default().level);
         }
         Ok(watcher)
     }
@@ -147,38 +178,40 @@ impl Drop for Watcher {
 
 impl Mailbox {
     /// The level of a SKU, unless a later one has come before.
-    fn put_first(&self, sku: &Arc<str>, available: i64) {
-        self.levels().entry(Arc::clone(sku)).or_insert(Level { available, taken: false });
+    fn put_first(&self, sku: &Arc<str>, level: Level) {
+        self.levels().entry(Arc::clone(sku)).or_insert((level, false));
         self.changed.notify_one();
     }
 
-    fn put(&self, sku: &Arc<str>, available: i64) {
+    fn put(&self, sku: &Arc<str>, level: Level) {
         let mut levels = self.levels();
-        if levels.get(sku).is_none_or(|level| level.available != available) {
-            levels.insert(Arc::clone(sku), Level { available, taken: false });
+        if levels.get(sku).is_none_or(|(before, _)| *before != level) {
+            levels.insert(Arc::clone(sku), (level, false));
             self.changed.notify_one();
         }
     }
 
     fn take(&self) -> Vec<StockLevel> {
         let mut levels = self.levels();
-        let new = levels.iter_mut().filter(|(_, level)| !level.taken);
-        new.map(|(sku, level)| {
-            level.taken = true;
-            StockLevel { sku: sku.to_string(), available: Long(level.available) }
+        let new = levels.iter_mut().filter(|(_, (_, taken))| !taken);
+        new.map(|(sku, (Level { available, backorder }, taken))| {
+            *taken = true;
+            let orderable = *available > 0 || *backorder;
+            StockLevel { sku: sku.to_string(), available: Long(*available), backorder: *backorder, orderable }
         })
         .collect()
     }
 
-    fn levels(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Level>> {
+    fn levels(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, (Level, bool)>> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The field that every event of stock has.
+/// What an event is about: a SKU, or a product as a whole.
 #[derive(Deserialize)]
-struct OfSku {
-    sku: String,
+struct About {
+    sku: Option<Arc<str>>,
+    product_id: Option<Uuid>,
 }
 
 /// Follows the book from a position, and hands levels to watchers, until it is aborted.
@@ -189,22 +222,22 @@ async fn run(shared: Weak<Shared>, mut position: i64) {
     let filter = Filter { types: Some(types()), ..Filter::default() };
     let mut events = follow(book, tail, position, filter).ready_chunks(MAX_EVENTS).boxed();
     let mut unread = BTreeSet::new();
-    let mut expiries = Expiries::default();
+    let mut known = Known::default();
     while let Some(shared) = shared.upgrade() {
         tokio::select! {
             chunk = events.next() => {
                 let Some(chunk) = chunk else { return };
                 for event in chunk.into_iter().flatten() {
                     position = event.position;
-                    unread.extend(sku(&event));
+                    unread.extend(known.concerned(&event));
                 }
             }
             () = shared.added.notified() => {}
-            () = at(expiries.next(), &shared.now) => {}
+            () = at(known.next_expiry(), &shared.now) => {}
         }
         unread.append(&mut std::mem::take(&mut shared.state().added));
-        unread.extend(expiries.take_due(shared.now.time()));
-        if let Err(error) = shared.hand_out(&mut unread, position, &mut expiries).await {
+        unread.extend(known.take_due(shared.now.time()));
+        if let Err(error) = shared.hand_out(&mut unread, position, &mut known).await {
             tracing::warn!(error = error.message, "the stock that is watched could not be read");
             tokio::time::sleep(RETRY_AFTER).await;
             // What is unread is read with the next change, and now.
@@ -213,31 +246,52 @@ async fn run(shared: Weak<Shared>, mut position: i64) {
     }
 }
 
-/// When reservations of watched SKUs expire, since no event may tell it in time.
+/// What is known of the SKUs that are watched.
 #[derive(Default)]
-struct Expiries(BTreeMap<Arc<str>, DateTime<Utc>>);
+struct Known {
+    /// When their next reservation expires, since no event may tell it in time.
+    expiries: BTreeMap<Arc<str>, DateTime<Utc>>,
+    /// Their products.
+    products: BTreeMap<Arc<str>, Uuid>,
+}
 
-impl Expiries {
-    fn next(&self) -> Option<DateTime<Utc>> {
-        self.0.values().min().copied()
+impl Known {
+    fn next_expiry(&self) -> Option<DateTime<Utc>> {
+        self.expiries.values().min().copied()
     }
 
     /// The SKUs with reservations that have expired.
     fn take_due(&mut self, now: DateTime<Utc>) -> Vec<Arc<str>> {
-        self.0.extract_if(.., |_, at| *at <= now).map(|(sku, _)| sku).collect()
+        self.expiries.extract_if(.., |_, at| *at <= now).map(|(sku, _)| sku).collect()
+    }
+
+    /// The SKUs that an event may concern.
+    fn concerned(&self, event: &RecordedEvent) -> Vec<Arc<str>> {
+        match serde_json::from_str(&event.data) {
+            Ok(About { sku: Some(sku), .. }) => vec![sku],
+            Ok(About { sku: None, product_id: Some(product) }) => {
+                self.products.iter().filter(|(_, of)| **of == product).map(|(sku, _)| Arc::clone(sku)).collect()
+            }
+            // An event that this program cannot read may concern any.
+            Ok(About { sku: None, product_id: None }) | Err(_) => self.products.keys().cloned().collect(),
+        }
+    }
+
+    /// Forgets what is not watched.
+    fn keep(&mut self, is_watched: impl Fn(&Arc<str>) -> bool) {
+        self.expiries.retain(|sku, _| is_watched(sku));
+        self.products.retain(|sku, _| is_watched(sku));
     }
 }
 
-/// The types of the events of stock.
+/// The types of the events that change levels: those of stock, and those by which a SKU goes on sale or out of it.
 fn types() -> Vec<String> {
-    let contracts = Event::contracts().into_iter().filter(|contract| contract.slice == Slice::Inventory);
+    const OF_SALE: [&str; 4] =
+        ["catalog.ProductPublished", "catalog.ProductArchived", "catalog.VariantAdded", "catalog.VariantRemoved"];
+    let contracts = Event::contracts().into_iter();
+    let contracts = contracts.filter(|c| c.slice == Slice::Inventory || OF_SALE.contains(&c.event_type));
     let types: Vec<String> = contracts.map(|contract| contract.event_type.to_owned()).collect();
     daybook_codec::stored_names(&types)
-}
-
-/// The SKU of an event.
-fn sku(event: &RecordedEvent) -> Option<Arc<str>> {
-    serde_json::from_str(&event.data).ok().map(|OfSku { sku }| sku.into())
 }
 
 /// Resolves at a time; without a time it never does.
@@ -253,46 +307,63 @@ impl Shared {
 
     /// Reads those of the SKUs that are watched, as of a position, and hands their levels to the watchers. None is left when all are
     /// read.
-    async fn hand_out(
-        &self,
-        skus: &mut BTreeSet<Arc<str>>,
-        position: i64,
-        expiries: &mut Expiries,
-    ) -> Result<(), Error> {
-        self.keep_watched(skus, expiries);
+    async fn hand_out(&self, skus: &mut BTreeSet<Arc<str>>, position: i64, known: &mut Known) -> Result<(), Error> {
+        self.keep_watched(skus, known);
         if skus.is_empty() {
             return Ok(());
         }
         let reader = self.reader.of_operation(Arc::clone(self.reader.share()));
         reader.require(position);
-        let (now, names) = (self.now.time(), skus.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
-        let levels = levels(&reader, &names, now).await?.into_iter().map(|level| (level.sku, level.available.0));
-        let levels: HashMap<String, i64> = levels.collect();
-        let next = next_expiries(&reader, &names, now).await?;
+        let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
+        let mut found = self.read(&reader, &names).await?;
+        let next = next_expiries(&reader, &names, self.now.time()).await?;
         for sku in std::mem::take(skus) {
-            self.put(&sku, levels.get(&*sku).copied().unwrap_or(0));
-            match next.get(&*sku) {
-                Some(at) => expiries.0.insert(sku, *at),
-                None => expiries.0.remove(&sku),
-            };
+            let Found { level, product_id } = found.remove(&*sku).unwrap_or_default();
+            self.put(&sku, level);
+            change(&mut known.expiries, &sku, next.get(&*sku).copied());
+            change(&mut known.products, &sku, product_id);
         }
         Ok(())
     }
 
-    /// Forgets what nobody watches.
-    fn keep_watched(&self, skus: &mut BTreeSet<Arc<str>>, expiries: &mut Expiries) {
-        let state = self.state();
-        skus.retain(|sku| state.watchers.contains_key(sku));
-        expiries.0.retain(|sku, _| state.watchers.contains_key(sku));
+    /// The levels of SKUs, and their products.
+    async fn read(&self, reader: &Reader, skus: &[&str]) -> Result<HashMap<String, Found>, Error> {
+        let rows = watched(reader, skus, self.now.time()).await?;
+        let found = rows.into_iter().map(|row| {
+            let (sku, product_id) = (row.sku.to_string(), Some(row.product_id));
+            (sku, Found { level: Level::of(row, &self.storefront), product_id })
+        });
+        Ok(found.collect())
     }
 
-    fn put(&self, sku: &Arc<str>, available: i64) {
+    /// Forgets what nobody watches.
+    fn keep_watched(&self, skus: &mut BTreeSet<Arc<str>>, known: &mut Known) {
+        let state = self.state();
+        skus.retain(|sku| state.watchers.contains_key(sku));
+        known.keep(|sku| state.watchers.contains_key(sku));
+    }
+
+    fn put(&self, sku: &Arc<str>, level: Level) {
         let mailboxes: Vec<_> =
             self.state().watchers.get(sku).into_iter().flatten().filter_map(Weak::upgrade).collect();
         for mailbox in mailboxes {
-            mailbox.put(sku, available);
+            mailbox.put(sku, level);
         }
     }
+}
+
+/// What is read of a SKU.
+#[derive(Default)]
+struct Found {
+    level: Level,
+    product_id: Option<Uuid>,
+}
+
+fn change<V>(map: &mut BTreeMap<Arc<str>, V>, sku: &Arc<str>, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(Arc::clone(sku), value),
+        None => map.remove(sku),
+    };
 }
 
 /// When the next reservation of each of these SKUs expires. SKUs without such a reservation are left out.

@@ -5,11 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_graphql::{Context, Subscription};
 use futures::{Stream, StreamExt, stream};
 
-use super::{queries::sku, stock_watch::StockWatch, types::StockLevel};
+use super::{
+    queries::{Watched, sku, watched},
+    stock_watch::StockWatch,
+    types::StockLevel,
+};
 use crate::{
-    catalog::PRODUCT,
-    graphql::{error::coded, viewer::viewer},
-    reader::{Statement, failed, reader},
+    graphql::{environment::Now, error::coded, viewer::viewer},
+    reader::{failed, reader},
 };
 
 /// How many SKUs may be watched at once.
@@ -20,7 +23,8 @@ pub(crate) struct StockSubscription;
 
 #[Subscription]
 impl StockSubscription {
-    /// How many units of these SKUs are available, now and after each change. A SKU that the viewer cannot see is `NOT_FOUND`.
+    /// How many units of these SKUs are available, now and after each change. A reservation that lapses is a change. A SKU that the viewer
+    /// does not know of is `NOT_FOUND`.
     async fn stock_changed(
         &self,
         context: &Context<'_>,
@@ -41,24 +45,26 @@ impl StockSubscription {
     }
 }
 
-/// Refuses SKUs that no product has, or only a product that the viewer cannot see. They would be watched in vain.
+/// Refuses SKUs that the viewer does not know of. They would be watched in vain. One that was just created is known once the views have
+/// reached the end of the book.
 async fn find_all(context: &Context<'_>, skus: &BTreeSet<Arc<str>>) -> async_graphql::Result<()> {
-    const UNKNOWN: Statement = Statement::new(
-        &[PRODUCT],
-        "SELECT to_json(s.sku) FROM unnest($2::text[]) AS s (sku)
-         WHERE NOT EXISTS (SELECT FROM read.product_variants v JOIN read.products p USING (product_id)
-                           WHERE v.sku = s.sku AND ($1 OR p.status = 'published')) ORDER BY s.sku",
-    );
-    let (reader, staff) = (reader(context)?, viewer(context)?.is_staff());
-    let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-    if reader.rows::<String>(&UNKNOWN, &[&staff, &names]).await?.is_empty() {
+    if unknown(context, skus).await?.is_empty() {
         return Ok(());
     }
-    // The view may not show a new product yet.
+    let reader = reader(context)?;
     reader.require(reader.book.head().await.map_err(|error| failed(&error))?.position);
-    let unknown: Vec<String> = reader.rows(&UNKNOWN, &[&staff, &names]).await?;
+    let unknown = unknown(context, skus).await?;
     if unknown.is_empty() {
         return Ok(());
     }
     Err(coded("NOT_FOUND", format!("there is no SKU {}", unknown.join(", "))))
+}
+
+/// Those of the SKUs that the viewer does not know of.
+async fn unknown<'s>(context: &Context<'_>, skus: &'s BTreeSet<Arc<str>>) -> async_graphql::Result<Vec<&'s str>> {
+    let is_staff = viewer(context)?.is_staff();
+    let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
+    let rows = watched(reader(context)?, &names, context.data::<Now>()?.time()).await?;
+    let knows = |row: &Watched| is_staff || row.sale().is_public();
+    Ok(names.into_iter().filter(|name| !rows.iter().any(|row| row.sku.as_str() == *name && knows(row))).collect())
 }

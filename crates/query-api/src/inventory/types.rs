@@ -2,7 +2,7 @@
 
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
-use daybook_domain::inventory::availability;
+use daybook_domain::inventory::StockLevel as Level;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -21,8 +21,8 @@ pub(crate) struct Stock {
     location: String,
     /// How many units are there.
     on_hand: Long,
-    /// How many of them are reserved. A reservation that has expired counts until it is released.
-    reserved: Long,
+    #[graphql(skip)]
+    reserved: i64,
     #[graphql(skip)]
     lapsed: i64,
     /// Whether more units may be sold than are there.
@@ -33,9 +33,19 @@ pub(crate) struct Stock {
 
 #[ComplexObject]
 impl Stock {
-    /// How many units can be reserved now. Expired reservations do not count.
+    /// How many units are reserved. An expired reservation does not count, whether an event has ended it or not.
+    async fn reserved(&self) -> Long {
+        Long(self.level().claimed())
+    }
+
+    /// How many units can be reserved now without a backorder. Never negative.
     async fn available(&self) -> Long {
-        Long(availability(self.on_hand.0, self.reserved.0, self.lapsed))
+        Long(self.level().available())
+    }
+
+    /// How many units are promised beyond those that are there.
+    async fn backordered(&self) -> Long {
+        Long(self.level().free().min(0).saturating_neg())
     }
 
     /// The reservations; at most the first ones. Only staff see them.
@@ -51,13 +61,23 @@ impl Stock {
     }
 }
 
-/// How many units of a SKU are available at all locations together. Every viewer may see this.
+impl Stock {
+    const fn level(&self) -> Level {
+        Level { on_hand: self.on_hand.0, reserved: self.reserved, lapsed: self.lapsed, backorders: self.backorders }
+    }
+}
+
+/// How many units of a SKU are available now. Every viewer may see this.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct StockLevel {
     /// The SKU.
     pub(crate) sku: String,
-    /// How many units are available.
+    /// How many units one order can have without a backorder, from one of the locations that the storefront sends goods from.
     pub(crate) available: Long,
+    /// Whether more units can be ordered than are available.
+    pub(crate) backorder: bool,
+    /// Whether one unit can be ordered, in stock or on backorder. Prices are not asked for.
+    pub(crate) orderable: bool,
 }
 
 /// A reservation of stock.
@@ -93,6 +113,6 @@ pub(crate) struct ReservationsAt {
     pub(super) location: String,
 }
 
-/// The key of the availability of a SKU at all locations together.
+/// The key of the stock of a SKU at every location.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct AvailableOf(pub(crate) String);
+pub(crate) struct StockOf(pub(crate) String);

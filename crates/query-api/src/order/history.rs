@@ -39,7 +39,7 @@ pub(crate) struct TimelineEntry {
     /// When the event was recorded.
     pub(crate) recorded_at: DateTime<Utc>,
     /// When the event happened.
-    effective_at: DateTime<Utc>,
+    pub(super) effective_at: DateTime<Utc>,
     /// The actor who caused the event.
     pub(crate) actor: String,
     /// The command that caused the event.
@@ -88,9 +88,11 @@ impl TimelineEntry {
     }
 }
 
-/// An earlier state of an order, by the domain's own fold of its events, and the version of that state. Version 0 is before the first
-/// event.
-pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::Result<(Folded, Long)> {
+/// An earlier state of an order, by the domain's own fold of its events, and the last of them. Version 0 is before the first event.
+pub(super) fn folded(
+    timeline: &[TimelineEntry],
+    as_of: AsOf,
+) -> async_graphql::Result<(Folded, Option<&TimelineEntry>)> {
     let last = timeline.last().map_or(0, |entry| entry.version.0);
     if let AsOf::Version(Long(version)) = as_of
         && !(0..=last).contains(&version)
@@ -108,5 +110,5 @@ pub(super) fn folded(timeline: &[TimelineEntry], as_of: AsOf) -> async_graphql::
     let past = timeline.iter().take_while(|entry| entry.is_in(as_of));
     let stored = past.clone().map(TimelineEntry::stored).collect::<Result<Vec<_>, _>>()?;
     let order = fold_order(stored).map_err(|error| failed(&error))?;
-    Ok((order, past.last().map_or(Long(0), |entry| entry.version)))
+    Ok((order, past.last()))
 }

@@ -84,8 +84,9 @@ impl OrderQuery {
         let Ok(id) = id.parse() else { return Ok(None) };
         let Some(order) = by_id(context, id).await? else { return Ok(None) };
         let Some(as_of) = as_of else { return Ok(Some(order)) };
-        let (state, version) = folded(&whole_timeline(reader(context)?, id).await?, as_of)?;
-        Ok(state.record().map(|record| order.in_phase(record.progress.phase(), version)))
+        let timeline = whole_timeline(reader(context)?, id).await?;
+        let (state, last) = folded(&timeline, as_of)?;
+        Ok(state.record().zip(last).map(|(record, last)| order.at(record, last)))
     }
 
     /// The customer whose token the request has; absent for others.

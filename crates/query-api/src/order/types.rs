@@ -1,12 +1,14 @@
 //! Orders in their current state.
 
+use std::collections::BTreeMap;
+
 use async_graphql::{ComplexObject, Context, Enum, ID, SimpleObject};
 use chrono::{DateTime, Utc};
 use daybook_domain::{
     Currency, Role,
     ids::CustomerId,
     order::{
-        self,
+        self, OrderRecord,
         moves::{Destination, Phase, next_moves},
     },
 };
@@ -17,7 +19,7 @@ use super::history::{TimelineEntry, timeline};
 use crate::{
     graphql::{
         connection::list_size,
-        scalars::{Long, MoneyObject, money},
+        scalars::{Attribute, Long, MoneyObject, attributes, money},
         viewer::{Viewer, staff_only, viewer},
         weight,
     },
@@ -88,6 +90,11 @@ pub(crate) struct OrderLine {
     sku: String,
     /// The name of the product at that time, where it is known.
     name: Option<String>,
+    /// The name of the variant at that time, where it is known.
+    variant_name: Option<String>,
+    #[graphql(skip)]
+    #[serde(default)]
+    options: BTreeMap<String, String>,
     /// How many units.
     quantity: i64,
     #[graphql(skip)]
@@ -98,6 +105,11 @@ pub(crate) struct OrderLine {
 
 #[ComplexObject]
 impl OrderLine {
+    /// The options of the variant at that time, such as size and colour.
+    async fn options(&self) -> Vec<Attribute> {
+        attributes(&self.options)
+    }
+
     /// The price of one unit, where it is known.
     async fn unit_price(&self) -> Option<MoneyObject> {
         self.unit_price.map(|amount| amount.0.into())
@@ -189,9 +201,10 @@ impl Order {
 }
 
 impl Order {
-    /// The order at an earlier version. Totals and lines are fixed when it is placed; only its phase changes.
-    pub(super) fn in_phase(self, phase: Phase, version: Long) -> Self {
-        Self { phase, version, ..self }
+    /// The order as it was after an event of its history. Totals and lines are fixed when it is placed; what else is shown changes.
+    pub(super) fn at(self, state: &OrderRecord, last: &TimelineEntry) -> Self {
+        let &TimelineEntry { version, position: Long(position), effective_at: updated_at, .. } = last;
+        Self { phase: state.progress.phase(), version, position, updated_at, ..self }
     }
 
     /// Whether a viewer may see the order.

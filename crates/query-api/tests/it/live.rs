@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
-use daybook_domain::Slice;
+use daybook_domain::{Slice, Storefront};
 use futures::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use tokio_tungstenite::{
 };
 use tower::ServiceExt;
 
-use crate::shop::{Caller, PATIENCE, Shop, id, skus};
+use crate::shop::{Caller, PATIENCE, Shop, ShopSettings, id, skus};
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -233,21 +233,46 @@ async fn stock_changes_are_sent_as_server_sent_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_available_stock_is_the_sum_of_all_locations_and_sent_only_when_it_changes() {
-    let shop = Shop::open().await;
+async fn the_available_stock_is_what_one_order_can_have_and_sent_only_when_it_changes() {
+    let locations = ["main", "annexe"].map(|name| name.parse().expect("a location"));
+    let storefront = Storefront { locations: Some(locations.to_vec()), ..Storefront::default() };
+    let shop = Shop::with(ShopSettings { storefront, ..ShopSettings::default() }).await;
     shop.sell("Soap", "Suds", &skus("S", 1)).await;
-    let more = json!({"sku": "S-000", "quantity": 5, "location": "annexe"});
-    shop.shown(shop.command("ReceiveStock", more).await).await;
+    for (location, quantity) in [("annexe", 5), ("attic", 9_000)] {
+        let more = json!({"sku": "S-000", "quantity": quantity, "location": location});
+        shop.shown(shop.command("ReceiveStock", more).await).await;
+    }
     let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku available } }"#;
     let mut socket = subscribe(&shop, "/graphql", Caller::Guest, query).await;
-    assert_eq!(next(&mut socket).await["stockChanged"], json!({"sku": "S-000", "available": 1_005}));
-    // The sum does not change when one location gains a unit and another one loses a unit.
-    let held = shop.projection.clone().lock_owned().await;
-    shop.command("AdjustStock", json!({"sku": "S-000", "delta": -1, "reason": "moved"})).await;
+    assert_eq!(next(&mut socket).await["stockChanged"], json!({"sku": "S-000", "available": 1_000}));
+    // A line comes from one location, so what another location gains changes nothing.
     shop.command("ReceiveStock", json!({"sku": "S-000", "quantity": 1, "location": "annexe"})).await;
-    drop(held);
     shop.command("AdjustStock", json!({"sku": "S-000", "delta": -2, "reason": "broken"})).await;
-    assert_eq!(next(&mut socket).await["stockChanged"]["available"], 1_003);
+    assert_eq!(next(&mut socket).await["stockChanged"]["available"], 998);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sku_that_the_viewer_does_not_know_of_is_refused_and_does_not_wait_in_silence() {
+    let shop = Shop::open().await;
+    let draft = json!({"product_id": id("draft"), "name": "Draft", "variants": [{"sku": "D-1"}]});
+    shop.command("CreateProduct", draft).await;
+    shop.shown(shop.command("ReceiveStock", json!({"sku": "D-1", "quantity": 7})).await).await;
+    for (path, caller, sku, known) in [
+        ("/graphql", Caller::Guest, "NONE", false),
+        ("/graphql", Caller::Guest, "D-1", false),
+        ("/admin/graphql", Caller::Admin, "NONE", false),
+        ("/admin/graphql", Caller::Admin, "D-1", true),
+    ] {
+        let query = format!("subscription {{ stockChanged(skus: [\"{sku}\"]) {{ sku available orderable }} }}");
+        let mut socket = subscribe(&shop, path, caller, &query).await;
+        let first = receive(&mut socket).await.expect("the subscription is answered");
+        let code = &first["payload"]["errors"][0]["extensions"]["code"];
+        assert_eq!(*code == "NOT_FOUND", !known, "{sku} for {caller:?}: {first}");
+        if known {
+            let level = json!({"sku": sku, "available": 0, "orderable": false});
+            assert_eq!(first["payload"]["data"]["stockChanged"], level, "nobody can buy a draft");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

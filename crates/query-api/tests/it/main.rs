@@ -2,9 +2,11 @@
 
 mod access;
 mod audit;
+mod buying;
 mod carts;
 mod catalog;
 mod consistency;
+mod corrections;
 mod database;
 mod drained;
 mod ends;

@@ -136,7 +136,7 @@ async fn a_refusal_is_a_typed_user_error_and_not_a_graphql_error() {
     let place = |more: &str| format!(r#"orderPlace(input: {{cartId: "{}"{more}}}) {{ {errors} }}"#, id("c"));
     let refused = mutate(&shop, Caller::Guest, &place("")).await;
     assert_eq!((&refused["order"], &refused["consistencyToken"]), (&Value::Null, &Value::Null));
-    let error = json!({"__typename": "InsufficientStock", "code": "insufficient_stock", "path": null,
+    let error = json!({"__typename": "InsufficientStock", "code": "insufficient_stock", "path": ["cartId"],
                        "sku": "S-000", "requested": 2_000, "available": 1_000});
     assert_eq!(refused["userErrors"], json!([error]));
     shop.command("ChangeQuantity", json!({"cart_id": id("c"), "sku": "S-000", "quantity": 2})).await;

@@ -17,8 +17,8 @@ async fn shop_with_order() -> Shop {
 }
 
 async fn order(shop: &Shop, as_of: &str) -> Value {
-    let fields = "phase version net { formatted } lines { sku } nextMoves { command }
-                  timeline { version type recordedAt actor data }";
+    let fields = "phase version updatedAt net { formatted } lines { sku } nextMoves { command }
+                  timeline { version type recordedAt effectiveAt actor data }";
     let query = format!("{{ order(id: \"{}\"{as_of}) {{ {fields} }} }}", id("o"));
     shop.office(Caller::Admin, &query).await.data()["order"].take()
 }
@@ -38,6 +38,8 @@ async fn an_order_is_shown_as_it_was_at_each_version_and_time() {
         assert_eq!(by_version["version"], version);
         assert_eq!(by_version["timeline"].as_array().map(|past| past.len() as u64), Some(version));
         assert_eq!(by_version["net"], now["net"]);
+        assert_eq!(by_version["updatedAt"], entry["effectiveAt"], "it was changed last by this event");
+        assert_eq!(by_time["updatedAt"], entry["effectiveAt"]);
         assert_eq!(by_time["phase"], by_version["phase"]);
     }
     let seen: Vec<_> = {

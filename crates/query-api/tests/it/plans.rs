@@ -14,12 +14,13 @@ const LISTINGS: [&str; 8] = [
     "categories { id }",
 ];
 
-/// Listings without an index for their order: an index finds the rows by reference, category or word, and then they are sorted.
+/// Listings without an index for their order: an index finds the rows by reference, category or word, and then they are sorted. Each
+/// statement has one of the conditions.
 const SORTED: [(&str, &str); 4] = [
     ("orders(filter: {externalRef: \"x-1\"}) { edges { cursor } }", "external_ref = "),
     (
         "products(filter: {categoryId: \"1b671a64-40d5-491e-99b0-da01ff1f3341\"}) { edges { cursor } }",
-        "category_ids @> ",
+        "category_ids && |parent_id = ",
     ),
     ("search(query: \"tea\") { products { edges { cursor } } }", "search @@ "),
     ("search(query: \"tea\") { facets { brands { value } } }", "search @@ "),
@@ -74,7 +75,8 @@ async fn a_sorted_listing_finds_its_rows_by_an_index() {
     let shop = Shop::open().await;
     for (field, condition) in SORTED {
         for (sql, plan) in plans(&shop, field, "SET enable_indexscan = off").await {
-            let found = plan.lines().any(|line| line.contains("Index Cond:") && line.contains(condition));
+            let is_found = |line: &str| condition.split('|').any(|condition| line.contains(condition));
+            let found = plan.lines().any(|line| line.contains("Index Cond:") && is_found(line));
             assert!(found && !plan.contains("Seq Scan"), "{field}: no index finds it\n{sql}\n{plan}");
         }
     }

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use daybook_bus::{Bus, BusSettings, Clock};
 use daybook_command_api::http::CommandApi;
 use daybook_domain::{
-    Actor, Slice,
+    Actor, Slice, Storefront,
     ids::{CustomerId, CustomerRef},
 };
 use daybook_edge::{
@@ -67,6 +67,8 @@ pub(crate) struct ShopSettings {
     pub(crate) in_process: bool,
     /// How far the clock of the query API is ahead of the command API's.
     pub(crate) ahead: TimeDelta,
+    /// What the storefront serves.
+    pub(crate) storefront: Storefront,
 }
 
 impl Default for ShopSettings {
@@ -83,6 +85,7 @@ impl Default for ShopSettings {
             command_rates: RateLimits::OFF,
             in_process: false,
             ahead: TimeDelta::zero(),
+            storefront: Storefront::default(),
         }
     }
 }
@@ -148,7 +151,11 @@ impl Shop {
         let keys = Keys::new(b"a secret of thirty-two or more bytes").expect("the secret is good");
         let passed = Arc::new(AtomicI64::new(0));
         let clock = clock(Arc::clone(&passed));
-        let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
+        let (bus, _stopped) = Bus::start(
+            book.clone(),
+            clock.clone(),
+            &BusSettings { storefront: settings.storefront.clone(), ..BusSettings::default() },
+        );
         let commands = CommandApi::new(bus, keys.clone()).limited(&settings.command_rates).router();
         let drain = Drain::default();
         let query = daybook_query_api::router(&QuerySettings {
@@ -164,6 +171,7 @@ impl Shop {
             streams: settings.streams,
             sockets: settings.sockets,
             rates: settings.rates,
+            storefront: settings.storefront,
             time_zone: daybook_query_api::TimeZone::UTC,
             drain: drain.clone(),
             now: Arc::new(move || clock.now() + settings.ahead),

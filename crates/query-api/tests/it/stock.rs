@@ -43,9 +43,22 @@ async fn reserved_units_are_not_available() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lapse_is_sent_to_subscribers_without_any_event() {
+    let shop = shop(TimeDelta::zero()).await;
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { available orderable backorder } }"#;
+    let mut socket = subscribe(&shop, "/graphql", Caller::Guest, query).await;
+    let level = |available: u32| json!({"available": available, "orderable": true, "backorder": false});
+    assert_eq!(next(&mut socket).await["stockChanged"], level(985));
+    let head = shop.head().await;
+    shop.pass(TimeDelta::hours(1));
+    assert_eq!(next(&mut socket).await["stockChanged"], level(995));
+    assert_eq!(shop.head().await, head, "no event has ended the reservation");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_reservation_does_not_count_even_before_its_release() {
     let shop = shop(TimeDelta::hours(1)).await;
-    assert_eq!(available(&shop).await, [995, 995, 995, 15].map(Value::from));
+    assert_eq!(available(&shop).await, [995, 995, 995, 5].map(Value::from));
     let adjusted =
         r#"mutation { it: stockAdjust(input: {sku: "S-000", delta: -1, reason: "broken"}) { stock { available } } }"#;
     let payload = shop.office(Caller::Admin, adjusted).await.data()["it"].take();

@@ -216,7 +216,8 @@ fn camel_case(name: &str) -> String {
 #[tokio::test]
 async fn every_refusal_of_the_domain_has_its_type_and_all_its_data() {
     let (shop, api, schema) = shop().await;
-    for contract in Refusal::contracts() {
+    // Several problems have no type of their own: each of them is a user error.
+    for contract in Refusal::contracts().into_iter().filter(|contract| contract.code != "several_problems") {
         let described = Value::from(contract.schema);
         let properties = described["properties"].as_object().cloned().unwrap_or_default();
         let samples: Vec<_> = properties.iter().map(|(name, part)| (name, sample(part, &described))).collect();
@@ -278,7 +279,7 @@ async fn every_path_names_a_field_of_the_input() {
         let query =
             format!("mutation($input: {input_type}!) {{ it: {mutation}(input: $input) {{ userErrors {{ path }} }} }}");
         let path_of = async |pointer: &str| -> Vec<String> {
-            api.refuse("nothing_changes", Some(pointer), &json!({}));
+            api.refuse("of_any_rule", Some(pointer), &json!({}));
             let request = json!({"query": query, "variables": {"input": input}});
             let mut error =
                 shop.post("/admin/graphql", Caller::Admin, &request).await.data()["it"]["userErrors"][0].take();

@@ -55,15 +55,17 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
     let Refusal::Inventory(refusal) = refusal else { return None };
     match refusal {
         inventory::Refusal::ReservationNotExpired(ReservationNotExpired { expires_at, .. }) => *expires_at,
-        inventory::Refusal::InsufficientStock(_)
+        inventory::Refusal::NotOnSale(_)
+        | inventory::Refusal::NoLongerOnSale(_)
+        | inventory::Refusal::NoPrice(_)
+        | inventory::Refusal::InsufficientStock(_)
         | inventory::Refusal::ReservationExists(_)
         | inventory::Refusal::ReservationNotFound(_)
         | inventory::Refusal::ReservationOfOrder(_)
         | inventory::Refusal::ReservationExpired(_)
         | inventory::Refusal::ExpiryInThePast(_)
         | inventory::Refusal::DeltaOutOfRange(_)
-        | inventory::Refusal::SameLocation(_)
-        | inventory::Refusal::BackordersUnchanged(_) => None,
+        | inventory::Refusal::SameLocation(_) => None,
     }
 }
 

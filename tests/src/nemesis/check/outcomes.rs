@@ -31,14 +31,17 @@ fn acknowledged(book: &Book, calls: &[Call]) -> Check {
             (None, _) => Some("is not in the book".to_owned()),
             (Some(command), Some(receipt)) => difference(book, receipt, *command),
             // A mutation returns the position only.
-            (Some(command), None) => {
-                let end = book.of(*command).last().map(|event| event.position);
-                (end != Some(position)).then(|| format!("says position {position}, its events end elsewhere"))
-            }
+            (Some(command), None) => (end_of(book, *command) != position)
+                .then(|| format!("says position {position}, its events end elsewhere")),
         };
         check.holds(wrong.is_none(), || format!("{} {} {}", call.name, call.key, wrong.unwrap_or_default()));
     }
     check
+}
+
+/// The position that the receipt of a command says. A command that changed nothing has no events, and says the end of the book.
+fn end_of(book: &Book, command: Command) -> i64 {
+    book.of(command).last().map_or(command.first - 1, |event| event.position)
 }
 
 /// The difference between a receipt and the book, if they differ.
@@ -58,7 +61,7 @@ fn difference(book: &Book, receipt: &Receipt, command: Command) -> Option<String
     if written != receipt.events {
         return Some(format!("has other events in the book, from position {} on", command.first));
     }
-    if written.last().map(|event| event.position) != Some(receipt.position) {
+    if end_of(book, command) != receipt.position {
         return Some(format!("says position {}, its events end elsewhere", receipt.position));
     }
     let streams: BTreeMap<_, _> = written.iter().map(|event| (event.stream.as_str(), event.version)).collect();
@@ -154,7 +157,8 @@ fn written(book: &Book) -> HashMap<Writer<'_>, (usize, i64)> {
 
 fn once(book: &Book) -> Check {
     let mut check = Check::new("every command in the book has written once");
-    let by_place: HashMap<i64, Command> = book.commands.values().map(|command| (command.first, *command)).collect();
+    let with_events = book.commands.values().filter(|command| command.events > 0);
+    let by_place: HashMap<i64, Command> = with_events.map(|command| (command.first, *command)).collect();
     for (writer, (times, first)) in written(book) {
         // An event of a reactor does not name its command, which begins where the event stands.
         let command = match writer {

@@ -43,7 +43,8 @@ impl Shop {
             Some(Ok(command)) => command,
             _ => return Err(Refused::Malformed),
         };
-        let context = Context { now, actor: Actor::Admin(ACTOR.to_owned()), command_id: call.key };
+        let (actor, storefront) = (Actor::Admin(ACTOR.to_owned()), Arc::default());
+        let context = Context { now, actor, command_id: call.key, storefront };
         loop {
             let streams = Streams::over(self);
             let missing = match command.decide(&context, &streams) {
@@ -85,12 +86,15 @@ impl Shop {
         match seen {
             Seen::Stock { sku, levels } => {
                 let there = match self.find(&StreamName::of("stock", format_args!("{sku}@main"))) {
-                    Some((State::Inventory(inventory::State::Stock(stock)), _)) => {
-                        Some((stock.on_hand, stock.reserved))
-                    }
+                    Some((State::Inventory(inventory::State::Stock(stock)), _)) => Some(stock),
                     _ => None,
                 };
-                there == *levels
+                match (there, levels) {
+                    (Some(stock), Some((on_hand, reserved))) => {
+                        stock.on_hand == *on_hand && reserved_at_some_time(stock).any(|some| some == *reserved)
+                    }
+                    (there, levels) => there.is_none() && levels.is_none(),
+                }
             }
             Seen::Order { id, phase } => {
                 let there = match self.find(&StreamName::of("order", id)) {
@@ -103,6 +107,13 @@ impl Shop {
             }
         }
     }
+}
+
+/// What a query can show as reserved: claims end by the clock one after the other, before an event ends them.
+fn reserved_at_some_time(stock: &inventory::Stock) -> impl Iterator<Item = i64> {
+    let ends = stock.reservations.values().filter_map(|claim| claim.expires_at);
+    let times = [DateTime::<Utc>::MIN_UTC].into_iter().chain(ends);
+    times.map(|now| stock.level(now).claimed())
 }
 
 /// The events of a command if it were decided after the whole book: streams, types and data.

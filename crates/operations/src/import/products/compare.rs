@@ -34,7 +34,7 @@ impl Differences {
     /// A sentence, where the product is another one.
     pub(super) fn of(stated: &Stated, product: &Product, sku: &SkuRecord) -> Result<Self, String> {
         let product_id = stated.product_id();
-        let details = product.details().filter(|details| details.skus.contains(&stated.sku));
+        let details = product.details().filter(|details| details.variant(&stated.sku).is_some());
         let Some(details) = details.filter(|_| sku.product_id() == Some(product_id)) else {
             return Err(format!("product {product_id}, whose id follows from the SKU, has not this SKU"));
         };

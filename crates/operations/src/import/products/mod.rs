@@ -120,13 +120,14 @@ async fn existing(importer: Importer, present: Present, row: Row, stated: Stated
 }
 
 async fn update(importer: Importer, row: &Row, commands: Vec<daybook_domain::Command>) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Unchanged;
     for command in commands {
         match sent(&importer.bus, command, new_id()).await? {
-            Ok(_) => {}
             // Another sender has made the same change meanwhile.
-            Err((code, _)) if ["nothing_changes", "price_unchanged"].contains(&code.as_str()) => {}
+            Ok(receipt) if receipt.events.is_empty() => {}
+            Ok(_) => outcome = Outcome::Updated,
             Err((code, reason)) => return Ok(Outcome::Rejected(row.rejected(&code, reason))),
         }
     }
-    Ok(Outcome::Updated)
+    Ok(outcome)
 }

@@ -12,7 +12,7 @@ pub(in crate::views) static VIEW: ViewSpec = ViewSpec {
     name: "category",
     slices: &[Slice::Catalog],
     tables: &[Category::TABLE],
-    revision: 3,
+    revision: 4,
     project: |store, events| async move { store.fold(events, key, fold).await.map(drop) }.boxed(),
 };
 
@@ -22,25 +22,33 @@ row! {
         key CategoryKey { category_id: CategoryId }
         parent_id: Option<CategoryId>,
         name: Name,
+        /// Whether it was removed. What stands under it or in it counts as standing under or in its parent.
+        removed: bool,
         position: i64,
     }
     sorted { name }
-    indexes { "(name, category_id)" }
+    indexes { "(name, category_id)", "(parent_id)" }
 }
 
 fn key(recorded: &Recorded) -> Option<CategoryKey> {
     let Event::Catalog(event) = &recorded.event else { return None };
     match event {
         catalog::Event::CategoryCreated(e) => Some(CategoryKey { category_id: e.category_id }),
+        catalog::Event::CategoryRenamed(e) => Some(CategoryKey { category_id: e.category_id }),
         catalog::Event::CategoryMoved(e) => Some(CategoryKey { category_id: e.category_id }),
+        catalog::Event::CategoryRemoved(e) => Some(CategoryKey { category_id: e.category_id }),
         catalog::Event::ProductCreated(_)
         | catalog::Event::ProductRevised(_)
         | catalog::Event::VariantAdded(_)
+        | catalog::Event::VariantRevised(_)
+        | catalog::Event::VariantRemoved(_)
         | catalog::Event::ProductPublished(_)
         | catalog::Event::ProductArchived(_)
         | catalog::Event::SkuClaimed(_)
         | catalog::Event::PriceSet(_)
+        | catalog::Event::PriceRemoved(_)
         | catalog::Event::SlugClaimed(_)
+        | catalog::Event::SlugForwarded(_)
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryChildChanged(_) => None,
     }
@@ -51,17 +59,24 @@ fn fold(row: Option<Category>, recorded: &Recorded) -> Option<Category> {
     let Event::Catalog(event) = &recorded.event else { return row };
     match event {
         catalog::Event::CategoryCreated(e) => {
-            Some(Category { category_id: e.category_id, parent_id: e.parent, name: e.name.clone(), position })
+            let (category_id, parent_id, name) = (e.category_id, e.parent, e.name.clone());
+            Some(Category { category_id, parent_id, name, removed: false, position })
         }
+        catalog::Event::CategoryRenamed(e) => row.map(|row| Category { name: e.name.clone(), position, ..row }),
         catalog::Event::CategoryMoved(e) => row.map(|row| Category { parent_id: e.parent, position, ..row }),
+        catalog::Event::CategoryRemoved(_) => row.map(|row| Category { removed: true, position, ..row }),
         catalog::Event::ProductCreated(_)
         | catalog::Event::ProductRevised(_)
         | catalog::Event::VariantAdded(_)
+        | catalog::Event::VariantRevised(_)
+        | catalog::Event::VariantRemoved(_)
         | catalog::Event::ProductPublished(_)
         | catalog::Event::ProductArchived(_)
         | catalog::Event::SkuClaimed(_)
         | catalog::Event::PriceSet(_)
+        | catalog::Event::PriceRemoved(_)
         | catalog::Event::SlugClaimed(_)
+        | catalog::Event::SlugForwarded(_)
         | catalog::Event::SlugReleased(_)
         | catalog::Event::CategoryChildChanged(_) => row,
     }

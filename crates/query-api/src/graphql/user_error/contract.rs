@@ -3,6 +3,8 @@
 use daybook_domain::Refusal;
 use serde_json::Value;
 
+use crate::graphql::commands::SEVERAL;
+
 /// A kind of refusal.
 #[derive(Debug, Clone)]
 pub(super) struct Contract {
@@ -16,9 +18,9 @@ pub(super) struct Contract {
     pub(super) schema: Value,
 }
 
-/// All refusals of the domain.
+/// All refusals of the domain, except the one for several problems, each of which is a user error.
 pub(super) fn contracts() -> Vec<Contract> {
-    let contracts = Refusal::contracts().into_iter();
+    let contracts = Refusal::contracts().into_iter().filter(|contract| contract.code != SEVERAL);
     contracts
         .map(|contract| Contract {
             code: contract.code,

@@ -1,4 +1,4 @@
-//! What was wrong with a mutation, typed. A refusal is a good answer, and no error of GraphQL.
+//! What was wrong with a mutation, or what keeps a thing from being bought, typed. A refusal is a good answer, and no error of GraphQL.
 //!
 //! The types are generated. Each refusal of the domain becomes an object type that implements the interface `UserError` and has all
 //! data of the refusal as fields. What no type is known for is an `OtherUserError`.
@@ -19,6 +19,8 @@ use async_graphql::{
     registry::{CacheControl, Deprecation, MetaField, MetaType, MetaTypeId, Registry},
 };
 
+use daybook_domain::Refusal;
+
 use self::{
     data::Object,
     refusal::{RefusalType, RefusalTypes},
@@ -34,13 +36,22 @@ const OTHER: &str = "OtherUserError";
 static TYPES: LazyLock<RefusalTypes> = LazyLock::new(|| RefusalTypes::of(contract::contracts()));
 
 /// What was wrong with a mutation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct UserError(Object);
 
 impl UserError {
-    /// The problem that a command API answered with, for the input that its command was made of.
-    pub(crate) fn of(problem: Problem, input: &Value) -> Self {
-        Self(TYPES.object(problem, input))
+    /// The problems that a command API answered with, for the input that its command was made of. Several problems of one command
+    /// are an error each.
+    pub(crate) fn all_of(problem: Problem, input: &Value) -> Vec<Self> {
+        let problems = problem.each();
+        problems.into_iter().map(|problem| Self(TYPES.object(problem, input))).collect()
+    }
+
+    /// The refusal that a command would have, with the place that it is about.
+    pub(crate) fn of_refusal(refusal: &Refusal, path: Option<&str>) -> Self {
+        let (code, detail) = (refusal.code().to_owned(), refusal.to_string());
+        let pointer = path.map(str::to_owned);
+        Self(TYPES.object(Problem { status: 422, code, detail, pointer, data: refusal.data() }, &Value::Null))
     }
 }
 
@@ -85,7 +96,7 @@ fn describe(types: &RefusalTypes, registry: &mut Registry) -> MetaType {
     }
     MetaType::Interface {
         name: INTERFACE.to_owned(),
-        description: Some("What was wrong with a mutation.".to_owned()),
+        description: Some("What was wrong with a mutation, or why something cannot be bought.".to_owned()),
         fields: common.into_iter().map(|field| (field.name.clone(), field)).collect(),
         possible_types,
         extends: false,
@@ -104,7 +115,11 @@ fn common_fields() -> Vec<MetaField> {
     vec![
         field("code", Some("The stable code."), "String!".to_owned()),
         field("message", Some("What is wrong, in words."), "String!".to_owned()),
-        field("path", Some("Which part of the input is wrong, in the names of the input."), "[String!]".to_owned()),
+        field(
+            "path",
+            Some("Which part of the input is wrong, in the names of the input; of a cart, which line."),
+            "[String!]".to_owned(),
+        ),
     ]
 }
 
