@@ -106,18 +106,17 @@ impl Decide for CreateProduct {
             Some(slug) => slug.clone(),
             None => free_slug(&self.name, product_id, context.now, streams)?,
         };
-        self.decision(slug, context.now, streams)
+        self.decision(&slug, context.now, streams)
     }
 }
 
 impl CreateProduct {
-    fn decision(&self, slug: Slug, now: DateTime<Utc>, streams: &Streams<'_>) -> Result<Decision, Rejection> {
+    fn decision(&self, slug: &Slug, now: DateTime<Utc>, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let Self { product_id, name, slug: _, description, brand, categories, attributes, variants, publish } =
             self.clone();
         let created =
             ProductCreated { product_id, name, slug: Some(slug.clone()), description, brand, categories, attributes };
-        let mut decision =
-            slugs::claim(Decision::of::<Product>(&product_id, created), &slug, product_id, now, streams)?;
+        let mut decision = slugs::claim(Decision::of::<Product>(&product_id, created), slug, product_id, now, streams)?;
         for variant in &variants {
             decision = add_variant(decision, product_id, variant);
         }
