@@ -73,8 +73,8 @@ async fn an_order_from_made_up_locations_is_bounded_and_makes_its_sender_wait() 
     assert_eq!(place(large, json!(locations), other).await, "too_many_streams", "50 lines of 20 locations");
     // Five at once are admitted, and counted after they are decided.
     let five = futures::future::join_all((0..5).map(|_| place(small, json!(locations), greedy))).await;
-    assert_eq!(five, ["insufficient_stock"; 5], "45 lines of 20 locations");
+    assert_eq!(five, ["several_problems"; 5], "45 lines of 20 locations");
     assert_eq!(place(small, json!(["main"]), greedy).await, "rate_limited", "its bucket is over-full for a minute");
-    assert_eq!(place(small, json!(["main"]), honest).await, "insufficient_stock", "another guest need not wait");
-    assert_eq!(place(small, json!(["main"]), honest).await, "insufficient_stock", "an ordinary order counts little");
+    assert_eq!(place(small, json!(["main"]), honest).await, "several_problems", "another guest need not wait");
+    assert_eq!(place(small, json!(["main"]), honest).await, "several_problems", "an ordinary order counts little");
 }

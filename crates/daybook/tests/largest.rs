@@ -221,6 +221,21 @@ async fn order(shop: &mut Shop, shelf: &Shelf) {
     shop.send("ArchiveProduct", json!({ "product_id": id(0) })).await;
 }
 
+async fn correct(shop: &mut Shop, shelf: &Shelf) {
+    let variant = json!({ "product_id": id(0), "sku": shelf.skus[0] });
+    let mut revised = variant.clone();
+    revised["name"] = json!(shop.letters.text(30));
+    revised["options"] = shop.entries(MAX_OPTIONS / 10, 25);
+    shop.send("ReviseVariant", revised).await;
+    let price = json!({ "sku": shelf.skus[0], "channel": shelf.channel, "currency": "EUR" });
+    shop.send("RemovePrice", price).await;
+    shop.send("RemoveVariant", variant).await;
+    let category = &shelf.categories[1];
+    let renamed = json!({ "category_id": category, "name": shop.letters.text(300) });
+    shop.send("RenameCategory", renamed).await;
+    shop.send("RemoveCategory", json!({ "category_id": category })).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_command_of_each_contract_goes_through_to_every_view() {
     let database = daybook_test_postgres::database().await;
@@ -249,6 +264,7 @@ async fn the_largest_command_of_each_contract_goes_through_to_every_view() {
     refuse(&mut shop, &book).await;
     claim(&mut shop, &shelf).await;
     order(&mut shop, &shelf).await;
+    correct(&mut shop, &shelf).await;
     let public = Command::contracts().into_iter().filter(|contract| contract.access.is_public());
     let missing: Vec<_> = public.map(|contract| contract.name).filter(|name| !shop.sent.contains(name)).collect();
     assert!(missing.is_empty(), "how large can the bodies of {missing:?} be?");

@@ -127,6 +127,7 @@ impl JsonSchema for Timestamp {
         json_schema!({
             "type": "string",
             "format": "date-time",
+            "pattern": "^(19|[2-9][0-9])[0-9]{2}-",
             "description": "A time in the years 1900 to 9999 in UTC. Microseconds are kept. A leap second counts as the second after it.",
         })
     }

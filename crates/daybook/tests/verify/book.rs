@@ -19,8 +19,8 @@ async fn every_corruption_of_the_book_is_named() {
     assert_wrong_money_is_named(&shop).await;
     assert_a_wrong_log_of_commands_is_named(&shop).await;
     assert_eq!(failures(&shop.verify().await), [], "every table is restored");
-    let unchanged = "INSERT INTO commands SELECT gen_random_uuid(), ''::bytea, first_position, 0 FROM commands
-                     UNION ALL SELECT gen_random_uuid(), ''::bytea, position + 1, 0 FROM head";
+    let unchanged = "INSERT INTO commands SELECT gen_random_uuid(), ''::bytea, first_position, 0, scope FROM commands
+                     UNION ALL SELECT gen_random_uuid(), ''::bytea, position + 1, 0, '' FROM head";
     shop.execute(unchanged).await;
     assert_eq!(failures(&shop.verify().await), [], "a command that changed nothing has an empty range");
 }

@@ -106,6 +106,7 @@ pub(crate) struct OrderLine {
 #[ComplexObject]
 impl OrderLine {
     /// The options of the variant at that time, such as size and colour.
+    #[graphql(complexity = "weight::list(weight::OPTIONS, child_complexity)")]
     async fn options(&self) -> Vec<Attribute> {
         attributes(&self.options)
     }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use daybook_domain::{
     Actor, Command, Context, Decide, Decision, Event as DomainEvent, Refusal, Rejection, Source, State, StreamName,
     Streams, inventory, order,
@@ -250,11 +250,20 @@ fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
     let Answer::Refused { code, detail } = &attempt.answer else { return true };
     let (begin, end) = (attempt.at - CLOCKS_DIFFER, attempt.until + CLOCKS_DIFFER);
     let expiries = shop.expiries().filter(|expiry| begin < *expiry && *expiry < end);
-    let moments: Vec<_> = expiries.chain([begin, end]).collect();
+    // A refusal may say the time of its decision.
+    let stated = stated_time(detail).filter(|stated| begin <= *stated && *stated <= end);
+    let moments: Vec<_> = expiries.chain([begin, end]).chain(stated).collect();
     moments.into_iter().any(|now| match shop.decide(call, now) {
         Err(Refused::By(refusal)) => refusal.code() == *code && refusal.to_string() == *detail,
         _ => false,
     })
+}
+
+/// The time that a refusal says it was decided at.
+fn stated_time(detail: &str) -> Option<DateTime<Utc>> {
+    let (_, stated) = detail.split_once("the time here is ")?;
+    let stated = NaiveDateTime::parse_from_str(stated.strip_suffix(" UTC")?, "%Y-%m-%d %H:%M:%S%.f");
+    stated.ok().map(|time| time.and_utc())
 }
 
 impl Window<'_> {
