@@ -87,7 +87,7 @@ impl Product {
     }
 
     /// The variants, each with its SKU; at most the first ones.
-    #[graphql(complexity = "weight::first(first, weight::VARIANTS, child_complexity)")]
+    #[graphql(complexity = "weight::first(first, weight::VARIANTS, child_complexity)?")]
     async fn variants(&self, context: &Context<'_>, first: Option<i32>) -> async_graphql::Result<Vec<Variant>> {
         let most = list_size(first)?;
         let loader = context.data::<DataLoader<Loader>>()?;

@@ -20,6 +20,8 @@ const DEFAULT_PAGE: i32 = 20;
 pub(crate) const BAD_PAGE: &str = "BAD_PAGE";
 /// How the message of such a page begins.
 const SIZES: &str = "first is 1 to ";
+/// What is wrong with the size of a list without pages.
+const AT_LEAST: &str = "first is at least 1";
 
 /// The message for a cursor of another connection, or of another order.
 const OTHER_CURSOR: &str = "the cursor is not one of this connection";
@@ -44,12 +46,12 @@ pub(crate) fn page_size(first: i32, most: u16) -> Result<u16, Error> {
 /// How many elements of a list without pages a query asks for; all of them by default.
 pub(crate) fn list_size(first: Option<i32>) -> Result<usize, Error> {
     let Some(first) = first else { return Ok(usize::MAX) };
-    usize::try_from(first).ok().filter(|first| *first > 0).ok_or_else(|| coded(BAD_PAGE, "first is at least 1"))
+    usize::try_from(first).ok().filter(|first| *first > 0).ok_or_else(|| coded(BAD_PAGE, AT_LEAST))
 }
 
 /// Whether a message refuses the size of a page.
 pub(crate) fn refuses_page(message: &str) -> bool {
-    message.starts_with(SIZES)
+    message.starts_with(SIZES) || message == AT_LEAST
 }
 
 /// An opaque cursor: a key as hexadecimal JSON, with the order that it is a key of.

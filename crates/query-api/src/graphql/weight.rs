@@ -2,7 +2,10 @@
 //!
 //! A test walks both schemas: a list that has neither a page nor a weight fails it.
 
+use async_graphql::{Pos, ServerResult};
 use daybook_domain::{cart, catalog, order};
+
+use crate::graphql::connection::list_size;
 
 /// The variants of a product.
 pub(crate) const VARIANTS: usize = catalog::policy::MAX_VARIANTS;
@@ -47,10 +50,10 @@ pub(crate) fn list(elements: usize, of_each: usize) -> usize {
     1_usize.saturating_add(elements.saturating_mul(of_each.max(1))).min(MOST)
 }
 
-/// The cost of a list that a query may cut short.
-pub(crate) fn first(first: Option<i32>, elements: usize, of_each: usize) -> usize {
-    let first = first.and_then(|first| usize::try_from(first).ok());
-    list(first.map_or(elements, |first| first.min(elements)), of_each)
+/// The cost of a list that a query may cut short. A bad size is refused here, so it is named before the cost is.
+pub(crate) fn first(first: Option<i32>, elements: usize, of_each: usize) -> ServerResult<usize> {
+    let asked = list_size(first).map_err(|error| error.into_server_error(Pos::default()))?;
+    Ok(list(asked.min(elements), of_each))
 }
 
 #[cfg(test)]
@@ -62,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::graphql::{
+        connection::refuses_page,
         schema::{AdminMutation, AdminQuery, ShopMutation, StorefrontQuery},
         user_error,
     };
@@ -97,8 +101,8 @@ mod tests {
     fn no_cost_overflows() {
         assert_eq!(list(250, 3), 751);
         assert_eq!(list(usize::MAX, usize::MAX), MOST);
-        assert_eq!(first(Some(3), 250, 2), 7);
-        assert_eq!(first(Some(-1), 250, 2), 501);
-        assert_eq!(first(None, 250, 2), 501);
+        assert_eq!(first(Some(3), 250, 2), Ok(7));
+        assert!(first(Some(-1), 250, 2).is_err_and(|error| refuses_page(&error.message)));
+        assert_eq!(first(None, 250, 2), Ok(501));
     }
 }

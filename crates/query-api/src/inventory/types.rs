@@ -49,7 +49,7 @@ impl Stock {
     }
 
     /// The reservations; at most the first ones. Only staff see them.
-    #[graphql(complexity = "weight::first(first, weight::RESERVATIONS, child_complexity)")]
+    #[graphql(complexity = "weight::first(first, weight::RESERVATIONS, child_complexity)?")]
     async fn reservations(&self, context: &Context<'_>, first: Option<i32>) -> async_graphql::Result<Vec<Reservation>> {
         staff_only(context)?;
         let most = list_size(first)?;

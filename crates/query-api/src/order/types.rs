@@ -188,7 +188,7 @@ impl Order {
     }
 
     /// The history of the order after a version; at most the first events. It contains notes of staff, so only staff see it.
-    #[graphql(complexity = "weight::first(first, weight::UNBOUNDED, child_complexity)")]
+    #[graphql(complexity = "weight::first(first, weight::UNBOUNDED, child_complexity)?")]
     async fn timeline(
         &self,
         context: &Context<'_>,
