@@ -120,6 +120,19 @@ async fn a_row_that_is_none_is_rejected_with_its_line_and_the_others_are_importe
     let said = world.import("products", "settled.csv", settled, &["--decimal-separator", "point"]);
     assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
 
+    let strays = "\nsku,name\r\n\rsa,\"24\" TV\"\rsb,5\" pipe\r\n\"=\"\"00123\"\"\",\"24\"\" TV\" \n\n=\"00123\",Oat\rsc,\"a\"b\r";
+    let said = world.import("products", "strays.csv", strays, &[]);
+    assert_eq!(said.outcomes(), [5, 2, 0, 0, 3], "{said:?}");
+    let mut rejected: Vec<_> =
+        said.rejected.iter().map(|record| (record["line"].as_u64(), record["code"].as_str())).collect();
+    rejected.sort_unstable();
+    let expected = [(4, "stray_quote"), (8, "conflict"), (9, "stray_quote")];
+    assert_eq!(rejected, expected.map(|(line, code)| (Some(line), Some(code))), "{said:?}");
+    for (bytes, what) in [(&b"PK\x03\x04\x14\x00\x83"[..], "XLSX"), (b"\xd0\xcf\x11\xe0\xa1", "XLS")] {
+        let said = world.import("products", "sheet.csv", bytes, &[]);
+        assert!(said.code == Some(2) && said.errors.contains(what), "{said:?}");
+    }
+
     let open = "sku,name\nfirst,Oat\nopen,\"Oat\nlost,Oat\n";
     let said = world.import("products", "open.csv", open, &[]);
     assert!(said.code == Some(1) && said.errors.contains("the quote in line 3 is never closed"), "{said:?}");

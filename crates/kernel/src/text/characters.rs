@@ -97,6 +97,11 @@ pub(super) fn is_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || !c.is_ascii() && is_combining_mark(c) && !is_unseen(c)
 }
 
+/// Whether a character shows nothing by itself: it cannot be seen, or it is a mark, which needs a letter before it.
+pub(super) fn shows_nothing_alone(c: char) -> bool {
+    is_unseen(c) || is_combining_mark(c)
+}
+
 /// Whether a character is cut off at the ends of a text: white space, and what takes no room.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{180e}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
@@ -116,8 +121,8 @@ fn is_refused(c: char) -> bool {
     ) || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// Whether a character cannot be seen: white space, controls, the default ignorable code points of Unicode, and two blanks that Unicode
-/// counts as a letter and a symbol (U+3164, U+2800).
+/// Whether a character cannot be seen: white space, controls, the default ignorable code points of Unicode, and four blanks that Unicode
+/// counts as letters, marks and symbols (U+3164, U+2800, U+16FE4, U+1D159).
 pub(super) fn is_unseen(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -138,7 +143,9 @@ pub(super) fn is_unseen(c: char) -> bool {
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
+                | '\u{16fe4}'
                 | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d159}'
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
         )

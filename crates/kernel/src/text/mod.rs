@@ -65,7 +65,7 @@ pub fn entered(text: &str, min: usize, max: usize, alphabet: Alphabet) -> Result
     if let Some(refused) = alphabet.refused_in(&entered) {
         return Err(TextError::Character(refused));
     }
-    if !text.is_empty() && entered.chars().all(characters::is_unseen) {
+    if !text.is_empty() && entered.chars().all(characters::shows_nothing_alone) {
         return Err(TextError::Unseen);
     }
     let length = if entered.is_ascii() { entered.len() } else { entered.chars().count() };
@@ -288,6 +288,14 @@ mod tests {
         {
             assert_eq!(Name::new(unseen), Err(TextError::Unseen), "{unseen:?}");
             assert_eq!(Prose::new(format!("\n{unseen}\n")), Err(TextError::Unseen), "{unseen:?}");
+        }
+        for unseen in ["\u{16fe4}", "\u{1d159}", "\u{301}", "\u{200d}\u{20e3}", "\u{5b7} \u{93f}"] {
+            assert_eq!(Name::new(unseen), Err(TextError::Unseen), "{unseen:?}");
+            assert!(Foreign::new(unseen).is_err(), "{unseen:?}");
+        }
+        let flag = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+        for seen in [flag, "\u{2764}\u{fe0f}", "می\u{200c}خواهم", "हिन्दी"] {
+            assert!(Name::new(seen).is_ok(), "{seen:?}");
         }
         for c in [
             '\u{202e}',

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use axum::response::{
-    IntoResponse, Response,
-    sse::{Event, KeepAlive, Sse},
+use axum::{
+    http::{HeaderName, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use daybook_edge::drain::Drain;
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -12,12 +15,16 @@ use futures::{FutureExt, Stream, StreamExt, stream};
 /// After which pause a client connects again, once its stream has ended because of a drain.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The events as an answer.
+/// With `no`, nginx and the proxies that follow it send every event on at once. By default they collect answers.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The events as an answer, which a proxy neither keeps nor compresses.
 pub(super) fn answer<E>(events: impl Stream<Item = Result<Event, E>> + Send + 'static) -> Response
 where
     E: Into<axum::BoxError> + Send + 'static,
 {
-    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+    let headers = [(header::CACHE_CONTROL, "no-cache, no-transform"), (BUFFERING, "no")];
+    (headers, Sse::new(events).keep_alive(KeepAlive::default())).into_response()
 }
 
 /// The events until the process drains. The last thing that the client gets then is when to connect again.

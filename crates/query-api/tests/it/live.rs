@@ -212,6 +212,8 @@ async fn stock_changes_are_sent_as_server_sent_events() {
     let request = request.body(Body::from(json!({"query": query}).to_string())).expect("the request is valid");
     let response = shop.router().oneshot(request).await.expect("a router always answers");
     assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache, no-transform");
+    assert_eq!(response.headers()["x-accel-buffering"], "no", "nginx would keep the events back");
     let mut body = response.into_body();
     let mut next = async || {
         loop {

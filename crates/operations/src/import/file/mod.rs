@@ -6,6 +6,7 @@
 mod columns;
 mod dialect;
 mod encoding;
+mod lines;
 mod quotes;
 mod source;
 
@@ -22,7 +23,7 @@ pub(super) use self::dialect::Format;
 use self::{
     columns::Header,
     dialect::{delimiter, format_of, named_in_file},
-    quotes::{Quotes, Watched},
+    quotes::{Begun, Quotes, Watched},
     source::Source,
 };
 use super::Rejection;
@@ -187,12 +188,13 @@ impl Opened {
         if !reader.read_byte_record(&mut names)? {
             return Err(wrong("it is empty, without even a header".to_owned()).into());
         }
+        quotes.next_record();
         let names = names.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let header = Header::of(names, &columns, &reading.ignored).map_err(|fault| {
             let delimiter = char::from(delimiter).escape_default();
             wrong(format!("{fault}. Its delimiter was taken to be `{delimiter}`; another is named with --delimiter"))
         })?;
-        let mut rows = CsvRows { reader, header, delimiter, first_line, quotes };
+        let mut rows = CsvRows { reader, header, delimiter, quotes };
         Ok(Records::over(bar, std::iter::from_fn(move || rows.next())))
     }
 }
@@ -202,7 +204,6 @@ struct CsvRows<T> {
     reader: csv::Reader<T>,
     header: Header,
     delimiter: u8,
-    first_line: u64,
     quotes: Quotes,
 }
 
@@ -212,31 +213,39 @@ impl<T: Read> CsvRows<T> {
         loop {
             match self.reader.read_byte_record(&mut record) {
                 Ok(false) => return None,
-                // Spreadsheets end a table with lines of delimiters only.
-                Ok(true) if record.iter().all(|field| field.trim_ascii().is_empty()) => {}
-                Ok(true) => return Some(self.row(&record)),
+                Ok(true) => {}
                 Err(error) => return Some(Err(error.into())),
+            }
+            let begun = self.quotes.next_record().unwrap_or(Begun { line: 0, stray: None });
+            // Spreadsheets end a table with lines of delimiters only.
+            if record.iter().any(|field| !field.trim_ascii().is_empty()) {
+                return Some(self.row(&record, begun));
             }
         }
     }
 
     /// The row of a record. An error says that the file is damaged.
-    fn row(&self, record: &csv::ByteRecord) -> io::Result<Result<Row, Rejection>> {
+    fn row(&self, record: &csv::ByteRecord, begun: Begun) -> io::Result<Result<Row, Rejection>> {
         if let Some(line) = self.quotes.open_at_the_end() {
             // All that follows the quote was read as one value.
             let fault = format!("the quote in line {line} is never closed");
             return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
         }
-        Ok(self.values(record))
+        Ok(self.values(record, begun))
     }
 
-    fn values(&self, record: &csv::ByteRecord) -> Result<Row, Rejection> {
-        let line = record.position().map_or(0, |position| position.line() + self.first_line - 1);
+    fn values(&self, record: &csv::ByteRecord, Begun { line, stray }: Begun) -> Result<Row, Rejection> {
         let reject = |code: &str, reason: String| {
             let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
             let record = self.header.record(fields.iter().map(AsRef::as_ref));
             Rejection { line, record, code: code.to_owned(), reason }
         };
+        if let Some(stray) = stray {
+            let reason = format!(
+                "line {stray} has text after the quote that closes a value; a quote within one is written twice"
+            );
+            return Err(reject("stray_quote", reason));
+        }
         let columns = &self.header.columns;
         if record.len() != columns.len() {
             return Err(reject("field_count", self.field_count(record.len())));
@@ -248,7 +257,7 @@ impl<T: Read> CsvRows<T> {
             let Some(text) = text else {
                 return Err(reject("invalid_encoding", format!("{column}: it is not in the encoding of the file")));
             };
-            let text = text.trim();
+            let text = without_formula(text.trim());
             if !text.is_empty() {
                 values.push((*column, text.to_owned()));
             }
@@ -265,6 +274,12 @@ impl<T: Read> CsvRows<T> {
         };
         format!("it has {fields} fields, and the header has {columns}{hint}")
     }
+}
+
+/// The text of `="00123"`, the formula with which spreadsheets keep the zeros of a number; any other value as it is.
+fn without_formula(text: &str) -> &str {
+    let within = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"'));
+    within.filter(|within| !within.contains('"')).map_or(text, str::trim)
 }
 
 /// The row of a JSON object.

@@ -11,17 +11,27 @@ use encoding_rs::{Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 
-use super::encoding::{Decoded, LOOK, recognise};
+use super::{
+    encoding::{Decoded, LOOK, recognise},
+    lines::Lines,
+};
 use crate::{Usage, progress};
 
 /// The first bytes of a compressed file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of files that are no text, and what they are.
+const NO_TEXT: [(&[u8], &str); 4] = [
+    (b"PK\x03\x04", "a ZIP archive, as spreadsheets in XLSX or ODS are"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet in the old format XLS"),
+    (&GZIP, "compressed twice"),
+];
 /// The byte order mark in UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The text of a file.
 pub(super) struct Source {
-    /// The beginning, in UTF-8 without a byte order mark. A character may be cut at its end.
+    /// The beginning, in UTF-8 without a byte order mark, with lines that end with a line feed. A character may be cut at its end.
     pub(super) begin: Vec<u8>,
     /// The text after that.
     pub(super) rest: Box<dyn Read>,
@@ -52,18 +62,21 @@ impl Source {
         let bytes = io::Cursor::new(start).chain(damage).chain(bytes);
         let mut plain: Box<dyn Read> =
             if is_compressed { Box::new(MultiGzDecoder::new(bytes)) } else { Box::new(bytes) };
-        let Beginning { bytes: mut start, is_whole, damage } = Beginning::of(&mut plain, LOOK)?;
-        let encoding = recognise(&start, is_whole, encoding).map_err(Usage)?;
-        let rest = damage.chain(plain);
-        if encoding == UTF_8 {
-            if start.starts_with(MARK) {
-                start.drain(..MARK.len());
-            }
-            return Ok((start, Box::new(rest)));
+        let Beginning { bytes: start, is_whole, damage } = Beginning::of(&mut plain, LOOK)?;
+        if let Some((_, what)) = NO_TEXT.iter().find(|(first, _)| start.starts_with(first)) {
+            return Err(Usage(format!("it is {what}, and no text. Export it as CSV in UTF-8, or unpack it")).into());
         }
-        let mut decoded = Decoded::new(io::Cursor::new(start).chain(rest), encoding);
-        let Beginning { bytes: start, damage, .. } = Beginning::of(&mut decoded, LOOK)?;
-        Ok((start, Box::new(damage.chain(decoded))))
+        let encoding = recognise(&start, is_whole, encoding).map_err(Usage)?;
+        let plain = io::Cursor::new(start).chain(damage).chain(plain);
+        let text: Box<dyn Read> =
+            if encoding == UTF_8 { Box::new(plain) } else { Box::new(Decoded::new(plain, encoding)) };
+        let mut lines = Lines::of(text);
+        let Beginning { bytes: mut start, damage, .. } = Beginning::of(&mut lines, LOOK)?;
+        // A file that was joined of two has a mark for each.
+        while start.starts_with(MARK) {
+            start.drain(..MARK.len());
+        }
+        Ok((start, Box::new(damage.chain(lines))))
     }
 }
 
