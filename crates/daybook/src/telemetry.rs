@@ -38,7 +38,15 @@ const COUNTERS: [(&str, &str); 18] = [
     ("daybook_log_lines_suppressed_total", "Lines that were left out of the log, because they were equal to others."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 13] = [
+    (
+        "daybook_clock_ahead_seconds",
+        "How far the clock of this process is ahead of the database's; negative where it is behind.",
+    ),
+    (
+        "daybook_recorded_time_ahead_seconds",
+        "For how long new events get no recorded times of their own, since the clock of the database was once ahead.",
+    ),
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),

@@ -149,6 +149,7 @@ fn settings(args: &Args, servers: &Servers, keys: &Keys) -> anyhow::Result<Setti
         storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
+        clock: Clock::system(),
     })
 }
 

@@ -151,6 +151,7 @@ impl Shop {
         let (bus, _stopped) = Bus::start(book.clone(), clock.clone(), &BusSettings::default());
         let commands = CommandApi::new(bus, keys.clone()).limited(&settings.command_rates).router();
         let drain = Drain::default();
+        let now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = Arc::new(move || clock.now() + settings.ahead);
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
@@ -166,7 +167,8 @@ impl Shop {
             rates: settings.rates,
             time_zone: daybook_query_api::TimeZone::UTC,
             drain: drain.clone(),
-            now: Arc::new(move || clock.now() + settings.ahead),
+            now: Arc::clone(&now),
+            database_now: now,
         });
         let router = query.merge(commands);
         let projection = Arc::new(Mutex::new(()));
