@@ -88,6 +88,7 @@ async fn a_process_whose_clock_is_wrong_is_not_ready_and_says_so_until_its_clock
             replication: 1,
             fetch_wait: Duration::from_millis(500),
             security: KafkaSecurity::default(),
+            group_suffix: None,
         },
         keys: Keys::new(b"a secret of thirty-two or more bytes").expect("the secret is good"),
         secrets: None,
