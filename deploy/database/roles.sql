@@ -132,6 +132,8 @@ SELECT pg_temp.allow('UPDATE', 'head', 'daybook_command');
 SELECT pg_temp.allow('SELECT, INSERT, UPDATE, DELETE', 'snapshots', 'daybook_command');
 SELECT pg_temp.allow('SELECT', 'snapshots', 'daybook_query');
 
+-- Who reads this table can sign messages. A program that only reads views must not.
+SELECT pg_temp.allow('SELECT', 'wire_keys', 'daybook_relay', 'daybook_project', 'daybook_react');
 SELECT pg_temp.allow('SELECT, UPDATE', 'relay', 'daybook_relay');
 SELECT pg_temp.allow('SELECT, INSERT, UPDATE, DELETE', 'relay_partitions', 'daybook_relay');
 SELECT pg_temp.allow('SELECT, INSERT, UPDATE, DELETE', 'relay_set_aside', 'daybook_relay');

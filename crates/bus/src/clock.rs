@@ -1,13 +1,69 @@
 //! Time and new ids. No other module of this crate reads the clock or makes an id.
+//!
+//! A decision compares stored times with the clock of its process: the end of a reservation, of a cart, the validity of a price. So a
+//! process whose clock is wrong must not decide. It compares its clock with the database's now and then. In between, the time that has
+//! passed shows whether the clock was set. The clock of the database is the one that all processes share.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use daybook_event_store::{DatabaseTime, Daybook, StoreError};
+use tokio::sync::watch;
 use uuid::Uuid;
+
+/// How far the clock of a process may be from the database's by default.
+pub const CLOCK_LIMIT: Duration = Duration::from_secs(5);
+/// How often a process compares its clock.
+const COMPARE_EVERY: Duration = Duration::from_secs(2);
 
 /// A clock. A test may provide its own.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+pub struct Clock {
+    read: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// The comparison with the clock of the database, in a process that compares.
+    compared: Option<Arc<Compared>>,
+}
+
+/// What is known of the clock of the database.
+struct Compared {
+    limit: Duration,
+    last: RwLock<Option<Comparison>>,
+    /// Whether the clock was right at the last comparison.
+    is_right: watch::Sender<bool>,
+}
+
+/// A comparison.
+#[derive(Clone, Copy)]
+struct Comparison {
+    /// The time of the database at a moment.
+    time: DateTime<Utc>,
+    /// That moment.
+    at: Instant,
+    /// How far the two may be apart: half of the round trip.
+    uncertainty: Duration,
+}
+
+/// The clock of a process differs too much from the database's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the clock of this process is {:.1} s {} the clock of the database; at most {} s are accepted",
+    .ahead.as_seconds_f64().abs(), direction(*.ahead), .limit.as_secs()
+)]
+pub struct WrongClock {
+    /// How far the clock of the process is ahead. Negative where it is behind.
+    pub ahead: TimeDelta,
+    /// How far it may be.
+    pub limit: Duration,
+}
+
+/// In words, where a clock is that differs.
+fn direction(ahead: TimeDelta) -> &'static str {
+    if ahead < TimeDelta::zero() { "behind" } else { "ahead of" }
+}
 
 impl Clock {
     /// The clock of the machine, in microseconds as PostgreSQL keeps them. So a state has the same times whether it was folded from
@@ -15,19 +71,108 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is where the edge reads the time")]
     pub fn system() -> Self {
-        Self(Arc::new(|| Utc::now().trunc_subsecs(6)))
+        Self::from_fn(|| Utc::now().trunc_subsecs(6))
     }
 
     /// A clock that calls a function for the time.
     #[must_use]
     pub fn from_fn(read: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), compared: None }
     }
 
-    /// The present time.
+    /// The same clock, which is to be compared with the database's, and may differ by a limit. Clones share the comparison.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        let compared = Compared { limit, last: RwLock::new(None), is_right: watch::Sender::new(true) };
+        Self { compared: Some(Arc::new(compared)), ..self }
+    }
+
+    /// The present time of this process.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        (self.0)()
+        (self.read)()
+    }
+
+    /// The present time of this process, for a decision.
+    ///
+    /// # Errors
+    /// [`WrongClock`] when it differs too much from the database's. It costs the reading of two clocks, and no question to the database.
+    pub fn trusted(&self) -> Result<DateTime<Utc>, WrongClock> {
+        let now = self.now();
+        let Some((compared, comparison)) = self.comparison() else { return Ok(now) };
+        let (ahead, limit) = (now - comparison.now(), compared.limit);
+        let certain = ahead.abs().to_std().unwrap_or_default().saturating_sub(comparison.uncertainty);
+        if certain > limit { Err(WrongClock { ahead, limit }) } else { Ok(now) }
+    }
+
+    /// How far this clock is ahead of the database's; negative where it is behind. None before the first comparison.
+    #[must_use]
+    pub fn ahead(&self) -> Option<TimeDelta> {
+        self.comparison().map(|(_, comparison)| self.now() - comparison.now())
+    }
+
+    /// The present time of the database, as far as it is known: what several processes share is measured by it. Before the first
+    /// comparison it is the time of this process.
+    #[must_use]
+    pub fn database_now(&self) -> DateTime<Utc> {
+        self.comparison().map_or_else(|| self.now(), |(_, comparison)| comparison.now())
+    }
+
+    /// Whether the clock was right at the last comparison, as it changes.
+    #[must_use]
+    pub fn is_right(&self) -> watch::Receiver<bool> {
+        self.compared
+            .as_ref()
+            .map_or_else(|| watch::Sender::new(true).subscribe(), |compared| compared.is_right.subscribe())
+    }
+
+    /// Compares this clock with the database's.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed. What was known is still valid then.
+    pub async fn compare(&self, book: &Daybook) -> Result<DatabaseTime, StoreError> {
+        let answer = book.time().await?;
+        if let Some(compared) = &self.compared {
+            let uncertainty = answer.round_trip / 2;
+            let comparison = Comparison { time: answer.time, at: answer.asked + uncertainty, uncertainty };
+            *compared.last.write().unwrap_or_else(PoisonError::into_inner) = Some(comparison);
+            compared.is_right.send_replace(self.trusted().is_ok());
+        }
+        if let Some(ahead) = self.ahead() {
+            metrics::gauge!("daybook_clock_ahead_seconds").set(ahead.as_seconds_f64());
+        }
+        Ok(answer)
+    }
+
+    /// Compares again and again, without an end. It logs when the clock becomes wrong and when it is right again.
+    pub async fn keep_compared(&self, book: &Daybook) {
+        let mut was_wrong = false;
+        loop {
+            if let Err(error) = self.compare(book).await {
+                tracing::debug!(%error, "the clock was not compared with the database's");
+            }
+            match self.trusted() {
+                Err(wrong) if !was_wrong => tracing::error!("{wrong}; this process decides no commands"),
+                Ok(_) if was_wrong => tracing::info!("the clock is right again"),
+                _ => {}
+            }
+            was_wrong = self.trusted().is_err();
+            tokio::time::sleep(COMPARE_EVERY).await;
+        }
+    }
+
+    fn comparison(&self) -> Option<(&Compared, Comparison)> {
+        let compared = self.compared.as_deref()?;
+        let last = *compared.last.read().unwrap_or_else(PoisonError::into_inner);
+        Some((compared, last?))
+    }
+}
+
+impl Comparison {
+    /// The time of the database at present.
+    fn now(&self) -> DateTime<Utc> {
+        let passed = TimeDelta::from_std(self.at.elapsed()).unwrap_or(TimeDelta::MAX);
+        self.time.checked_add_signed(passed).unwrap_or(self.time).trunc_subsecs(6)
     }
 }
 

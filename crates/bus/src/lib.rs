@@ -48,7 +48,7 @@ use uuid::Uuid;
 pub use daybook_event_store::{Holder, Place};
 
 pub use self::{
-    clock::Clock,
+    clock::{CLOCK_LIMIT, Clock, WrongClock},
     elsewhere::{Elsewhere, Forwarded},
     runtime::{Runtime, Tokio},
     vitals::{BusMonitor, BusVitals},
@@ -204,6 +204,9 @@ pub enum CommandError {
     /// The store refused to write at present, for example because its disk is full. Nothing was written. The sender may retry.
     #[error("the store refused to write: {0}")]
     NotWritten(String),
+    /// The clock of the process that decides is wrong. Nothing was written. Another process may decide, and the sender may retry.
+    #[error(transparent)]
+    WrongClock(#[from] WrongClock),
     /// The bus is shutting down.
     #[error("the command bus has stopped")]
     Stopped,

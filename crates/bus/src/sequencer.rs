@@ -27,7 +27,7 @@ use super::{
     turns::Turns,
     vitals::{Signs, refused},
 };
-use crate::Clock;
+use crate::{Clock, WrongClock};
 
 /// How many loads may run at the same time.
 const MAX_LOADS: usize = 4;
@@ -169,7 +169,7 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
 
     /// Decides commands of the queue, at most `room`.
     fn decide_queued(&mut self, room: usize) {
-        let now = self.clock.now();
+        let now = self.clock.trusted();
         let mut read = 0;
         for _ in 0..room {
             let Some(job) = self.queue.pop() else { return };
@@ -181,14 +181,21 @@ impl<B: Store, R: Runtime> Sequencer<B, R> {
     }
 
     fn decide_all(&mut self, jobs: impl IntoIterator<Item = Job>) {
-        let now = self.clock.now();
+        let now = self.clock.trusted();
         for job in jobs {
             self.decide(job, now);
         }
     }
 
     /// Decides one command on the cached state, and applies its events to that state. Returns how many streams it has read.
-    fn decide(&mut self, mut job: Job, now: chrono::DateTime<chrono::Utc>) -> usize {
+    fn decide(&mut self, mut job: Job, now: Result<chrono::DateTime<chrono::Utc>, WrongClock>) -> usize {
+        let now = match now {
+            Ok(now) => now,
+            Err(wrong) => {
+                job.answer(Err(wrong.into()));
+                return 0;
+            }
+        };
         let (command, actor) = (&job.submission.command, &job.submission.actor);
         let streams = Streams::over(&self.cache);
         let decided = authorise(command, actor, &self.storefront, &streams)

@@ -1,13 +1,20 @@
 //! Two processes on one book: the one that holds the seat decides, and the other one forwards.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
 use chrono::TimeDelta;
-use daybook_bus::{Bus, BusSettings, Clock, CommandError, Submission, Tokio, clock::new_id};
+use daybook_bus::{Bus, BusSettings, CLOCK_LIMIT, Clock, CommandError, Submission, Tokio, clock::new_id};
 use daybook_command_api::{
     forward::{Forwarder, Receiver},
     http::CommandApi,
@@ -51,22 +58,28 @@ fn keys() -> Keys {
 
 impl Process {
     async fn start(database: &TestDatabase) -> Self {
-        let (bus, _) = Bus::start(open(database), Clock::system(), &BusSettings::default());
-        Self::with(database, bus).await
+        Self::by(database, &Clock::system()).await
+    }
+
+    /// A process with a clock of its own.
+    async fn by(database: &TestDatabase, clock: &Clock) -> Self {
+        let (bus, _) = Bus::start(open(database), clock.clone(), &BusSettings::default());
+        Self::with(database, bus, clock).await
     }
 
     /// A process whose own bus decides nothing. So what it answers was decided elsewhere.
     async fn idle(database: &TestDatabase) -> Self {
         let (bus, work) = Bus::on(Tokio, open(database), Clock::system(), &BusSettings::default());
         drop(work);
-        Self::with(database, bus).await
+        Self::with(database, bus, &Clock::system()).await
     }
 
-    async fn with(database: &TestDatabase, bus: Bus) -> Self {
+    async fn with(database: &TestDatabase, bus: Bus, clock: &Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (secret, stop): (Arc<str>, _) = (new_id().to_string().into(), CancellationToken::new());
-        let candidate = Candidate { listens: address, advertised: None, secret: Arc::clone(&secret) };
+        let may_decide = clock.is_right();
+        let candidate = Candidate { listens: address, advertised: None, secret: Arc::clone(&secret), may_decide };
         let seat = Seat::start(open(database), Some(candidate)).await;
         let bus = bus.with_elsewhere(Forwarder::new(seat.holder()));
         let receiver = Receiver::new(secret, stop.clone());
@@ -258,4 +271,32 @@ async fn a_process_without_a_seat_table_row_or_holder_decides_itself() {
     let bus = bus.with_elsewhere(Forwarder::new(seat.holder()));
     bus.execute(submission("CreateProduct", product("oat"))).await.expect("it is accepted");
     assert!(matches!(&*seat.holder().borrow(), Holder::Nobody { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_clock_is_wrong_decides_nothing_and_gives_the_seat_up() {
+    let database = world().await;
+    let seconds = Arc::new(AtomicI64::new(0));
+    let (read, right) = (Arc::clone(&seconds), Clock::system());
+    let clock = Clock::from_fn(move || right.now() + TimeDelta::seconds(read.load(Ordering::Relaxed)));
+    let clock = clock.within(CLOCK_LIMIT);
+    clock.compare(&open(&database)).await.expect("the database has a clock");
+    let holder = Process::by(&database, &clock).await;
+    let other = Process::start(&database).await;
+    other.until("the other one forwards", |holder| matches!(holder, Holder::Other(_))).await;
+    seconds.store(3_600, Ordering::Relaxed);
+    let wrong = holder.send("CreateProduct", product("oat")).await;
+    assert!(matches!(wrong, Err(CommandError::WrongClock(_))), "{wrong:?}");
+    other.send("CreateProduct", product("oat")).await.expect("it decides itself what the holder does not decide");
+
+    clock.compare(&open(&database)).await.expect("the database has a clock");
+    other.until("the other one gets the seat", |holder| *holder == Holder::This).await;
+    holder.until("it forwards", |holder| matches!(holder, Holder::Other(_))).await;
+    holder.send("ReceiveStock", json!({ "sku": "oat", "quantity": 5 })).await.expect("it is decided by the other one");
+
+    seconds.store(0, Ordering::Relaxed);
+    clock.compare(&open(&database)).await.expect("the database has a clock");
+    other.seat.give_up().await;
+    holder.until("it gets the seat back", |holder| *holder == Holder::This).await;
+    holder.send("ReceiveStock", json!({ "sku": "oat", "quantity": 5 })).await.expect("its clock is right again");
 }

@@ -52,7 +52,7 @@ pub fn document(topology: &Topology, schemas: Schemas) -> Value {
         "info": {
             "title": "Daybook events",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every event of the book, as CloudEvents 1.0 in binary mode. The value has the event's fields at its top level and `_meta`, which repeats the headers. `sequence` is the position in the book. The partition has no event between `prevsequence` and `sequence`. A message with the header `ce_setaside` has no value: it stands for an event that the broker did not take, and `/events` has the event. `history` changes when the book is restored from a back-up. Then the topics hold the whole restored book. A position may belong to another event than before. Events that a consumer has processed after the restored position are no longer in the book.",
+            "description": "Every event of the book, as CloudEvents 1.0 in binary mode. The value has the event's fields at its top level and `_meta`, which repeats the headers. `sequence` is the position in the book. The partition has no event between `prevsequence` and `sequence`. A message with the header `ce_setaside` has no value: it stands for an event that the broker did not take, and `/events` has the event. `ce_signature` is for the engine's own consumers, which believe no message without it; `/events` shows what others may doubt. `history` changes when the book is restored from a back-up. Then the topics hold the whole restored book. A position may belong to another event than before. Events that a consumer has processed after the restored position are no longer in the book.",
         },
         "defaultContentType": "application/json",
         "channels": channels,

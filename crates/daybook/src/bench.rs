@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use daybook_bus::Clock;
 use daybook_domain::Storefront;
 use daybook_edge::rates::RateLimits;
 use daybook_event_store::{Connector, Daybook, PoolSettings};
@@ -46,6 +47,7 @@ async fn start(wanted: Wanted) -> anyhow::Result<Running> {
         // A rate limit would be measured instead of the engine.
         limits: Limits { rates: RateLimits::OFF, ..Limits::default() },
         refill_bytes: None,
+        clock: Clock::system(),
     })
     .await?;
     running.until_ready(std::future::pending()).await?;

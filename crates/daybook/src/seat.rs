@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use daybook_bus::Clock;
 use daybook_command_api::forward::{Forwarder, Receiver};
 use daybook_event_store::{self as event_store, Candidate, Daybook, Holder};
 use tokio::sync::watch;
@@ -27,12 +28,13 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Takes part. A process that takes commands, at this address, may hold the seat. Another one only forwards its own.
-    pub(crate) async fn take_part(book: Daybook, takes_commands: Option<Address>) -> Self {
+    pub(crate) async fn take_part(book: Daybook, takes_commands: Option<Address>, clock: &Clock) -> Self {
         let secret: Arc<str> = secret().into();
         let candidate = takes_commands.map(|Address { listens, advertised }| Candidate {
             listens,
             advertised,
             secret: Arc::clone(&secret),
+            may_decide: clock.is_right(),
         });
         let seat = event_store::Seat::start(book, candidate).await;
         let forwarder = Forwarder::new(seat.holder());

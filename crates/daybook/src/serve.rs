@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context;
 use axum::Router;
 use clap::ValueEnum;
+use daybook_bus::Clock;
 use daybook_edge::{
     drain::Drain,
     rates::Rates,
@@ -159,6 +160,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         storefront: args.storefront.into(),
         limits: (&args.limits).into(),
         refill_bytes: None,
+        clock: Clock::system(),
     };
     let mut signals = Signals::handle()?;
     let mut running = start(settings).await?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use daybook_bus::BusSettings;
+use daybook_bus::{BusSettings, CLOCK_LIMIT, Clock};
 use daybook_domain::Storefront;
 use daybook_edge::{rates::RateLimits, server::ConnectionLimits, tokens::Keys};
 use daybook_event_stream::KafkaSettings;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The bytes of the book that lost topics are refilled with. All of it when absent.
     pub refill_bytes: Option<i64>,
+    /// The clock of the process.
+    pub clock: Clock,
 }
 
 /// The limits of clients.
@@ -57,6 +59,8 @@ pub struct Limits {
     pub patience: Duration,
     /// The most bytes of folded streams that the command-api keeps in memory.
     pub cache_bytes: usize,
+    /// How far the clock of a process that decides may be from the database's.
+    pub clock: Duration,
 }
 
 impl Default for Limits {
@@ -67,6 +71,7 @@ impl Default for Limits {
             streams: daybook_query_api::StreamLimits::default(),
             patience: daybook_query_api::PATIENCE,
             cache_bytes: BusSettings::default().cache_bytes,
+            clock: CLOCK_LIMIT,
         }
     }
 }
@@ -79,6 +84,7 @@ impl From<&Flags> for Limits {
             streams: flags.streams(),
             patience: flags.patience(),
             cache_bytes: flags.cache_bytes(),
+            clock: flags.clock(),
         }
     }
 }

@@ -61,6 +61,7 @@ impl Beginning {
     /// When the schema does not fit this program, or the database has no room for its connections.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.reach().await?;
+        let clock = self.compare_clocks().await;
         let asyncapi = asyncapi::document(&self.settings.kafka.topology, asyncapi::Schemas::Inlined);
         let rates = Rates::new(&self.settings.limits.rates);
         let mut router = self.probes.clone().merge(document::route("/asyncapi.json", &asyncapi, rates));
@@ -73,6 +74,7 @@ impl Beginning {
             views: None,
             reactors: None,
             seat: None,
+            clock: clock.clone(),
         };
         if self.has(Role::Projectors) {
             watched.views = Some(self.projectors());
@@ -81,14 +83,14 @@ impl Beginning {
             watched.relay = Some(self.relay());
         }
         let mut commands = None;
-        if self.has(Role::CommandApi) || self.has(Role::Reactors) {
-            let seat = self.take_part().await;
-            let (bus, monitor) = self.bus();
+        if self.decides() {
+            let seat = self.take_part(&clock).await;
+            let (bus, monitor) = self.bus(&clock);
             let bus = bus.with_elsewhere(seat.forwarder());
             (watched.bus, watched.seat) = (Some(monitor), Some(seat.holder()));
             if self.has(Role::Reactors) {
                 // The reactors begin before commands are accepted, so that every cart gets a timer.
-                watched.reactors = Some(self.reactors(&bus).await);
+                watched.reactors = Some(self.reactors(&bus, &clock).await);
             }
             if self.has(Role::CommandApi) {
                 // The commands of other processes end with the public port.
@@ -101,7 +103,7 @@ impl Beginning {
             self.seat.set(seat).ok();
         }
         if self.has(Role::QueryApi) {
-            router = router.merge(self.query_api(commands));
+            router = router.merge(self.query_api(commands, clock));
         }
         let not_allowed = async || Problem::method_not_allowed(ALLOWED);
         self.routes.replace(router.fallback(not_found).method_not_allowed_fallback(not_allowed));
@@ -145,6 +147,27 @@ impl Beginning {
         self.books.fit(&self.settings.database.budgets, &self.settings.roles).await
     }
 
+    /// Compares the clock of this process with the database's, now and from now on.
+    async fn compare_clocks(&self) -> Clock {
+        let clock = self.settings.clock.clone().within(self.settings.limits.clock);
+        let book = if self.decides() { self.of_bus() } else { &self.books.process }.clone();
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        while let Err(error) = clock.compare(&book).await {
+            self.pause_after(&error.into(), &mut backoff).await;
+        }
+        let (compared, stop) = (clock.clone(), self.parts.stopped(Stage::Operations));
+        self.parts.spawn(Stage::Operations, async move {
+            stop.run_until_cancelled(compared.keep_compared(&book)).await;
+            Ok(())
+        });
+        clock
+    }
+
+    /// Whether the process has a bus.
+    fn decides(&self) -> bool {
+        self.has(Role::CommandApi) || self.has(Role::Reactors)
+    }
+
     /// Starts the projectors. They build missing views beside traffic.
     fn projectors(&self) -> Feed {
         let (book, kafka, stop) = (
@@ -166,10 +189,10 @@ impl Beginning {
     }
 
     /// Takes part in the seat. A process without the command-api only forwards its own commands.
-    async fn take_part(&self) -> Seat {
+    async fn take_part(&self, clock: &Clock) -> Seat {
         let advertised = self.settings.advertise.clone();
         let address = self.has(Role::CommandApi).then_some(seat::Address { listens: self.address, advertised });
-        Seat::take_part(self.of_bus().clone(), address).await
+        Seat::take_part(self.of_bus().clone(), address, clock).await
     }
 
     fn relay(&self) -> Relay {
@@ -185,20 +208,20 @@ impl Beginning {
     }
 
     /// Starts the bus, which the command-api and the reactors of a process share. It stops when both have dropped it.
-    fn bus(&self) -> (Bus, BusMonitor) {
+    fn bus(&self, clock: &Clock) -> (Bus, BusMonitor) {
         let Settings { storefront, limits, .. } = &self.settings;
         let settings =
             BusSettings { storefront: storefront.clone(), cache_bytes: limits.cache_bytes, ..BusSettings::default() };
-        let (bus, stopped) = Bus::start(self.of_bus().clone(), Clock::system(), &settings);
+        let (bus, stopped) = Bus::start(self.of_bus().clone(), clock.clone(), &settings);
         self.parts.spawn(Stage::Bus, async move { Ok(stopped.await?) });
         let monitor = bus.monitor();
         (bus, monitor)
     }
 
     /// Writes the first checkpoints of the reactors, and starts them.
-    async fn reactors(&self, bus: &Bus) -> Feed {
+    async fn reactors(&self, bus: &Bus, clock: &Clock) -> Feed {
         let (kafka, stop) = (self.settings.kafka.clone(), self.parts.stopped(Stage::Reactors));
-        let (clock, settings) = (Clock::system(), ReactorSettings::default());
+        let (clock, settings) = (clock.clone(), ReactorSettings::default());
         let reactors = Reactors { book: self.books.of(Role::Reactors).clone(), bus: bus.clone(), clock, settings };
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         while let Err(error) = reactors.begin(&kafka.topology, &daybook_reactors::ALL).await {
@@ -213,8 +236,8 @@ impl Beginning {
     }
 
     /// The query-api sends mutations to the command-api of this process, unless the settings name another.
-    fn query_api(&self, commands: Option<Router>) -> Router {
-        let (settings, clock) = (&self.settings, Clock::system());
+    fn query_api(&self, commands: Option<Router>, clock: Clock) -> Router {
+        let (settings, own) = (&self.settings, clock.clone());
         let commands = match (&settings.command_url, commands) {
             (None, Some(commands)) => CommandTarget::InProcess(commands),
             (url, _) => CommandTarget::At(url.clone().unwrap_or_default()),
@@ -235,7 +258,8 @@ impl Beginning {
             sockets: daybook_query_api::SocketLimits::default(),
             drain: self.drain.clone(),
             storefront: settings.storefront.clone(),
-            now: Arc::new(move || clock.now()),
+            now: Arc::new(move || own.now()),
+            database_now: Arc::new(move || clock.database_now()),
         })
     }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 use crate::log_limit::LogLimit;
 
 /// Counters, with their descriptions. Their names end in `_total`.
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 19] = [
     ("daybook_commands_total", "Commands that were answered, by command and outcome."),
     (
         "daybook_conflicts_total",
@@ -30,7 +30,8 @@ const COUNTERS: [(&str, &str); 18] = [
     ("daybook_consumer_events_total", "Events that a consumer has applied."),
     ("daybook_consumer_duplicates_total", "Messages that a consumer had applied before."),
     ("daybook_consumer_gaps_total", "Gaps in a partition that a consumer has filled from the book."),
-    ("daybook_consumer_foreign_total", "Messages of another book, which were skipped."),
+    ("daybook_consumer_foreign_total", "Messages of another book or without a signature, which were skipped."),
+    ("daybook_messages_not_signed_total", "Messages without a signature of this book's relay."),
     ("daybook_consumer_parked_total", "Events that a consumer could not apply and has parked."),
     ("daybook_consumer_dropped_total", "Messages that a consumer had no room for, and reads from the book."),
     ("daybook_consumer_adopted_total", "Partitions that a consumer has filled because no process moved them on."),
@@ -38,7 +39,15 @@ const COUNTERS: [(&str, &str); 18] = [
     ("daybook_log_lines_suppressed_total", "Lines that were left out of the log, because they were equal to others."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 13] = [
+    (
+        "daybook_clock_ahead_seconds",
+        "How far the clock of this process is ahead of the database's; negative where it is behind.",
+    ),
+    (
+        "daybook_recorded_time_ahead_seconds",
+        "For how long new events get no recorded times of their own, since the clock of the database was once ahead.",
+    ),
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),

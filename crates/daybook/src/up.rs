@@ -149,6 +149,7 @@ fn settings(args: &Args, servers: &Servers, keys: &Keys) -> anyhow::Result<Setti
         storefront: args.storefront.clone().into(),
         limits: (&args.limits).into(),
         refill_bytes: args.kafka_brokers.is_none().then(|| embedded_capacity(&args.topics)),
+        clock: Clock::system(),
     })
 }
 
@@ -248,7 +249,10 @@ impl Servers {
 
     fn kafka(&self, args: &Args) -> anyhow::Result<KafkaSettings> {
         match self.broker {
-            Some(_) => Ok(args.topics.at_embedded(&self.kafka_brokers)),
+            // This process is the only one that consumes from it.
+            Some(_) => {
+                Ok(KafkaSettings { group_suffix: Some(random()), ..args.topics.at_embedded(&self.kafka_brokers) })
+            }
             None => Ok(KafkaSettings { security: args.kafka.security()?, ..args.topics.at(&self.kafka_brokers) }),
         }
     }

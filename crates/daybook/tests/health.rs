@@ -118,7 +118,7 @@ async fn a_process_is_ready_when_it_can_do_the_part_of_its_roles() {
     let commands = Served::start("command-api", database.url(), &brokers);
     let joined = || checks(&[("relay", true), ("projectors", true), ("reactors", true), ("schema", true)]);
     stream.becomes((200, joined())).await;
-    commands.becomes((200, checks(&[("commands", true), ("schema", true)]))).await;
+    commands.becomes((200, checks(&[("commands", true), ("clock", true), ("schema", true)]))).await;
     stream.shows("broker", true).await;
 
     let (status, metrics) = commands.get("/metrics").await;
@@ -140,5 +140,5 @@ async fn a_process_is_ready_when_it_can_do_the_part_of_its_roles() {
     // A book that was restored from before a migration: a process that had migrated it is not ready.
     let client = database.connect().await;
     client.execute("DELETE FROM daybook_stream_migrations", &[]).await.expect("the migrations are deleted");
-    commands.becomes((503, checks(&[("commands", true), ("schema", false)]))).await;
+    commands.becomes((503, checks(&[("commands", true), ("clock", true), ("schema", false)]))).await;
 }

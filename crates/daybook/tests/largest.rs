@@ -246,8 +246,14 @@ async fn the_largest_command_of_each_contract_goes_through_to_every_view() {
     let topics = topology.topics().into_iter().map(|name| Topic { name, partitions: 4 });
     let broker = Broker::start(topics.collect()).await.expect("a broker starts");
     let brokers = broker.bootstrap_servers().to_owned();
-    let kafka =
-        KafkaSettings { brokers, topology, replication: 1, fetch_wait: FETCH_WAIT, security: KafkaSecurity::default() };
+    let kafka = KafkaSettings {
+        brokers,
+        topology,
+        replication: 1,
+        fetch_wait: FETCH_WAIT,
+        security: KafkaSecurity::default(),
+        group_suffix: None,
+    };
     let stop = CancellationToken::new();
     let relay = Relay::new(book.clone(), RelaySettings { kafka: kafka.clone(), refill_bytes: None });
     let relay = tokio::spawn(relay.run(stop.clone()));

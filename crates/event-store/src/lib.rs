@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod snapshot;
 mod sql;
+mod time;
 
 pub use append::{Appender, PostgresSession};
 pub use batch::{AppendUnit, MAX_EVENT_BYTES, NewEvent, Operation, Outcome};
@@ -43,3 +44,4 @@ pub use secret::{Secret, SecretError};
 pub use session::{KnownCommand, Session, Writing, Written};
 pub use settings::{Daybook, StoreSettings};
 pub use snapshot::{FROM_THE_BEGINNING, LoadedStream, Snapshot};
+pub use time::DatabaseTime;

@@ -65,6 +65,8 @@ pub struct Candidate {
     pub advertised: Option<String>,
     /// What other processes have to show. It must be hard to guess.
     pub secret: Arc<str>,
+    /// Whether it may decide at present. A process whose clock is wrong gives the seat up until it is right again.
+    pub may_decide: watch::Receiver<bool>,
 }
 
 /// A part in the seat. It ends when this is dropped.
@@ -156,7 +158,7 @@ impl Member {
 
     /// Takes the seat if it is free, and holds it until it is given up. Otherwise looks who holds it.
     async fn look(&mut self, client: &Client) -> Result<(), StoreError> {
-        if let Some(candidate) = self.candidate.clone()
+        if let Some(candidate) = self.candidate.clone().filter(|candidate| *candidate.may_decide.borrow())
             && row::lock(client).await?
         {
             return self.hold(client, &candidate).await;
@@ -187,8 +189,14 @@ impl Member {
         tracing::info!(epoch, address, "this process has the seat and decides commands");
         self.publish(Some(Holder::This));
         (self.looked, self.has_warned) = (None, false);
+        let mut may_decide = candidate.may_decide.clone();
         loop {
             tokio::select! {
+                true = async { may_decide.wait_for(|may| !may).await.is_ok() } => {
+                    tracing::warn!("this process gives the seat up, since it may not decide");
+                    self.publish(None);
+                    return row::leave(client, self.id).await;
+                }
                 () = sleep(RENEW_EVERY) => match row::renew(client, self.id).await {
                     // The book may be read-only for a while. The lock is held as long as the connection.
                     Err(error) if client.is_closed() || !error.is_answer() => return Err(error),

@@ -40,6 +40,12 @@ pub enum EnvelopeError {
     /// The value is not what the relay writes.
     #[error("the value is not an event with its `_meta`")]
     Value,
+    /// The relay of this book has not written the message, or has not signed it. It says nothing.
+    #[error("the message has no signature of this book's relay")]
+    NotSigned {
+        /// The position that it claims.
+        claimed: Option<i64>,
+    },
     /// The message stands in the place of an event that the relay has set aside. The book has the event.
     #[error("the event at position {position} is set aside, and is in the book only")]
     SetAside {

@@ -43,6 +43,18 @@ pub struct KafkaSettings {
     pub fetch_wait: Duration,
     /// TLS and login.
     pub security: KafkaSecurity,
+    /// What the names of consumer groups end in, for a broker that has no access control: nobody can join a group whose name cannot be
+    /// guessed. All processes of a shop need the same.
+    pub group_suffix: Option<String>,
+}
+
+impl KafkaSettings {
+    /// The name of a consumer group on the broker.
+    #[must_use]
+    pub fn group(&self, name: &str) -> String {
+        let suffix = self.group_suffix.as_ref().map(|suffix| format!(".{suffix}")).unwrap_or_default();
+        format!("{}.{name}{suffix}", self.topology.prefix)
+    }
 }
 
 /// Why the topics are not as they should be.

@@ -15,6 +15,7 @@ mod migrate;
 pub mod progress;
 pub mod relay;
 mod security;
+pub mod signature;
 pub mod topology;
 
 pub use backoff::Backoff;

@@ -111,6 +111,7 @@ proptest! {
             Ok(read) => prop_assert!((0..read.event.position).contains(&read.prev_sequence)),
             Err(EnvelopeError::Header(name)) => prop_assert!(name.starts_with("ce_")),
             Err(EnvelopeError::Value) => {}
+            Err(EnvelopeError::NotSigned { .. }) => prop_assert!(false, "no signature is checked"),
             Err(EnvelopeError::SetAside { .. }) => prop_assert!(false, "no header says that the event is set aside"),
         }
     }

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use daybook_event_stream::relay::{self, RelayStatus, SetAside};
+use daybook_event_stream::{
+    relay::{self, RelayStatus, SetAside},
+    signature,
+};
 
 use crate::Connection;
 
@@ -36,6 +39,9 @@ enum What {
         /// The position of the event; all of them when left out.
         position: Option<i64>,
     },
+    /// Make a new key to sign messages with. The relay uses it a few seconds later. Messages of the key before the last one are not believed
+    /// any more; the views have their events from the book.
+    RotateKey,
     /// Adopt the topics for this book: all their records are deleted, and the whole book is published. For a restored book whose topics
     /// were left to another one.
     Adopt,
@@ -62,6 +68,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             0 => println!("nothing to skip: no such event is set aside"),
             events => println!("{events} events stay off the wire"),
         },
+        What::RotateKey => {
+            let id = signature::rotate(&book).await?;
+            println!("key {id} is made; the leader signs with it a few seconds later");
+        }
         What::Adopt => {
             relay::adopt(&book).await?;
             println!("the leader will empty the topics, and publish the whole book again");

@@ -56,6 +56,7 @@ impl Topics {
             replication: self.replication,
             fetch_wait: self.fetch_wait_ms.map_or(wait, Duration::from_millis),
             security: KafkaSecurity::default(),
+            group_suffix: None,
         }
     }
 }

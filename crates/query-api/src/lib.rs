@@ -59,8 +59,10 @@ pub struct QuerySettings {
     pub time_zone: TimeZone,
     /// The drain of the process, which ends WebSockets and streams of server-sent events.
     pub drain: Drain,
-    /// The clock.
+    /// The clock of this process, which tokens are checked by.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// The clock of the database, as far as this process knows it. Carts, reservations and prices are shown as of its time.
+    pub database_now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
 
 /// The routes: `/graphql` and `/admin/graphql`, with the files of GraphiQL, and `/events`.

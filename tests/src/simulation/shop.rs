@@ -213,6 +213,7 @@ fn answer_of(outcome: Result<BusReceipt, CommandError>) -> Answer {
             | CommandError::NotWritten(_)
             | CommandError::Failed(_)
             | CommandError::Lost
+            | CommandError::WrongClock(_)
             | CommandError::Stopped),
         ) => Answer::Unknown(unknown.to_string()),
         Err(wrong @ (CommandError::KeyReused(_) | CommandError::Unreadable(_) | CommandError::Unwritable(_))) => {

@@ -63,8 +63,9 @@ async fn a_command_api_whose_store_is_full_is_not_ready_until_there_is_room() {
     let (status, body) = served.send(post(&url, "/commands/OpenCart", &open_cart())).await;
     let problem: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((status, &problem["code"]), (503, &json!("not_written")), "{body}");
-    let is_full =
-        async |served: &Served| served.readiness().await == (503, checks(&[("commands", false), ("schema", true)]));
+    let is_full = async |served: &Served| {
+        served.readiness().await == (503, checks(&[("commands", false), ("clock", true), ("schema", true)]))
+    };
     served.until("it is not ready", is_full).await;
     assert_eq!(served.get(&format!("{url}/readyz")).await, (503, "not ready\n".to_owned()));
     assert_eq!(served.operator("/livez").await.0, 200, "a full disk is no reason to restart");

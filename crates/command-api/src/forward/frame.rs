@@ -170,7 +170,8 @@ pub(super) fn encode_answer(answer: Answer) -> serde_json::Result<Vec<u8>> {
         Err(CommandError::KeyReused(id)) => Outcome::KeyReused(id),
         Err(CommandError::Contended) => Outcome::Contended,
         Err(CommandError::Busy) => Outcome::Busy,
-        Err(CommandError::Stopped) => Outcome::Stopped,
+        // The sender decides it itself.
+        Err(CommandError::Stopped | CommandError::WrongClock(_)) => Outcome::Stopped,
         Err(CommandError::Failed(error)) => Outcome::Failed(error.to_string()),
         Err(CommandError::Lost) => Outcome::Lost,
         Err(CommandError::Unreadable(UnreadableStream { stream, version, reason, is_newer })) => {

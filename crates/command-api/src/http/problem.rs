@@ -1,7 +1,7 @@
 //! The problem documents of command outcomes.
 
 use axum::http::StatusCode;
-use daybook_bus::{CommandError, UnreadableStream};
+use daybook_bus::{CommandError, UnreadableStream, WrongClock};
 use daybook_domain::{Refusal, RefusalKind, general::RoleForbidden};
 use daybook_edge::problem::Problem;
 
@@ -43,6 +43,9 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
         CommandError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "Too many conflicts", "contended"),
         CommandError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Too many commands are waiting", "busy"),
         CommandError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "The service is stopping", "stopping"),
+        CommandError::WrongClock(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The clock of the process is wrong; nothing was written", "wrong_clock")
+        }
         CommandError::NotWritten(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "The store refuses to write at present; nothing was written",
@@ -81,11 +84,17 @@ pub(super) fn not_accepted(error: &CommandError) -> Problem {
         problem.data.insert("stream".to_owned(), stream.as_str().into());
         problem.data.insert("version".to_owned(), (*version).into());
     }
+    if let CommandError::WrongClock(WrongClock { ahead, .. }) = error {
+        problem.data.insert("ahead_seconds".to_owned(), ahead.as_seconds_f64().into());
+    }
     problem
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::TimeDelta;
     use serde_json::json;
 
     use super::*;
@@ -109,6 +118,12 @@ mod tests {
         let problem = not_accepted(&CommandError::NotWritten("53100: a secret path is full".to_owned()));
         assert_eq!((problem.status.as_u16(), &*problem.code), (503, "not_written"));
         assert!(!problem.detail.contains("secret"), "the cause is only logged: {}", problem.detail);
+
+        let (ahead, limit) = (TimeDelta::seconds(-30), Duration::from_secs(5));
+        let problem = not_accepted(&CommandError::WrongClock(WrongClock { ahead, limit }));
+        assert_eq!((problem.status.as_u16(), &*problem.code), (503, "wrong_clock"));
+        assert_eq!(problem.data["ahead_seconds"], json!(-30.0));
+        assert!(problem.detail.contains("30.0 s behind the clock of the database"), "{}", problem.detail);
 
         let problem = not_accepted(&CommandError::Unwritable("a NUL".to_owned()));
         assert_eq!((problem.status.as_u16(), &*problem.code), (422, "unwritable"));

@@ -70,6 +70,7 @@ const SETTINGS: &[Setting] = &[
     setting("access", "secret", "secret"),
     setting("access", "secret_file", "secret-file"),
     setting("command-api", "cache_mib", "cache-mib"),
+    setting("command-api", "max_clock_difference", "max-clock-difference"),
     setting("command-api", "storefront_channels", "storefront-channels"),
     setting("command-api", "storefront_locations", "storefront-locations"),
     setting("query-api", "command_url", "command-url"),

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use daybook_bus::BusSettings;
+use daybook_bus::{BusSettings, CLOCK_LIMIT};
 use daybook_edge::{
     proxies::TrustedProxies,
     rates::{Limit, RateLimits},
@@ -58,6 +58,9 @@ pub struct Flags {
     /// The most MiB of folded streams that the command-api keeps in memory. A stream that is not kept is loaded again.
     #[arg(long, env = "DAYBOOK_CACHE_MIB", default_value_t = BusSettings::default().cache_bytes >> 20)]
     cache_mib: usize,
+    /// How many seconds the clock of a process may be from the database's. Beyond that the process decides no commands.
+    #[arg(long, env = "DAYBOOK_MAX_CLOCK_DIFFERENCE", default_value_t = CLOCK_LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=300))]
+    max_clock_difference: u64,
     /// The networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; the query-api is one for a command-api on
     /// another machine.
     #[arg(long, env = "DAYBOOK_TRUSTED_PROXIES", value_delimiter = ',', default_values_t = TrustedProxies::default().0)]
@@ -97,6 +100,12 @@ impl Flags {
     #[must_use]
     pub const fn cache_bytes(&self) -> usize {
         self.cache_mib.saturating_mul(1 << 20)
+    }
+
+    /// How far the clock of a process that decides may be from the database's.
+    #[must_use]
+    pub const fn clock(&self) -> Duration {
+        Duration::from_secs(self.max_clock_difference)
     }
 
     /// The rate limits.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use daybook_bus::Clock;
-use daybook_event_store::{Daybook, Holder, SchemaError, error_chain};
+use daybook_event_store::{DatabaseTime, Daybook, Holder, SchemaError, error_chain};
 use daybook_event_stream::{
     KafkaSettings, progress,
     relay::{self, SetAside},
@@ -102,6 +102,34 @@ async fn set_aside(book: &Daybook) -> anyhow::Result<String> {
     Ok(named.take(NAMED).collect())
 }
 
+/// Whether the clock of this process agrees with the database's. A process with another clock decides nothing.
+pub(super) fn clock(clock: &Clock) -> Check {
+    match clock.trusted() {
+        Err(wrong) => Check::new("clock", false, wrong.to_string()),
+        Ok(_) => {
+            let ahead = clock.ahead().unwrap_or_default().as_seconds_f64();
+            Check::new("clock", true, format!("{ahead:+.3} s from the clock of the database"))
+        }
+    }
+}
+
+/// Whether new events get times of their own. They do not while the last recorded time is in the future, because the clock of the database
+/// was once ahead. This changes no readiness: another process could do nothing about it.
+pub(super) async fn recorded(book: &Daybook) -> Check {
+    let look = async {
+        let DatabaseTime { time, recorded_at, .. } = book.time().await?;
+        let ahead = recorded_at.map_or(0.0, |recorded| (recorded - time).as_seconds_f64()).max(0.0);
+        metrics::gauge!("daybook_recorded_time_ahead_seconds").set(ahead);
+        Ok(match recorded_at {
+            Some(until) if ahead > 0.0 => {
+                (false, format!("the clock of the database was ahead: all events are recorded at {until} until then"))
+            }
+            _ => (true, "recorded times follow the clock of the database".to_owned()),
+        })
+    };
+    within(PATIENCE, "recorded_time", look).await
+}
+
 /// Which process decides commands. Without a holder each process decides its own, so this changes no readiness.
 pub(super) fn seated(holder: &Holder) -> Check {
     let detail = match holder {
@@ -141,11 +169,11 @@ impl Lags {
     }
 
     /// Whether the reactors move, and send what is due.
-    pub(super) async fn reactors(&mut self, book: &Daybook) -> Check {
-        within(PATIENCE, "reactors", self.check_reactors(book)).await
+    pub(super) async fn reactors(&mut self, book: &Daybook, clock: &Clock) -> Check {
+        within(PATIENCE, "reactors", self.check_reactors(book, clock)).await
     }
 
-    async fn check_reactors(&mut self, book: &Daybook) -> anyhow::Result<(bool, String)> {
+    async fn check_reactors(&mut self, book: &Daybook, clock: &Clock) -> anyhow::Result<(bool, String)> {
         let consumers = daybook_reactors::ALL.map(daybook_reactors::Reactor::consumer);
         let progress: Vec<_> = progress::list(book).await?;
         let progress: Vec<_> = progress.into_iter().filter(|one| consumers.contains(&one.consumer)).collect();
@@ -153,7 +181,7 @@ impl Lags {
             return Ok((false, format!("the consumer {stalled}")));
         }
         let upcoming = queue::upcoming(book, &daybook_reactors::ALL.map(|reactor| reactor.name)).await?;
-        let now = Clock::system().now();
+        let now = clock.database_now();
         let followers = upcoming.iter().filter_map(|reactor| Follower::sending(reactor, now));
         if let Some(Stalled { name, .. }) = self.reactions.update(followers, Instant::now()) {
             return Ok((false, overdue(name, &upcoming)));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use daybook_bus::BusMonitor;
+use daybook_bus::{BusMonitor, Clock};
 use daybook_event_store::Holder;
 use daybook_event_stream::{Feed, KafkaSettings, Relay};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -37,6 +37,8 @@ pub(crate) struct Watched {
     pub(crate) reactors: Option<Feed>,
     /// Who holds the seat, in a process with a bus.
     pub(crate) seat: Option<Receiver<Holder>>,
+    /// The clock of the process, compared with the database's.
+    pub(crate) clock: Clock,
 }
 
 /// Refreshes what is known, without an end.
@@ -68,7 +70,8 @@ async fn check(health: &Health, watched: &Watched, writes: &mut Writes) -> Vec<C
         },
         async { if has(Role::CommandApi) { commands(watched, writes).await } else { None } },
     );
-    let mut all: Vec<Check> = [database, commands].into_iter().flatten().collect();
+    let clock = has(Role::CommandApi).then(|| checks::clock(&watched.clock));
+    let mut all: Vec<Check> = [database, commands, clock].into_iter().flatten().collect();
     if !has(Role::QueryApi) && !has(Role::CommandApi) {
         all.extend(joined(watched));
     }
@@ -112,9 +115,16 @@ async fn describe(health: &Health, watched: &Watched) {
             async { if needs_broker { Some(checks::broker(book, kafka).await) } else { None } },
             lags.views(book),
         );
-        let reactors = if roles.contains(&Role::Reactors) { Some(lags.reactors(book).await) } else { None };
+        let reactors =
+            if roles.contains(&Role::Reactors) { Some(lags.reactors(book, &watched.clock).await) } else { None };
+        let recorded = checks::recorded(book).await;
+        let clock = (!roles.contains(&Role::CommandApi)).then(|| checks::clock(&watched.clock));
         let seat = watched.seat.as_ref().map(|holder| checks::seated(&holder.borrow()));
-        let details = [broker, Some(views), reactors, seat].into_iter().flatten().chain(joined(watched)).collect();
+        let details = [broker, Some(views), reactors, seat, clock, Some(recorded)]
+            .into_iter()
+            .flatten()
+            .chain(joined(watched))
+            .collect();
         health.change(|known| {
             (known.details, known.views) = (details, lag);
             // A database that does not answer says nothing about its schema.

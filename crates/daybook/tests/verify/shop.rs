@@ -49,6 +49,7 @@ pub(crate) async fn broker() -> (Broker, KafkaSettings) {
             replication: 1,
             fetch_wait: FETCH_WAIT,
             security: KafkaSecurity::default(),
+            group_suffix: None,
         },
     )
 }

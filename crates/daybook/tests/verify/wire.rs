@@ -6,7 +6,7 @@ use std::{
 };
 
 use daybook_event_store::RecordedEvent;
-use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, envelope, relay};
+use daybook_event_stream::{KafkaSettings, Relay, RelaySettings, envelope, relay, signature::WireKeys};
 use daybook_operations::verify;
 use rdkafka::{
     ClientConfig,
@@ -52,7 +52,15 @@ fn messages_of(events: &[RecordedEvent]) -> Vec<UnsentMessage> {
     events.iter().map(message).collect()
 }
 
-async fn send(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid) {
+async fn send(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid, keys: &WireKeys) {
+    send_with(kafka, messages, own, Some(keys)).await;
+}
+
+async fn send_unsigned(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid) {
+    send_with(kafka, messages, own, None).await;
+}
+
+async fn send_with(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid, keys: Option<&WireKeys>) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &kafka.brokers)
         .set("linger.ms", "0")
@@ -63,6 +71,10 @@ async fn send(kafka: &KafkaSettings, messages: &[UnsentMessage], own: Uuid) {
         let (headers, value) =
             envelope::encode(event, slice, *prev, history.unwrap_or(own)).expect("the event is an object");
         let value = instead.as_ref().unwrap_or(&value);
+        let headers = match keys {
+            Some(keys) => keys.sign((topic, *partition), headers, Some(value.as_bytes())),
+            None => headers,
+        };
         let record = FutureRecord::to(topic).partition(*partition).key(key).payload(value).headers(headers);
         producer.send(record, PATIENCE).await.expect("the broker acknowledges the message");
     }
@@ -72,7 +84,8 @@ impl Shop {
     /// Asserts that on a broker with these messages only the check of the wire fails, and how its finding begins.
     async fn assert_wire(&self, messages: &[UnsentMessage], expected: Option<&str>) {
         let (_broker, kafka) = broker().await;
-        send(&kafka, messages, self.book.head().await.expect("the database answers").epoch).await;
+        let keys = WireKeys::load(&self.book).await.expect("the database answers");
+        send(&kafka, messages, self.book.head().await.expect("the database answers").epoch, &keys).await;
         let verdict = verify::audit(&self.book, &kafka).await.expect("everything can be read");
         let expected: Vec<_> = expected.map(|first| (WIRE, first)).into_iter().collect();
         assert_failures("the wire", &verdict, &expected);
@@ -211,11 +224,12 @@ async fn an_event_that_was_set_aside_and_one_that_waits_are_named_until_they_are
     let messages = messages_of(&shop.events().await);
     let (_broker, kafka) = broker().await;
     let history = shop.book.head().await.expect("the database answers").epoch;
+    let keys = WireKeys::load(&shop.book).await.expect("the database answers");
     for message in &messages {
         if message.event.position == position {
-            send_in_place_of(&kafka, message, history).await;
+            send_in_place_of(&kafka, message, history, &keys).await;
         } else {
-            send(&kafka, std::slice::from_ref(message), history).await;
+            send(&kafka, std::slice::from_ref(message), history, &keys).await;
         }
     }
     let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
@@ -223,13 +237,45 @@ async fn an_event_that_was_set_aside_and_one_that_waits_are_named_until_they_are
 }
 
 /// Sends what stands for an event that was set aside.
-async fn send_in_place_of(kafka: &KafkaSettings, message: &UnsentMessage, history: Uuid) {
+async fn send_in_place_of(kafka: &KafkaSettings, message: &UnsentMessage, history: Uuid, keys: &WireKeys) {
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", &kafka.brokers).create().expect("a producer");
     let UnsentMessage { topic, partition, key, event, prev, .. } = message;
     let slice = kafka.topology.slice_of(&event.stream_id).expect("a slice");
-    let headers = envelope::set_aside(event, slice, *prev, history);
+    let headers = keys.sign((topic, *partition), envelope::set_aside(event, slice, *prev, history), None);
     let record: FutureRecord<'_, String, String> =
         FutureRecord::to(topic).partition(*partition).key(key).headers(headers);
     producer.send(record, PATIENCE).await.expect("the broker acknowledges the message");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_the_relay_has_not_written_are_no_violation_and_stand_for_nothing() {
+    let shop = shop().await;
+    let messages = messages_of(&shop.events().await);
+    let (_broker, kafka) = broker().await;
+    let history = shop.book.head().await.expect("the database answers").epoch;
+    let keys = WireKeys::load(&shop.book).await.expect("the database answers");
+    // Forgeries stand before, between and after the messages of the relay: with a wrong value, a wrong position, a wrong place.
+    let mut forged = messages.clone();
+    for (nr, message) in forged.iter_mut().enumerate() {
+        match nr % 3 {
+            0 => message.instead = Some("garbage".to_owned()),
+            1 => message.event.position += 1_000_000,
+            _ => message.partition = (message.partition + 1) % kafka.topology.partitions,
+        }
+    }
+    send_unsigned(&kafka, &forged, history).await;
+    for message in &messages {
+        send(&kafka, std::slice::from_ref(message), history, &keys).await;
+        send_unsigned(&kafka, std::slice::from_ref(&forged[0]), history).await;
+    }
+    send_unsigned(&kafka, &forged, history).await;
+    let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
+    assert_eq!(failures(&verdict), []);
+
+    // What a relay of an earlier program has published is not signed, and whole all the same.
+    let (_broker, kafka) = broker().await;
+    send_unsigned(&kafka, &messages, history).await;
+    let verdict = verify::audit(&shop.book, &kafka).await.expect("everything can be read");
+    assert_eq!(failures(&verdict), []);
 }

@@ -53,6 +53,15 @@ struct Batch {
     reached: Vec<(i64, i64)>,
 }
 
+/// How far messages are believed.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// Genuine ones up to this position.
+    claims: i64,
+    /// For the others, the book is read up to this position.
+    book: i64,
+}
+
 /// A partition in which events are missing, up to a position.
 struct Gap {
     queue: usize,
@@ -169,8 +178,9 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
     /// Processes what messages say of the book up to an `end`.
     async fn attempt(&mut self, received: &[Vec<ReceivedMessage>], end: i64) -> Result<(), ConsumerError> {
         let mut taken = vec![0; received.len()];
+        let ends = Ends { claims: end, book: self.end_for_claims(received).await?.min(end) };
         loop {
-            let (batch, gaps) = self.read(received, end, &mut taken);
+            let (batch, gaps) = self.read(received, ends, &mut taken);
             self.commit(batch).await?;
             if gaps.is_empty() {
                 break;
@@ -185,8 +195,19 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
         Ok(())
     }
 
+    /// The end of the book, if a message without a signature claims an event after a checkpoint. Otherwise it is not needed.
+    async fn end_for_claims(&self, received: &[Vec<ReceivedMessage>]) -> Result<i64, ConsumerError> {
+        let claims = |(queue, messages): (usize, &Vec<ReceivedMessage>)| {
+            let position = self.partitions[queue].checkpoint.position;
+            messages.iter().any(|message| {
+                matches!(message.content, Err(EnvelopeError::NotSigned { claimed: Some(claimed) }) if claimed > position)
+            })
+        };
+        if received.iter().enumerate().any(claims) { Ok(self.environment.head().await?.position) } else { Ok(0) }
+    }
+
     /// Reads messages, from those of each queue on that were not `taken` yet, up to its first gap.
-    fn read(&self, received: &[Vec<ReceivedMessage>], end: i64, taken: &mut [usize]) -> (Batch, Vec<Gap>) {
+    fn read(&self, received: &[Vec<ReceivedMessage>], end: Ends, taken: &mut [usize]) -> (Batch, Vec<Gap>) {
         let mut batch = self.nothing();
         let mut gaps = Vec::new();
         for (queue, messages) in received.iter().enumerate() {
@@ -203,7 +224,8 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
 
     /// Adds a message to a batch, unless it is a duplicate. Where events before it are missing, it is not added, and the
     /// position up to which they are missing is returned.
-    fn read_one(&self, queue: usize, message: &ReceivedMessage, end: i64, batch: &mut Batch) -> Option<i64> {
+    fn read_one(&self, queue: usize, message: &ReceivedMessage, end: Ends, batch: &mut Batch) -> Option<i64> {
+        let Ends { claims: end, book } = end;
         let AssignedPartition { partition: Partition { topic, .. }, checkpoint } = &self.partitions[queue];
         let (offset, position) = &mut batch.reached[queue];
         match &message.content {
@@ -212,6 +234,14 @@ impl<S: ConsumerEnvironment> PartitionWorker<'_, S> {
                     // The book has the event.
                     return Some(*missing);
                 }
+            }
+            Err(EnvelopeError::NotSigned { claimed }) => {
+                // It proves nothing. A relay of an earlier program does not sign, so the book is asked for what the message claims.
+                let up_to = claimed.unwrap_or(0).min(book);
+                if up_to > *position {
+                    return Some(up_to);
+                }
+                self.count("daybook_consumer_foreign_total", 1);
             }
             Err(error) => {
                 // Not the relay's. Were it an event that was spoiled, the next message shows the gap, and the book fills it.

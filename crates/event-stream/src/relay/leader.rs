@@ -13,7 +13,7 @@ use super::{
     publish::Publisher,
     refill, set_aside,
 };
-use crate::bounds::PAGE_BYTES;
+use crate::{bounds::PAGE_BYTES, signature::WireKeys};
 
 /// The most events between two checkpoints.
 const BATCH: usize = 4_000;
@@ -41,15 +41,16 @@ pub(super) async fn lead(
     let shards = settings.kafka.topology.shards();
     let mut checkpoint = Checkpoint::take_over(client, &shards).await?;
     let history = book.head().await?.epoch;
+    let keys = WireKeys::load(book).await?;
     if checkpoint.adopt {
         adopt::adopt(book, settings, client, &shards, &mut checkpoint).await?;
     } else {
-        refill::resume(book, settings, client, &shards, &mut checkpoint, history).await?;
+        refill::resume(book, settings, client, &shards, &mut checkpoint, (history, &keys)).await?;
     }
     set_aside::begin_again(client, &settings.kafka.topology, &shards, &mut checkpoint).await?;
     tracing::info!(epoch = checkpoint.epoch, position = checkpoint.cursor, "the relay leads");
     joined.store(true, Ordering::Relaxed);
-    let mut publisher = Publisher::new(&settings.kafka, history, set_aside::positions(client).await?)?;
+    let mut publisher = Publisher::new(&settings.kafka, history, set_aside::positions(client).await?, keys)?;
     let read = |after: i64| book.read_page(after, if after < one_by_one { 1 } else { BATCH }, PAGE_BYTES);
     let mut follower = book.follow();
     let mut page = Page::default();
@@ -57,6 +58,7 @@ pub(super) async fn lead(
     let mut last = None;
     while !is_done(book, stop, &checkpoint, &mut last).await? {
         monitor.poll(&publisher, &shards, &checkpoint.published).await?;
+        publisher.refresh_keys(book).await?;
         let is_asked = match page.events.last().map(|event| event.position) {
             Some(last) => {
                 // The next batch is read while this one is on its way.

@@ -15,6 +15,7 @@ use super::{RelayError, checkpoint::PublishedOffset};
 use crate::{
     envelope::{self, Identity},
     kafka::{KafkaSettings, TIMEOUT},
+    signature::WireKeys,
     topology::Shard,
 };
 
@@ -68,13 +69,17 @@ pub(super) async fn watermarks(kafka: &KafkaSettings, shards: &[Shard]) -> Resul
 }
 
 /// Reads every partition from its checkpoint on. Of a partition without a checkpoint, only the last message is read.
+///
+/// Messages without a signature of this book count as absent: anyone may have written them. But where this book has published nothing at all
+/// yet, they are a sign that the topics belong to another book.
 pub(super) async fn read(
     kafka: &KafkaSettings,
     shards: &[Shard],
     published: &[Option<PublishedOffset>],
+    keys: &WireKeys,
 ) -> Result<LogEnds, RelayError> {
-    let (kafka, shards, published) = (kafka.clone(), shards.to_vec(), published.to_vec());
-    let read = tokio::task::spawn_blocking(move || read_blocking(&kafka, &shards, &published));
+    let (kafka, shards, published, keys) = (kafka.clone(), shards.to_vec(), published.to_vec(), keys.clone());
+    let read = tokio::task::spawn_blocking(move || read_blocking(&kafka, &shards, &published, &keys));
     read.await.map_err(|_| RelayError::Interrupted)?
 }
 
@@ -82,7 +87,9 @@ fn read_blocking(
     kafka: &KafkaSettings,
     shards: &[Shard],
     published: &[Option<PublishedOffset>],
+    keys: &WireKeys,
 ) -> Result<LogEnds, RelayError> {
+    let is_new = published.iter().all(Option::is_none);
     let mut config = kafka.client();
     config.set("group.id", "daybook-relay-tails").set("enable.auto.commit", "false");
     config.set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "20");
@@ -113,7 +120,7 @@ fn read_blocking(
         received = Instant::now();
         let place = (message.topic().to_owned(), message.partition());
         let Some(&index) = unread.get(&place) else { continue };
-        ends[index].note(published[index], &message);
+        ends[index].note(published[index], &message, is_new || keys.is_genuine(&message));
         if message.offset() >= ends[index].high - 1 {
             unread.remove(&place);
         }
@@ -122,15 +129,28 @@ fn read_blocking(
 }
 
 impl LogEnd {
-    /// Notes a message of the log.
-    fn note(&mut self, checkpoint: Option<PublishedOffset>, message: &impl Message) {
+    /// Notes a message of the log. One that is not genuine only shows whether the log is the one that was checkpointed: nobody can change
+    /// what a log holds at an offset.
+    fn note(&mut self, checkpoint: Option<PublishedOffset>, message: &impl Message, is_genuine: bool) {
         let offset = message.offset();
         match envelope::identity(message) {
             Ok(identity) => {
                 let position = identity.position;
-                self.last = Some(LastEvent { published: PublishedOffset { position, offset }, identity });
                 if checkpoint.is_some_and(|last| last.offset == offset) {
                     self.at_checkpoint = Some(position);
+                }
+                if !is_genuine {
+                    return tracing::warn!(
+                        topic = message.topic(),
+                        partition = message.partition(),
+                        offset,
+                        "a message without a signature of this book is not counted"
+                    );
+                }
+                // In a log that continues, a message of an earlier event is a copy.
+                let continues = checkpoint.is_some_and(|last| self.at_checkpoint == Some(last.position));
+                if self.last.is_none_or(|last| !continues || position >= last.published.position) {
+                    self.last = Some(LastEvent { published: PublishedOffset { position, offset }, identity });
                 }
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use daybook_event_store::RecordedEvent;
+use daybook_event_store::{Daybook, RecordedEvent};
 use rdkafka::{
     ClientContext, Message,
     error::{KafkaError, RDKafkaErrorCode},
@@ -20,6 +20,7 @@ use crate::{
     bounds::PRODUCER_BYTES,
     envelope,
     kafka::KafkaSettings,
+    signature::WireKeys,
     topology::{Shard, Topology},
 };
 
@@ -82,10 +83,17 @@ pub(super) struct Publisher {
     history: Uuid,
     /// The positions of the events that are not published. A message without data stands in the place of each.
     set_aside: HashSet<i64>,
+    /// What messages are signed with.
+    keys: WireKeys,
 }
 
 impl Publisher {
-    pub(super) fn new(kafka: &KafkaSettings, history: Uuid, set_aside: HashSet<i64>) -> Result<Self, RelayError> {
+    pub(super) fn new(
+        kafka: &KafkaSettings,
+        history: Uuid,
+        set_aside: HashSet<i64>,
+        keys: WireKeys,
+    ) -> Result<Self, RelayError> {
         let acks = Acks::default();
         let producer = kafka
             .client()
@@ -108,12 +116,21 @@ impl Publisher {
             acks,
             history,
             set_aside,
+            keys,
         })
     }
 
     /// From now on these events are not published.
     pub(super) fn set_aside(&mut self, positions: HashSet<i64>) {
         self.set_aside = positions;
+    }
+
+    /// Reads the keys again, if that was long ago.
+    pub(super) async fn refresh_keys(&mut self, book: &Daybook) -> Result<(), RelayError> {
+        if self.keys.may_be_old() {
+            self.keys = WireKeys::load(book).await?;
+        }
+        Ok(())
     }
 
     /// The client of the broker.
@@ -159,6 +176,8 @@ impl Publisher {
             let (headers, value) = encoded.map_err(|error| refused(error.to_string()))?;
             (headers, Some(value))
         };
+        let value = value.as_deref().map(str::as_bytes);
+        let headers = self.keys.sign((&place.topic, place.partition), headers, value);
         let nr = {
             let mut batch = self.acks.lock();
             batch.sent.push((shard, position));
@@ -170,8 +189,8 @@ impl Publisher {
             // Retention counts from here; imported history happened long ago.
             .timestamp(event.recorded_at.timestamp_millis())
             .headers(headers);
-        if let Some(value) = &value {
-            record = record.payload(value.as_bytes());
+        if let Some(value) = value {
+            record = record.payload(value);
         }
         let Some(producer) = &self.producer else { return Err(RelayError::Interrupted) };
         loop {

@@ -11,7 +11,7 @@ use super::{
     checkpoint::{Checkpoint, PublishedOffset},
     log_ends::{self, LastEvent, LogEnds},
 };
-use crate::topology::Shard;
+use crate::{signature::WireKeys, topology::Shard};
 
 /// Compares the checkpoint with what the broker has, and moves it to where they agree: past what was published after it, and
 /// back to the start for partitions that were lost.
@@ -21,9 +21,9 @@ pub(super) async fn resume(
     client: &mut Client,
     shards: &[Shard],
     checkpoint: &mut Checkpoint,
-    history: Uuid,
+    (history, keys): (Uuid, &WireKeys),
 ) -> Result<(), RelayError> {
-    let found = log_ends::read(&settings.kafka, shards, &checkpoint.published).await?;
+    let found = log_ends::read(&settings.kafka, shards, &checkpoint.published, keys).await?;
     refuse_another_book(book, shards, &found, &checkpoint.published, history).await?;
     let (mut lost, mut ahead, mut fitting) = (Vec::new(), Vec::new(), 0);
     for (index, end) in found.ends.iter().enumerate() {

@@ -105,6 +105,7 @@ impl Topics {
                 replication: 1,
                 fetch_wait: fetch_wait(),
                 security: security(),
+                group_suffix: None,
             },
             embedded,
         }
@@ -118,6 +119,7 @@ impl Topics {
             replication: 1,
             fetch_wait: fetch_wait(),
             security: security(),
+            group_suffix: None,
         };
         settings.ensure_topics().await.expect("the topics can be created");
         Self { settings, embedded: None }

@@ -6,6 +6,7 @@ mod broker;
 mod consumer;
 mod feed;
 mod foreign;
+mod forged;
 mod histories;
 mod ledger;
 mod losses;

@@ -19,8 +19,14 @@ async fn only_the_right_login_at_the_right_broker_is_let_in() {
     let password = std::env::var("KAFKA_PASSWORD").expect("the login has a password");
     let answers = async |security: KafkaSecurity| {
         let (brokers, topology) = (brokers.clone(), topology("secured".to_owned(), PARTITIONS));
-        let kafka =
-            KafkaSettings { brokers, topology, replication: 1, fetch_wait: Duration::from_millis(500), security };
+        let kafka = KafkaSettings {
+            brokers,
+            topology,
+            replication: 1,
+            fetch_wait: Duration::from_millis(500),
+            security,
+            group_suffix: None,
+        };
         kafka.answers(Duration::from_secs(10)).await
     };
     answers(secured(&ca_file, &password)).await.expect("the login is right");

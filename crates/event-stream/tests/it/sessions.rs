@@ -40,6 +40,7 @@ async fn a_process_that_consumes() {
         replication: 1,
         fetch_wait: fetch_wait(),
         security: security(),
+        group_suffix: None,
     };
     let effect = Ledger { writer: "the process", ..Ledger::default() };
     consume(&book, &kafka, effect, &CancellationToken::new()).await;

@@ -131,6 +131,7 @@ async fn a_broker_that_refuses_a_batch_gets_its_events_one_by_one_and_only_the_r
         replication: 1,
         fetch_wait: fetch_wait(),
         security: daybook_event_stream::KafkaSecurity::default(),
+        group_suffix: None,
     });
     world.published().await;
     let positions: Vec<i64> = world.set_aside().await.iter().map(|event| event.position).collect();

@@ -15,6 +15,7 @@ use daybook_event_stream::{
     KafkaSettings, Relay, RelaySettings, envelope,
     envelope::EventMessage,
     relay::{self, RelayStatus},
+    signature::WireKeys,
 };
 use daybook_test_postgres::TestDatabase;
 use rdkafka::{
@@ -230,6 +231,17 @@ impl World {
 
     /// Publishes events without the relay, as those of another history.
     pub(crate) async fn publish_by_hand_as(&self, events: &[RecordedEvent], left_out: &[i64], history: Uuid) {
+        let keys = WireKeys::load(&self.book).await.expect("the database answers");
+        self.publish_with(events, left_out, history, Some(&keys)).await;
+    }
+
+    /// Publishes events as the relay of an earlier program, which did not sign.
+    pub(crate) async fn publish_unsigned(&self, events: &[RecordedEvent]) {
+        let history = self.book.head().await.expect("the database answers").epoch;
+        self.publish_with(events, &[], history, None).await;
+    }
+
+    async fn publish_with(&self, events: &[RecordedEvent], left_out: &[i64], history: Uuid, keys: Option<&WireKeys>) {
         let (producer, mut prev) = (self.producer(), HashMap::new());
         for event in events {
             let topology = &self.kafka.topology;
@@ -238,6 +250,10 @@ impl World {
             let prev = prev.entry((topic.clone(), partition)).or_insert(0);
             if left_out.binary_search(&event.position).is_err() {
                 let (headers, value) = envelope::encode(event, slice, *prev, history).expect("the event is an object");
+                let headers = match keys {
+                    Some(keys) => keys.sign((&topic, partition), headers, Some(value.as_bytes())),
+                    None => headers,
+                };
                 let record = FutureRecord::to(&topic).partition(partition).key(&event.stream_id);
                 let sent = producer.send(record.payload(&value).headers(headers), PATIENCE).await;
                 sent.expect("the broker acknowledges the message");
@@ -250,7 +266,7 @@ impl World {
         self.producer().send(record, PATIENCE).await.expect("the broker acknowledges the message");
     }
 
-    fn producer(&self) -> FutureProducer {
+    pub(crate) fn producer(&self) -> FutureProducer {
         self.client().set("linger.ms", "0").create().expect("a producer")
     }
 

@@ -127,6 +127,7 @@ pub(crate) async fn world() -> World {
         replication: 1,
         fetch_wait: FETCH_WAIT,
         security: KafkaSecurity::default(),
+        group_suffix: None,
     };
     let (database, book) = book().await;
     let writer = Writer::of(&book).await;

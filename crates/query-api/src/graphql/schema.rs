@@ -88,7 +88,7 @@ where
 {
     let commands = Commands::new(settings.commands.clone(), settings.keys.clone(), Arc::clone(&settings.now));
     let builder = without_data()
-        .data(Now(Arc::clone(&settings.now)))
+        .data(Now(Arc::clone(&settings.database_now)))
         .data(Served(Arc::new(settings.storefront.clone())))
         .data(ShopTimeZone(settings.time_zone))
         .data(new_id())

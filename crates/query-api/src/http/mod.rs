@@ -70,7 +70,8 @@ pub(crate) fn router(settings: &QuerySettings) -> Router {
     let tail = Tail::default();
     let share = Share::of_process(&Capacity::new(settings.limits));
     let reader = Reader::new(settings.book.clone(), tail.clone(), settings.patience, share);
-    let stock = StockWatch::new(reader.clone(), Now(Arc::clone(&settings.now)), Arc::new(settings.storefront.clone()));
+    let now = Now(Arc::clone(&settings.database_now));
+    let stock = StockWatch::new(reader.clone(), now, Arc::new(settings.storefront.clone()));
     let (storefront, admin): (Storefront, Admin) = (build(settings, stock.clone()), build(settings, stock));
     Router::new()
         .merge(endpoint("/graphql", Endpoint::new(storefront, &reader, settings, &streams, &rates, false)))
@@ -101,7 +102,12 @@ impl<E> Endpoint<BatchExecutor<E>> {
         staff_only: bool,
     ) -> Self {
         Self {
-            schema: BatchExecutor::new(schema, reader.clone(), Now(Arc::clone(&settings.now)), settings.introspection),
+            schema: BatchExecutor::new(
+                schema,
+                reader.clone(),
+                Now(Arc::clone(&settings.database_now)),
+                settings.introspection,
+            ),
             documents: Documents::new(),
             reader: reader.clone(),
             keys: settings.keys.clone(),

@@ -158,6 +158,7 @@ impl Shop {
         );
         let commands = CommandApi::new(bus, keys.clone()).limited(&settings.command_rates).router();
         let drain = Drain::default();
+        let now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> = Arc::new(move || clock.now() + settings.ahead);
         let query = daybook_query_api::router(&QuerySettings {
             book: open(&proxy.url()),
             keys: keys.clone(),
@@ -174,7 +175,8 @@ impl Shop {
             storefront: settings.storefront,
             time_zone: daybook_query_api::TimeZone::UTC,
             drain: drain.clone(),
-            now: Arc::new(move || clock.now() + settings.ahead),
+            now: Arc::clone(&now),
+            database_now: now,
         });
         let router = query.merge(commands);
         let projection = Arc::new(Mutex::new(()));

@@ -28,7 +28,7 @@ pub struct Reactors {
     pub book: Daybook,
     /// The bus that takes the commands.
     pub bus: Bus,
-    /// The clock by which reactions are due.
+    /// The clock by which reactions are due. Processes share them, so it is the database's, as far as this process knows it.
     pub clock: Clock,
     /// How reactions are sent.
     pub settings: ReactorSettings,

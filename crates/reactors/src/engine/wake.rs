@@ -22,7 +22,7 @@ impl Waker {
     /// Whether the worker may come too late for what is due then, unless it is woken. Most timers are due in days, and none of those
     /// wakes it.
     pub(super) fn is_soon(&self, due: DateTime<Utc>) -> bool {
-        let is_later = (due - self.clock.now()).to_std().is_ok_and(|left| left >= self.poll);
+        let is_later = (due - self.clock.database_now()).to_std().is_ok_and(|left| left >= self.poll);
         !is_later
     }
 

@@ -105,7 +105,7 @@ impl Worker {
         let mut claimed = Vec::new();
         if room > 0 {
             let limit = i64::try_from(room).unwrap_or(i64::MAX);
-            claimed = queue::claim(&self.book, reactors, self.clock.now(), lease, limit).await?;
+            claimed = queue::claim(&self.book, reactors, self.clock.database_now(), lease, limit).await?;
         }
         // There may be more, for which there is no room yet.
         if claimed.len() == room {
@@ -117,7 +117,7 @@ impl Worker {
 
     /// How long nothing is due, as far as is known.
     async fn pause(&self, reactors: &[&str]) -> Result<Duration, StoreError> {
-        let (upcoming, now) = (queue::upcoming(&self.book, reactors).await?, self.clock.now());
+        let (upcoming, now) = (queue::upcoming(&self.book, reactors).await?, self.clock.database_now());
         for reactor in &upcoming {
             let due = reactor.planned.map(|planned| (now - planned).max(TimeDelta::zero())).unwrap_or_default();
             metrics::gauge!("daybook_reactions_due_seconds", "reactor" => reactor.reactor.clone())
@@ -210,7 +210,7 @@ impl Worker {
 
     fn failed(&self, id: Uuid, attempts: i32, reason: String, parked: bool) -> Outcome {
         let longest = if parked { LONGEST_PAUSE_PARKED } else { LONGEST_PAUSE };
-        let again = self.clock.now().checked_add_signed(pause_after(attempts, id, longest));
+        let again = self.clock.database_now().checked_add_signed(pause_after(attempts, id, longest));
         Outcome::Failed { again: again.unwrap_or(DateTime::<Utc>::MAX_UTC), reason, parked }
     }
 }

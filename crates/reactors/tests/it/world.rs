@@ -80,6 +80,7 @@ pub(crate) async fn world() -> World {
         replication: 1,
         fetch_wait: Duration::from_millis(20),
         security: KafkaSecurity::default(),
+        group_suffix: None,
     };
     let database = daybook_test_postgres::database().await;
     let settings = StoreSettings { database_url: database.url().to_owned(), max_connections: 24 };

@@ -8,9 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use daybook_event_store::Daybook;
 use rdkafka::{
     ClientContext, Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, StreamConsumer},
@@ -26,12 +27,15 @@ use crate::{
         ConsumerError,
         contract::{Partition, ReceivedMessage},
     },
-    envelope,
+    envelope::EnvelopeError,
     kafka::{KafkaSettings, TIMEOUT},
+    signature::WireKeys,
 };
 
 /// How long to wait after the broker has reported an error that librdkafka mends by itself.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+/// How often messages without a signature are named in the log.
+const NAME_EVERY: Duration = Duration::from_secs(10);
 /// After so many messages in a row other tasks get the thread.
 const TURN: usize = 256;
 
@@ -83,15 +87,19 @@ pub(super) struct Member {
     consumer: Arc<StreamConsumer<Membership>>,
     changes: mpsc::UnboundedReceiver<Change>,
     leaving: Arc<AtomicBool>,
+    keys: WireKeys,
+    /// Whether a message has named a key that is not known.
+    lacks_key: bool,
+    forged: Forged,
 }
 
 impl Member {
-    pub(super) fn join(kafka: &KafkaSettings, group: &ConsumerGroup) -> Result<Self, ConsumerError> {
+    pub(super) fn join(kafka: &KafkaSettings, group: &ConsumerGroup, keys: WireKeys) -> Result<Self, ConsumerError> {
         let (sender, changes) = mpsc::unbounded_channel();
         let leaving = Arc::new(AtomicBool::new(false));
         let consumer: StreamConsumer<Membership> = kafka
             .client()
-            .set("group.id", format!("{}.{}", kafka.topology.prefix, group.name))
+            .set("group.id", kafka.group(&group.name))
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "range")
@@ -105,18 +113,27 @@ impl Member {
             .create_with_context(Membership { changes: sender, leaving: Arc::clone(&leaving) })?;
         let topics: Vec<&str> = group.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        Ok(Self { consumer: Arc::new(consumer), changes, leaving })
+        let (lacks_key, forged) = (false, Forged::default());
+        Ok(Self { consumer: Arc::new(consumer), changes, leaving, keys, lacks_key, forged })
     }
 
     /// Hands over what comes, until the assignment changes. When the wait is given up, nothing is lost.
-    pub(super) async fn receive(&mut self, feed: &Feed) -> Result<Change, ConsumerError> {
+    pub(super) async fn receive(&mut self, feed: &Feed, book: &Daybook) -> Result<Change, ConsumerError> {
         for received in 1_usize.. {
+            if self.lacks_key && self.keys.may_be_old() {
+                self.keys = WireKeys::load(book).await?;
+                self.lacks_key = false;
+            }
             tokio::select! {
                 biased;
                 Some(change) = self.changes.recv() => return Ok(change),
                 message = self.consumer.recv() => match message {
                     Ok(message) => {
-                        let content = envelope::decode(&message).map(Into::into);
+                        let content = self.keys.decode(&message).map(Into::into);
+                        if matches!(content, Err(EnvelopeError::NotSigned { .. })) {
+                            self.lacks_key |= self.keys.lacks_key_of(&message);
+                            self.forged.note(&message);
+                        }
                         let received = ReceivedMessage { offset: message.offset(), content };
                         feed.hand_over(message.topic(), message.partition(), &received);
                     }
@@ -183,6 +200,33 @@ impl Drop for Member {
         // An assignment that was not accepted yet would be waited for.
         if let Err(error) = self.consumer.unassign() {
             tracing::debug!(%error, "nothing to give back");
+        }
+    }
+}
+
+/// The messages that have no signature. They are counted, and named once in a while.
+#[derive(Default)]
+struct Forged {
+    /// When one was named last, and how many have come since.
+    named: Option<Instant>,
+    since: u64,
+}
+
+impl Forged {
+    fn note(&mut self, message: &impl Message) {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        metrics::counter!("daybook_messages_not_signed_total", "topic" => topic.to_owned()).increment(1);
+        self.since += 1;
+        if self.named.is_none_or(|named| named.elapsed() >= NAME_EVERY) {
+            let messages = std::mem::take(&mut self.since);
+            self.named = Some(Instant::now());
+            tracing::warn!(
+                topic,
+                partition,
+                offset,
+                messages,
+                "messages without a signature of this book are left out"
+            );
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     backoff::Backoff,
     consumer::{ConsumerError, checkpoints, contract::Partition},
     progress::{self, ConsumerProgress},
+    signature::WireKeys,
 };
 
 /// How often the processed offsets are reported to the broker.
@@ -48,7 +49,7 @@ impl Feed {
             Some(topics) => topics?,
             None => return Ok(()),
         }
-        let mut member = Member::join(kafka, group)?;
+        let mut member = Member::join(kafka, group, WireKeys::load(book).await?)?;
         let ended = tokio::select! {
             ended = self.receive(book, &mut member, backoff) => ended,
             Partition { topic, nr } = self.stalled() => Err(ConsumerError::Stalled { topic, partition: nr }),
@@ -66,7 +67,7 @@ impl Feed {
         report.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let change = tokio::select! {
-                change = member.receive(self) => change?,
+                change = member.receive(self, book) => change?,
                 _ = report.tick() => {
                     member.report(&self.take_reports());
                     continue;

@@ -10,6 +10,7 @@ use anyhow::Context;
 use daybook_event_stream::{
     KafkaSettings,
     envelope::{self, EnvelopeError, EventMessage},
+    signature::WireKeys,
 };
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -41,12 +42,15 @@ pub(super) struct ReadMessage {
     pub(super) partition: PartitionId,
     pub(super) offset: i64,
     pub(super) key: Option<String>,
+    /// Whether the relay of this book has signed it.
+    pub(super) is_genuine: bool,
     pub(super) content: Result<EventMessage, EnvelopeError>,
 }
 
 /// Reads all messages up to now. Returns the offset after the last message of every partition.
 pub(super) fn read(
     kafka: &KafkaSettings,
+    keys: &WireKeys,
     pages: &mpsc::Sender<Vec<ReadMessage>>,
 ) -> anyhow::Result<BTreeMap<PartitionId, i64>> {
     let mut config = kafka.client();
@@ -78,7 +82,8 @@ pub(super) fn read(
         }
         if message.offset() < high {
             let key = message.key().map(|key| String::from_utf8_lossy(key).into_owned());
-            page.push(ReadMessage { partition, offset: message.offset(), key, content: envelope::decode(&message) });
+            let (offset, is_genuine) = (message.offset(), keys.is_genuine(&message));
+            page.push(ReadMessage { partition, offset, key, is_genuine, content: envelope::decode(&message) });
         }
         if page.len() == PAGE && pages.blocking_send(mem::take(&mut page)).is_err() {
             break;

@@ -1,6 +1,9 @@
 //! Kafka equals the book: every retained message is an event of the book, in its partition, in an unbroken chain. No event is missing
 //! between the first retained message and the last published one. Messages that the broker has deleted cannot be checked.
 //!
+//! A message without a signature of this book's relay is no violation: anyone may have written it, and no reader of this engine believes it.
+//! Where it says what the book says, a relay of an earlier program has published it.
+//!
 //! Both sides are read once, whatever their length: first the messages, a page of them compared with their events, then the book for
 //! missing messages. Meanwhile one byte per event is kept in memory.
 
@@ -12,6 +15,7 @@ use daybook_event_store::{Daybook, RecordedEvent};
 use daybook_event_stream::{
     KafkaSettings, Topology,
     envelope::{EnvelopeError, EventMessage},
+    signature::WireKeys,
 };
 use daybook_projectors::audit::short;
 use futures::{TryStreamExt, pin_mut};
@@ -33,10 +37,11 @@ pub(super) async fn check(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Resu
         history: book.head().await?.epoch,
         logs: logs(book, topology).await?,
         seen: Vec::new(),
+        not_signed: 0,
     };
     let (pages, mut read) = mpsc::channel(PAGES_AHEAD);
-    let settings = kafka.clone();
-    let reading = tokio::task::spawn_blocking(move || logs::read(&settings, &pages));
+    let (settings, keys) = (kafka.clone(), WireKeys::load(book).await?);
+    let reading = tokio::task::spawn_blocking(move || logs::read(&settings, &keys, &pages));
     while let Some(page) = read.recv().await {
         audit.compare(book, page).await?;
     }
@@ -44,6 +49,12 @@ pub(super) async fn check(book: &Daybook, kafka: &KafkaSettings) -> anyhow::Resu
         audit.logs.entry(partition).or_default().end = end;
     }
     audit.look_for_missing(book).await?;
+    if audit.not_signed > 0 {
+        tracing::warn!(
+            messages = audit.not_signed,
+            "the topics hold messages that the relay of this book has not written"
+        );
+    }
     Ok(audit.check)
 }
 
@@ -83,6 +94,8 @@ struct Audit<'t> {
     logs: BTreeMap<PartitionId, Log>,
     /// The positions that were found in their partition.
     seen: Vec<bool>,
+    /// How many messages are not signed and not what the book says.
+    not_signed: u64,
 }
 
 impl Audit<'_> {
@@ -92,8 +105,12 @@ impl Audit<'_> {
             page.iter().filter_map(|message| Some(message.content.as_ref().ok()?.event.position)).collect();
         let events = book.read_at(&positions).await?;
         let events: BTreeMap<i64, RecordedEvent> = events.into_iter().map(|event| (event.position, event)).collect();
-        for ReadMessage { partition, offset, key, content } in page {
+        for ReadMessage { partition, offset, key, is_genuine, content } in page {
             self.check.checked += 1;
+            if !is_genuine {
+                self.note_not_signed(&partition, content, &events);
+                continue;
+            }
             match content {
                 Ok(content) => {
                     self.is_in_place(&partition, key.as_deref(), &content.event);
@@ -110,6 +127,28 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Notes a message without a signature.
+    fn note_not_signed(
+        &mut self,
+        partition: &PartitionId,
+        content: Result<EventMessage, EnvelopeError>,
+        events: &BTreeMap<i64, RecordedEvent>,
+    ) {
+        let PartitionId { topic, partition: nr } = partition;
+        match content {
+            Ok(EventMessage { event, history, .. })
+                if history == self.history
+                    && events.get(&event.position) == Some(&event)
+                    && self.topology.is_in(&event, topic, *nr) =>
+            {
+                self.is_seen(event.position);
+                let log = self.logs.entry(partition.clone()).or_default();
+                (log.last, log.newest) = (event.position, log.newest.max(event.position));
+            }
+            _ => self.not_signed += 1,
+        }
     }
 
     fn is_in_place(&mut self, partition: &PartitionId, key: Option<&str>, event: &RecordedEvent) {
