@@ -1,6 +1,7 @@
 //! Orders from another system. In NDJSON a line is an `ImportOrder`. In CSV a row is a line of an order, and the rows of an order stand
 //! together.
 
+mod apart;
 mod rows;
 
 use daybook_bus::clock::new_id;
@@ -24,7 +25,8 @@ pub(super) async fn import(importer: Importer, rejected: Rejected, opened: Opene
             imported.await
         }
         Format::Csv => {
-            let orders = rows::orders(opened.rows(rows::COLUMNS)?);
+            let (rows, apart) = apart::rows(opened)?;
+            let orders = rows::orders(rows, apart);
             let separator = importer.decimal_separator;
             let imported = running::import(rejected, orders, async |rows: rows::Order| match rows.command(separator) {
                 Ok(order) => Ok(Ok(one(importer.clone(), order, move |code, reason| rows.rejected(code, reason)))),

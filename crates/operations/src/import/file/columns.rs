@@ -56,7 +56,7 @@ impl Columns {
 pub(super) struct Header {
     /// The names in the file, in order.
     pub(super) names: Vec<String>,
-    /// Of each field the column; none for a field that is left out on request.
+    /// Of each field the column; none for a field that is left out on request, and for one without a name, which holds no values.
     pub(super) columns: Vec<Option<&'static str>>,
 }
 
@@ -78,8 +78,7 @@ impl Header {
                         faults.push(fault);
                     }
                 }
-                None if name.trim().is_empty() => faults.push(format!("column {} has no name", found.len() + 1)),
-                None if !is_ignored(name) => faults.push(columns.unknown(name)),
+                None if !name.is_empty() && !is_ignored(name) => faults.push(columns.unknown(name)),
                 Some(_) | None => {}
             }
             found.push(column);
@@ -142,7 +141,7 @@ mod tests {
         let message = header("sku,sku,prise,,sku", &[]).expect_err("it is wrong");
         assert!(
             message.starts_with(
-                "the column `sku` occurs twice; `prise` is no column of this import (the nearest is `price`); column 4 has no name; \
+                "the column `sku` occurs twice; `prise` is no column of this import (the nearest is `price`); \
                  it has no column `name`. It has to have `sku`, `name`; it may have `package_size`, `price`"
             ),
             "{message}"

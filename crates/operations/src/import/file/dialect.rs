@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::columns::{Columns, normal};
+use super::{
+    columns::{Columns, normal},
+    is_blank,
+};
 
 /// The delimiters that are recognised.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -61,7 +64,8 @@ pub(super) fn delimiter(begin: &[u8], columns: &Columns) -> u8 {
 fn header(begin: &[u8], delimiter: u8) -> Vec<String> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(begin);
-    let first = reader.byte_records().next().and_then(Result::ok).unwrap_or_default();
+    let mut records = reader.byte_records().filter_map(Result::ok);
+    let first = records.find(|record| !record.iter().all(is_blank)).unwrap_or_default();
     first.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
 }
 

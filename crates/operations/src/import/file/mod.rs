@@ -11,8 +11,9 @@ mod quotes;
 mod source;
 
 use std::{
+    fs,
     io::{self, BufRead, BufReader, Cursor, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use indicatif::ProgressBar;
@@ -132,7 +133,7 @@ impl<R: 'static> Records<R> {
 /// An opened file.
 pub(super) struct Opened {
     source: Source,
-    name: String,
+    file: PathBuf,
     reading: Reading,
     /// Its format.
     pub(super) format: Format,
@@ -145,10 +146,21 @@ pub(super) struct Opened {
 pub(super) fn open(file: &Path, reading: &Reading) -> anyhow::Result<Opened> {
     let source = Source::open(file, reading.encoding)?;
     let format = reading.format.unwrap_or_else(|| format_of(file, &source.begin));
-    Ok(Opened { source, name: file.display().to_string(), reading: reading.clone(), format })
+    Ok(Opened { source, file: file.to_owned(), reading: reading.clone(), format })
 }
 
 impl Opened {
+    /// The file opened once more, for what has to be known before its first record. None for what can be read once only, as a pipe.
+    ///
+    /// # Errors
+    /// When the file cannot be opened any more.
+    pub(super) fn again(&self) -> anyhow::Result<Option<Self>> {
+        if !fs::metadata(&self.file)?.is_file() {
+            return Ok(None);
+        }
+        open(&self.file, &self.reading).map(Some)
+    }
+
     /// Its rows, with these columns.
     ///
     /// # Errors
@@ -165,14 +177,14 @@ impl Opened {
         let Source { begin, rest, bar } = self.source;
         let lines = BufReader::new(Cursor::new(begin).chain(rest)).split(b'\n');
         let items = (1..).zip(lines).filter_map(|(line, bytes)| match bytes {
-            Ok(bytes) if bytes.trim_ascii().is_empty() => None,
+            Ok(bytes) if is_blank(&bytes) => None,
             bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes }))),
         });
         Records::over(bar, items)
     }
 
     fn csv(self, columns: Columns) -> anyhow::Result<Records<Row>> {
-        let Self { source: Source { mut begin, rest, bar }, name, reading, .. } = self;
+        let Self { source: Source { mut begin, rest, bar }, file, reading, .. } = self;
         let mut first_line = 1;
         let mut in_file = None;
         if let Some((delimiter, length)) = named_in_file(&begin) {
@@ -183,12 +195,15 @@ impl Opened {
         let (text, quotes) = Watched::new(Cursor::new(begin).chain(rest), delimiter, first_line);
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text);
-        let wrong = |fault: String| Usage(format!("{name}: {fault}. Nothing was imported"));
+        let wrong = |fault: String| Usage(format!("{}: {fault}. Nothing was imported", file.display()));
         let mut names = csv::ByteRecord::new();
-        if !reader.read_byte_record(&mut names)? {
-            return Err(wrong("it is empty, without even a header".to_owned()).into());
+        // A table may begin below some empty lines.
+        while names.iter().all(is_blank) {
+            if !reader.read_byte_record(&mut names)? {
+                return Err(wrong("it is empty, without even a header".to_owned()).into());
+            }
+            quotes.next_record();
         }
-        quotes.next_record();
         let names = names.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let header = Header::of(names, &columns, &reading.ignored).map_err(|fault| {
             let delimiter = char::from(delimiter).escape_default();
@@ -218,7 +233,7 @@ impl<T: Read> CsvRows<T> {
             }
             let begun = self.quotes.next_record().unwrap_or(Begun { line: 0, stray: None });
             // Spreadsheets end a table with lines of delimiters only.
-            if record.iter().any(|field| !field.trim_ascii().is_empty()) {
+            if !record.iter().all(is_blank) {
                 return Some(self.row(&record, begun));
             }
         }
@@ -247,11 +262,17 @@ impl<T: Read> CsvRows<T> {
             return Err(reject("stray_quote", reason));
         }
         let columns = &self.header.columns;
-        if record.len() != columns.len() {
+        // Spreadsheets fill a table with empty cells up to its widest line.
+        if record.len() < columns.len() || !record.iter().skip(columns.len()).all(is_blank) {
             return Err(reject("field_count", self.field_count(record.len())));
         }
         let mut values = Vec::with_capacity(columns.len());
-        for (column, field) in columns.iter().zip(record) {
+        for (at, (column, field)) in columns.iter().zip(record).enumerate() {
+            if self.header.names[at].is_empty() && !is_blank(field) {
+                let text = String::from_utf8_lossy(field);
+                let reason = format!("it has the value `{}` in column {}, which has no name", text.trim(), at + 1);
+                return Err(reject("unnamed_column", reason));
+            }
             let Some(column) = column else { continue };
             let text = std::str::from_utf8(field).ok().filter(|text| !text.contains('\u{fffd}'));
             let Some(text) = text else {
@@ -270,10 +291,15 @@ impl<T: Read> CsvRows<T> {
         let hint = if fields > columns {
             format!("; a value that holds `{delimiter}` stands in quotes")
         } else {
-            String::new()
+            format!("; an empty value needs its `{delimiter}` as well")
         };
         format!("it has {fields} fields, and the header has {columns}{hint}")
     }
+}
+
+/// Whether a value or line holds nothing. Programs of DOS end a file with the character 0x1A.
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0x1a)
 }
 
 /// The text of `="00123"`, the formula with which spreadsheets keep the zeros of a number; any other value as it is.

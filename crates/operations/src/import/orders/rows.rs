@@ -14,6 +14,7 @@ use super::super::{
     file::{Columns, Records, Row},
     money::{self, DecimalSeparator},
 };
+use super::apart::{Apart, named};
 
 /// The columns of orders.
 pub(super) const COLUMNS: Columns = Columns {
@@ -31,8 +32,8 @@ pub(super) struct Order {
     rows: Vec<Row>,
 }
 
-/// The orders of rows. A row that is rejected rejects its order as well.
-pub(super) fn orders(mut rows: Records<Row>) -> Records<Order> {
+/// The orders of rows. A row that is rejected rejects its order as well, and so do rows that stand apart.
+pub(super) fn orders(mut rows: Records<Row>, apart: Apart) -> Records<Order> {
     let bar = rows.bar();
     let mut pending: Option<Order> = None;
     let mut rejected: HashSet<String> = HashSet::new();
@@ -46,13 +47,13 @@ pub(super) fn orders(mut rows: Records<Row>) -> Records<Order> {
                         Some(order) if order.reference() == reference => order.add(row),
                         Some(_) => {
                             next = Some(Ok(Ok(row)));
-                            return pending.take().map(|order| Ok(order.checked(&rejected)));
+                            return pending.take().map(|order| Ok(order.checked(&rejected, &apart)));
                         }
                         none => *none = Some(Order { rows: vec![row] }),
                     }
                 }
                 Some(Ok(Err(rejection))) => {
-                    let named = rejection.record["external_ref"].as_str().map(str::trim).unwrap_or_default();
+                    let named = named(&rejection);
                     // A row without a reference belongs to the order before it.
                     let own = if named.is_empty() { pending.as_ref().map_or("", Order::reference) } else { named };
                     rejected.insert(own.to_owned());
@@ -63,7 +64,7 @@ pub(super) fn orders(mut rows: Records<Row>) -> Records<Order> {
                     pending = None;
                     return Some(Err(error));
                 }
-                None => return pending.take().map(|order| Ok(order.checked(&rejected))),
+                None => return pending.take().map(|order| Ok(order.checked(&rejected, &apart))),
             }
         }
     });
@@ -82,9 +83,11 @@ impl Order {
         }
     }
 
-    /// The order, unless a row of it was rejected.
-    fn checked(self, rejected: &HashSet<String>) -> Result<Self, Rejection> {
-        if rejected.contains(self.reference()) {
+    /// The order, unless a row of it was rejected or stands elsewhere.
+    fn checked(self, rejected: &HashSet<String>, apart: &Apart) -> Result<Self, Rejection> {
+        if let Some(reason) = apart.reason(self.reference()) {
+            Err(self.rejected("rows_apart", reason))
+        } else if rejected.contains(self.reference()) {
             Err(self.rejected("incomplete_order", "a row of this order was rejected".to_owned()))
         } else {
             Ok(self)
