@@ -213,3 +213,18 @@ async fn an_order_whose_rows_stand_apart_is_rejected_whole() {
     let said = world.import("orders", "sorted.csv", format!("{header}{}", sorted.concat()), &[]);
     assert_eq!(said.outcomes(), [6, 1, 2, 0, 3], "#1001 is imported with both of its rows: {said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_rejected_records_that_cannot_be_written_is_named() {
+    let world = world().await;
+    let before = world.head().await;
+    let missing = world.path("missing/rejected.ndjson");
+    let flags = ["--rejected", missing.to_str().expect("the path is text")];
+    let said = world.import("products", "products.csv", "sku,name\na,Oat\nb,\n", &flags);
+    assert_eq!((said.outcomes(), said.code), ([0; 5], Some(1)), "{said:?}");
+    assert!(said.errors.contains("missing/rejected.ndjson cannot be written"), "{said:?}");
+    assert_eq!(world.head().await, before, "that is known before the first record");
+    // Every write to this device fails, but it can be opened.
+    let said = world.import("products", "products.csv", "sku,name\na,Oat\nb,\n", &["--rejected", "/dev/full"]);
+    assert!(said.code == Some(1) && said.errors.contains("/dev/full cannot be written"), "{said:?}");
+}
