@@ -122,12 +122,13 @@ pub fn is_unavailable(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Whether PostgreSQL, or the lack of an answer, says that another attempt may succeed: no connection (08, 53), a time limit
-/// (57014, 55P03), a stop or a start (57P).
+/// (57014, 55P03), a stop or a start (57P), another transaction (40). A standby ends queries with 40001 when they hold up its replay.
 fn is_passing(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(state) => {
             let code = state.code();
-            ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || *state == SqlState::LOCK_NOT_AVAILABLE
+            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+                || *state == SqlState::LOCK_NOT_AVAILABLE
         }
         None => error.is_closed() || error.source().is_some_and(<dyn Error>::is::<std::io::Error>),
     }

@@ -45,6 +45,19 @@ async fn a_statement_ends_at_its_limit_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_a_standby_cancels_may_be_asked_again() {
+    let database = database().await;
+    let client = database.connect().await;
+    // The codes of a conflict with recovery, and of a deadlock.
+    for code in ["40001", "40P01"] {
+        let raised =
+            format!("DO $$ BEGIN RAISE 'canceling statement due to conflict' USING ERRCODE = '{code}'; END $$");
+        let refused = client.batch_execute(&raised).await.expect_err("it is raised");
+        assert!(is_unavailable(&refused), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_ends_with_its_caller() {
     let database = database().await;
     let book = book(database.url(), &PoolSettings::of(1));

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use daybook_bus::{BusSettings, CLOCK_LIMIT};
 use daybook_edge::{
-    proxies::TrustedProxies,
+    proxies::{self, TrustedProxies},
     rates::{Limit, RateLimits},
     server::ConnectionLimits,
 };
@@ -63,7 +63,7 @@ pub struct Flags {
     max_clock_difference: u64,
     /// The networks of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; the query-api is one for a command-api on
     /// another machine.
-    #[arg(long, env = "DAYBOOK_TRUSTED_PROXIES", value_delimiter = ',', default_values_t = TrustedProxies::default().0)]
+    #[arg(long, env = "DAYBOOK_TRUSTED_PROXIES", value_delimiter = ',', value_parser = proxies::network, default_values_t = TrustedProxies::default().0)]
     trusted_proxies: Vec<IpNet>,
 }
 

@@ -140,6 +140,32 @@ async fn a_row_that_is_none_is_rejected_with_its_line_and_the_others_are_importe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_empty_cells_of_a_spreadsheet_do_no_harm() {
+    let world = world().await;
+    let forms = [
+        ("sku,name,price,currency,,,\na,Tea,1.99,EUR,,,\n", [1, 1, 0, 0, 0]),
+        ("sku,name,price,currency,,,\na,Tea,1.99,EUR\n", [1, 0, 1, 0, 0]),
+        ("sku,name,price,currency\na,Tea,1.99,EUR,, \n,,,,,\n", [1, 0, 1, 0, 0]),
+        ("\n,,,\n  \nsku,name,price,currency\na,Tea,1.99,EUR\n\u{1a}", [1, 0, 1, 0, 0]),
+        (";;;\nsku;;name;price;currency;\na;;Tea;1,99;EUR\n", [1, 0, 1, 0, 0]),
+        ("sku\tname\tprice\tcurrency\t\na\tTea\t1.99\tEUR\t\n", [1, 0, 1, 0, 0]),
+    ];
+    for (text, outcomes) in forms {
+        let said = world.import("products", "cells.csv", text, &[]);
+        assert_eq!((said.outcomes(), said.code), (outcomes, Some(0)), "{text}: {said:?}");
+    }
+    let said = world.import("products", "cells.ndjson", "{\"sku\":\"a\",\"name\":\"Tea\",\"\":\"\"}\n\u{1a}", &[]);
+    assert_eq!(said.outcomes(), [1, 0, 1, 0, 0], "{said:?}");
+    let wrong = "sku,name,,\nb,Cake\nc,Cake,,9\nd,Cake,,,9\ne\n";
+    let said = world.import("products", "wrong.csv", wrong, &[]);
+    assert_eq!((said.outcomes(), said.code), ([4, 1, 0, 0, 3], Some(0)), "{said:?}");
+    assert_eq!(said.codes(), ["unnamed_column", "field_count", "field_count"]);
+    let reasons: Vec<_> = said.rejected.iter().filter_map(|record| record["reason"].as_str()).collect();
+    assert_eq!(reasons[0], "it has the value `9` in column 4, which has no name");
+    assert!(reasons[2].ends_with("an empty value needs its `,` as well"), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_exports_of_other_engines_are_read_and_their_columns_are_named() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/import");
     if !directory.join("expected.json").exists() {

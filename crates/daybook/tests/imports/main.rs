@@ -4,7 +4,11 @@
 mod form;
 mod outcomes;
 
-use std::{fs, path::PathBuf, process::Command as Process};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command as Process,
+};
 
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission, clock::new_id};
 use daybook_domain::{Actor, Command};
@@ -75,7 +79,9 @@ impl World {
             .expect("the binary runs");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let rejected = summary["rejected_file"].as_str().map(|path| fs::read_to_string(path).expect("the file exists"));
+        // A device, as /dev/full, holds nothing to read.
+        let made = summary["rejected_file"].as_str().filter(|path| Path::new(path).is_file());
+        let rejected = made.map(|path| fs::read_to_string(path).expect("the file exists"));
         let lines = rejected.unwrap_or_default();
         let rejected = lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
         Said { code: output.status.code(), summary, errors, rejected }

@@ -176,3 +176,55 @@ async fn names_with_a_slash_and_codes_of_other_systems_are_kept_apart() {
     let said = world.import("stock", "stock.csv", stock, &[]);
     assert_eq!((said.outcomes(), said.codes()), ([4, 3, 0, 0, 1], vec!["unknown_sku"]), "{said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_rows_stand_apart_is_rejected_whole() {
+    let world = world().await;
+    world.with_product("a").await;
+    let row = |reference: &str, rest: &str| format!("{reference},2026-05-01T10:00:00Z,EUR,{rest}\n");
+    let header = "external_ref,placed_at,currency,sku,quantity,line_total\n";
+    let rows = [
+        row("#1001", "a,1,1.00"),
+        row("#1002 ", "a,1,1.00"),
+        row("#1002", "a,2,2.00"),
+        row("#1003", "a,1,1.00"),
+        row("#1004", "a,1,1.00"),
+        row("#1001", "a,1,1.00"),
+        row("#1003", "a,one,1.00"),
+        row("#1004", "a,1,1.00,more"),
+        row("#1005", "a,1,1.00"),
+    ];
+    let text = format!("{header}{}", rows.concat());
+    let said = world.import("orders", "sorted.csv", &text, &[]);
+    assert_eq!((said.outcomes(), said.code), ([8, 2, 0, 0, 6], Some(0)), "{said:?}");
+    let mut rejected: Vec<_> =
+        said.rejected.iter().map(|record| (record["line"].as_u64(), record["code"].as_str())).collect();
+    rejected.sort_unstable();
+    let apart = Some("rows_apart");
+    let expected = [(2, apart), (5, apart), (6, apart), (7, apart), (8, apart), (9, Some("field_count"))];
+    assert_eq!(rejected, expected.map(|(line, code)| (Some(line), code)), "{said:?}");
+    let reason = said.rejected.iter().find(|record| record["line"] == 7).and_then(|record| record["reason"].as_str());
+    assert!(reason.is_some_and(|reason| reason.contains("in lines 2 and 7. Sort the file")), "{reason:?}");
+    let placed = |events: Vec<Value>| events.iter().map(|data| data["external_ref"].clone()).collect::<Vec<_>>();
+    assert_eq!(placed(world.events("order.OrderImported").await), ["#1002", "#1005"]);
+
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    let said = world.import("orders", "sorted.csv", format!("{header}{}", sorted.concat()), &[]);
+    assert_eq!(said.outcomes(), [6, 1, 2, 0, 3], "#1001 is imported with both of its rows: {said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_rejected_records_that_cannot_be_written_is_named() {
+    let world = world().await;
+    let before = world.head().await;
+    let missing = world.path("missing/rejected.ndjson");
+    let flags = ["--rejected", missing.to_str().expect("the path is text")];
+    let said = world.import("products", "products.csv", "sku,name\na,Oat\nb,\n", &flags);
+    assert_eq!((said.outcomes(), said.code), ([0; 5], Some(1)), "{said:?}");
+    assert!(said.errors.contains("missing/rejected.ndjson cannot be written"), "{said:?}");
+    assert_eq!(world.head().await, before, "that is known before the first record");
+    // Every write to this device fails, but it can be opened.
+    let said = world.import("products", "products.csv", "sku,name\na,Oat\nb,\n", &["--rejected", "/dev/full"]);
+    assert!(said.code == Some(1) && said.errors.contains("/dev/full cannot be written"), "{said:?}");
+}

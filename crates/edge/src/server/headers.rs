@@ -37,6 +37,27 @@ pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Pr
     Err(Problem::new(StatusCode::BAD_REQUEST, "The host is not clear", "bad_host", &wrong))
 }
 
+/// The headers that hold one value. Who sends two of them means two things, and a proxy may have taken the other one.
+const SINGLE: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("correlation-id"),
+    HeaderName::from_static("x-min-position"),
+    HeaderName::from_static("last-event-id"),
+];
+
+/// Refuses a request that has a header of one value twice.
+pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Problem> {
+    match SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("the header {name} comes twice");
+            Err(Problem::new(StatusCode::BAD_REQUEST, "A header comes twice", "repeated_header", &detail))
+        }
+    }
+}
+
 /// Whether a text can be a host with a port. It may be empty.
 fn is_host(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte))
@@ -45,6 +66,21 @@ fn is_host(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_of_one_value_comes_once() {
+        for name in SINGLE {
+            let mut headers = HeaderMap::new();
+            headers.append(&name, HeaderValue::from_static("a"));
+            assert!(check_single(&headers).is_ok(), "{name}");
+            headers.append(&name, HeaderValue::from_static("a"));
+            assert_eq!(check_single(&headers).map_err(|problem| problem.code), Err("repeated_header".into()), "{name}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));
+        headers.append(header::ACCEPT, HeaderValue::from_static("*/*"));
+        assert!(check_single(&headers).is_ok());
+    }
 
     #[test]
     fn a_request_of_http_1_1_names_one_host() {

@@ -25,7 +25,7 @@ use super::{
     ConnectionLimits,
     body::EndReportingBody,
     connections::LimitReached,
-    headers::{check_host, secure},
+    headers::{check_host, check_single, secure},
 };
 use crate::{
     problem::Problem,
@@ -44,7 +44,8 @@ pub(super) async fn answer(
     let id = RequestId::of(request.headers());
     let span = tracing::info_span!("request", id = id.as_str());
     let answered = async {
-        match check_host(request.version(), request.headers()) {
+        let checked = check_host(request.version(), request.headers()).and_then(|()| check_single(request.headers()));
+        match checked {
             Ok(()) => answer_within(router, request, peer, limits).await,
             Err(problem) => closing(problem),
         }
@@ -81,8 +82,8 @@ async fn answer_within(
 }
 
 fn forwarded_for(headers: &HeaderMap) -> Vec<&str> {
-    // A header that is no text is read as empty. The headers after it were written by other proxies.
-    headers.get_all(FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or_default()).collect()
+    // A header that is no text names no address, and so the client is not known.
+    headers.get_all(FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("?")).collect()
 }
 
 fn too_slow(complete: bool) -> Response {

@@ -140,7 +140,7 @@ pub fn redacted(text: &str) -> String {
         None => match keywords(text) {
             Some(all) if !all.is_empty() => {
                 let shown = all.iter().map(|(key, value)| match key.as_str() {
-                    "password" | "sslpassword" => format!("{key}=…"),
+                    key if is_secret(key) => format!("{key}=…"),
                     _ if value.contains(char::is_whitespace) || value.is_empty() => format!("{key}={}", quoted(value)),
                     _ => format!("{key}={value}"),
                 });
@@ -150,6 +150,12 @@ pub fn redacted(text: &str) -> String {
             _ => "…".to_owned(),
         },
     }
+}
+
+/// Whether a key may stand before a password, also a misspelt one, such as `PASSWORD` or `pwd`, or one that is percent-encoded.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.contains("pass") || key.contains("pwd") || key.contains('%')
 }
 
 /// What follows the scheme. An unencoded `@`, `/` or `?` of a password is taken for a part of the password.
@@ -165,7 +171,7 @@ fn redacted_url(rest: &str) -> String {
     });
     let query = query.map(|query| {
         let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
-            Some((key @ ("password" | "sslpassword"), _)) => format!("{key}=…"),
+            Some((key, _)) if is_secret(key) => format!("{key}=…"),
             _ => parameter.to_owned(),
         });
         format!("?{}", shown.collect::<Vec<_>>().join("&"))
@@ -228,6 +234,11 @@ mod tests {
         assert_eq!(redacted("postgres://shop:p@ss/w?rd@host/shop"), "postgres://shop:…@host/shop");
         assert_eq!(redacted("postgres:///shop?host=/run&password=s3cr3t"), "postgres:///shop?host=/run&password=…");
         assert_eq!(redacted("host=h password = 's3 cr3t' dbname=d"), "host=h password=… dbname=d");
+        for misspelt in
+            ["PASSWORD=s3cr3t host=h", "host=h pwd=s3cr3t", "postgres://u@h/d?Passw%6Frd=s3cr3t&passwd=s3cr3t"]
+        {
+            assert!(!redacted(misspelt).contains("s3cr3t"), "{misspelt}");
+        }
         assert_eq!(redacted("s3cr3t"), "…");
     }
 }

@@ -1,11 +1,14 @@
 //! Slugs that are made from names.
 
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::{Slug, characters::is_of_a_word, folding::plain};
 
 /// The most characters of a slug that is made from a name. A suffix still fits behind it.
 const MAX_CHARACTERS: usize = 100;
+
+/// The stroke in `½`, when Unicode takes that apart.
+const FRACTION: char = '\u{2044}';
 
 impl Slug {
     /// The slug of a name: its words in lower case. Latin letters lose their accents; other scripts are kept as they are. `None` where
@@ -28,8 +31,14 @@ impl Slug {
             let mut parts = c.nfkd().flat_map(char::to_lowercase).peekable();
             let latin = parts.peek().is_some_and(|first| first.is_ascii_alphanumeric() || is_plain_latin(*first));
             if latin {
-                for part in parts.filter(|part| part.is_alphanumeric()) {
+                // The parts of `½` are the digits of a fraction, and none of a number before it.
+                let is_fraction = c.nfkd().any(|part| part == FRACTION);
+                if is_fraction && !slug.is_empty() && !slug.ends_with('-') {
+                    slug.push('-');
+                }
+                for part in parts.filter(|part| part.is_alphanumeric() || *part == FRACTION) {
                     match plain(part) {
+                        _ if part == FRACTION => slug.push('-'),
                         Some(letters) => slug.push_str(letters),
                         None => slug.push(part),
                     }
@@ -42,8 +51,7 @@ impl Slug {
             }
             after_latin = latin || after_latin && !c.is_alphanumeric() && is_of_a_word(c);
         }
-        let end = slug.char_indices().nth(MAX_CHARACTERS).map_or(slug.len(), |(end, _)| end);
-        Self::new(slug[..end].trim_matches('-')).ok()
+        Self::new(cut(&slug).trim_matches('-')).ok()
     }
 
     /// The slug with a suffix, for a name that another thing has already.
@@ -59,6 +67,17 @@ impl Slug {
     pub fn with_suffix(&self, suffix: &str) -> Self {
         Self::new(format!("{self}-{suffix}")).unwrap_or_else(|_| self.clone())
     }
+}
+
+/// The beginning of a text that is too long. A letter is not cut from its marks.
+fn cut(slug: &str) -> &str {
+    let Some((mut end, mut first_left_out)) = slug.char_indices().nth(MAX_CHARACTERS) else { return slug };
+    while is_combining_mark(first_left_out)
+        && let Some(before) = slug[..end].char_indices().next_back()
+    {
+        (end, first_left_out) = before;
+    }
+    &slug[..end]
 }
 
 /// Whether a letter in lower case is a Latin one that has a plain form.
@@ -88,6 +107,7 @@ mod tests {
             ("  -- a -- b -- ", "a-b"),
             ("\u{301}a", "a"),
             ("İstanbul ısı", "istanbul-isi"),
+            ("1½ inch, ¾ ⅟", "1-1-2-inch-3-4-1"),
         ] {
             let slug = Slug::of(name).map(|slug| slug.to_string());
             // The last letter of a Greek word may be written in two ways; both are lower case.
@@ -97,6 +117,19 @@ mod tests {
         for name in ["!!!", "☕", "", "\u{301}"] {
             assert_eq!(Slug::of(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_letters_and_not_before_a_mark() {
+        for (name, expected) in [
+            (format!("a{}", "कि".repeat(100)), format!("a{}", "कि".repeat(49))),
+            (format!("{}क्षि", "a".repeat(99)), "a".repeat(99)),
+            (format!("{} é", "a".repeat(98)), format!("{}-e", "a".repeat(98))),
+            (format!("{} कि", "a".repeat(98)), "a".repeat(98)),
+        ] {
+            assert_eq!(Slug::of(&name).map(|slug| slug.to_string()), Some(expected), "{name}");
+        }
+        assert_eq!(Slug::of(&format!("क{}", "\u{93f}".repeat(200))), None);
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub(super) async fn import<R, F: Future<Output = anyhow::Result<Outcome>>>(
 ) -> Imported {
     let mut running =
         Running { pending: FuturesUnordered::new(), summary: Summary::default(), rejected, out: None, failure: None };
+    // A named file is made in any case. That it cannot be is known before the first record.
+    if running.rejected.named.is_some()
+        && let Err(error) = running.rejected.none()
+    {
+        return (running.summary, Err(error));
+    }
     running.import(records, prepare).await;
     running.end()
 }
@@ -133,18 +139,23 @@ impl<F: Future<Output = anyhow::Result<Outcome>>> Running<F> {
         fields.insert("line".to_owned(), json!(line));
         fields.insert("code".to_owned(), json!(code));
         fields.insert("reason".to_owned(), json!(reason));
-        writeln!(out, "{}", Value::Object(fields))?;
-        Ok(())
+        let written = writeln!(out, "{}", Value::Object(fields));
+        written.with_context(|| unwritable(self.summary.rejected_file.as_deref()))
     }
 
     fn end(mut self) -> Imported {
         let written = match &mut self.out {
-            Some(out) => out.flush().map_err(Into::into),
+            Some(out) => out.flush().with_context(|| unwritable(self.summary.rejected_file.as_deref())),
             None => self.rejected.none(),
         };
         let ended = self.failure.map_or(written, Err);
         (self.summary, ended)
     }
+}
+
+/// The sentence for a file of rejected records that takes none.
+fn unwritable(file: Option<&Path>) -> String {
+    format!("{} cannot be written", file.unwrap_or(Path::new("the file of rejected records")).display())
 }
 
 impl Rejected {
@@ -160,13 +171,12 @@ impl Rejected {
     /// Makes the file. Where the directory of the imported file is not writable, it is made in the current directory.
     fn make(&self) -> anyhow::Result<(PathBuf, File)> {
         let path = self.path();
-        let unwritable = |path: &Path| format!("{} cannot be written", path.display());
         match File::create(&path) {
             Ok(made) => Ok((path, made)),
-            Err(error) if self.named.is_some() => Err(error).with_context(|| unwritable(&path)),
+            Err(error) if self.named.is_some() => Err(error).with_context(|| unwritable(Some(&path))),
             Err(_) => {
                 let here = PathBuf::from(path.file_name().unwrap_or_default());
-                let made = File::create(&here).with_context(|| unwritable(&here))?;
+                let made = File::create(&here).with_context(|| unwritable(Some(&here)))?;
                 Ok((here, made))
             }
         }

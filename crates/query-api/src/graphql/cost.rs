@@ -42,7 +42,11 @@ pub(crate) fn check_cost(
     let room = most.saturating_sub(validated.complexity);
     validated.complexity += document.map_or(0, |document| surcharge::of(document, room));
     if validated.complexity > most {
-        return Err(code_of_validation(ServerError::new("Query is too complex.", None)));
+        let cost = validated.complexity;
+        let detail = format!(
+            "the operation costs at least {cost}, and {most} is the most; fewer rows (`first`) and fewer fields cost less"
+        );
+        return Err(with_code(ServerError::new(detail, None), "QUERY_TOO_COMPLEX"));
     }
     Ok(validated)
 }
@@ -73,7 +77,6 @@ pub(crate) fn code_of_execution(error: ServerError) -> ServerError {
 /// Gives an error of the validation its code. The library's limits differ in their messages only; tests compare these messages.
 pub(crate) fn code_of_validation(error: ServerError) -> ServerError {
     let code = match error.message.as_str() {
-        "Query is too complex." => "QUERY_TOO_COMPLEX",
         "Query is nested too deep." => "QUERY_TOO_DEEP",
         message if refuses_page(message) => BAD_PAGE,
         _ => "GRAPHQL_VALIDATION_FAILED",

@@ -9,12 +9,12 @@ use async_graphql::{
         Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest, NextRequest,
         NextResolve, NextValidation, ResolveInfo,
     },
-    parser::types::ExecutableDocument,
+    parser::types::{ExecutableDocument, OperationType},
 };
 use daybook_edge::request_id::RequestId;
 
 use crate::{
-    graphql::{answer_size, cost, normalize, viewer::Viewer},
+    graphql::{answer_size, cost, mutation::UsedKeys, normalize, stream_limits::runs, viewer::Viewer},
     reader::{Reader, share::Share},
 };
 
@@ -61,6 +61,9 @@ impl Extension for RequestState {
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
         cost::check_document(request.parsed_query())?;
+        if runs(&mut request, OperationType::Mutation) {
+            request = request.data(UsedKeys::default());
+        }
         next.run(context, request).await
     }
 

@@ -1,7 +1,11 @@
 //! The machinery of mutations. Each mutation is an intent, and becomes one command. All have a key, are sent the same way, and return
 //! a payload.
 
-use std::future::Future;
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::{Mutex, PoisonError},
+};
 
 use async_graphql::{Context, CustomDirective, Directive, InputType, extensions::ResolveFut};
 use daybook_domain::ids::is_real;
@@ -145,6 +149,14 @@ pub(crate) struct Intent<'c, I> {
     key: Key,
 }
 
+/// The key that the header `Idempotency-Key` gives to the mutation of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeaderKey(pub(crate) Uuid);
+
+/// The keys that the mutations of an operation have. Two mutations under one key would have one outcome.
+#[derive(Debug, Default)]
+pub(crate) struct UsedKeys(Mutex<HashSet<Uuid>>);
+
 /// The key of a mutation.
 #[derive(Debug, Clone, Copy)]
 struct Key {
@@ -205,7 +217,7 @@ impl<'c, I: Input> Intent<'c, I> {
     }
 }
 
-/// The key of the mutation, from its input or from its directive `@idempotent`, or a new one.
+/// The key of the mutation, from its input, from its directive `@idempotent` or from the header of the request, or a new one.
 fn key(context: &Context<'_>, of_input: Option<Uuid>) -> async_graphql::Result<Key> {
     let mut directives = context.field().directives()?.into_iter();
     let directive = directives.find(|directive| directive.name.node == "idempotent");
@@ -218,16 +230,25 @@ fn key(context: &Context<'_>, of_input: Option<Uuid>) -> async_graphql::Result<K
         }
         Some(_) => return Err(coded("BAD_INPUT", "the key of @idempotent is a UUID")),
     };
-    match (of_input, of_directive) {
-        (Some(a), Some(b)) if a != b => {
-            Err(coded("BAD_INPUT", "idempotencyKey and @idempotent give different keys; one is enough"))
-        }
-        (Some(key), _) | (None, Some(key)) if !is_real(key) => {
-            Err(coded("BAD_INPUT", "the key of a mutation is a new UUID for each; the nil and the max UUID are none"))
-        }
-        (Some(key), _) | (None, Some(key)) => Ok(Key { id: key, is_chosen: true }),
-        (None, None) => Ok(Key { id: (context.data::<NewId>()?.ordered)(), is_chosen: false }),
+    if of_input.zip(of_directive).is_some_and(|(a, b)| a != b) {
+        return Err(coded("BAD_INPUT", "idempotencyKey and @idempotent give different keys; one is enough"));
     }
+    let of_header = || context.data_opt::<HeaderKey>().map(|HeaderKey(key)| *key);
+    let Some(id) = of_input.or(of_directive).or_else(of_header) else {
+        return Ok(Key { id: (context.data::<NewId>()?.ordered)(), is_chosen: false });
+    };
+    if !is_real(id) {
+        let detail = "the key of a mutation is a new UUID for each; the nil and the max UUID are none";
+        return Err(coded("BAD_INPUT", detail));
+    }
+    let UsedKeys(used) = context.data::<UsedKeys>()?;
+    if !used.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+        return Err(coded(
+            "BAD_INPUT",
+            "a mutation before this one in the request has the same key; each needs its own",
+        ));
+    }
+    Ok(Key { id, is_chosen: true })
 }
 
 /// The id of an accepted command.

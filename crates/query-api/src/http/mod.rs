@@ -3,6 +3,7 @@
 mod events;
 mod graphiql;
 mod graphql;
+mod operation_ids;
 mod problem;
 mod sent;
 mod streams;

@@ -28,7 +28,12 @@ use futures::{SinkExt, Stream, StreamExt, stream::SplitSink};
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::{Endpoint, MAX_BODY, address, problem::problem, text, token_ended};
+use super::{
+    Endpoint, MAX_BODY, address,
+    operation_ids::{OperationIds, TAKEN},
+    problem::problem,
+    text, token_ended,
+};
 use crate::graphql::{environment::Now, error::coded, viewer::Origin};
 
 /// The size of the read buffer. Each socket has one, and most sockets wait.
@@ -112,8 +117,12 @@ fn serve<E: Executor>(
         };
         let (to, from) = socket.split();
         let last_message = LastMessage::now();
-        let messages = last_message.clone().record(from);
-        let answers = GraphQlSocket::new(schema, messages, protocol).on_connection_init(init);
+        let ids = OperationIds::new(protocol);
+        let received = ids.clone();
+        let messages = last_message.clone().record(from).map(move |bytes| received.received(&bytes));
+        let answers = GraphQlSocket::from_message_stream(schema, messages, protocol).on_connection_init(init);
+        let answers = answers
+            .filter(move |message| std::future::ready(!matches!(message, WsMessage::Text(text) if !ids.is_sent(text))));
         let token = Token { until, now };
         serve_connection(answers.boxed(), to, &limits, &last_message, &token, end).await;
     };
@@ -232,6 +241,8 @@ fn closing(code: u16, reason: &str, initialised: bool) -> Message {
     let code = match (code, initialised) {
         // An operation came before the connection was initialised.
         (1011, false) => 4401,
+        // An operation began under the id of another one.
+        (1002, true) if reason.starts_with(TAKEN) => 4409,
         // It was not a message of the protocol.
         (1002, true) => 4400,
         // Before that, the library uses this code for a refused token, too. Errors of serde name a line.

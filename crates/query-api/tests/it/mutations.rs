@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, header};
 use daybook_domain::Slice;
 use serde_json::{Value, json};
 
@@ -202,6 +202,43 @@ async fn a_repetition_with_the_same_key_in_the_input_or_directive_gets_the_first
     }
     let stock = shop.office(Caller::Admin, r#"{ stock(sku: "S-000") { onHand } }"#).await.data();
     assert_eq!(stock["stock"][0]["onHand"], 1_007);
+}
+
+#[tokio::test]
+async fn the_header_is_the_key_of_one_mutation_and_no_two_share_a_key() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let receive = "stockReceive(input: {sku: \"S-000\", quantity: 7}) { consistencyToken userErrors { code } }";
+    let sent = async |query: String, keys: &[&str]| {
+        let request = shop.request(Method::POST, "/admin/graphql", Caller::Admin);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = keys.iter().fold(request, |request, key| request.header("Idempotency-Key", *key));
+        let request = request.body(json!({"query": query}).to_string().into());
+        shop.send(request.expect("the request is valid")).await
+    };
+    let (one, two) = (id("one").to_string(), id("two").to_string());
+    let mutation = format!("mutation {{ a: {receive} }}");
+    let first = sent(mutation.clone(), &[&one]).await.data();
+    assert!(first["a"]["consistencyToken"].is_i64(), "{first}");
+    assert_eq!(sent(mutation.clone(), &[&one.to_uppercase()]).await.data(), first, "the header is a key");
+    let other = sent(mutation.replace("quantity: 7", "quantity: 8"), &[&one]).await.data();
+    assert_eq!(other["a"]["userErrors"][0]["code"], "idempotency_key_reused", "{other}");
+    let own = sent(mutation.replace(") {", &format!(") @idempotent(key: \"{two}\") {{")), &[&one]).await.data();
+    assert_ne!(own, first, "the key of the mutation itself comes first");
+    assert_eq!(sent(mutation.clone(), &["order-123"]).await.code(), "malformed_idempotency_key");
+    assert_eq!(sent("{ views { name } }".to_owned(), &["order-123"]).await.status, StatusCode::OK, "it is no mutation");
+
+    let directive = format!(") @idempotent(key: \"{}\") {{", id("three"));
+    let same = receive.replace(") {", &directive);
+    for (mutation, key) in [(same.as_str(), None), (receive, Some(id("four").to_string()))] {
+        let keys: Vec<_> = key.as_deref().into_iter().collect();
+        let answer = sent(format!("mutation {{ a: {mutation} b: {mutation} }}"), &keys).await;
+        assert_eq!(answer.code(), "BAD_INPUT", "{:?}", answer.json());
+        assert!(answer.json()["data"]["a"]["consistencyToken"].is_i64() && answer.json()["data"]["b"].is_null());
+    }
+    shop.shown(shop.head().await).await;
+    let stock = shop.office(Caller::Admin, r#"{ stock(sku: "S-000") { onHand } }"#).await.data();
+    assert_eq!(stock["stock"][0]["onHand"], 1_000 + 4 * 7);
 }
 
 #[tokio::test]

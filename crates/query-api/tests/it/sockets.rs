@@ -80,6 +80,8 @@ async fn the_close_code_names_the_reason() {
     let shop = Shop::open().await;
     let init = json!({"type": "connection_init"}).to_string();
     let query = json!({"id": "1", "type": "subscribe", "payload": {"query": "{ __typename }"}}).to_string();
+    let forever = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
+    let forever = json!({"id": "1", "type": "subscribe", "payload": {"query": forever}}).to_string();
     let of_bob =
         json!({"type": "connection_init", "payload": {"authorization": shop.authorization(Caller::Customer("bob"))}});
     for (path, messages, code) in [
@@ -89,12 +91,35 @@ async fn the_close_code_names_the_reason() {
         ("/graphql", vec!["nonsense".to_owned()], 4400),
         ("/graphql", vec![init.clone(), "{\"type\":\"nonsense\"}".to_owned()], 4400),
         ("/graphql", vec![init.clone(), init.clone()], 4429),
+        ("/graphql", vec![init.clone(), forever.clone(), forever.clone()], 4409),
+        ("/graphql", vec![init.clone(), forever.clone(), query.clone()], 4409),
     ] {
         let mut socket = open(&shop, path).await;
         for message in &messages {
             socket.send(Message::text(message)).await.expect("the message can be sent");
         }
         assert_eq!(closed(&mut socket).await, code, "{messages:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_free_once_its_operation_has_ended() {
+    let streams = StreamLimits { per_connection: 1, ..StreamLimits::default() };
+    let shop = Shop::with(ShopSettings { streams, ..ShopSettings::default() }).await;
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
+    let query = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
+    let mut socket = subscribe(&shop, "/graphql", Caller::Guest, query).await;
+    next(&mut socket).await;
+    for _ in 0..20 {
+        // The client ends the operation, and begins the next one at once. It takes no answer to the first one for the end of the second.
+        send(&mut socket, json!({"id": "1", "type": "complete"})).await;
+        send(&mut socket, json!({"id": "1", "type": "subscribe", "payload": {"query": query}})).await;
+        assert_eq!(receive(&mut socket).await.expect("the subscription is answered")["type"], "next");
+    }
+    for _ in 0..2 {
+        send(&mut socket, json!({"id": "2", "type": "subscribe", "payload": {"query": "{ __typename }"}})).await;
+        assert_eq!(receive(&mut socket).await.expect("the query is answered")["type"], "next");
+        assert_eq!(receive(&mut socket).await.expect("the query ends")["type"], "complete");
     }
 }
 

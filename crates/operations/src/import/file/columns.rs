@@ -98,12 +98,18 @@ impl Header {
         Err(format!("{}. {}. Other columns are left out with --ignore NAME", faults.join("; "), columns.listed()))
     }
 
+    /// The number of fields up to the last one that has a name.
+    pub(super) fn width(&self) -> usize {
+        self.names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1)
+    }
+
     /// The record of some fields, as JSON.
     pub(super) fn record<'f>(&self, fields: impl Iterator<Item = &'f str>) -> Value {
         let mut record = Map::new();
         let mut more = Vec::new();
         for (at, field) in fields.enumerate() {
             match self.names.get(at) {
+                Some(name) if name.is_empty() && field.trim().is_empty() => {}
                 Some(name) => _ = record.insert(self.columns[at].unwrap_or(name).to_owned(), field.into()),
                 None => more.push(Value::from(field)),
             }

@@ -263,7 +263,7 @@ impl<T: Read> CsvRows<T> {
         }
         let columns = &self.header.columns;
         // Spreadsheets fill a table with empty cells up to its widest line.
-        if record.len() < columns.len() || !record.iter().skip(columns.len()).all(is_blank) {
+        if record.len() < self.header.width() || !record.iter().skip(columns.len()).all(is_blank) {
             return Err(reject("field_count", self.field_count(record.len())));
         }
         let mut values = Vec::with_capacity(columns.len());
@@ -287,7 +287,7 @@ impl<T: Read> CsvRows<T> {
     }
 
     fn field_count(&self, fields: usize) -> String {
-        let (columns, delimiter) = (self.header.columns.len(), char::from(self.delimiter).escape_default());
+        let (columns, delimiter) = (self.header.width(), char::from(self.delimiter).escape_default());
         let hint = if fields > columns {
             format!("; a value that holds `{delimiter}` stands in quotes")
         } else {
@@ -319,6 +319,10 @@ fn row_of(JsonLine { line, bytes }: &JsonLine, columns: &Columns) -> Result<Row,
     let mut values = Vec::with_capacity(object.len());
     for (name, value) in &object {
         let whole = || Value::Object(object.clone());
+        let is_empty = matches!(value, Value::Null) || value.as_str().is_some_and(|text| text.trim().is_empty());
+        if name.trim().is_empty() && is_empty {
+            continue;
+        }
         let Some(column) = columns.of(name) else {
             return Err(reject(whole(), "unknown_field", columns.unknown(name)));
         };
