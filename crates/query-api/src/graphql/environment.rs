@@ -1,6 +1,6 @@
 //! The clock and the source of new ids, for resolvers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -15,6 +15,17 @@ impl Now {
     /// The time now.
     pub(crate) fn time(&self) -> DateTime<Utc> {
         (self.0)()
+    }
+
+    /// Resolves at a time; without a time it never does. The clock may be set meanwhile, so it is looked at every second.
+    pub(crate) async fn reaches(&self, time: Option<DateTime<Utc>>) {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        let Some(time) = time else { return std::future::pending().await };
+        while let Ok(left) = (time - self.time()).to_std()
+            && !left.is_zero()
+        {
+            tokio::time::sleep(left.min(LOOK_EVERY)).await;
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     address,
     problem::{bad_parameter, bad_request, for_staff, unavailable},
     streams::{answer, until_drained},
-    text, token_ended,
+    text,
 };
 use crate::{
     QuerySettings,
@@ -241,6 +241,6 @@ fn stream_of(
         Ok::<_, BoxError>(Event::default().id(event.position.to_string()).data(data))
     });
     let now = shared.now.clone();
-    let events = events.take_until(Box::pin(async move { token_ended(until, &now).await }));
+    let events = events.take_until(Box::pin(async move { now.reaches(until).await }));
     answer(until_drained(&shared.drain, events))
 }

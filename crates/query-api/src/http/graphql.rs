@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Endpoint, address, graphiql,
     problem::{bad_request, not_begun, problem},
-    sent, streams, text, token_ended,
+    sent, streams, text,
 };
 use crate::{
     graphql::{
@@ -288,7 +288,7 @@ fn events<E: Executor>(
         Ok::<_, Infallible>(Event::default().event("next").data(data))
     });
     let now = endpoint.now.clone();
-    let results = results.take_until(Box::pin(async move { token_ended(until, &now).await }));
+    let results = results.take_until(Box::pin(async move { now.reaches(until).await }));
     let complete = stream::once(async { Ok(Event::default().event("complete").data("")) });
     let events = results.chain(complete);
     if live { streams::answer(streams::until_drained(&endpoint.drain, events)) } else { streams::answer(events) }

@@ -19,7 +19,6 @@ use axum::{
     middleware::from_fn_with_state,
     routing::get,
 };
-use chrono::{DateTime, Utc};
 use daybook_domain::Actor;
 use daybook_edge::{
     drain::Drain,
@@ -146,12 +145,6 @@ impl<E> Endpoint<E> {
         }
         Ok(viewer)
     }
-}
-
-/// Resolves when a token ends. Without a token it never does.
-async fn token_ended(until: Option<DateTime<Utc>>, now: &Now) {
-    let Some(until) = until else { return std::future::pending().await };
-    tokio::time::sleep((until - now.time()).to_std().unwrap_or_default()).await;
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -32,7 +32,7 @@ use super::{
     Endpoint, MAX_BODY, address,
     operation_ids::{OperationIds, TAKEN},
     problem::problem,
-    text, token_ended,
+    text,
 };
 use crate::graphql::{environment::Now, error::coded, viewer::Origin};
 
@@ -144,7 +144,7 @@ struct Token {
 impl Token {
     /// Resolves when the token ends.
     async fn ended(&self) {
-        token_ended(self.until.get().copied().flatten(), &self.now).await;
+        self.now.reaches(self.until.get().copied().flatten()).await;
     }
 }
 

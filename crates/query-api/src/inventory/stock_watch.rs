@@ -233,7 +233,7 @@ async fn run(shared: Weak<Shared>, mut position: i64) {
                 }
             }
             () = shared.added.notified() => {}
-            () = at(known.next_expiry(), &shared.now) => {}
+            () = shared.now.reaches(known.next_expiry()) => {}
         }
         unread.append(&mut std::mem::take(&mut shared.state().added));
         unread.extend(known.take_due(shared.now.time()));
@@ -292,12 +292,6 @@ fn types() -> Vec<String> {
     let contracts = contracts.filter(|c| c.slice == Slice::Inventory || OF_SALE.contains(&c.event_type));
     let types: Vec<String> = contracts.map(|contract| contract.event_type.to_owned()).collect();
     daybook_codec::stored_names(&types)
-}
-
-/// Resolves at a time; without a time it never does.
-async fn at(time: Option<DateTime<Utc>>, now: &Now) {
-    let Some(time) = time else { return std::future::pending().await };
-    tokio::time::sleep((time - now.time()).to_std().unwrap_or_default()).await;
 }
 
 impl Shared {
