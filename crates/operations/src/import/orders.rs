@@ -25,7 +25,7 @@ pub(super) async fn import(importer: Importer, rejected: Rejected, opened: Opene
             imported.await
         }
         Format::Csv => {
-            let (rows, apart) = apart::rows(opened)?;
+            let (rows, apart) = apart::rows(opened, rows::COLUMNS)?;
             let orders = rows::orders(rows, apart);
             let separator = importer.decimal_separator;
             let imported = running::import(rejected, orders, async |rows: rows::Order| match rows.command(separator) {

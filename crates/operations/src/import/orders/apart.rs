@@ -7,9 +7,8 @@ use uuid::Uuid;
 
 use super::super::{
     Rejection,
-    file::{Opened, Records, Row},
+    file::{Columns, Opened, Records, Row},
 };
-use super::rows::COLUMNS;
 
 /// The orders whose rows stand apart, with the line of the first row and the line of the first one that does not follow.
 #[derive(Debug, Default)]
@@ -30,13 +29,13 @@ impl Apart {
 ///
 /// # Errors
 /// When the file cannot be opened again, or its header is wrong.
-pub(super) fn rows(opened: Opened) -> anyhow::Result<(Records<Row>, Apart)> {
+pub(super) fn rows(opened: Opened, columns: Columns) -> anyhow::Result<(Records<Row>, Apart)> {
     let mut met = Met::default();
     if let Some(before) = opened.again()? {
-        before.rows(COLUMNS)?.for_each(|row| met.row(&row));
-        return Ok((opened.rows(COLUMNS)?, met.apart));
+        before.rows(columns)?.for_each(|row| met.row(&row));
+        return Ok((opened.rows(columns)?, met.apart));
     }
-    let rows = opened.rows(COLUMNS)?;
+    let rows = opened.rows(columns)?;
     let bar = rows.bar();
     let kept: Vec<_> = rows.inspect(|row| met.row(row)).collect();
     Ok((Records::over(bar, kept.into_iter()), met.apart))
