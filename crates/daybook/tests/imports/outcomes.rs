@@ -178,6 +178,28 @@ async fn names_with_a_slash_and_codes_of_other_systems_are_kept_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_category_that_was_removed_is_created_again_by_a_file_that_names_it() {
+    let world = world().await;
+    let header = "sku,name,department,category\n";
+    assert_eq!(world.import("products", "a.csv", &format!("{header}a,A,Food,Milk\n"), &[]).outcomes(), [1, 1, 0, 0, 0]);
+    for category in world.events("catalog.CategoryCreated").await {
+        world.admin("RemoveCategory", json!({ "category_id": category["category_id"] })).await;
+    }
+    let rows = format!("{header}b,B,Food,Milk\nc,C,Food,Milk\n");
+    for arguments in [&["--dry-run"][..], &[]] {
+        let said = world.import("products", "b.csv", &rows, arguments);
+        assert_eq!(said.outcomes(), [2, 2, 0, 0, 0], "{said:?}");
+    }
+    assert_eq!(world.import("products", "b.csv", &rows, &[]).outcomes(), [2, 0, 2, 0, 0], "each once");
+    let created = world.events("catalog.CategoryCreated").await;
+    let names: Vec<_> = created.iter().map(|category| category["name"].clone()).collect();
+    assert_eq!(names, ["Food", "Milk", "Food", "Milk"]);
+    assert_eq!(created[3]["parent"], created[2]["category_id"]);
+    let products = world.events("catalog.ProductCreated").await;
+    assert_eq!(products[2]["categories"], json!([created[3]["category_id"]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_rows_stand_apart_is_rejected_whole() {
     let world = world().await;
     world.with_product("a").await;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Stock, StockAdjusted, StockId,
-    claims::{check_known, make_room},
+    claims::{check_known, check_on_hand, make_room},
     policy::MAX_DELTA,
 };
 use crate::{
@@ -55,7 +55,9 @@ impl Decide for AdjustStock {
         check_known(&sku, streams)?;
         let stock = streams.get::<Stock>(&id)?;
         let mut events = Vec::new();
-        if delta < 0 && !stock.backorders {
+        if delta < 0 && stock.backorders {
+            check_on_hand(stock, &id, delta.unsigned_abs())?;
+        } else if delta < 0 {
             events = make_room(stock, &id, delta.unsigned_abs(), context.now)?;
         }
         events.push(StockAdjusted { sku, location, delta, reason }.into());

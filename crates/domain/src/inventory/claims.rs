@@ -34,6 +34,18 @@ refusals! {
         /// Whose claim it is.
         owner: ReservationOwner,
     }
+    /// Goods that are not there do not leave. A backorder waits until they have come.
+    "not_on_hand" NotOnHand: Rule at "order_id" or "reservation_id" or "delta" or "quantity"
+        = "{quantity} of {sku} cannot leave {location}: {on_hand} are there", {
+        /// The SKU.
+        sku: Sku,
+        /// The location.
+        location: LocationId,
+        /// How many units were to leave.
+        quantity: u32,
+        /// How many units are there; negative in a book from before this rule.
+        on_hand: i64,
+    }
     /// A reservation ends after it begins.
     "expiry_in_the_past" ExpiryInThePast: Rule at "expires_at"
         = "the reservation would have expired at {expires_at}, before it began; the time here is {now}", {
@@ -97,9 +109,18 @@ pub(super) fn make_room(
     Ok(events)
 }
 
+/// Checks that units are there which are about to leave. Claims on them are for another check.
+pub(super) fn check_on_hand(stock: &Stock, id: &StockId, quantity: u32) -> Result<(), NotOnHand> {
+    if stock.on_hand >= i64::from(quantity) {
+        return Ok(());
+    }
+    let StockId { sku, location } = id.clone();
+    Err(NotOnHand { sku, location, quantity, on_hand: stock.on_hand })
+}
+
 /// The goods that an order has claimed leave.
-pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Result<Event, ReservationNotFound> {
-    Ok(committed(id, reservation_id, find(stock, id, reservation_id)?))
+pub(crate) fn ship(stock: &Stock, id: &StockId, reservation_id: ReservationId) -> Result<Event, Refusal> {
+    committed(stock, id, reservation_id, find(stock, id, reservation_id)?)
 }
 
 /// Ends a claim that its owner gives up. One whose time is over has expired, whoever ends it.
@@ -147,10 +168,16 @@ pub(super) fn check_not_of_order(owner: &ReservationOwner) -> Result<(), Reserva
 }
 
 /// The goods of a claim leave.
-pub(super) fn committed(id: &StockId, reservation_id: ReservationId, reservation: &Reservation) -> Event {
+pub(super) fn committed(
+    stock: &Stock,
+    id: &StockId,
+    reservation_id: ReservationId,
+    reservation: &Reservation,
+) -> Result<Event, Refusal> {
     let StockId { sku, location } = id.clone();
     let Reservation { owner, quantity, .. } = reservation.clone();
-    ReservationCommitted { sku, location, reservation_id, owner, quantity }.into()
+    check_on_hand(stock, id, quantity.units())?;
+    Ok(ReservationCommitted { sku, location, reservation_id, owner, quantity }.into())
 }
 
 /// The goods of a claim are free again.

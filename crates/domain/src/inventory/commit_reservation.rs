@@ -42,11 +42,12 @@ impl Decide for CommitReservation {
     fn decide(&self, context: &Context, streams: &Streams<'_>) -> Result<Decision, Rejection> {
         let reservation_id = self.reservation_id;
         let id = StockId { sku: self.sku.clone(), location: self.location.clone() };
-        let reservation = find_not_of_order(streams.get::<Stock>(&id)?, &id, reservation_id)?;
+        let stock = streams.get::<Stock>(&id)?;
+        let reservation = find_not_of_order(stock, &id, reservation_id)?;
         if reservation.has_expired(context.now) {
             return Err(ReservationExpired { reservation_id }.into());
         }
-        Ok(Decision::of::<Stock>(&id, committed(&id, reservation_id, reservation)))
+        Ok(Decision::of::<Stock>(&id, committed(stock, &id, reservation_id, reservation)?))
     }
 }
 

@@ -24,7 +24,7 @@ pub use availability::{
     Availability, Demand, InsufficientStock, Line, NoLongerOnSale, NoPrice, NotOnSale, Part, StockLevel, Supply,
     availability,
 };
-pub use claims::{ExpiryInThePast, ReservationExists, ReservationNotFound, ReservationOfOrder};
+pub use claims::{ExpiryInThePast, NotOnHand, ReservationExists, ReservationNotFound, ReservationOfOrder};
 pub(crate) use claims::{ReservationRequest, release_for_order, reserve, ship};
 pub use commit_reservation::{CommitReservation, ReservationExpired};
 pub use event::*;
@@ -61,7 +61,7 @@ crate::declare::slice! {
         "inventory.BackordersForbidden" 1 => BackordersForbidden,
     }
     refusals {
-        NotOnSale, NoLongerOnSale, NoPrice, InsufficientStock, ReservationExists, ReservationNotFound, ReservationOfOrder,
+        NotOnSale, NoLongerOnSale, NoPrice, InsufficientStock, NotOnHand, ReservationExists, ReservationNotFound, ReservationOfOrder,
         ReservationExpired, ReservationNotExpired, ExpiryInThePast, DeltaOutOfRange, SameLocation,
     }
 }

@@ -44,7 +44,7 @@ mod tests {
 
     use crate::{
         order::Phase,
-        spec::{Book, move_to, order, way_to},
+        spec::{Book, cart, move_to, order, way_to},
     };
 
     #[test]
@@ -55,5 +55,18 @@ mod tests {
         let shipped = book.when("ShipOrder", json!({ "order_id": order(1) }));
         assert_eq!(shipped, Ok(vec!["order.OrderShipped", "inventory.ReservationCommitted"]));
         assert_eq!(book.stock("a"), (3, 0));
+    }
+
+    #[test]
+    fn goods_that_are_not_there_do_not_leave() {
+        let mut book = Book::with_product("a", 1);
+        book.given("SetBackorders", json!({ "sku": "a", "allowed": true }));
+        book.with_cart(1, &[("a", 2)]).given("PlaceOrder", json!({ "cart_id": cart(1), "order_id": order(1) }));
+        move_to(&mut book, way_to(Phase::InFulfilment));
+        let ship = json!({ "order_id": order(1) });
+        let refusal = book.when("ShipOrder", ship.clone()).expect_err("one of two is there");
+        assert_eq!((refusal.code(), &refusal.data()["on_hand"]), ("not_on_hand", &json!(1)));
+        book.given("ReceiveStock", json!({ "sku": "a", "quantity": 1 })).given("ShipOrder", ship);
+        assert_eq!(book.stock("a"), (0, 0));
     }
 }

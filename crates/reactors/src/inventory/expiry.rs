@@ -59,6 +59,7 @@ fn again_at(refusal: &Refusal) -> Option<DateTime<Utc>> {
         | inventory::Refusal::NoLongerOnSale(_)
         | inventory::Refusal::NoPrice(_)
         | inventory::Refusal::InsufficientStock(_)
+        | inventory::Refusal::NotOnHand(_)
         | inventory::Refusal::ReservationExists(_)
         | inventory::Refusal::ReservationNotFound(_)
         | inventory::Refusal::ReservationOfOrder(_)

@@ -6,12 +6,13 @@ mod category;
 mod compare;
 mod row;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use daybook_bus::clock::new_id;
 use daybook_domain::{
     Fold, State,
-    catalog::{self, CreateCategory, CreateProduct, Product, SkuRecord},
+    catalog::{self, Category, CreateCategory, CreateProduct, Product, SkuRecord},
+    ids::CategoryId,
 };
 use uuid::Uuid;
 
@@ -34,24 +35,18 @@ pub(super) async fn import(
     opened: Opened,
 ) -> anyhow::Result<Imported> {
     let records = opened.rows(row::COLUMNS)?;
-    let mut known = HashSet::new();
+    let mut known = HashMap::new();
     let mut is_noted = false;
     let imported = running::import(rejected, records, async |row: Row| {
         note_the_unit(&row, &mut is_noted);
-        let stated = match Stated::of(&row, importer.decimal_separator) {
+        let mut stated = match Stated::of(&row, importer.decimal_separator) {
             Ok(stated) => stated,
             Err(reason) => return Ok(Err(row.rejected("invalid_record", reason))),
         };
-        let create = stated.create();
-        for named in &stated.categories {
-            let category_id = named.create.category_id;
-            if !known.contains(&category_id) {
-                if let Some((code, reason)) = create_category(&importer, named.create.clone()).await? {
-                    return Ok(Err(row.rejected(&code, reason)));
-                }
-                known.insert(category_id);
-            }
+        if let Err((code, reason)) = create_categories(&importer, &present, &mut stated, &mut known).await? {
+            return Ok(Err(row.rejected(&code, reason)));
         }
+        let create = stated.create();
         Ok(Ok(one(importer.clone(), present.clone(), row, stated, create)))
     });
     Ok(imported.await)
@@ -68,12 +63,52 @@ fn note_the_unit(row: &Row, is_noted: &mut bool) {
     }
 }
 
-/// Creates a category unless it exists. Returns why it cannot be created.
-async fn create_category(importer: &Importer, category: CreateCategory) -> anyhow::Result<Option<Refused>> {
-    match sent(&importer.bus, category.into(), new_id()).await? {
-        Ok(_) => Ok(None),
-        Err((code, _)) if code == "category_exists" => Ok(None),
-        Err(refused) => Ok(Some(refused)),
+/// Creates the categories of a row unless they exist, and gives the row their ids. `known` holds those of earlier rows.
+async fn create_categories(
+    importer: &Importer,
+    present: &Present,
+    stated: &mut Stated,
+    known: &mut HashMap<CategoryId, CategoryId>,
+) -> anyhow::Result<Result<(), Refused>> {
+    let mut parent = None;
+    for named in &mut stated.categories {
+        let derived = named.create.category_id;
+        named.create.parent = parent;
+        let id = match known.get(&derived) {
+            Some(id) => *id,
+            None => match create_category(importer, present, &named.create).await? {
+                Ok(id) => id,
+                Err(refused) => return Ok(Err(refused)),
+            },
+        };
+        known.insert(derived, id);
+        named.create.category_id = id;
+        parent = Some(id);
+    }
+    Ok(Ok(()))
+}
+
+/// Creates a category unless it exists. The id of a removed category is not used again, so the next one that derives from it is taken.
+async fn create_category(
+    importer: &Importer,
+    present: &Present,
+    category: &CreateCategory,
+) -> anyhow::Result<Result<CategoryId, Refused>> {
+    let mut create = category.clone();
+    loop {
+        let id = create.category_id;
+        match sent(&importer.bus, create.clone().into(), new_id()).await? {
+            Ok(_) => return Ok(Ok(id)),
+            Err((code, _)) if code == "category_exists" => {}
+            Err(refused) => return Ok(Err(refused)),
+        }
+        let stream = Category::stream(&id);
+        match present.states(vec![stream.clone()]).await?.get(&stream) {
+            Some(State::Catalog(catalog::State::Category(Category::Removed { .. }))) => {
+                create.category_id = CategoryId(Uuid::new_v5(&IMPORTED, id.0.as_bytes()));
+            }
+            _ => return Ok(Ok(id)),
+        }
     }
 }
 
