@@ -113,7 +113,7 @@ impl StockWatch {
         let watcher = self.register(skus, head);
         // The task reads these SKUs, too, as of a position that includes every event that it has passed.
         let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-        let mut now = self.0.read(reader, &names).await?;
+        let mut now = self.0.read(reader, &names, self.0.now.time()).await?;
         for sku in skus {
             watcher.mailbox.put_first(sku, now.remove(&**sku).unwrap_or_default().level);
         }
@@ -308,9 +308,10 @@ impl Shared {
         }
         let reader = self.reader.of_operation(Arc::clone(self.reader.share()));
         reader.require(position);
-        let names: Vec<&str> = skus.iter().map(AsRef::as_ref).collect();
-        let mut found = self.read(&reader, &names).await?;
-        let next = next_expiries(&reader, &names, self.now.time()).await?;
+        // Levels and expiries are those of one time. Otherwise a reservation that expires in between would be in neither.
+        let (now, names) = (self.now.time(), skus.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
+        let mut found = self.read(&reader, &names, now).await?;
+        let next = next_expiries(&reader, &names, now).await?;
         for sku in std::mem::take(skus) {
             let Found { level, product_id } = found.remove(&*sku).unwrap_or_default();
             self.put(&sku, level);
@@ -320,9 +321,9 @@ impl Shared {
         Ok(())
     }
 
-    /// The levels of SKUs, and their products.
-    async fn read(&self, reader: &Reader, skus: &[&str]) -> Result<HashMap<String, Found>, Error> {
-        let rows = watched(reader, skus, self.now.time()).await?;
+    /// The levels of SKUs at a time, and their products.
+    async fn read(&self, reader: &Reader, skus: &[&str], now: DateTime<Utc>) -> Result<HashMap<String, Found>, Error> {
+        let rows = watched(reader, skus, now).await?;
         let found = rows.into_iter().map(|row| {
             let (sku, product_id) = (row.sku.to_string(), Some(row.product_id));
             (sku, Found { level: Level::of(row, &self.storefront), product_id })
