@@ -1,4 +1,4 @@
-//! Signatures of messages. Whoever reaches the broker can write to the topics, but only the relay knows the keys.
+//! Signatures of messages. Anyone who reaches the broker can write to the topics, but only the relay knows the keys.
 //!
 //! A signature is an HMAC-SHA256 (RFC 2104) over the place of a message, everything that its headers say, and its value. A consumer
 //! checks it before it reads the message. It takes what is not signed for absent, and has the event from the book.
@@ -191,7 +191,7 @@ mod tests {
             assert!(!keys.is_genuine(&message(forged, Some("{}"), PLACE)), "{changed:?}");
         }
         let traced = signed.insert(Header { key: "b3", value: Some("1") });
-        assert!(keys.is_genuine(&message(traced, Some("{}"), PLACE)), "a header that nobody reads");
+        assert!(keys.is_genuine(&message(traced, Some("{}"), PLACE)), "a header that is not read");
     }
 
     #[test]
