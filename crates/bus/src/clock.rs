@@ -7,7 +7,7 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -39,11 +39,9 @@ struct Compared {
 /// A comparison.
 #[derive(Clone, Copy)]
 struct Comparison {
-    /// The time of the database at a moment.
-    time: DateTime<Utc>,
-    /// That moment.
-    at: Instant,
-    /// How far the two may be apart: half of the round trip.
+    /// What the database said.
+    answer: DatabaseTime,
+    /// How far its time may be from the moment in the middle of the round trip: half of that.
     uncertainty: Duration,
 }
 
@@ -118,6 +116,14 @@ impl Clock {
         self.comparison().map_or_else(|| self.now(), |(_, comparison)| comparison.now())
     }
 
+    /// Until when all events are recorded at that one time, because the clock of the database was once ahead. None where recorded times
+    /// follow the clock, as far as the last comparison shows.
+    #[must_use]
+    pub fn recorded_until(&self) -> Option<DateTime<Utc>> {
+        let (_, comparison) = self.comparison()?;
+        comparison.answer.recorded_at.filter(|until| *until > comparison.now())
+    }
+
     /// Whether the clock was right at the last comparison, as it changes.
     #[must_use]
     pub fn is_right(&self) -> watch::Receiver<bool> {
@@ -130,18 +136,17 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] when the database failed. What was known is still valid then.
-    pub async fn compare(&self, book: &Daybook) -> Result<DatabaseTime, StoreError> {
+    pub async fn compare(&self, book: &Daybook) -> Result<(), StoreError> {
         let answer = book.time().await?;
         if let Some(compared) = &self.compared {
-            let uncertainty = answer.round_trip / 2;
-            let comparison = Comparison { time: answer.time, at: answer.asked + uncertainty, uncertainty };
+            let comparison = Comparison { answer, uncertainty: answer.round_trip / 2 };
             *compared.last.write().unwrap_or_else(PoisonError::into_inner) = Some(comparison);
             compared.is_right.send_replace(self.trusted().is_ok());
         }
         if let Some(ahead) = self.ahead() {
             metrics::gauge!("daybook_clock_ahead_seconds").set(ahead.as_seconds_f64());
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// Compares again and again, without an end. It logs when the clock becomes wrong and when it is right again.
@@ -151,12 +156,13 @@ impl Clock {
             if let Err(error) = self.compare(book).await {
                 tracing::debug!(%error, "the clock was not compared with the database's");
             }
-            match self.trusted() {
+            let trusted = self.trusted();
+            match trusted {
                 Err(wrong) if !was_wrong => tracing::error!("{wrong}; this process decides no commands"),
                 Ok(_) if was_wrong => tracing::info!("the clock is right again"),
                 _ => {}
             }
-            was_wrong = self.trusted().is_err();
+            was_wrong = trusted.is_err();
             tokio::time::sleep(COMPARE_EVERY).await;
         }
     }
@@ -171,8 +177,9 @@ impl Clock {
 impl Comparison {
     /// The time of the database at present.
     fn now(&self) -> DateTime<Utc> {
-        let passed = TimeDelta::from_std(self.at.elapsed()).unwrap_or(TimeDelta::MAX);
-        self.time.checked_add_signed(passed).unwrap_or(self.time).trunc_subsecs(6)
+        let DatabaseTime { time, asked, .. } = self.answer;
+        let passed = TimeDelta::from_std((asked + self.uncertainty).elapsed()).unwrap_or(TimeDelta::MAX);
+        time.checked_add_signed(passed).unwrap_or(time).trunc_subsecs(6)
     }
 }
 

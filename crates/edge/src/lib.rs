@@ -1,7 +1,7 @@
 //! What every HTTP face shares.
 //!
 //! What belongs here: serving [connections](server) within their limits, the [drain] of a process, bearer [tokens], the client
-//! address of a request ([proxies]), rate limits ([rates]), what each caller has at once ([callers]), request ids ([request_id]),
+//! address of a request ([proxies]), rate limits ([rates]), what each caller has at once ([callers]), request ids ([request_id]), keys ([idempotency]),
 //! trace contexts ([trace]), [documents](document), and [problems](problem) (RFC 9457).
 //!
 //! What does not: accounts, passwords and login, which come later and will sign tokens here. Each command declares which roles may
@@ -10,6 +10,7 @@
 pub mod callers;
 pub mod document;
 pub mod drain;
+pub mod idempotency;
 pub mod problem;
 pub mod proxies;
 pub mod rates;

@@ -43,8 +43,8 @@ pub struct KafkaSettings {
     pub fetch_wait: Duration,
     /// TLS and login.
     pub security: KafkaSecurity,
-    /// What the names of consumer groups end in, for a broker that has no access control: nobody can join a group whose name cannot be
-    /// guessed. All processes of a shop need the same.
+    /// What the names of consumer groups end in, for a broker that has no access control: a stranger cannot join a group whose name
+    /// cannot be guessed. All processes of a shop need the same.
     pub group_suffix: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Signatures of messages. Whoever reaches the broker can write to the topics, but only the relay knows the keys.
+//! Signatures of messages. Anyone who reaches the broker can write to the topics, but only the relay knows the keys.
 //!
 //! A signature is an HMAC-SHA256 (RFC 2104) over the place of a message, everything that its headers say, and its value. A consumer
 //! checks it before it reads the message. It takes what is not signed for absent, and has the event from the book.
@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use daybook_event_store::{Daybook, StoreError};
 use hmac::{Hmac, KeyInit, Mac};
 use rdkafka::{
@@ -65,10 +66,7 @@ impl WireKeys {
         let Some((id, key)) = self.keys.first() else { return headers };
         let mut mac = key.clone();
         feed(&mut mac, (topic, partition), &headers, value);
-        let code: [u8; 32] = mac.finalize().into_bytes().into();
-        let (high, low) = code.split_at(16);
-        let half = |bytes: &[u8]| bytes.iter().fold(0, |all: u128, byte| all << 8 | u128::from(*byte));
-        let signature = format!("{id}.{:032x}{:032x}", half(high), half(low));
+        let signature = format!("{id}.{}", HEXLOWER.encode(&mac.finalize().into_bytes()));
         headers.insert(Header { key: SIGNATURE, value: Some(&signature) })
     }
 
@@ -107,15 +105,10 @@ impl WireKeys {
 }
 
 /// The signature that headers have: the number of the key, and the code.
-fn signature(headers: &impl Headers) -> Option<(i64, [u8; 32])> {
+fn signature(headers: &impl Headers) -> Option<(i64, Vec<u8>)> {
     let found = headers.iter().find(|header| header.key == SIGNATURE)?;
     let (id, code) = std::str::from_utf8(found.value?).ok()?.split_once('.')?;
-    let (high, low) = code.split_at_checked(32).filter(|(_, low)| low.len() == 32)?;
-    let half = |text| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes);
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&half(high)?);
-    bytes[16..].copy_from_slice(&half(low)?);
-    Some((id.parse().ok()?, bytes))
+    Some((id.parse().ok()?, HEXLOWER.decode(code.as_bytes()).ok()?))
 }
 
 /// Feeds a message to a code: each part after its length, so that no two messages feed the same bytes.
@@ -198,7 +191,7 @@ mod tests {
             assert!(!keys.is_genuine(&message(forged, Some("{}"), PLACE)), "{changed:?}");
         }
         let traced = signed.insert(Header { key: "b3", value: Some("1") });
-        assert!(keys.is_genuine(&message(traced, Some("{}"), PLACE)), "a header that nobody reads");
+        assert!(keys.is_genuine(&message(traced, Some("{}"), PLACE)), "a header that is not read");
     }
 
     #[test]

@@ -17,23 +17,20 @@ use axum::{
     routing::post,
 };
 use daybook_bus::{Answer, Bus, Submission, clock::new_id};
-use daybook_domain::{Actor, Command, Role, ids::is_real};
+use daybook_domain::{Actor, Command, Role};
 use daybook_edge::{
-    document,
+    document, idempotency,
     problem::Problem,
     rates::{ClientAddress, RateLimits, Rates},
     tokens::{CLIENT_HEADER, Keys, TokenError},
     trace::TraceContext,
 };
-use uuid::Uuid;
 
 use crate::{
     forward::{self, Receiver},
     openapi,
 };
 
-/// The header with the id of a command.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The header with the correlation id of a causal chain.
 const CORRELATION_ID: &str = "correlation-id";
 /// The detail of the problem for a wrong method.
@@ -101,11 +98,8 @@ async fn submit(
     check_role(&name, &actor)?;
     body::is_json(&headers)?;
     let body = body::read(body).await?;
-    let command_id = uuid_header(&headers, IDEMPOTENCY_KEY, problem::malformed_key)?.unwrap_or_else(new_id);
-    let correlation_id = uuid_header(&headers, CORRELATION_ID, problem::malformed_correlation)?;
-    if correlation_id.is_some_and(|id| id.is_nil() || id.is_max()) {
-        return Err(problem::malformed_correlation());
-    }
+    let command_id = idempotency::key(&headers)?.unwrap_or_else(new_id);
+    let correlation_id = idempotency::uuid(&headers, CORRELATION_ID, problem::malformed_correlation)?;
     let command = body::command(&name, &body)?;
     let mut submission = Submission::new(command, command_id, actor.clone());
     submission.address = address.map(ClientAddress::network);
@@ -114,7 +108,7 @@ async fn submit(
     let Answer { outcome, streams } = api.bus.answer(submission, false).await;
     api.rates.charge(&actor, address, streams / STREAMS_PER_REQUEST);
     let receipt = outcome.map_err(|error| problem::not_accepted(&error))?;
-    Ok((StatusCode::OK, [(IDEMPOTENCY_KEY, command_id.to_string())], Json(receipt)).into_response())
+    Ok((StatusCode::OK, [(idempotency::HEADER, command_id.to_string())], Json(receipt)).into_response())
 }
 
 /// Takes the connection of another process.
@@ -145,13 +139,6 @@ fn check_role(name: &str, actor: &Actor) -> Result<(), Problem> {
     let access = Command::access_of(name).filter(|access| access.is_public());
     let access = access.ok_or_else(|| problem::unknown_command(name))?;
     access.check_role(name, actor.role()).map_err(problem::forbidden)
-}
-
-/// A UUID from the caller's header, neither the nil nor the max one. `None` without the header.
-fn uuid_header(headers: &HeaderMap, name: &str, malformed: fn() -> Problem) -> Result<Option<Uuid>, Problem> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    parsed.filter(|id| is_real(*id)).map(Some).ok_or_else(malformed)
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -5,12 +5,6 @@ use daybook_bus::{CommandError, UnreadableStream, WrongClock};
 use daybook_domain::{Refusal, RefusalKind, general::RoleForbidden};
 use daybook_edge::problem::Problem;
 
-pub(super) fn malformed_key() -> Problem {
-    let detail =
-        "the header Idempotency-Key holds a UUID, a new one for each command; the nil and the max UUID are none";
-    Problem::new(StatusCode::BAD_REQUEST, "Malformed idempotency key", "malformed_idempotency_key", &detail)
-}
-
 pub(super) fn malformed_correlation() -> Problem {
     let detail = "the header Correlation-Id holds a UUID, and not the nil or the max one";
     Problem::new(StatusCode::BAD_REQUEST, "Malformed correlation id", "malformed_correlation_id", &detail)

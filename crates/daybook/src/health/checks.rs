@@ -6,7 +6,7 @@ use std::{
 };
 
 use daybook_bus::Clock;
-use daybook_event_store::{DatabaseTime, Daybook, Holder, SchemaError, error_chain};
+use daybook_event_store::{Daybook, Holder, SchemaError, error_chain};
 use daybook_event_stream::{
     KafkaSettings, progress,
     relay::{self, SetAside},
@@ -115,19 +115,15 @@ pub(super) fn clock(clock: &Clock) -> Check {
 
 /// Whether new events get times of their own. They do not while the last recorded time is in the future, because the clock of the database
 /// was once ahead. This changes no readiness: another process could do nothing about it.
-pub(super) async fn recorded(book: &Daybook) -> Check {
-    let look = async {
-        let DatabaseTime { time, recorded_at, .. } = book.time().await?;
-        let ahead = recorded_at.map_or(0.0, |recorded| (recorded - time).as_seconds_f64()).max(0.0);
-        metrics::gauge!("daybook_recorded_time_ahead_seconds").set(ahead);
-        Ok(match recorded_at {
-            Some(until) if ahead > 0.0 => {
-                (false, format!("the clock of the database was ahead: all events are recorded at {until} until then"))
-            }
-            _ => (true, "recorded times follow the clock of the database".to_owned()),
-        })
+pub(super) fn recorded(clock: &Clock) -> Check {
+    let until = clock.recorded_until();
+    let ahead = until.map_or(0.0, |until| (until - clock.database_now()).as_seconds_f64());
+    metrics::gauge!("daybook_recorded_time_ahead_seconds").set(ahead);
+    let detail = match until {
+        Some(until) => format!("the clock of the database was ahead: all events are recorded at {until} until then"),
+        None => "recorded times follow the clock of the database".to_owned(),
     };
-    within(PATIENCE, "recorded_time", look).await
+    Check::new("recorded_time", until.is_none(), detail)
 }
 
 /// Which process decides commands. Without a holder each process decides its own, so this changes no readiness.

@@ -117,7 +117,7 @@ async fn describe(health: &Health, watched: &Watched) {
         );
         let reactors =
             if roles.contains(&Role::Reactors) { Some(lags.reactors(book, &watched.clock).await) } else { None };
-        let recorded = checks::recorded(book).await;
+        let recorded = checks::recorded(&watched.clock);
         let clock = (!roles.contains(&Role::CommandApi)).then(|| checks::clock(&watched.clock));
         let seat = watched.seat.as_ref().map(|holder| checks::seated(&holder.borrow()));
         let details = [broker, Some(views), reactors, seat, clock, Some(recorded)]

@@ -5,7 +5,7 @@ use axum::{
     response::Response,
 };
 
-use crate::problem::Problem;
+use crate::{idempotency, problem::Problem};
 
 /// What every answer tells a browser, unless its route says otherwise: the type is not guessed, no address is passed on, and no page
 /// runs a script of an answer or shows it in a frame.
@@ -41,7 +41,7 @@ pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Pr
 const SINGLE: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
-    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static(idempotency::HEADER),
     HeaderName::from_static("correlation-id"),
     HeaderName::from_static("x-min-position"),
     HeaderName::from_static("last-event-id"),

@@ -129,8 +129,8 @@ fn read_blocking(
 }
 
 impl LogEnd {
-    /// Notes a message of the log. One that is not genuine only shows whether the log is the one that was checkpointed: nobody can change
-    /// what a log holds at an offset.
+    /// Notes a message of the log. One that is not genuine only shows whether the log is the one that was checkpointed: what a log holds at
+    /// an offset cannot be changed.
     fn note(&mut self, checkpoint: Option<PublishedOffset>, message: &impl Message, is_genuine: bool) {
         let offset = message.offset();
         match envelope::identity(message) {

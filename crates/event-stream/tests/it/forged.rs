@@ -1,4 +1,4 @@
-//! Messages that the relay of the book has not written: whoever reaches the broker can write to the topics, and commit offsets.
+//! Messages that the relay of the book has not written: anyone who reaches the broker can write to the topics, and commit offsets.
 
 use std::time::{Duration, Instant};
 
@@ -116,8 +116,7 @@ async fn forged_messages_are_left_out_and_nothing_is_missing() {
     consumer.kill().await;
     let consumer = world.consume(&Ledger::default());
     let head = world.append_many(40).await;
-    world.ledger_has(many(head)).await;
-    world.assert_ledger_is_whole().await;
+    world.ledger_is_whole_up_to(head).await;
     consumer.stop().await;
     relay.stop().await;
 }
@@ -138,8 +137,7 @@ async fn a_relay_that_begins_after_forgeries_publishes_what_is_missing_and_nothi
     assert_eq!(world.messages().await, head + forged, "each event is published once");
     assert_eq!(world.status().await.epoch, before + 1, "the relay leads at its first attempt");
     let consumer = world.consume(&Ledger::default());
-    world.ledger_has(many(head)).await;
-    world.assert_ledger_is_whole().await;
+    world.ledger_is_whole_up_to(head).await;
     consumer.stop().await;
     relay.stop().await;
 }
@@ -151,8 +149,7 @@ async fn messages_of_a_program_that_does_not_sign_are_taken_from_the_book() {
     let head = world.append_many(60).await;
     let consumer = world.consume(&Ledger::default());
     world.publish_unsigned(&world.events().await).await;
-    world.ledger_has(many(head)).await;
-    world.assert_ledger_is_whole().await;
+    world.ledger_is_whole_up_to(head).await;
     consumer.stop().await;
 }
 
@@ -186,8 +183,7 @@ async fn a_key_can_be_changed_while_messages_are_on_their_way() {
         .expect("tables");
     consumer.kill().await;
     let consumer = world.consume(&Ledger::default());
-    world.ledger_has(many(head)).await;
-    world.assert_ledger_is_whole().await;
+    world.ledger_is_whole_up_to(head).await;
     consumer.stop().await;
     relay.stop().await;
 }
@@ -201,7 +197,7 @@ async fn offsets_that_another_client_commits_make_a_consumer_skip_nothing() {
     world.published().await;
     let commit = |to: Offset| {
         let mut config = world.client();
-        config.set("group.id", format!("{}.ledgers", world.kafka.topology.prefix)).set("enable.auto.commit", "false");
+        config.set("group.id", world.kafka.group("ledgers")).set("enable.auto.commit", "false");
         let stranger: BaseConsumer = config.create().expect("a consumer");
         let topics = world.kafka.topology.topics();
         stranger.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).expect("it may join");
@@ -223,13 +219,18 @@ async fn offsets_that_another_client_commits_make_a_consumer_skip_nothing() {
     commit(Offset::Offset(0));
     let consumer = world.consume(&Ledger::default());
     let head = world.append_many(30).await;
-    world.ledger_has(many(head)).await;
-    world.assert_ledger_is_whole().await;
+    world.ledger_is_whole_up_to(head).await;
     consumer.stop().await;
     relay.stop().await;
 }
 
 impl World {
+    /// Waits until the ledger has as many events as the book up to a position, and compares them.
+    async fn ledger_is_whole_up_to(&self, position: i64) {
+        self.ledger_has(many(position)).await;
+        self.assert_ledger_is_whole().await;
+    }
+
     /// The signature of the newest event on the wire.
     async fn newest_signature(&self) -> String {
         let mut config = self.client();

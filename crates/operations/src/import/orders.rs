@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Importer, Outcome, Rejection,
-    file::{Format, JsonLine, Opened, malformed},
+    file::{Format, JsonLine, Opened},
     running::{self, Imported, Rejected},
     sent,
 };
@@ -53,8 +53,7 @@ fn parsed(line: &JsonLine) -> Result<ImportOrder, Rejection> {
     if let Ok(order) = serde_json::from_slice(&line.bytes) {
         return Ok(order);
     }
-    let mut value: Value =
-        serde_json::from_slice(&line.bytes).map_err(|error| malformed(line.line, &line.bytes, &error))?;
+    let mut value: Value = serde_json::from_slice(&line.bytes).map_err(|error| line.malformed(&error))?;
     trim(&mut value);
     if let Some(currency) = value.get_mut("currency")
         && let Some(code) = currency.as_str()

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use daybook_domain::Actor;
 use daybook_edge::{
+    idempotency,
     rates::ClientAddress,
     request_id::{REQUEST_ID, RequestId},
     tokens::{CLIENT_HEADER, Keys, TokenError},
@@ -154,7 +155,7 @@ impl Commands {
             CommandTarget::At(url) => hyper::Request::post(format!("{url}/commands/{name}")),
             CommandTarget::InProcess(_) => hyper::Request::post(format!("/commands/{name}")),
         };
-        request = request.header("content-type", "application/json").header("idempotency-key", key.to_string());
+        request = request.header("content-type", "application/json").header(idempotency::HEADER, key.to_string());
         match (&viewer.authorization, &self.target) {
             (Some(header), _) => request = request.header("authorization", header),
             (None, CommandTarget::At(_)) => {

@@ -7,6 +7,7 @@ use async_graphql::{
     connection::{Connection, CursorType, Edge, EmptyFields},
 };
 use chrono::{DateTime, Datelike, Utc};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::graphql::error::coded;
@@ -64,15 +65,13 @@ impl<K: Serialize + DeserializeOwned + Send + Sync> CursorType for Cursor<K> {
     type Error = &'static str;
 
     fn decode_cursor(text: &str) -> Result<Self, &'static str> {
-        let byte = |at: usize| text.get(at..at + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
         let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         cursor.map(|(order, key)| Self { order, key }).ok_or(OTHER_CURSOR)
     }
 
     fn encode_cursor(&self) -> String {
-        let bytes = serde_json::to_vec(&(&self.order, &self.key)).unwrap_or_default();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&serde_json::to_vec(&(&self.order, &self.key)).unwrap_or_default())
     }
 }
 

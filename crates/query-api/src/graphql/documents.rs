@@ -7,6 +7,7 @@ use async_graphql::{
     Request, ServerError, Value,
     parser::{parse_query, types::ExecutableDocument},
 };
+use data_encoding::HEXLOWER_PERMISSIVE;
 use hashlink::LruCache;
 use sha2::{Digest, Sha256};
 
@@ -106,14 +107,7 @@ fn named(request: &Request) -> Result<Option<Hash>, ServerError> {
 }
 
 fn bytes(hexadecimal: &str) -> Option<Hash> {
-    let mut hash = Hash::default();
-    if hexadecimal.len() != 2 * hash.len() || !hexadecimal.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hexadecimal.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(hash)
+    HEXLOWER_PERMISSIVE.decode(hexadecimal.as_bytes()).ok()?.try_into().ok()
 }
 
 fn refused(code: &str, message: &str) -> ServerError {

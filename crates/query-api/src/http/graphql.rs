@@ -13,8 +13,7 @@ use axum::{
     response::{IntoResponse, Response, sse::Event},
 };
 use chrono::{DateTime, Utc};
-use daybook_domain::ids::is_real;
-use daybook_edge::problem::Problem;
+use daybook_edge::{idempotency, problem::Problem};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -226,9 +225,9 @@ async fn respond<E: Executor>(
     let until = viewer.until;
     let mut request = request.data(viewer).data(reader);
     if runs(&mut request, OperationType::Mutation)
-        && let Some(key) = key(headers)?
+        && let Some(key) = idempotency::key(headers)?
     {
-        request = request.data(key);
+        request = request.data(HeaderKey(key));
     }
     if answer == Answer::Events {
         return Ok(events(endpoint, request, permit, until));
@@ -240,17 +239,6 @@ async fn respond<E: Executor>(
         Some(late) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "consistency_timeout", &late.message)),
         None => Ok(sent::within(share, answer.written(&response)?).await),
     }
-}
-
-/// The key of the header `Idempotency-Key`.
-fn key(headers: &HeaderMap) -> Result<Option<HeaderKey>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let parsed = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    parsed.filter(|id| is_real(*id)).map(|id| Some(HeaderKey(id))).ok_or_else(|| {
-        let detail =
-            "the header Idempotency-Key holds a UUID, a new one for each mutation; the nil and the max UUID are none";
-        problem(StatusCode::BAD_REQUEST, "malformed_idempotency_key", &detail)
-    })
 }
 
 /// Begins an operation: its share of the process.

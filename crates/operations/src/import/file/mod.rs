@@ -87,6 +87,25 @@ impl JsonLine {
         let record = serde_json::from_slice(&self.bytes).unwrap_or_else(as_text);
         Rejection { line: self.line, record, code: code.to_owned(), reason }
     }
+
+    /// The rejection of a line that is no JSON object, or not the one that is expected.
+    pub(super) fn malformed(&self, error: &serde_json::Error) -> Rejection {
+        // Each line is parsed alone, so the line in the message is always 1.
+        let reason = error.to_string().replace(" at line 1 column", " at column");
+        let code = if std::str::from_utf8(&self.bytes).is_err() {
+            "invalid_encoding"
+        } else if error.is_data() {
+            "invalid_record"
+        } else {
+            "malformed_json"
+        };
+        let rejection = self.rejected(code, reason);
+        if rejection.record.is_array() {
+            let reason = "it is a JSON array; a line is one JSON object".to_owned();
+            return Rejection { code: "malformed_json".to_owned(), reason, ..rejection };
+        }
+        rejection
+    }
 }
 
 /// Items of a file, one after the other. An error is the last one: the file is damaged there.
@@ -309,40 +328,32 @@ fn without_formula(text: &str) -> &str {
 }
 
 /// The row of a JSON object.
-fn row_of(JsonLine { line, bytes }: &JsonLine, columns: &Columns) -> Result<Row, Rejection> {
-    let line = *line;
-    let reject = |record: Value, code: &str, reason: String| Rejection { line, record, code: code.to_owned(), reason };
-    let object: Map<String, Value> = match serde_json::from_slice(bytes) {
-        Ok(object) => object,
-        Err(error) => return Err(malformed(line, bytes, &error)),
-    };
+fn row_of(json: &JsonLine, columns: &Columns) -> Result<Row, Rejection> {
+    let object: Map<String, Value> = serde_json::from_slice(&json.bytes).map_err(|error| json.malformed(&error))?;
     let mut values = Vec::with_capacity(object.len());
     for (name, value) in &object {
-        let whole = || Value::Object(object.clone());
         let is_empty = matches!(value, Value::Null) || value.as_str().is_some_and(|text| text.trim().is_empty());
         if name.trim().is_empty() && is_empty {
             continue;
         }
         let Some(column) = columns.of(name) else {
-            return Err(reject(whole(), "unknown_field", columns.unknown(name)));
+            return Err(json.rejected("unknown_field", columns.unknown(name)));
         };
         let text = match value {
             Value::Null => continue,
             Value::String(text) => text.trim().to_owned(),
             Value::Number(number) => number.to_string(),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-                return Err(reject(whole(), "invalid_record", format!("{column}: a text or a number is expected")));
+                return Err(json.rejected("invalid_record", format!("{column}: a text or a number is expected")));
             }
         };
         if values.iter().any(|(known, _)| *known == column) {
-            return Err(reject(whole(), "invalid_record", format!("{column} occurs twice")));
+            return Err(json.rejected("invalid_record", format!("{column} occurs twice")));
         }
         if text.contains('\u{fffd}') {
-            return Err(reject(
-                whole(),
-                "invalid_encoding",
-                format!("{column}: it holds a character that was lost before"),
-            ));
+            return Err(
+                json.rejected("invalid_encoding", format!("{column}: it holds a character that was lost before"))
+            );
         }
         if !text.is_empty() {
             values.push((column, text));
@@ -353,31 +364,7 @@ fn row_of(JsonLine { line, bytes }: &JsonLine, columns: &Columns) -> Result<Row,
         .iter()
         .find(|group| group.iter().filter(|name| values.iter().any(|(known, _)| known == *name)).count() > 1);
     if let Some(group) = both {
-        return Err(reject(
-            object.into(),
-            "invalid_record",
-            format!("it has {}; one of them is enough", group.join(" and ")),
-        ));
+        return Err(json.rejected("invalid_record", format!("it has {}; one of them is enough", group.join(" and "))));
     }
-    Ok(Row { line, values })
-}
-
-/// The rejection of a line that is no JSON object, or not the one that is expected.
-pub(super) fn malformed(line: u64, bytes: &[u8], error: &serde_json::Error) -> Rejection {
-    let as_text = |_| Value::String(String::from_utf8_lossy(bytes).into_owned());
-    let record: Value = serde_json::from_slice(bytes).unwrap_or_else(as_text);
-    if record.is_array() {
-        let reason = "it is a JSON array; a line is one JSON object".to_owned();
-        return Rejection { line, record, code: "malformed_json".to_owned(), reason };
-    }
-    let code = if std::str::from_utf8(bytes).is_err() {
-        "invalid_encoding"
-    } else if error.is_data() {
-        "invalid_record"
-    } else {
-        "malformed_json"
-    };
-    // Each line is parsed alone, so the line in the message is always 1.
-    let reason = error.to_string().replace(" at line 1 column", " at column");
-    Rejection { line, record, code: code.to_owned(), reason }
+    Ok(Row { line: json.line, values })
 }
