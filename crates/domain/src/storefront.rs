@@ -23,6 +23,12 @@ impl Default for Storefront {
 }
 
 impl Storefront {
+    /// The channel that is meant where none is named: the first that is served.
+    #[must_use]
+    pub fn default_channel(&self) -> Channel {
+        self.channels.first().cloned().unwrap_or_default()
+    }
+
     /// Whether goods may come from a location for an actor. Staff may name any.
     #[must_use]
     pub fn serves(&self, actor: &Actor, location: &LocationId) -> bool {

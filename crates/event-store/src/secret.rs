@@ -32,13 +32,22 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// It holds more than one line, a character that no keyboard has, or blanks around the text: an editor or a script put them there,
+    /// and with them it would silently be another secret.
+    #[error("the file {} of a secret has {what}; it has one line with the secret and nothing else", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What does not belong there.
+        what: &'static str,
+    },
 }
 
 impl Secret {
-    /// The secret in a file. Line ends after it do not belong to it.
+    /// The secret in a file: one line. The byte order mark before it and the ends of lines after it do not belong to it.
     ///
     /// # Errors
-    /// [`SecretError`] when the file cannot be read or is empty.
+    /// [`SecretError`] when the file cannot be read, is empty, or has more than the secret.
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
         let path = path.into();
         let text = RwLock::new(read(&path)?);
@@ -57,7 +66,7 @@ impl Secret {
     /// Reads the file again, if the secret comes from one. Returns whether the secret has changed.
     ///
     /// # Errors
-    /// [`SecretError`] when the file cannot be read or is empty. The secret stays as it was.
+    /// [`SecretError`] when the file cannot be read, is empty, or has more than the secret, which stays as it was.
     pub fn read_again(&self) -> Result<bool, SecretError> {
         let Source::File { path, text } = &*self.0 else { return Ok(false) };
         let new = read(path)?;
@@ -70,9 +79,26 @@ impl Secret {
 
 fn read(path: &Path) -> Result<String, SecretError> {
     let text = fs::read_to_string(path).map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
-    match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(SecretError::Empty { path: path.to_owned() }),
-        secret => Ok(secret.to_owned()),
+    let secret = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end_matches(['\r', '\n']);
+    if secret.is_empty() {
+        return Err(SecretError::Empty { path: path.to_owned() });
+    }
+    match foreign(secret) {
+        None => Ok(secret.to_owned()),
+        Some(what) => Err(SecretError::Malformed { path: path.to_owned(), what }),
+    }
+}
+
+/// What a file has beside its secret.
+fn foreign(secret: &str) -> Option<&'static str> {
+    if secret.contains(['\r', '\n']) {
+        Some("several lines")
+    } else if secret.trim() != secret {
+        Some("blanks around it")
+    } else if secret.contains(|c: char| c.is_control() || c == '\u{feff}') {
+        Some("a character that cannot be typed")
+    } else {
+        None
     }
 }
 
@@ -123,5 +149,28 @@ mod tests {
         assert!(secret.read_again().is_err_and(|error| error.to_string().contains("is empty")));
         assert_eq!(secret.expose(), "second", "the secret stays as it was");
         assert!(!format!("{secret:?}").contains("second"));
+    }
+
+    #[test]
+    fn a_file_holds_one_line_and_what_does_not_belong_to_it_is_named() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("secret");
+        let read = |text: &str| {
+            fs::write(&path, text).expect("a file");
+            Secret::file(&path).map(|secret| secret.expose()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("\u{feff}pass word\r\n\n").as_deref(), Ok("pass word"));
+        for (text, what) in [
+            ("\nsecret\n", "several lines"),
+            ("first\nsecond\n", "several lines"),
+            ("secret \n", "blanks around it"),
+            ("\tsecret", "blanks around it"),
+            ("sec\0ret", "a character that cannot be typed"),
+            ("sec\u{feff}ret", "a character that cannot be typed"),
+        ] {
+            let error = read(text).expect_err("it is refused");
+            assert!(error.contains(what) && !error.contains("ret"), "{text:?}: {error}");
+        }
+        assert!(read("\u{feff}\n").is_err_and(|error| error.contains("is empty")));
     }
 }

@@ -191,3 +191,23 @@ async fn the_exports_of_other_engines_are_read_and_their_columns_are_named() {
     }
     assert_eq!(world.head().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_joined_are_read_as_one_or_refused_where_the_second_begins() {
+    let world = world().await;
+    let joined = "\u{feff}\"sku\",\"name\"\n\"one\",\"A\"\n\u{feff}\"sku\",\"name\"\n\"two\",\"B\"\nSKU,Name\nthree,C\n\u{feff}four,D\n";
+    let said = world.import("products", "joined.csv", joined, &[]);
+    assert_eq!((said.outcomes(), said.code), ([4, 4, 0, 0, 0], Some(0)), "{said:?}");
+    let skus: Vec<_> =
+        world.events("catalog.ProductCreated").await.iter().map(|event| event["variants"][0]["sku"].clone()).collect();
+    assert_eq!(skus, ["one", "two", "three", "four"]);
+
+    let other = "sku,name\nfive,E\nname,sku\nF,six\n";
+    let said = world.import("products", "other.csv", other, &[]);
+    assert!(said.code == Some(1) && said.errors.contains("line 3 is another header"), "{said:?}");
+    assert_eq!(said.outcomes(), [1, 1, 0, 0, 0], "{said:?}");
+
+    let lines = "\u{feff}{\"sku\":\"seven\",\"name\":\"G\"}\n\u{feff}{\"sku\":\"eight\",\"name\":\"H\"}\n";
+    let said = world.import("products", "joined.ndjson", lines, &[]);
+    assert_eq!((said.outcomes(), said.code), ([2, 2, 0, 0, 0], Some(0)), "{said:?}");
+}

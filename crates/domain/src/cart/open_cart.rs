@@ -23,9 +23,9 @@ pub struct OpenCart {
     /// Whose cart it is; when left out, the customer's who opens it, and otherwise a guest's.
     #[serde(default)]
     pub customer_id: Option<CustomerId>,
-    /// The channel whose prices hold; `web` when left out.
+    /// The channel whose prices hold; the first that the storefront serves when left out.
     #[serde(default)]
-    pub channel: Channel,
+    pub channel: Option<Channel>,
     /// The currency of its prices.
     pub currency: Currency,
 }
@@ -49,7 +49,8 @@ impl Decide for OpenCart {
         }
         // A customer who names no customer opens a cart of their own.
         let customer_id = self.customer_id.or(context.actor.customer());
-        let opened = CartOpened { cart_id, customer_id, channel: self.channel.clone(), currency: self.currency };
+        let channel = self.channel.clone().unwrap_or_else(|| context.storefront.default_channel());
+        let opened = CartOpened { cart_id, customer_id, channel, currency: self.currency };
         Ok(Decision::of::<Cart>(&cart_id, opened))
     }
 }
@@ -61,6 +62,7 @@ mod tests {
     use crate::{
         Actor,
         cart::Cart,
+        ids::Channel,
         spec::{Book, cart, code, customer, customer_id},
     };
 
@@ -71,6 +73,18 @@ mod tests {
         assert_eq!(opened, Ok(vec!["cart.CartOpened"]));
         let Cart::Open(opened) = book.state::<Cart>(&cart(1)) else { panic!("it is open") };
         assert_eq!(opened.customer_id, Some(customer_id("ann")));
+    }
+
+    #[test]
+    fn a_cart_without_a_channel_has_the_first_that_the_storefront_serves() {
+        let mut book = Book::new();
+        book.storefront.channels = ["app", "web"].map(|name| Channel::new(name).expect("a channel")).into();
+        for (nr, actor) in [(1, Actor::Guest), (2, Actor::Support("sue".into()))] {
+            let opened = book.when_as(actor, "OpenCart", json!({ "cart_id": cart(nr), "currency": "EUR" }));
+            assert_eq!(opened, Ok(vec!["cart.CartOpened"]));
+            let Cart::Open(opened) = book.state::<Cart>(&cart(nr)) else { panic!("it is open") };
+            assert_eq!(opened.channel.as_str(), "app");
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ macro_rules! command_set {
                         _ = command;
                         crate::access::Named {
                             customer: crate::declare::optional!($(command.$customer)?).flatten(),
-                            channel: crate::declare::optional!($(&command.$channel)?),
+                            channel: crate::declare::optional!($(command.$channel.as_ref())?).flatten(),
                             locations: crate::declare::optional!($(command.$locations.as_deref().unwrap_or_default())?),
                         }
                     })*

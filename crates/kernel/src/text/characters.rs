@@ -33,7 +33,8 @@ macro_rules! unseen {
 
 impl Alphabet {
     /// The same as a regular expression of JSON Schema, for a text in its normal form. It names no characters above U+FFFF, since not
-    /// every reader of JSON Schema has a form for them.
+    /// every reader of JSON Schema has a form for them. It leaves no letters and marks out of a class, since not every reader can do
+    /// that, so those of tokens and slugs match a few that cannot be seen, which are refused all the same.
     #[must_use]
     pub const fn pattern(self) -> &'static str {
         match self {
@@ -83,7 +84,7 @@ impl Alphabet {
 
     fn allows(self, c: char) -> bool {
         match self {
-            Self::Token => c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '+'),
+            Self::Token => is_letter(c) || matches!(c, '.' | '_' | '-' | ':' | '/' | '+'),
             Self::Code => c == ' ' || !(is_unseen(c) || is_refused(c)),
             Self::Slug => c == '-' || is_of_a_word(c) && c.to_lowercase().eq([c]),
             Self::Line => !(c.is_control() || is_refused(c) || matches!(c, '\u{2028}' | '\u{2029}')),
@@ -94,7 +95,12 @@ impl Alphabet {
 
 /// Whether a character belongs to a word: a letter, a digit, or a mark on them.
 pub(super) fn is_of_a_word(c: char) -> bool {
-    c.is_alphanumeric() || !c.is_ascii() && is_combining_mark(c) && !is_unseen(c)
+    is_letter(c) || !c.is_ascii() && is_combining_mark(c) && !is_unseen(c)
+}
+
+/// Whether a character is a letter or a digit that can be seen: Unicode counts the fillers of Hangul as letters.
+pub(super) fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() && (c.is_ascii() || !is_unseen(c))
 }
 
 /// Whether a character shows nothing by itself: it cannot be seen, or it is a mark, which needs a letter before it.

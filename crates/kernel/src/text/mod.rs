@@ -32,11 +32,21 @@ pub enum TextError {
         max: usize,
     },
     /// It holds a character that its type does not allow.
-    #[error("must not contain {0:?}")]
+    #[error("must not contain {}", shown(*.0))]
     Character(char),
     /// Nothing of it can be seen.
     #[error("must have a character that can be seen")]
     Unseen,
+}
+
+/// A character as a message shows it. The number helps where it cannot be seen, or looks like another one.
+fn shown(c: char) -> String {
+    let number = u32::from(c);
+    if c.is_ascii() || !(characters::shows_nothing_alone(c) || c.is_control()) {
+        format!("{c:?} (U+{number:04X})")
+    } else {
+        format!("U+{number:04X}, which shows nothing by itself")
+    }
 }
 
 /// The normal form of a text: composed (NFC), and without blanks at its ends. Two texts that look the same are the same in this form,
@@ -314,6 +324,36 @@ mod tests {
         for kept in ["می\u{200c}خواهم", "क्\u{200d}ष", "👩\u{200d}👩\u{200d}👧", "C++\u{200e} שלום", "❤\u{fe0f}"]
         {
             assert_eq!(Name::new(kept).as_ref().map(Name::as_str), Ok(kept));
+        }
+    }
+
+    #[test]
+    fn letters_that_cannot_be_seen_make_no_slugs_and_no_tokens() {
+        for filler in ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{17b4}'] {
+            assert_eq!(Slug::new(format!("te{filler}a")), Err(TextError::Character(filler)), "{filler:?}");
+            let token = entered_token(&format!("ma{filler}in"));
+            assert_eq!(token, Err(TextError::Character(filler)), "{filler:?}");
+        }
+        for seen in ["한국", "हिन्दी", "ខ្មែរ"] {
+            assert!(Slug::new(seen).is_ok(), "{seen}");
+        }
+    }
+
+    fn entered_token(text: &str) -> Result<Cow<'_, str>, TextError> {
+        entered(text, 1, 64, Alphabet::Token)
+    }
+
+    #[test]
+    fn a_message_names_a_character_that_cannot_be_seen() {
+        for (text, expected) in [
+            ("te\u{3164}a", "must not contain U+3164, which shows nothing by itself"),
+            ("te\u{202e}a", "must not contain U+202E, which shows nothing by itself"),
+            ("teA", "must not contain 'A' (U+0041)"),
+            ("te\u{2013}a", "must not contain '–' (U+2013)"),
+            ("te a", "must not contain ' ' (U+0020)"),
+            ("te\na", r"must not contain '\n' (U+000A)"),
+        ] {
+            assert_eq!(Slug::new(text).map_err(|error| error.to_string()), Err(expected.to_owned()));
         }
     }
 

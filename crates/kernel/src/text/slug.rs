@@ -2,7 +2,11 @@
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-use super::{Slug, characters::is_of_a_word, folding::plain};
+use super::{
+    Slug,
+    characters::{is_letter, is_of_a_word},
+    folding::plain,
+};
 
 /// The most characters of a slug that is made from a name. A suffix still fits behind it.
 const MAX_CHARACTERS: usize = 100;
@@ -43,13 +47,12 @@ impl Slug {
                         None => slug.push(part),
                     }
                 }
-            } else if c.is_alphanumeric() || is_of_a_word(c) && !after_latin && !slug.ends_with('-') && !slug.is_empty()
-            {
+            } else if is_letter(c) || is_of_a_word(c) && !after_latin && !slug.ends_with('-') && !slug.is_empty() {
                 slug.extend(c.to_lowercase());
             } else if !is_of_a_word(c) && !slug.is_empty() && !slug.ends_with('-') {
                 slug.push('-');
             }
-            after_latin = latin || after_latin && !c.is_alphanumeric() && is_of_a_word(c);
+            after_latin = latin || after_latin && !is_letter(c) && is_of_a_word(c);
         }
         Self::new(cut(&slug).trim_matches('-')).ok()
     }
@@ -108,6 +111,7 @@ mod tests {
             ("\u{301}a", "a"),
             ("İstanbul ısı", "istanbul-isi"),
             ("1½ inch, ¾ ⅟", "1-1-2-inch-3-4-1"),
+            ("te\u{3164}a \u{ffa0}", "te-a"),
         ] {
             let slug = Slug::of(name).map(|slug| slug.to_string());
             // The last letter of a Greek word may be written in two ways; both are lower case.

@@ -44,7 +44,7 @@ pub(super) async fn stock_up(bus: &Bus, products: usize, units: i64) -> anyhow::
             publish: true,
         };
         let price = Money::new(1_000 + i64::try_from(number).unwrap_or(0), euro());
-        let price = SetPrice { sku: sku(number), channel: Channel::default(), price };
+        let price = SetPrice { sku: sku(number), channel: None, price };
         let quantity = Quantity::new(units).expect("a valid quantity");
         let goods = ReceiveStock { sku: sku(number), location: LocationId::default(), quantity, reference: None };
         vec![product.into(), price.into(), goods.into()]

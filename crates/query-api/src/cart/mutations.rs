@@ -22,7 +22,7 @@ inputs! {
         cart_id: Option<ID>,
         /// The customer whose cart it is. By default it is the caller's cart.
         customer_id: Option<String>,
-        /// The channel whose prices apply.
+        /// The channel whose prices apply. By default it is the first that the storefront serves.
         channel: Option<String>,
         /// The currency of its prices.
         currency: String,

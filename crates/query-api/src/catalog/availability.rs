@@ -88,7 +88,7 @@ impl<'c> Buyer<'c> {
 
     /// The channel that is meant where none is named.
     pub(crate) fn default_channel(&self) -> Channel {
-        self.storefront.channels.first().cloned().unwrap_or_default()
+        self.storefront.default_channel()
     }
 
     /// Whether the viewer sees the product of something with this status. Staff see all.

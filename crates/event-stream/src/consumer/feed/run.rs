@@ -1,6 +1,6 @@
 //! Receiving from Kafka: the loop of the process's one member of its group.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use daybook_event_store::Daybook;
 use tokio::time::{MissedTickBehavior, interval};
@@ -104,12 +104,14 @@ impl Feed {
     /// Measures the lag of the subscribers again and again, without an end.
     async fn measure(&self, book: &Daybook) {
         let mut measure = interval(MEASURE_EVERY);
+        let mut shown = BTreeSet::new();
         loop {
             measure.tick().await;
             match progress::list(book).await {
-                Ok(all) => {
+                Ok(mut all) => {
                     let names = self.subscribers();
-                    all.iter().filter(|progress| names.contains(&progress.consumer)).for_each(show);
+                    all.retain(|progress| names.contains(&progress.consumer));
+                    show(&all, &mut shown);
                 }
                 Err(error) => tracing::debug!(%error, "the lag was not measured"),
             }
@@ -117,10 +119,22 @@ impl Feed {
     }
 }
 
+/// Shows how far the subscribers are. One that was shown and is gone, such as the view before a rebuild, has no lag any more: what it
+/// showed last would raise an alarm for ever.
+fn show(all: &[ConsumerProgress], shown: &mut BTreeSet<String>) {
+    let names = all.iter().map(|progress| progress.consumer.clone()).collect();
+    for gone in std::mem::replace(shown, names).difference(shown) {
+        set(gone, 0, 0, 0);
+    }
+    for progress in all {
+        set(&progress.consumer, progress.lag, progress.parked, progress.waiting);
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float; exact up to 2^53 events")]
-fn show(progress: &ConsumerProgress) {
-    let name = progress.consumer.clone();
-    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(progress.lag as f64);
-    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name.clone()).set(progress.parked as f64);
-    metrics::gauge!("daybook_consumer_waiting_for_upgrade", "consumer" => name).set(progress.waiting as f64);
+fn set(consumer: &str, lag: i64, parked: i64, waiting: i64) {
+    let name = consumer.to_owned();
+    metrics::gauge!("daybook_consumer_lag_events", "consumer" => name.clone()).set(lag as f64);
+    metrics::gauge!("daybook_consumer_parked_events", "consumer" => name.clone()).set(parked as f64);
+    metrics::gauge!("daybook_consumer_waiting_for_upgrade", "consumer" => name).set(waiting as f64);
 }

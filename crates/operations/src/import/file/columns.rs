@@ -103,6 +103,18 @@ impl Header {
         self.names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1)
     }
 
+    /// Whether a record is the header once more.
+    pub(super) fn is_repeated(&self, record: &csv::ByteRecord) -> bool {
+        let names = record.iter().map(|field| normal(&String::from_utf8_lossy(field)));
+        names.eq(self.names.iter().map(|name| normal(name)))
+    }
+
+    /// Whether a record is the header of another file: all that it has are names of columns.
+    pub(super) fn is_another(record: &csv::ByteRecord, columns: &Columns) -> bool {
+        let names = || record.iter().map(String::from_utf8_lossy).filter(|name| !name.trim().is_empty());
+        names().count() > 1 && names().all(|name| columns.of(&name).is_some())
+    }
+
     /// The record of some fields, as JSON.
     pub(super) fn record<'f>(&self, fields: impl Iterator<Item = &'f str>) -> Value {
         let mut record = Map::new();

@@ -4,6 +4,7 @@
 //! such as its header, is named before the first record.
 
 mod columns;
+mod csv_rows;
 mod dialect;
 mod encoding;
 mod lines;
@@ -23,9 +24,10 @@ pub(super) use self::columns::Columns;
 pub(super) use self::dialect::Format;
 use self::{
     columns::Header,
+    csv_rows::CsvRows,
     dialect::{delimiter, format_of, named_in_file},
-    quotes::{Begun, Quotes, Watched},
-    source::Source,
+    quotes::Watched,
+    source::{MARK, Source},
 };
 use super::Rejection;
 use crate::Usage;
@@ -197,7 +199,7 @@ impl Opened {
         let lines = BufReader::new(Cursor::new(begin).chain(rest)).split(b'\n');
         let items = (1..).zip(lines).filter_map(|(line, bytes)| match bytes {
             Ok(bytes) if is_blank(&bytes) => None,
-            bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes }))),
+            bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes: without_mark(&bytes).to_vec() }))),
         });
         Records::over(bar, items)
     }
@@ -228,103 +230,19 @@ impl Opened {
             let delimiter = char::from(delimiter).escape_default();
             wrong(format!("{fault}. Its delimiter was taken to be `{delimiter}`; another is named with --delimiter"))
         })?;
-        let mut rows = CsvRows { reader, header, delimiter, quotes };
+        let mut rows = CsvRows { reader, header, columns, delimiter, quotes };
         Ok(Records::over(bar, std::iter::from_fn(move || rows.next())))
     }
 }
 
-/// The rows of a CSV file.
-struct CsvRows<T> {
-    reader: csv::Reader<T>,
-    header: Header,
-    delimiter: u8,
-    quotes: Quotes,
-}
-
-impl<T: Read> CsvRows<T> {
-    fn next(&mut self) -> Option<io::Result<Result<Row, Rejection>>> {
-        let mut record = csv::ByteRecord::new();
-        loop {
-            match self.reader.read_byte_record(&mut record) {
-                Ok(false) => return None,
-                Ok(true) => {}
-                Err(error) => return Some(Err(error.into())),
-            }
-            let begun = self.quotes.next_record().unwrap_or(Begun { line: 0, stray: None });
-            // Spreadsheets end a table with lines of delimiters only.
-            if !record.iter().all(is_blank) {
-                return Some(self.row(&record, begun));
-            }
-        }
-    }
-
-    /// The row of a record. An error says that the file is damaged.
-    fn row(&self, record: &csv::ByteRecord, begun: Begun) -> io::Result<Result<Row, Rejection>> {
-        if let Some(line) = self.quotes.open_at_the_end() {
-            // All that follows the quote was read as one value.
-            let fault = format!("the quote in line {line} is never closed");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
-        }
-        Ok(self.values(record, begun))
-    }
-
-    fn values(&self, record: &csv::ByteRecord, Begun { line, stray }: Begun) -> Result<Row, Rejection> {
-        let reject = |code: &str, reason: String| {
-            let fields: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
-            let record = self.header.record(fields.iter().map(AsRef::as_ref));
-            Rejection { line, record, code: code.to_owned(), reason }
-        };
-        if let Some(stray) = stray {
-            let reason = format!(
-                "line {stray} has text after the quote that closes a value; a quote within one is written twice"
-            );
-            return Err(reject("stray_quote", reason));
-        }
-        let columns = &self.header.columns;
-        // Spreadsheets fill a table with empty cells up to its widest line.
-        if record.len() < self.header.width() || !record.iter().skip(columns.len()).all(is_blank) {
-            return Err(reject("field_count", self.field_count(record.len())));
-        }
-        let mut values = Vec::with_capacity(columns.len());
-        for (at, (column, field)) in columns.iter().zip(record).enumerate() {
-            if self.header.names[at].is_empty() && !is_blank(field) {
-                let text = String::from_utf8_lossy(field);
-                let reason = format!("it has the value `{}` in column {}, which has no name", text.trim(), at + 1);
-                return Err(reject("unnamed_column", reason));
-            }
-            let Some(column) = column else { continue };
-            let text = std::str::from_utf8(field).ok().filter(|text| !text.contains('\u{fffd}'));
-            let Some(text) = text else {
-                return Err(reject("invalid_encoding", format!("{column}: it is not in the encoding of the file")));
-            };
-            let text = without_formula(text.trim());
-            if !text.is_empty() {
-                values.push((*column, text.to_owned()));
-            }
-        }
-        Ok(Row { line, values })
-    }
-
-    fn field_count(&self, fields: usize) -> String {
-        let (columns, delimiter) = (self.header.width(), char::from(self.delimiter).escape_default());
-        let hint = if fields > columns {
-            format!("; a value that holds `{delimiter}` stands in quotes")
-        } else {
-            format!("; an empty value needs its `{delimiter}` as well")
-        };
-        format!("it has {fields} fields, and the header has {columns}{hint}")
-    }
+/// A value or line without the byte order mark at its beginning: a file that was joined of several has one for each.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
 }
 
 /// Whether a value or line holds nothing. Programs of DOS end a file with the character 0x1A.
 fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0x1a)
-}
-
-/// The text of `="00123"`, the formula with which spreadsheets keep the zeros of a number; any other value as it is.
-fn without_formula(text: &str) -> &str {
-    let within = text.strip_prefix("=\"").and_then(|text| text.strip_suffix('"'));
-    within.filter(|within| !within.contains('"')).map_or(text, str::trim)
 }
 
 /// The row of a JSON object.

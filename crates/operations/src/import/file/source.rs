@@ -27,7 +27,7 @@ const NO_TEXT: [(&[u8], &str); 4] = [
     (&GZIP, "compressed twice"),
 ];
 /// The byte order mark in UTF-8.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+pub(super) const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The text of a file.
 pub(super) struct Source {
