@@ -181,7 +181,7 @@ async fn names_with_a_slash_and_codes_of_other_systems_are_kept_apart() {
 async fn a_category_that_was_removed_is_created_again_by_a_file_that_names_it() {
     let world = world().await;
     let header = "sku,name,department,category\n";
-    assert_eq!(world.import("products", "a.csv", &format!("{header}a,A,Food,Milk\n"), &[]).outcomes(), [1, 1, 0, 0, 0]);
+    assert_eq!(world.import("products", "a.csv", format!("{header}a,A,Food,Milk\n"), &[]).outcomes(), [1, 1, 0, 0, 0]);
     for category in world.events("catalog.CategoryCreated").await {
         world.admin("RemoveCategory", json!({ "category_id": category["category_id"] })).await;
     }

@@ -44,7 +44,7 @@ pub(super) async fn stock_up(bus: &Bus, products: usize, units: i64) -> anyhow::
             publish: true,
         };
         let price = Money::new(1_000 + i64::try_from(number).unwrap_or(0), euro());
-        let price = SetPrice { sku: sku(number), channel: None, price };
+        let price = SetPrice { sku: sku(number), channel: Channel::default(), price };
         let quantity = Quantity::new(units).expect("a valid quantity");
         let goods = ReceiveStock { sku: sku(number), location: LocationId::default(), quantity, reference: None };
         vec![product.into(), price.into(), goods.into()]
@@ -56,7 +56,7 @@ pub(super) async fn stock_up(bus: &Bus, products: usize, units: i64) -> anyhow::
 pub(super) async fn fill_carts(bus: &Bus, products: usize, carts: usize) -> anyhow::Result<Vec<CartId>> {
     let ids: Vec<CartId> = (0..carts).map(|_| CartId(new_id())).collect();
     let setup = ids.iter().enumerate().map(|(number, &cart_id)| {
-        let open = OpenCart { cart_id, customer_id: None, channel: Channel::default(), currency: euro() };
+        let open = OpenCart { cart_id, customer_id: None, channel: None, currency: euro() };
         // The step has no common factor with the number of products, so all of them are used.
         let line = |nr: usize| NewLine { sku: sku((number * 7 + nr * 131) % products), quantity: Quantity::ONE };
         let lines = (0..=number % 3).map(line).collect();
