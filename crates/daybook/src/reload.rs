@@ -1,5 +1,6 @@
 //! Secrets that come from files are read again on SIGHUP, so that they can be changed without a restart.
 
+use anyhow::Context;
 use daybook_edge::tokens::Keys;
 use daybook_event_store::Secret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,27 +24,27 @@ impl Secrets {
         let mut signals: Signal = signal(SignalKind::hangup())?;
         Ok(async move {
             while let Some(Some(())) = stop.run_until_cancelled(signals.recv()).await {
-                self.read_again();
+                let _changed = self.read_again();
             }
         })
     }
 
-    fn read_again(&self) {
+    /// Returns how many have changed.
+    fn read_again(&self) -> usize {
+        let when_used = self.read_when_used.iter().map(|secret| secret.read_again().map_err(anyhow::Error::from));
+        let of_tokens = self.keys.iter().map(|(secret, keys)| {
+            secret.read_again_if(|new| keys.replace(new.as_bytes()).context("the secret of tokens cannot be used"))
+        });
         let mut changed = 0;
-        let all = self.read_when_used.iter().chain(self.keys.as_ref().map(|(secret, _)| secret));
-        for secret in all {
-            match secret.read_again() {
+        for read in when_used.chain(of_tokens) {
+            match read {
                 Ok(true) => changed += 1,
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "the secret stays as it was"),
+                Err(error) => tracing::error!(error = format!("{error:#}"), "the secret stays as it was"),
             }
         }
-        if let Some((secret, keys)) = &self.keys
-            && let Err(error) = keys.replace(secret.expose().as_bytes())
-        {
-            tracing::error!(%error, "the secret of tokens stays as it was");
-        }
         tracing::info!(changed, "the secrets were read again");
+        changed
     }
 }
 
@@ -67,10 +68,10 @@ mod tests {
         };
         let old = token();
         fs::write(&file, "too poor").expect("a file");
-        secrets.read_again();
+        assert_eq!(secrets.read_again(), 0);
         assert!(keys.check(&old).is_ok(), "the old secret stays");
         fs::write(&file, "another secret of thirty-two bytes").expect("a file");
-        secrets.read_again();
+        assert_eq!(secrets.read_again(), 1);
         assert!(keys.check(&old).is_err() && keys.check(&token()).is_ok());
     }
 }

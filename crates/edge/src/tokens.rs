@@ -21,6 +21,9 @@ const MIN_DIFFERENT_BYTES: usize = 8;
 /// The longest lifetime of a token that is accepted.
 pub const MAX_LIFETIME: TimeDelta = TimeDelta::days(366);
 
+/// How many seconds ahead the clock of a signer may be: as far as clocks of processes may differ by default.
+const SIGNERS_CLOCK: u64 = 5;
+
 /// The header in which query-api names the address of a client to a command-api in another process, as a signed text.
 pub const CLIENT_HEADER: &str = "x-daybook-client";
 /// For how long such a text is valid.
@@ -40,6 +43,12 @@ struct Claims {
     iat: i64,
     /// When it expires, in seconds since 1970.
     exp: i64,
+}
+
+impl Claims {
+    fn has_ended(&self) -> bool {
+        u64::try_from(self.exp).map_or(true, |end| end < jsonwebtoken::get_current_timestamp())
+    }
 }
 
 /// The claims of a text that names the address of a client. It is no token: it has no role.
@@ -165,9 +174,11 @@ impl Keys {
     /// [`TokenError`] says what is wrong with it.
     pub fn check(&self, token: &str) -> Result<Bearer, TokenError> {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
+        validation.leeway = SIGNERS_CLOCK;
         validation.validate_nbf = true;
         let claims = match jsonwebtoken::decode::<Claims>(token, &self.pair().checking, &validation) {
+            // A token may begin a little early, and never ends late.
+            Ok(token) if token.claims.has_ended() => return Err(TokenError::Expired),
             Ok(token) => token.claims,
             Err(error) => {
                 return Err(match error.kind() {
@@ -269,6 +280,20 @@ mod tests {
         let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": far, "exp": far + 60, "nbf": far});
         let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().pair().signing);
         assert_eq!(keys().check(&early.expect("the token can be signed")), Err(TokenError::NotYetValid));
+    }
+
+    #[test]
+    fn the_clock_of_a_signer_may_be_a_little_ahead_and_no_token_outlives_its_end() {
+        let now = i64::try_from(jsonwebtoken::get_current_timestamp()).expect("a time of today");
+        let check = |begin: i64, end: i64| {
+            let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": begin, "exp": end, "nbf": begin});
+            let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().pair().signing);
+            keys().check(&token.expect("the token can be signed")).map(|bearer| bearer.actor)
+        };
+        assert_eq!(check(now + 4, now + 60), Ok(Actor::Admin("ada".into())));
+        assert_eq!(check(now + 60, now + 120), Err(TokenError::NotYetValid));
+        assert_eq!(check(now - 60, now - 2), Err(TokenError::Expired));
+        assert!(check(-60, -2).is_err(), "no time before 1970");
     }
 
     #[test]

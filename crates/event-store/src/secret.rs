@@ -68,12 +68,23 @@ impl Secret {
     /// # Errors
     /// [`SecretError`] when the file cannot be read, is empty, or has more than the secret, which stays as it was.
     pub fn read_again(&self) -> Result<bool, SecretError> {
+        self.read_again_if(|_| Ok(()))
+    }
+
+    /// The same, where a new secret is taken only if a function accepts it.
+    ///
+    /// # Errors
+    /// [`SecretError`], and the error of the function. The secret stays as it was.
+    pub fn read_again_if<E: From<SecretError>>(&self, accept: impl FnOnce(&str) -> Result<(), E>) -> Result<bool, E> {
         let Source::File { path, text } = &*self.0 else { return Ok(false) };
         let new = read(path)?;
         let mut text = text.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = *text != new;
+        if *text == new {
+            return Ok(false);
+        }
+        accept(&new)?;
         *text = new;
-        Ok(changed)
+        Ok(true)
     }
 }
 
@@ -161,15 +172,15 @@ mod tests {
         };
         assert_eq!(read("\u{feff}pass word\r\n\n").as_deref(), Ok("pass word"));
         for (text, what) in [
-            ("\nsecret\n", "several lines"),
-            ("first\nsecond\n", "several lines"),
-            ("secret \n", "blanks around it"),
-            ("\tsecret", "blanks around it"),
-            ("sec\0ret", "a character that cannot be typed"),
-            ("sec\u{feff}ret", "a character that cannot be typed"),
+            ("\ns3cret\n", "several lines"),
+            ("s3cret\ns3cret\n", "several lines"),
+            ("s3cret \n", "blanks around it"),
+            ("\ts3cret", "blanks around it"),
+            ("s3cr\0et", "a character that cannot be typed"),
+            ("s3cr\u{feff}et", "a character that cannot be typed"),
         ] {
             let error = read(text).expect_err("it is refused");
-            assert!(error.contains(what) && !error.contains("ret"), "{text:?}: {error}");
+            assert!(error.contains(what) && !error.contains("s3cr"), "{text:?}: {error}");
         }
         assert!(read("\u{feff}\n").is_err_and(|error| error.contains("is empty")));
     }
