@@ -261,8 +261,9 @@ fn is_right(shop: &mut Shop, call: &Call, attempt: &Attempt) -> bool {
 
 /// The time that a refusal says it was decided at.
 fn stated_time(detail: &str) -> Option<DateTime<Utc>> {
-    let (_, stated) = detail.split_once("the time here is ")?;
-    let stated = NaiveDateTime::parse_from_str(stated.strip_suffix(" UTC")?, "%Y-%m-%d %H:%M:%S%.f");
+    let (_, stated) = detail.split_once("the time here")?;
+    let (stated, _) = stated.trim_start_matches([',', ' ', 'i', 's']).split_once(" UTC")?;
+    let stated = NaiveDateTime::parse_from_str(stated, "%Y-%m-%d %H:%M:%S%.f");
     stated.ok().map(|time| time.and_utc())
 }
 
@@ -343,5 +344,26 @@ impl Bounds {
     /// Nothing after this position was committed before this tick.
     fn possible_before(&self, tick: u64) -> i64 {
         self.possible.range(tick..).next().map_or(self.head, |(_, position)| position - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_domain::{inventory::ExpiryInThePast, order::PlacedInTheFuture};
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_decision_is_found_in_every_refusal_that_states_it() {
+        let now = DateTime::from_timestamp(1_700_000_000, 307_729_000).expect("a time");
+        let future = PlacedInTheFuture {
+            placed_at: now + TimeDelta::days(1),
+            now,
+            ahead_seconds: 86_400,
+            tolerated_seconds: 300,
+        };
+        let past = ExpiryInThePast { expires_at: now - TimeDelta::days(1), now };
+        assert_eq!([future.to_string(), past.to_string()].map(|detail| stated_time(&detail)), [Some(now); 2]);
+        assert_eq!(stated_time("nothing of the kind"), None);
     }
 }
