@@ -27,7 +27,7 @@ use super::{
     BackupError, Source, source,
     store::{Store, entries, own_directory},
     tools::Tools,
-    wal::Wal,
+    wal::{self, Wal},
 };
 
 const PROGRAM: &str = "pg_receivewal";
@@ -72,6 +72,8 @@ impl Archive {
         // A client runs as the user of this process. Only servers drop root.
         let supervisor = Supervisor { executable, identity: Identity::Own, directory: directory.clone() };
         let source = source.clone();
+        let torn = directory.clone();
+        let segment_bytes = server.wal_segment_bytes;
         let receive = move || {
             let mut command = supervisor.command(&program);
             command.arg("--directory").arg(&directory).args(["--slot", SLOT, "--synchronous", "--no-password"]);
@@ -81,7 +83,7 @@ impl Archive {
         let (running, stop) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("wal-archive".to_owned())
-            .spawn(move || keep(&receive, &stop))
+            .spawn(move || keep(&receive, &|| wal::empty_torn(&torn, segment_bytes), &stop))
             .map_err(BackupError::io("start a thread"))?;
         Ok(Self { running: Some(running), thread: Some(thread), needs_base, _lock: lock })
     }
@@ -164,9 +166,12 @@ fn folder(store: &Store, timeline: u32, fresh: bool) -> Result<PathBuf, BackupEr
     Ok(directory)
 }
 
-/// Restarts the program whenever it ends, until it is to stop.
-fn keep(receive: &dyn Fn() -> Command, stop: &Receiver<Infallible>) {
+/// Restarts the program whenever it ends, until it is to stop. What a full disk has left behind is mended each time.
+fn keep(receive: &dyn Fn() -> Command, mend: &dyn Fn() -> Result<(), BackupError>, stop: &Receiver<Infallible>) {
     loop {
+        if let Err(error) = mend() {
+            tracing::error!(%error, "the folder of the archived log cannot be mended");
+        }
         match spawn(receive()) {
             Ok(mut child) => {
                 if watch(&mut child, stop) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::OpenOptions,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -41,6 +42,25 @@ impl Segment {
 /// The time of the last write to a file, if it is known.
 fn written(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|file| file.modified()).ok()
+}
+
+/// Empties the unfinished files of a folder that are neither empty nor a whole segment. pg_receivewal fills a new file with zeros before
+/// it writes to it. Where the disk is full meanwhile, it leaves a shorter one, and does not start beside it ever again. An empty one it
+/// takes for a new file. The slot keeps the log that belongs there.
+pub(crate) fn empty_torn(directory: &Path, segment_bytes: u64) -> Result<(), BackupError> {
+    for path in entries(directory)? {
+        let is_partial = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(PARTIAL));
+        if !is_partial || !is_file(&path)? {
+            continue;
+        }
+        let bytes = path.metadata().map_err(BackupError::io(format!("look at {}", path.display())))?.len();
+        if bytes != 0 && bytes != segment_bytes {
+            let emptied = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(0));
+            emptied.map_err(BackupError::io(format!("empty {}", path.display())))?;
+            tracing::warn!(file = %path.display(), "an unfinished file of the archived log is received again: it was cut off");
+        }
+    }
+    Ok(())
 }
 
 fn per_half(bytes: u64) -> u64 {

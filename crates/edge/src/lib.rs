@@ -11,6 +11,7 @@ pub mod callers;
 pub mod document;
 pub mod drain;
 pub mod idempotency;
+pub mod json_body;
 pub mod problem;
 pub mod proxies;
 pub mod rates;

@@ -213,6 +213,30 @@ async fn a_kafka_that_still_holds_events_lost_from_the_book_is_corrected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_log_that_a_full_disk_has_cut_off_is_received_again() {
+    let directory = directory();
+    let backups = directory.path().join("backups");
+    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
+    stock_up(&shop).await;
+    bases(&backups, 1).await;
+    assert!(shop.stop().success());
+    let runs = fs::read_dir(backups.join("wal")).expect("the archive").map(|run| run.expect("a folder").path());
+    let files = runs.flat_map(|run| fs::read_dir(run).expect("a folder")).map(|file| file.expect("a file").path());
+    let unfinished: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "partial")).collect();
+    assert_eq!(unfinished.len(), 1, "{unfinished:?}");
+    let cut = fs::OpenOptions::new().write(true).open(&unfinished[0]).expect("the file can be written");
+    cut.set_len(9_469_952).expect("the file can be cut");
+
+    let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
+    let placed = place_order(&shop, 1).await;
+    archived(&shop).await;
+    let data = shop.data().to_owned();
+    destroy(shop);
+    let restored = restore(&backups, &data, &[]).await;
+    assert!(restored["position"].as_i64() >= Some(placed.position), "{restored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_external_server_is_backed_up_and_restored_to_a_data_directory() {
     let directory = directory();
     let (backups, new) = (directory.path().join("backups"), directory.path().join("new"));

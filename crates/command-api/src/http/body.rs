@@ -1,9 +1,6 @@
 //! Reading the body of a command. An error names the wrong field.
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, StatusCode, header},
-};
+use axum::{body::Body, http::StatusCode};
 use daybook_domain::Command;
 use daybook_edge::problem::Problem;
 use futures::StreamExt;
@@ -17,23 +14,6 @@ const MAX_BODY: usize = 1 << 20;
 /// How many bytes of a body that is too large are read and discarded. Its sender is still writing, and would get a broken connection
 /// instead of the answer.
 const MAX_DRAINED: usize = 32 << 20;
-
-/// Refuses a body whose headers name another type than JSON, or a compression. Without these headers, a body counts as JSON.
-pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let named = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").trim().to_ascii_lowercase());
-    let kind = named(header::CONTENT_TYPE);
-    let essence = kind.as_deref().and_then(|kind| kind.split(';').next()).map(str::trim_end);
-    if essence.is_some_and(|essence| essence != "application/json" && !essence.ends_with("+json")) {
-        return Err(Problem::unsupported_media_type("the body of a command is application/json"));
-    }
-    if kind.is_some_and(|kind| kind.contains("charset=") && !kind.contains("utf-8")) {
-        return Err(Problem::unsupported_media_type("JSON is written in UTF-8"));
-    }
-    if named(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-        return Err(Problem::unsupported_media_type("the body of a command is not compressed"));
-    }
-    Ok(())
-}
 
 /// Reads a body up to its limit.
 pub(super) async fn read(body: Body) -> Result<Vec<u8>, Problem> {

@@ -19,7 +19,7 @@ use axum::{
 use daybook_bus::{Answer, Bus, Submission, clock::new_id};
 use daybook_domain::{Actor, Command, Role};
 use daybook_edge::{
-    document, idempotency,
+    document, idempotency, json_body,
     problem::Problem,
     rates::{ClientAddress, RateLimits, Rates},
     tokens::{CLIENT_HEADER, Keys, TokenError},
@@ -96,7 +96,7 @@ async fn submit(
     api.rates.check(actor.as_ref().ok(), address)?;
     let actor = actor?;
     check_role(&name, &actor)?;
-    body::is_json(&headers)?;
+    json_body::check(&headers)?;
     let body = body::read(body).await?;
     let command_id = idempotency::key(&headers)?.unwrap_or_else(new_id);
     let correlation_id = idempotency::uuid(&headers, CORRELATION_ID, problem::malformed_correlation)?;

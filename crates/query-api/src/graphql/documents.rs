@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use hashlink::LruCache;
 use sha2::{Digest, Sha256};
 
-use crate::graphql::error::with_code;
+use crate::graphql::error::{shortened, with_code};
 
 /// How many documents the cache keeps.
 const MAX_DOCUMENTS: usize = 1_000;
@@ -65,7 +65,7 @@ impl Documents {
     }
 
     fn parse(&self, hash: Hash, text: &str) -> Result<Arc<Document>, ServerError> {
-        let parsed = parse_query(text).map_err(|error| with_code(error.into(), "GRAPHQL_PARSE_FAILED"))?;
+        let parsed = parse_query(text).map_err(|error| shortened(with_code(error.into(), "GRAPHQL_PARSE_FAILED")))?;
         let document = Arc::new(Document { text: text.to_owned(), parsed });
         self.cache().keep(hash, Arc::clone(&document));
         Ok(document)

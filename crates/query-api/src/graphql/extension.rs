@@ -14,9 +14,14 @@ use async_graphql::{
 use daybook_edge::request_id::RequestId;
 
 use crate::{
-    graphql::{answer_size, cost, mutation::UsedKeys, normalize, stream_limits::runs, viewer::Viewer},
+    graphql::{
+        answer_size, cost, error::shortened, mutation::UsedKeys, normalize, stream_limits::runs, viewer::Viewer,
+    },
     reader::{Reader, share::Share},
 };
+
+/// How many errors of a document are named.
+const MAX_ERRORS: usize = 50;
 
 /// Makes the state of a request for each request.
 pub(crate) struct ResponseExtension;
@@ -47,7 +52,8 @@ impl RequestState {
 impl Extension for RequestState {
     async fn request(&self, context: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
         let mut response = next.run(context).await;
-        response.errors = response.errors.into_iter().map(cost::code_of_execution).map(with_request_id).collect();
+        response.errors =
+            response.errors.into_iter().map(cost::code_of_execution).map(shortened).map(with_request_id).collect();
         match self.validated.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some((validated, most)) => response.extension("cost", cost::report(&validated, most)),
             None => response,
@@ -86,7 +92,7 @@ impl Extension for RequestState {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let validated = next.run(context).await;
         let validated =
-            validated.map_err(|errors| errors.into_iter().map(cost::code_of_validation).collect::<Vec<_>>())?;
+            validated.map_err(|errors| some(errors).into_iter().map(cost::code_of_validation).collect::<Vec<_>>())?;
         let most = cost::max_complexity(context.data::<Viewer>().is_ok_and(Viewer::is_staff));
         let validated = cost::check_cost(validated, self.document().as_deref(), most).map_err(|error| vec![error])?;
         *self.validated.lock().unwrap_or_else(PoisonError::into_inner) = Some((validated, most));
@@ -142,6 +148,16 @@ impl Extension for RequestState {
         }
         Ok(value)
     }
+}
+
+/// The first errors of a document, and how many more it has: an answer is not much larger than its question.
+fn some(mut errors: Vec<ServerError>) -> Vec<ServerError> {
+    let more = errors.len().saturating_sub(MAX_ERRORS);
+    errors.truncate(MAX_ERRORS);
+    if more > 0 {
+        errors.push(ServerError::new(format!("the document has {more} more errors"), None));
+    }
+    errors
 }
 
 /// Adds the id of the request, by which logs name it.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
-use async_graphql::{BatchRequest, Executor, Request, ServerError, Value, parser::types::OperationType};
+use async_graphql::{Executor, Request, ServerError, Value, parser::types::OperationType};
 use axum::{
     body::Bytes,
     extract::{
@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response, sse::Event},
 };
 use chrono::{DateTime, Utc};
-use daybook_edge::{idempotency, problem::Problem};
+use daybook_edge::{idempotency, json_body, problem::Problem};
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -182,20 +182,25 @@ pub(super) async fn post<E: Executor>(
     let answer = Answer::wanted(&headers)?;
     let authorization = text(&headers, header::AUTHORIZATION.as_str());
     let viewer = endpoint.viewer(authorization, address(&extensions), Origin::of(&headers))?;
-    let kind = text(&headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
-    if kind.split(';').next().unwrap_or_default().trim() != JSON {
-        return Err(Problem::unsupported_media_type("a request is application/json"));
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        return Err(Problem::unsupported_media_type("a request names its type, application/json"));
     }
-    let body = body.map_err(|rejection| problem(rejection.status(), "body_too_large", &rejection.body_text()))?;
-    let mut request = match serde_json::from_slice(&body) {
-        Ok(BatchRequest::Single(request)) => request,
-        Ok(BatchRequest::Batch(_)) => return Err(bad_request(&"one operation a request")),
-        Err(error) => return Err(bad_request(&error)),
-    };
+    json_body::check(&headers)?;
+    let body = body.map_err(|rejection| unread(&rejection))?;
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(bad_request(&"one operation a request"));
+    }
+    let mut request = serde_json::from_slice(&body).map_err(|error| bad_request(&error))?;
     match prepare(&endpoint, &mut request)? {
         Ok(()) => respond(&endpoint, request, viewer, &headers, answer).await,
         Err(error) => answer.written(&error),
     }
+}
+
+/// A body that was not read to its end.
+fn unread(rejection: &BytesRejection) -> Problem {
+    let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "unreadable_body" };
+    problem(rejection.status(), code, &rejection.body_text())
 }
 
 /// Sets the document of a request. The inner error is an answer of GraphQL.

@@ -95,6 +95,9 @@ impl Reader {
 
     /// Requires a position that the caller has named. A position beyond the end of the book is refused.
     pub(crate) async fn require_named(&self, position: i64) -> Result<(), Error> {
+        if position < 0 {
+            return Err(coded("BAD_INPUT", format!("a position of the book is 0 or more, and {position} is not")));
+        }
         if self.required.includes(position) {
             return Ok(());
         }

@@ -113,8 +113,11 @@ async fn a_position_is_checked_once_for_all_views_that_show_it() {
 #[tokio::test]
 async fn a_malformed_position_is_refused() {
     let shop = Shop::open().await;
-    let answer = with_header(&shop, "soon", QUERY).await;
-    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"));
+    for malformed in ["soon", "-1", "1.5", "18446744073709551615"] {
+        let answer = with_header(&shop, malformed, QUERY).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_position"), "{malformed}");
+    }
+    assert_eq!(with_argument(&shop, -1, AT).await.code(), "BAD_INPUT");
 }
 
 #[tokio::test]

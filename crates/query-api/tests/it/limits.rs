@@ -160,3 +160,38 @@ async fn fields_with_statements_of_their_own_cost_more() {
     assert_eq!(shop.storefront(Caller::Guest, &format!("{{ {many} }}")).await.code(), "QUERY_TOO_COMPLEX");
     assert_eq!(shop.proxy.executed(), before);
 }
+
+#[tokio::test]
+async fn the_errors_of_a_document_are_not_much_larger_than_the_document() {
+    let shop = Shop::open().await;
+    let unused: String = (0..20_000).map(|at| format!("$a{at}:Int ")).collect();
+    let broken = "€".repeat(100_000);
+    for (query, errors) in [(format!("query({unused}) {{ __typename }}"), 51), (format!("{{ {broken} }}"), 1)] {
+        let answer = shop.storefront(Caller::Guest, &query).await;
+        let named = answer.json()["errors"].as_array().map(Vec::len);
+        assert_eq!(named, Some(errors), "{}", &answer.text[answer.text.len().saturating_sub(500)..]);
+        assert!(answer.text.len() < 30_000, "{} bytes", answer.text.len());
+    }
+}
+
+#[tokio::test]
+async fn the_headers_of_a_body_are_read_as_those_of_a_command() {
+    let shop = Shop::open().await;
+    let status = async |headers: &[(&str, &str)], body: &'static str| {
+        let request = shop.request(Method::POST, "/graphql", Caller::Guest);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = shop.send(request.body(body.into()).expect("the request is valid")).await;
+        (answer.status.as_u16(), answer.text)
+    };
+    let query = r#"{"query":"{ __typename }"}"#;
+    let json = ("content-type", "Application/JSON; charset=UTF-8");
+    assert_eq!(status(&[json], query).await.0, 200);
+    for refused in [&[][..], &[("content-type", "text/plain")], &[json, ("content-encoding", "gzip")]] {
+        assert_eq!(status(refused, query).await.0, 415, "{refused:?}");
+    }
+    for (body, what) in [(" [{}]", "one operation"), (r#"{"query":1}"#, "invalid type: integer `1`, expected a string")]
+    {
+        let (status, text) = status(&[json], body).await;
+        assert!(status == 400 && text.contains(what), "{body}: {text}");
+    }
+}

@@ -78,6 +78,8 @@ async fn closed(socket: &mut Socket) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_close_code_names_the_reason() {
     let shop = Shop::open().await;
+    // A subscription to a SKU that does not exist ends, and its id is free again.
+    shop.shown(shop.sell("Soap", "Suds", &skus("S", 1)).await).await;
     let init = json!({"type": "connection_init"}).to_string();
     let query = json!({"id": "1", "type": "subscribe", "payload": {"query": "{ __typename }"}}).to_string();
     let forever = r#"subscription { stockChanged(skus: ["S-000"]) { sku } }"#;
