@@ -117,6 +117,28 @@ impl Drop for Archive {
     }
 }
 
+/// How far the log is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// Whether something receives the log at the moment.
+    pub is_running: bool,
+    /// How many bytes of the log are not archived yet.
+    pub behind: i64,
+}
+
+/// How far the log is archived. None where no archive was begun, and on a standby, which does not know.
+///
+/// # Errors
+/// When the database failed.
+pub async fn received(client: &Client) -> Result<Option<Received>, tokio_postgres::Error> {
+    let sql = "SELECT active, greatest(pg_wal_lsn_diff(pg_current_wal_flush_lsn(), restart_lsn), 0)::bigint
+               FROM pg_replication_slots WHERE slot_name = $1 AND NOT pg_is_in_recovery()";
+    let Some(slot) = client.query_opt(sql, &[&SLOT]).await? else { return Ok(None) };
+    // A slot from which nothing was received yet, or whose log was removed, has no place.
+    let behind: Option<i64> = slot.try_get(1)?;
+    Ok(Some(Received { is_running: slot.try_get(0)?, behind: behind.unwrap_or_default() }))
+}
+
 /// Drops the replication slot, so that the server need not keep the log for an archive. Returns whether there was one.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ mod store;
 mod tools;
 mod wal;
 
-pub use archive::{Archive, forget};
+pub use archive::{Archive, Received, forget, received};
 pub use base::take;
 pub use error::BackupError;
 pub use kept::{Pruned, Report, prune, reports, verify};

@@ -39,7 +39,7 @@ const COUNTERS: [(&str, &str); 19] = [
     ("daybook_log_lines_suppressed_total", "Lines that were left out of the log, because they were equal to others."),
 ];
 /// Gauges, with their descriptions.
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
     (
         "daybook_clock_ahead_seconds",
         "How far the clock of this process is ahead of the database's; negative where it is behind.",
@@ -48,6 +48,7 @@ const GAUGES: [(&str, &str); 13] = [
         "daybook_recorded_time_ahead_seconds",
         "For how long new events get no recorded times of their own, since the clock of the database was once ahead.",
     ),
+    ("daybook_archive_lag_bytes", "Bytes of the write-ahead log that are not archived yet, where an archive was begun."),
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),

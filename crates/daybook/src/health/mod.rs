@@ -6,6 +6,7 @@
 //! - Ready: this process can do its part, and does not drain. How far views are behind does not count: a stale storefront is better than
 //!   none. A process that takes requests is not asked whether it receives from the broker, since it answers without.
 
+mod archive;
 pub(crate) mod checks;
 pub(crate) mod http;
 mod progress;

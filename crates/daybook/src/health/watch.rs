@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     Health,
+    archive::Archive,
     checks::{self, Check, Lags},
     writes::{Moves, Writes},
 };
@@ -105,22 +106,23 @@ async fn describe(health: &Health, watched: &Watched) {
     let roles = &health.0.roles;
     let of_broker = [Role::Relay, Role::Projectors, Role::Reactors];
     let needs_broker = of_broker.iter().any(|role| roles.contains(role));
-    let (mut lags, mut ticks) = (Lags::default(), every(REFRESH_DETAILS));
+    let (mut lags, mut archive, mut ticks) = (Lags::default(), Archive::default(), every(REFRESH_DETAILS));
     loop {
         ticks.tick().await;
         let Watched { books, kafka, metrics, .. } = watched;
         let book = &books.process;
-        let (fits, broker, (views, lag)) = tokio::join!(
+        let (fits, broker, (views, lag), archive) = tokio::join!(
             checks::schema(book),
             async { if needs_broker { Some(checks::broker(book, kafka).await) } else { None } },
             lags.views(book),
+            async { if roles.contains(&Role::Relay) { archive.check(book).await } else { None } },
         );
         let reactors =
             if roles.contains(&Role::Reactors) { Some(lags.reactors(book, &watched.clock).await) } else { None };
         let recorded = checks::recorded(&watched.clock);
         let clock = (!roles.contains(&Role::CommandApi)).then(|| checks::clock(&watched.clock));
         let seat = watched.seat.as_ref().map(|holder| checks::seated(&holder.borrow()));
-        let details = [broker, Some(views), reactors, seat, clock, Some(recorded)]
+        let details = [broker, Some(views), reactors, seat, clock, Some(recorded), archive]
             .into_iter()
             .flatten()
             .chain(joined(watched))
