@@ -48,7 +48,10 @@ const GAUGES: [(&str, &str); 14] = [
         "daybook_recorded_time_ahead_seconds",
         "For how long new events get no recorded times of their own, since the clock of the database was once ahead.",
     ),
-    ("daybook_archive_lag_bytes", "Bytes of the write-ahead log that are not archived yet, where an archive was begun."),
+    (
+        "daybook_archive_lag_bytes",
+        "Bytes of the write-ahead log that are not archived yet, where an archive was begun.",
+    ),
     ("daybook_bus_cache_bytes", "Bytes of folded streams that are kept in memory."),
     ("daybook_bus_cache_streams", "Folded streams that are kept in memory."),
     ("daybook_connected_addresses", "Addresses with at least one connection."),

@@ -49,7 +49,10 @@ mod tests {
     fn an_archive_that_nobody_runs_is_named_after_a_while() {
         let (mut archive, begin) = (Archive::default(), Instant::now());
         let mut ok = |is_running, seconds| archive.observe(is_running, 7, begin + Duration::from_secs(seconds)).ok;
-        assert_eq!([ok(true, 0), ok(false, 5), ok(false, 34), ok(false, 35), ok(true, 40)], [true, true, true, false, true]);
+        assert_eq!(
+            [ok(true, 0), ok(false, 5), ok(false, 34), ok(false, 35), ok(true, 40)],
+            [true, true, true, false, true]
+        );
         assert!(ok(false, 45), "it counts anew");
     }
 }

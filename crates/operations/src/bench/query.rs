@@ -21,7 +21,6 @@ use super::{
     shop::{self, sku},
     stage::Stage,
 };
-use crate::migrate;
 
 const PRODUCTS: usize = 1_000;
 /// The number of events of carts and orders.
@@ -33,7 +32,6 @@ const CEILING: (Duration, usize) = (Duration::from_secs(3), 8);
 type Question = (&'static str, String);
 
 pub(super) async fn measure(stage: &Stage, start: &Start, clients: u32, time: Duration) -> anyhow::Result<Report> {
-    migrate(&stage.book).await?;
     let (bus, stopped) = Bus::start(stage.book.clone(), Clock::system(), &BusSettings::default());
     shop::stock_up(&bus, PRODUCTS, 1_000_000).await?;
     drop(bus);

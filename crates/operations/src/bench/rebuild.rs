@@ -21,8 +21,6 @@ use super::{
 const HEAVIEST: &str = "order";
 
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
-    daybook_event_stream::migrate(&stage.book).await?;
-    daybook_projectors::migrate(&stage.book).await?;
     let written = history::write(stage, events).await?;
     let topology = daybook_projectors::topology("daybook", PARTITIONS);
     let client = stage.connect().await?;

@@ -31,7 +31,6 @@ const FLUSH: Duration = Duration::from_secs(60);
 const MESSAGE_BYTES: usize = 700;
 
 pub(super) async fn measure(stage: &Stage, events: i64) -> anyhow::Result<Report> {
-    daybook_event_stream::migrate(&stage.book).await?;
     let events = history::write(stage, events).await?;
     let topics = engine::topics();
     let ceiling = bare_producer(&topics, events).await?;

@@ -35,7 +35,7 @@ impl Stage {
         client.batch_execute(&format!("CREATE DATABASE {database}")).await?;
         let database_url = in_database(&server_url, &database)?;
         let book = Daybook::open(&StoreSettings { database_url: database_url.clone(), max_connections: 8 })?;
-        book.migrate().await?;
+        crate::migrate(&book).await?;
         Ok(Self { own, server_url, database, book, database_url })
     }
 
