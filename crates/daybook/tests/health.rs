@@ -121,12 +121,6 @@ async fn a_process_is_ready_when_it_can_do_the_part_of_its_roles() {
     commands.becomes((200, checks(&[("commands", true), ("clock", true), ("schema", true)]))).await;
     stream.shows("broker", true).await;
 
-    let slot = "SELECT pg_create_physical_replication_slot('daybook_archive', true)";
-    book.pool().get().await.expect("a connection").batch_execute(slot).await.expect("the slot of an archive");
-    stream.shows("archive", true).await;
-    let (_, report) = commands.get("/health").await;
-    assert!(!report.contains("\"archive\""), "one process of the shop says it: {report}");
-
     let (status, metrics) = commands.get("/metrics").await;
     assert_eq!(status, 200, "{metrics}");
     let (_, metrics) = stream.get("/metrics").await;

@@ -23,8 +23,8 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use crate::stage::{
-    Acknowledged, PATIENCE, archived, assert_published_once, bases, corrupt, daybook, destroy, epoch, keep_ordering,
-    orders, place_order, published, stock_up, text,
+    Acknowledged, PATIENCE, archived, assert_published_once, bases, corrupt, daybook, destroy, epoch, health_of,
+    keep_ordering, orders, place_order, published, stock_up, text,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,6 +230,7 @@ async fn a_file_of_the_log_that_a_full_disk_has_cut_off_is_received_again() {
     let shop = Shop::up_with(directory.path(), "shop", &["--archive", text(&backups)]).await;
     let placed = place_order(&shop, 1).await;
     archived(&shop).await;
+    assert_eq!(health_of(&shop, "archive").await["ok"], true);
     let data = shop.data().to_owned();
     destroy(shop);
     let restored = restore(&backups, &data, &[]).await;

@@ -116,6 +116,20 @@ pub(crate) async fn archived(shop: &Shop) {
     }
 }
 
+/// Waits until `/health` has a check that decides nothing, and returns it.
+pub(crate) async fn health_of(shop: &Shop, name: &str) -> Value {
+    let (token, begun) = (format!("Bearer {}", shop.ready("admin_token")), Instant::now());
+    loop {
+        let report = shop.send("GET", "/health", &[("authorization", token.as_str())], "").await.body;
+        let details = report["details"].as_array().cloned().unwrap_or_default();
+        if let Some(check) = details.into_iter().find(|check| check["name"] == name) {
+            return check;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{name} is not checked: {report}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Waits for a number of base back-ups.
 pub(crate) async fn bases(backups: &Path, count: usize) -> Vec<Value> {
     let begun = Instant::now();
