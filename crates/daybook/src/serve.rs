@@ -192,7 +192,7 @@ pub async fn start(mut settings: Settings) -> anyhow::Result<Running> {
     let mut limits = settings.limits.connections.clone();
     limits.connections = server::raise_file_limit(limits.connections);
     serve(&parts, Stage::Edge, public, routes.clone(), limits, &drain);
-    let router = http::operations(&health, metrics.clone(), asked.clone()).fallback(start::not_found);
+    let router = http::operations(&health, metrics.clone(), asked.clone(), operations).fallback(start::not_found);
     let limits = ConnectionLimits { connections: OPERATORS, ..ConnectionLimits::default() };
     serve(&parts, Stage::Operations, operators, router.into(), limits, &Drain::default());
 

@@ -11,9 +11,10 @@ use std::{
 use daybook_bus::{Bus, BusSettings, Clock, CommandError, Receipt, Submission};
 use daybook_domain::{
     Actor, Command, Quantity, Storefront,
+    amount::MAX_TOTAL,
     cart::policy::{MAX_LINES, MAX_NEW_LINES},
     catalog::policy::{MAX_ATTRIBUTES, MAX_CATEGORIES, MAX_CATEGORY_DEPTH, MAX_OPTIONS, MAX_PRICE, MAX_VARIANTS},
-    order::policy::{MAX_IMPORTED_LINES, MAX_TOTAL},
+    order::policy::MAX_IMPORTED_LINES,
 };
 use daybook_event_store::{Daybook, StoreSettings};
 use daybook_event_stream::{

@@ -81,7 +81,11 @@ refusals! {
         problems: Vec<Objection>,
     }
     /// An amount does not fit 64 bits of minor units, or is larger than an order may come to.
-    "amount_overflow" AmountOverflow: Rule = "the amount is larger than this engine counts", {}
+    "amount_overflow" AmountOverflow: Rule at "quantity" or "cart_id" = "the amount is larger than this engine counts", {
+        /// The index of the line in the command or the cart, where it is the amount of one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<usize>,
+    }
     /// Two amounts are in different currencies.
     "currency_mismatch" CurrencyMismatch: Rule = "{left} and {right} cannot be added", {
         /// The currency of the left amount.

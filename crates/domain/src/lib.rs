@@ -11,6 +11,7 @@
 mod declare;
 
 pub mod access;
+pub mod amount;
 pub mod cart;
 pub mod catalog;
 pub mod contract;

@@ -94,7 +94,7 @@ fn last_place(body: &Value, text: &Value) -> Option<String> {
 impl From<MoneyError> for Refusal {
     fn from(error: MoneyError) -> Self {
         match error {
-            MoneyError::AmountOverflow => AmountOverflow {}.into(),
+            MoneyError::AmountOverflow => AmountOverflow { line: None }.into(),
             MoneyError::CurrencyMismatch { left, right } => CurrencyMismatch { left, right }.into(),
         }
     }

@@ -124,6 +124,7 @@ impl From<TokenError> for Problem {
             | TokenError::NotYetValid
             | TokenError::TooLong
             | TokenError::CustomerMissing
+            | TokenError::Subject(_)
             | TokenError::SecretTooShort
             | TokenError::SecretTooWeak => "token_invalid",
         };

@@ -7,7 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use daybook_kernel::{Actor, Role, ids::CustomerId};
+use daybook_kernel::{
+    Actor, Role,
+    ids::CustomerId,
+    text::{Name, TextError},
+};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +52,12 @@ struct Claims {
 impl Claims {
     fn has_ended(&self) -> bool {
         u64::try_from(self.exp).map_or(true, |end| end < jsonwebtoken::get_current_timestamp())
+    }
+
+    /// For how long it is valid, in seconds: from the time of signing, or from now if that is earlier.
+    fn lifetime(&self) -> i64 {
+        let now = i64::try_from(jsonwebtoken::get_current_timestamp()).unwrap_or(i64::MAX);
+        self.exp.saturating_sub(self.iat.min(now))
     }
 }
 
@@ -91,6 +101,9 @@ pub enum TokenError {
     /// The role `customer` has no customer.
     #[error("a token for the role customer names the customer")]
     CustomerMissing,
+    /// The subject is no name that can stand beside an event.
+    #[error("the subject of the token {0}")]
+    Subject(TextError),
     /// The secret is shorter than [`MIN_SECRET_BYTES`].
     #[error("the secret for tokens needs at least {MIN_SECRET_BYTES} bytes")]
     SecretTooShort,
@@ -188,15 +201,16 @@ impl Keys {
                 });
             }
         };
-        if claims.exp.saturating_sub(claims.iat) > MAX_LIFETIME.num_seconds() {
+        if claims.lifetime() > MAX_LIFETIME.num_seconds() {
             return Err(TokenError::TooLong);
         }
+        let name = |sub: &str| sub.parse::<Name>().map(|name| name.to_string()).map_err(TokenError::Subject);
         let actor = match (claims.role, claims.customer) {
             (Role::Guest, _) => Actor::Guest,
             (Role::Customer, Some(id)) => Actor::Customer(id),
             (Role::Customer, None) => return Err(TokenError::CustomerMissing),
-            (Role::Support, _) => Actor::Support(claims.sub),
-            (Role::Admin, _) => Actor::Admin(claims.sub),
+            (Role::Support, _) => Actor::Support(name(&claims.sub)?),
+            (Role::Admin, _) => Actor::Admin(name(&claims.sub)?),
             (Role::System, _) => return Err(TokenError::Invalid),
         };
         let until = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Invalid)?;
@@ -243,8 +257,15 @@ mod tests {
         Keys::new(b"one secret of thirty-two or more bytes").expect("the secret is good")
     }
 
-    fn far_from_now() -> DateTime<Utc> {
-        DateTime::from_timestamp(4_000_000_000, 0).expect("the year 2096 is a time")
+    fn now() -> DateTime<Utc> {
+        let seconds = i64::try_from(jsonwebtoken::get_current_timestamp()).expect("a time of today");
+        DateTime::from_timestamp(seconds, 0).expect("a time of today")
+    }
+
+    /// What is said of a token with these claims.
+    fn checked(claims: &serde_json::Value) -> Result<Actor, TokenError> {
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &keys().pair().signing);
+        keys().check(&token.expect("the token can be signed")).map(|bearer| bearer.actor)
     }
 
     #[test]
@@ -252,8 +273,8 @@ mod tests {
         let customer = CustomerId(uuid::Uuid::from_u128(1));
         for actor in [Actor::Guest, Actor::Customer(customer), Actor::Support("sam".into()), Actor::Admin("ada".into())]
         {
-            let token = keys().sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
-            let until = far_from_now() + TimeDelta::hours(1);
+            let token = keys().sign(&actor, now(), TimeDelta::hours(1)).expect("the token can be signed");
+            let until = now() + TimeDelta::hours(1);
             assert_eq!(keys().check_header(Some(&format!("Bearer {token}"))), Ok(Bearer { actor, until }));
         }
     }
@@ -263,7 +284,7 @@ mod tests {
         let actor = Actor::Admin("ada".into());
         let old = keys().sign(&actor, DateTime::UNIX_EPOCH, TimeDelta::hours(1)).expect("the token can be signed");
         let other = Keys::new(b"other secret of thirty-two or more bytes").expect("the secret is good");
-        let foreign = other.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        let foreign = other.sign(&actor, now(), TimeDelta::hours(1)).expect("the token can be signed");
         assert_eq!(keys().check(&old), Err(TokenError::Expired));
         assert_eq!(keys().check(&foreign), Err(TokenError::Invalid));
         assert_eq!(keys().check_header(None), Err(TokenError::Missing));
@@ -274,21 +295,51 @@ mod tests {
     #[test]
     fn a_token_whose_time_has_not_begun_or_lasts_too_long_is_refused() {
         let admin = Actor::Admin("ada".into());
-        let long = keys().sign(&admin, far_from_now(), TimeDelta::days(400)).expect("the token can be signed");
+        let long = keys().sign(&admin, now(), TimeDelta::days(400)).expect("the token can be signed");
         assert_eq!(keys().check(&long), Err(TokenError::TooLong));
-        let far = far_from_now().timestamp();
-        let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": far, "exp": far + 60, "nbf": far});
-        let early = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().pair().signing);
-        assert_eq!(keys().check(&early.expect("the token can be signed")), Err(TokenError::NotYetValid));
+        let begin = (now() + TimeDelta::days(365 * 9)).timestamp();
+        let end = begin + 60;
+        let later = serde_json::json!({"sub": "ada", "role": "admin", "iat": begin, "exp": end});
+        assert_eq!(
+            checked(&later),
+            Err(TokenError::TooLong),
+            "a time of signing that is still to come changes nothing"
+        );
+        let early = serde_json::json!({"sub": "ada", "role": "admin", "iat": begin, "exp": end, "nbf": begin});
+        assert_eq!(checked(&early), Err(TokenError::NotYetValid));
+    }
+
+    #[test]
+    fn a_subject_can_stand_beside_an_event() {
+        let of = |sub: &str| {
+            let now = now().timestamp();
+            let claims = |role: &str| serde_json::json!({"sub": sub, "role": role, "iat": now, "exp": now + 60});
+            assert_eq!(checked(&claims("guest")), Ok(Actor::Guest), "a guest has no name");
+            assert_eq!(checked(&claims("support")).is_ok(), checked(&claims("admin")).is_ok());
+            checked(&claims("admin"))
+        };
+        assert_eq!(of(" Zoë de Vries "), Ok(Actor::Admin("Zoë de Vries".into())));
+        assert_eq!(of(&"é".repeat(300)), Ok(Actor::Admin("é".repeat(300))));
+        for wrong in [
+            "",
+            " ",
+            "\u{200b}",
+            "ada\nadmin:eve",
+            "\u{1b}[2J",
+            "ada\0",
+            "\u{202e}ada",
+            &"a".repeat(301),
+            &"a".repeat(3_000),
+        ] {
+            assert!(matches!(of(wrong), Err(TokenError::Subject(_))), "{wrong:?}");
+        }
     }
 
     #[test]
     fn the_clock_of_a_signer_may_be_a_little_ahead_and_no_token_outlives_its_end() {
-        let now = i64::try_from(jsonwebtoken::get_current_timestamp()).expect("a time of today");
+        let now = now().timestamp();
         let check = |begin: i64, end: i64| {
-            let claims = serde_json::json!({"sub": "ada", "role": "admin", "iat": begin, "exp": end, "nbf": begin});
-            let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &keys().pair().signing);
-            keys().check(&token.expect("the token can be signed")).map(|bearer| bearer.actor)
+            checked(&serde_json::json!({"sub": "ada", "role": "admin", "iat": begin, "exp": end, "nbf": begin}))
         };
         assert_eq!(check(now + 4, now + 60), Ok(Actor::Admin("ada".into())));
         assert_eq!(check(now + 60, now + 120), Err(TokenError::NotYetValid));
@@ -299,12 +350,12 @@ mod tests {
     #[test]
     fn only_the_engine_names_the_address_of_a_client_and_no_token_does() {
         let address = ClientAddress("2001:db8::1".parse().expect("the address is valid"));
-        let signed = keys().sign_client(address, far_from_now()).expect("it can be signed");
+        let signed = keys().sign_client(address, now()).expect("it can be signed");
         assert_eq!(keys().check_client(&signed), Some(address));
         assert_eq!(keys().check(&signed), Err(TokenError::Invalid), "it is no token");
-        let token = keys().sign(&Actor::Guest, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        let token = keys().sign(&Actor::Guest, now(), TimeDelta::hours(1)).expect("the token can be signed");
         let other = Keys::new(b"another secret of thirty-two bytes").expect("the secret is good");
-        let foreign = other.sign_client(address, far_from_now()).expect("it can be signed");
+        let foreign = other.sign_client(address, now()).expect("it can be signed");
         let old = keys().sign_client(address, DateTime::UNIX_EPOCH).expect("it can be signed");
         for wrong in [token, foreign, old, "192.0.2.1".to_owned(), String::new()] {
             assert_eq!(keys().check_client(&wrong), None, "{wrong}");
@@ -324,12 +375,12 @@ mod tests {
     fn a_replaced_secret_holds_for_every_clone() {
         let (keys, actor) = (keys(), Actor::Admin("ada".into()));
         let clone = keys.clone();
-        let old = keys.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        let old = keys.sign(&actor, now(), TimeDelta::hours(1)).expect("the token can be signed");
         assert!(matches!(keys.replace(b"short"), Err(TokenError::SecretTooShort)));
         assert_eq!(clone.check(&old).map(|bearer| bearer.actor), Ok(actor.clone()), "the old secret stays");
         keys.replace(b"another secret of thirty-two bytes").expect("the secret is good");
         assert_eq!(clone.check(&old), Err(TokenError::Invalid));
-        let new = clone.sign(&actor, far_from_now(), TimeDelta::hours(1)).expect("the token can be signed");
+        let new = clone.sign(&actor, now(), TimeDelta::hours(1)).expect("the token can be signed");
         assert_eq!(keys.check(&new).map(|bearer| bearer.actor), Ok(actor));
     }
 }

@@ -98,8 +98,18 @@ async fn the_public_port_tells_guests_no_more_than_a_word() {
         let (status, body) = get(path).await;
         assert!(status == 200 && serde_json::from_str::<Value>(&body).is_ok(), "{path}: {status}");
     }
-    let from_a_page = Request::post(format!("{}/drain", served.operators)).header("origin", "http://shop.example");
-    let (status, _) =
-        served.send(from_a_page.body(http_body_util::Full::default()).expect("the request is valid")).await;
-    assert_eq!((status, served.readiness().await.0), (403, 200), "no page of a browser stops a process");
+    let operators = async |method: &str, path: &str, (name, value): (&str, &str)| {
+        let request = Request::builder().method(method).uri(format!("{}{path}", served.operators)).header(name, value);
+        served.send(request.body(http_body_util::Full::default()).expect("the request is valid")).await.0
+    };
+    for header in [("origin", "http://shop.example"), ("sec-fetch-mode", "no-cors"), ("referer", "http://shop.example")]
+    {
+        assert_eq!(operators("POST", "/drain", header).await, 403, "no page of a browser stops a process");
+    }
+    for path in ["/health", "/metrics", "/readyz"] {
+        assert_eq!(operators("GET", path, ("host", "evil.example:9000")).await, 421, "{path}");
+        for host in ["localhost:9000", "[::1]", "127.0.0.1"] {
+            assert_eq!(operators("GET", path, ("host", host)).await, 200, "{path} {host}");
+        }
+    }
 }

@@ -50,12 +50,19 @@ async fn a_stream_is_read_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invalid_data_fails_its_unit_and_the_operations_that_rest_on_it() {
+async fn what_postgresql_refuses_fails_its_unit_and_the_operations_that_rest_on_it() {
     let book = book().await;
     let mut appender = book.book.appender().await.expect("the connection is made");
     let spoilt = |id, reads: &[(&str, i32)], writes: &[&str]| {
         let Operation::Write(mut unit) = write(id, reads, writes) else { panic!("the operation writes") };
         unit.events[0].data = "{".to_owned();
+        Operation::Write(unit)
+    };
+    // More than an entry of an index of PostgreSQL holds.
+    let endless = |id, reads: &[(&str, i32)], writes: &[&str]| {
+        let Operation::Write(mut unit) = write(id, reads, writes) else { panic!("the operation writes") };
+        let name: String = (0..100).map(|at| Uuid::new_v5(&Uuid::nil(), &[at]).simple().to_string()).collect();
+        unit.actor = format!("admin:{name}");
         Operation::Write(unit)
     };
     let mut operations: Vec<_> =
@@ -71,12 +78,14 @@ async fn invalid_data_fails_its_unit_and_the_operations_that_rest_on_it() {
             reads: vec![("own-3".into(), 1)],
         },
         spoilt(24, &[("b-1", 0)], &["b-1"]),
-        write(25, &[("c-1", 0)], &["c-1"]),
+        endless(25, &[("d-1", 0)], &["d-1"]),
+        write(26, &[("c-1", 0)], &["c-1"]),
     ]);
     let outcomes = appender.append(&operations).await.expect("the rest is appended");
     for (index, outcome) in outcomes.iter().enumerate() {
         let as_it_should = match index {
             21 | 24 => matches!(outcome, Outcome::InvalidData { reason } if reason.starts_with("22P02")),
+            25 => matches!(outcome, Outcome::InvalidData { reason } if reason.starts_with("54000")),
             22 => matches!(outcome, Outcome::Conflict { .. }),
             23 => *outcome == Outcome::Confirmed,
             _ => matches!(outcome, Outcome::Appended { .. }),
@@ -85,7 +94,7 @@ async fn invalid_data_fails_its_unit_and_the_operations_that_rest_on_it() {
     }
     let events = book.book.read_after(0, 100, &Filter::default()).await.expect("the read succeeds");
     assert_eq!(events.iter().map(|event| event.position).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
-    let again = appender.append(&[write(26, &[("a-1", 1)], &["a-1"])]).await.expect("the appender still works");
+    let again = appender.append(&[write(27, &[("a-1", 1)], &["a-1"])]).await.expect("the appender still works");
     assert!(matches!(again[..], [Outcome::Appended { first_position: 23, .. }]), "{again:?}");
 }
 

@@ -1,9 +1,12 @@
 //! The probes over HTTP: in full on the port of operators, and without details on the public port.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::{
     Extension, Json, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -20,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::Health;
 
 /// The headers by which browsers name the page that sends a request.
-const OF_BROWSERS: [&str; 2] = ["origin", "sec-fetch-site"];
+const OF_BROWSERS: [&str; 4] = ["origin", "referer", "sec-fetch-mode", "sec-fetch-site"];
 
 /// The routes of the public port: `/livez` and `/readyz`, each one word, and `/health` for staff.
 pub(crate) fn public(health: &Health, keys: Keys, rates: Rates) -> Router {
@@ -34,16 +37,38 @@ pub(crate) fn public(health: &Health, keys: Keys, rates: Rates) -> Router {
         .with_state(health.clone())
 }
 
-/// The routes of the port of operators. A drain is asked for by `POST /drain`.
-pub(crate) fn operations(health: &Health, metrics: PrometheusHandle, drain: CancellationToken) -> Router {
-    Router::new()
+/// The routes of the port of operators. A drain is asked for by `POST /drain`. On a loopback address they answer only to that machine's
+/// own names: a page of a browser reads any address of its machine under a name that its author has pointed there.
+pub(crate) fn operations(
+    health: &Health,
+    metrics: PrometheusHandle,
+    drain: CancellationToken,
+    address: SocketAddr,
+) -> Router {
+    let routes = Router::new()
         .route("/livez", get(livez))
         .route("/startupz", get(startupz))
         .route("/readyz", get(readyz))
         .route("/health", get(async |State(health): State<Health>| Json(health.report())))
         .route("/metrics", get(move || std::future::ready(metrics.render())))
         .route("/drain", post(move |headers| std::future::ready(begin_drain(&headers, &drain))))
-        .with_state(health.clone())
+        .with_state(health.clone());
+    if address.ip().is_loopback() { routes.layer(middleware::from_fn(own_name)) } else { routes }
+}
+
+/// Refuses a request to another name than an address or `localhost`.
+async fn own_name(request: Request, next: Next) -> Result<Response, Problem> {
+    let authority = request.uri().authority().cloned().or_else(|| {
+        let host = request.headers().get(header::HOST)?;
+        Authority::try_from(host.as_bytes()).ok()
+    });
+    let host = authority.as_ref().map_or("", Authority::host);
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    if host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok() {
+        return Ok(next.run(request).await);
+    }
+    let detail = "this port answers to addresses and localhost, and to no other name";
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "Misdirected request", "misdirected_request", &detail))
 }
 
 async fn livez(State(health): State<Health>) -> Response {

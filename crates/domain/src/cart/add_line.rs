@@ -57,6 +57,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_comes_to_what_an_order_may_come_to() {
+        let mut book = Book::with_product("a", 1);
+        book.put_on_sale(2, "b", 100_000_000_000, 1).with_cart(1, &[("b", 60)]).with_cart(2, &[("b", 41)]);
+        for more in [41, 10_000] {
+            assert_eq!(code(book.when("AddLine", line(1, "b", more))), "amount_overflow");
+            assert_eq!(book.pointer("AddLine", line(1, "b", more)).as_deref(), Some("/quantity"));
+        }
+        let lines =
+            json!({ "cart_id": cart(1), "lines": [{ "sku": "a", "quantity": 1 }, { "sku": "b", "quantity": 41 }] });
+        assert_eq!(book.pointer("AddLines", lines).as_deref(), Some("/lines/1/quantity"));
+        assert_eq!(code(book.when("ChangeQuantity", line(1, "b", 101))), "amount_overflow");
+        assert_eq!(code(book.when("MergeCarts", json!({ "from": cart(2), "into": cart(1) }))), "amount_overflow");
+        book.given("AddLine", line(1, "b", 40));
+        assert_eq!(opened(&book, 1).lines[0].quantity.units(), 100);
+    }
+
+    #[test]
     fn only_what_is_on_sale_in_the_currency_of_the_cart_is_added() {
         let mut book = Book::with_product("a", 1);
         book.with_cart(1, &[]);

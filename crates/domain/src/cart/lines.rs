@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{Cart, LineAdded, OpenedCart, policy::MAX_LINES, require_open::require_open};
 use crate::{
     Command, Context, Decision, Money, Quantity, Refusal, Rejection, Streams,
+    amount::line_total,
     catalog::{Product, SkuRecord},
-    general::refuse_all,
+    general::{AmountOverflow, refuse_all},
     ids::{CartId, ProductId, Sku},
     inventory::{Demand, Line, Supply, availability},
 };
@@ -77,6 +78,9 @@ pub(super) fn add(
         let sum = add_up(&sku, totals.get(&line.sku).copied(), quantity, line_of(index));
         match (offer, sum) {
             (Ok((product_id, unit_price)), Ok(sum)) => {
+                if line_total(unit_price, sum).is_err() {
+                    problems.push(AmountOverflow { line: line_of(index).index() }.into());
+                }
                 totals.insert(&line.sku, sum);
                 added.push(LineAdded { cart_id, sku, product_id: Some(product_id), quantity, unit_price });
             }

@@ -9,7 +9,9 @@ use super::{
     lines::{add_up, check_line_count},
     require_open::require_open,
 };
-use crate::{Context, Decide, Decision, Reads, Refusal, Rejection, Streams, ids::CartId, inventory::Line};
+use crate::{
+    Context, Decide, Decision, Reads, Refusal, Rejection, Streams, amount::line_total, ids::CartId, inventory::Line,
+};
 
 /// Moves every line of one cart into another, as at login: quantities of the same SKU add up, and no line is lost.
 /// A line that both carts have keeps the price of the cart that takes the lines. A customer may name a cart that does not exist: it is
@@ -109,12 +111,13 @@ fn merged_lines(source: &OpenedCart, target: &OpenedCart) -> Result<Vec<MergedLi
     check_line_count(target.lines.len() + new)?;
     let merged = source.lines.iter().map(|line| {
         let before = target.line(&line.sku);
-        Ok(MergedLine {
-            sku: line.sku.clone(),
-            product_id: line.product_id,
-            quantity: add_up(&line.sku, before.map(|before| before.quantity), line.quantity, Line::None)?,
-            unit_price: before.map_or(line.unit_price, |before| before.unit_price),
-        })
+        let quantity = add_up(&line.sku, before.map(|before| before.quantity), line.quantity, Line::None)?;
+        let unit_price = before.map_or(line.unit_price, |before| before.unit_price);
+        // A cart from before there was a limit is taken over as it is.
+        if before.is_some() {
+            line_total(unit_price, quantity)?;
+        }
+        Ok(MergedLine { sku: line.sku.clone(), product_id: line.product_id, quantity, unit_price })
     });
     merged.collect()
 }

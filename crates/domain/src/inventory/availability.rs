@@ -5,8 +5,9 @@ use daybook_kernel::refusals;
 
 use crate::{
     Actor, Currency, Money, Quantity, Refusal, Storefront,
+    amount::line_total,
     catalog::{Sale, UnknownSku},
-    general::LocationNotServed,
+    general::{AmountOverflow, LocationNotServed},
     ids::{Channel, LocationId, Sku},
 };
 
@@ -194,6 +195,9 @@ pub fn availability(demand: &Demand<'_>, supply: &Supply<'_>) -> Availability {
         let (sku, currency, channel) = (demand.sku.clone(), demand.currency, demand.channel.clone());
         problems.push(NoPrice { sku, currency, channel, line: demand.line.index() }.into());
     }
+    if sale.is_public() && price.is_some_and(|price| line_total(price, demand.quantity).is_err()) {
+        problems.push(AmountOverflow { line: demand.line.index() }.into());
+    }
     problems.extend(demand.not_served().map(Refusal::from));
     let sources = stocks.filter(|_| sale == Sale::OnSale).map(|stocks| demand.sources(stocks));
     let of_sources = sources.as_deref().unwrap_or_default();
@@ -320,6 +324,16 @@ mod tests {
             "shop",
             "what is there first"
         );
+    }
+
+    #[test]
+    fn a_line_comes_to_what_can_be_counted() {
+        let stocks = [("main", level(0, 0, 0, true))];
+        assert!(asked(10_000_000, Sale::OnSale, Some(1_000_000), &stocks).is_orderable());
+        for (quantity, price) in [(10_000_000, 1_000_001), (10_000_000, i64::MAX)] {
+            assert_eq!(codes(&asked(quantity, Sale::OnSale, Some(price), &stocks)), ["amount_overflow"]);
+        }
+        assert_eq!(codes(&asked(10_000_000, Sale::Draft, Some(i64::MAX), &stocks)), ["unknown_sku"]);
     }
 
     #[test]

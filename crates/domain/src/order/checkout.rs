@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::OrderLine;
 use crate::{
-    Context, Fold, MAX_STREAMS, Money, Refusal, Rejection, Streams,
+    Context, Fold, MAX_STREAMS, Money, Refusal, Rejection, Streams, amount,
     cart::{CartLine, OpenedCart},
     catalog::{Product, ProductDetails, SkuRecord, Variant},
     general::TooManyStreams,
@@ -126,7 +126,7 @@ impl Quote<'_> {
             options: variant.options.clone(),
             quantity,
             unit_price,
-            line_total: unit_price.times(quantity.units())?,
+            line_total: amount::line_total(unit_price, quantity)?,
             location,
             reservation_id,
         })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImportedLine, Order, OrderImported, OrderRecord, Totals, policy, state::lines_digest};
 use crate::{
-    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp,
+    Context, Currency, Decide, Decision, Money, Quantity, Reads, Refusal, Rejection, Streams, Timestamp, amount,
     cart::QuantityTooLarge,
     catalog::{SkuRecord, UnknownSku},
     general::check_currency,
@@ -224,7 +224,7 @@ impl ImportOrder {
     fn imported(&self, order_id: OrderId, lines: Vec<ImportedLine>) -> Result<OrderImported, Rejection> {
         let net = Money::sum(self.currency, lines.iter().map(|line| line.line_total))?;
         let discount = Money::sum(self.currency, lines.iter().map(|line| line.discount))?;
-        let gross = policy::countable(net.plus(discount)?)?;
+        let gross = amount::countable(net.plus(discount)?)?;
         Ok(OrderImported {
             order_id,
             external_ref: self.external_ref.clone(),
@@ -246,10 +246,11 @@ mod tests {
 
     use crate::{
         Command, Event,
+        amount::MAX_TOTAL,
         ids::{CustomerId, OrderId},
         order::{
             self, Order, OrderPlaced,
-            policy::{CLOCK_TOLERANCE, MAX_IMPORTED_LINES, MAX_TOTAL},
+            policy::{CLOCK_TOLERANCE, MAX_IMPORTED_LINES},
         },
         spec::{Book, code, record},
     };

@@ -10,7 +10,7 @@ use super::{
     policy,
 };
 use crate::{
-    Context, Decide, Decision, Money, Reads, Rejection, Streams,
+    Context, Decide, Decision, Money, Reads, Rejection, Streams, amount,
     cart::{Cart, CartCheckedOut, check_line_count, require_open},
     general::{check_currency, refuse_all},
     ids::{CartId, LocationId, OrderId},
@@ -133,7 +133,7 @@ impl PlaceOrder {
             }
         }
         refuse_all(problems, self.clone()).map_err(Rejection::Refused)?;
-        let gross = policy::countable(Money::sum(cart.currency, lines.iter().map(|line| line.line_total))?)?;
+        let gross = amount::total(cart.currency, lines.iter().map(|line| line.line_total))?;
         if let Some(expected) = expected_total.filter(|expected| *expected != gross) {
             return Err(TotalChanged { expected, total: gross }.into());
         }

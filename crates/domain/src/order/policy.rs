@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::{MAX_STREAMS, Money, money::MoneyError};
+use crate::MAX_STREAMS;
 
 /// The most locations that one order may name.
 pub const MAX_LOCATIONS: usize = 20;
@@ -17,15 +17,3 @@ pub fn locations_of(lines: usize) -> usize {
 pub const MAX_IMPORTED_LINES: usize = MAX_STREAMS - 1;
 /// How far the clock of another system may be ahead of this one's. A till whose clock is ahead by more gets a refusal that says by how much.
 pub const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
-/// The largest amount that an order may come to, in minor units: a hundred of the dearest things. Hundreds of thousands of such
-/// orders a day still add up in 64 bits.
-pub const MAX_TOTAL: i64 = 10_000_000_000_000;
-
-/// The total of an order, if it is small enough for many of its kind to be added up.
-pub(super) fn countable(total: Money) -> Result<Money, MoneyError> {
-    if total.minor_units.unsigned_abs() <= MAX_TOTAL.unsigned_abs() {
-        Ok(total)
-    } else {
-        Err(MoneyError::AmountOverflow)
-    }
-}

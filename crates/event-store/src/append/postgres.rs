@@ -11,7 +11,7 @@ use crate::{
     batch::AppendUnit,
     chain,
     driver::Driver,
-    is_data_error,
+    is_refused_row,
     session::{KnownCommand, Session, Writing, Written},
     sql::JsonRef,
 };
@@ -83,7 +83,7 @@ impl Session for PostgresSession {
         (columns.checked_ids, columns.checked_scopes) = writing.commands.iter().copied().unzip();
         let row = match self.append_batch(&columns).await {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Written::UniqueViolation),
-            Err(error) if is_data_error(&error) => return Ok(Written::InvalidData { reason: chain(&error) }),
+            Err(error) if is_refused_row(&error) => return Ok(Written::InvalidData { reason: chain(&error) }),
             answer => answer?,
         };
         let Some(first_position) = row.try_get::<_, Option<i64>>(0)? else {

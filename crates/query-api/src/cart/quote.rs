@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use async_graphql::{Context, dataloader::DataLoader};
 use daybook_domain::{
-    Currency, Money, Refusal,
+    Currency, Money, Refusal, amount,
     cart::{CartLine, policy::MAX_LINES},
     catalog::Sale,
+    general::AmountOverflow,
     ids::{CartId, Channel, Sku},
     inventory::Line as Index,
     money::MoneyError,
@@ -85,6 +86,10 @@ impl Quote {
             let shown = shown(line, views.offers.get(&OfferOf(line.sku.to_string())), &buyer);
             quote.lines.push(Line { unit_price, availability: Some(found.into()), problems, ..shown });
         }
+        if amount::total(cart.currency, quote.sums()).is_err() {
+            let too_large: Refusal = AmountOverflow { line: None }.into();
+            quote.problems.push(UserError::of_refusal(&too_large, None));
+        }
         Ok(quote)
     }
 
@@ -106,8 +111,11 @@ impl Quote {
 
     /// The sum of the lines that have a price.
     pub(super) fn total(&self, currency: Currency) -> Result<Money, MoneyError> {
-        let sums = self.lines.iter().filter_map(|line| line.sum().transpose());
-        Money::sum(currency, sums.collect::<Result<Vec<_>, _>>()?)
+        Money::sum(currency, self.sums())
+    }
+
+    fn sums(&self) -> impl Iterator<Item = Money> {
+        self.lines.iter().filter_map(Line::sum)
     }
 }
 

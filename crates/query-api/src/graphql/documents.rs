@@ -11,7 +11,10 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use hashlink::LruCache;
 use sha2::{Digest, Sha256};
 
-use crate::graphql::error::{shortened, with_code};
+use crate::graphql::{
+    error::{shortened, with_code},
+    lexemes::Length,
+};
 
 /// How many documents the cache keeps.
 const MAX_DOCUMENTS: usize = 1_000;
@@ -20,9 +23,10 @@ const MAX_BYTES: usize = 4 << 20;
 
 type Hash = [u8; 32];
 
-/// A document, and its text.
+/// A document, its text, and its length.
 struct Document {
     text: String,
+    length: Length,
     parsed: ExecutableDocument,
 }
 
@@ -39,8 +43,8 @@ impl Documents {
         Self(Mutex::new(Cache { documents: LruCache::new(MAX_DOCUMENTS), bytes: 0 }))
     }
 
-    /// Sets the parsed document of a request, and its text when the request has only a hash.
-    pub(crate) fn prepare(&self, request: &mut Request) -> Result<(), ServerError> {
+    /// Sets the parsed document of a request, and its text when the request has only a hash. Returns its length.
+    pub(crate) fn prepare(&self, request: &mut Request) -> Result<Length, ServerError> {
         let named = named(request)?;
         let document = if request.query.is_empty() {
             let hash = named.ok_or_else(|| refused("BAD_REQUEST", "the query is missing"))?;
@@ -57,7 +61,7 @@ impl Documents {
         };
         request.query.clone_from(&document.text);
         request.set_parsed_query(document.parsed.clone());
-        Ok(())
+        Ok(document.length)
     }
 
     fn find(&self, hash: &Hash) -> Option<Arc<Document>> {
@@ -65,8 +69,9 @@ impl Documents {
     }
 
     fn parse(&self, hash: Hash, text: &str) -> Result<Arc<Document>, ServerError> {
+        let length = Length::of(text)?;
         let parsed = parse_query(text).map_err(|error| shortened(with_code(error.into(), "GRAPHQL_PARSE_FAILED")))?;
-        let document = Arc::new(Document { text: text.to_owned(), parsed });
+        let document = Arc::new(Document { text: text.to_owned(), length, parsed });
         self.cache().keep(hash, Arc::clone(&document));
         Ok(document)
     }

@@ -12,6 +12,7 @@ pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod extension;
 pub(crate) mod input;
+pub(crate) mod lexemes;
 pub(crate) mod mutation;
 pub(crate) mod normalize;
 pub(crate) mod position;

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::graphql::{
     error::{RATE_LIMITED, with_code},
+    lexemes::Length,
     viewer::Viewer,
 };
 
@@ -112,6 +113,14 @@ impl<E: Executor> Executor for Connection<E> {
         if let Err(error) = count(&self.rates, viewer) {
             let refused = with_code(ServerError::new(error.to_string(), None), RATE_LIMITED);
             return stream::iter([Response::from_errors(vec![refused])]).boxed();
+        }
+        match Length::of(&request.query) {
+            Ok(length) => {
+                if let Some(Viewer { actor, address, .. }) = viewer {
+                    self.rates.charge(actor, *address, length.more_requests());
+                }
+            }
+            Err(error) => return stream::iter([Response::from_errors(vec![error])]).boxed(),
         }
         if !runs(&mut request, OperationType::Subscription) {
             return self.schema.execute_stream(request, session);

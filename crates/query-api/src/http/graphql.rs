@@ -162,7 +162,7 @@ pub(super) async fn get<E: Executor>(
     let viewer = endpoint.viewer(authorization, address(&extensions), Origin::of(&headers))?;
     let Query(parameters) = parameters.map_err(|error| bad_request(&error.body_text()))?;
     let mut request = Request::try_from(parameters).map_err(|error| bad_request(&error))?;
-    if let Err(error) = prepare(&endpoint, &mut request)? {
+    if let Err(error) = prepare(&endpoint, &viewer, &mut request)? {
         return answer.written(&error);
     }
     if runs(&mut request, OperationType::Mutation) {
@@ -191,7 +191,7 @@ pub(super) async fn post<E: Executor>(
         return Err(bad_request(&"one operation a request"));
     }
     let mut request = serde_json::from_slice(&body).map_err(|error| bad_request(&error))?;
-    match prepare(&endpoint, &mut request)? {
+    match prepare(&endpoint, &viewer, &mut request)? {
         Ok(()) => respond(&endpoint, request, viewer, &headers, answer).await,
         Err(error) => answer.written(&error),
     }
@@ -203,12 +203,18 @@ fn unread(rejection: &BytesRejection) -> Problem {
     problem(rejection.status(), code, &rejection.body_text())
 }
 
-/// Sets the document of a request. The inner error is an answer of GraphQL.
-fn prepare<E>(endpoint: &Endpoint<E>, request: &mut Request) -> Result<Result<(), async_graphql::Response>, Problem> {
+/// Sets the document of a request. A long one counts as several requests. The inner error is an answer of GraphQL.
+fn prepare<E>(
+    endpoint: &Endpoint<E>,
+    viewer: &Viewer,
+    request: &mut Request,
+) -> Result<Result<(), async_graphql::Response>, Problem> {
     if request.query.is_empty() && !request.extensions.contains_key("persistedQuery") {
         return Err(bad_request(&"the query is missing"));
     }
-    let prepared = endpoint.documents.prepare(request);
+    let prepared = endpoint.documents.prepare(request).map(|length| {
+        endpoint.rates.charge(&viewer.actor, viewer.address, length.more_requests());
+    });
     Ok(prepared.map_err(|error| async_graphql::Response::from_errors(vec![error])))
 }
 

@@ -251,3 +251,44 @@ async fn what_is_set_already_is_a_success_without_events_that_its_key_remembers(
     assert_eq!((&payload["userErrors"], &payload["consistencyToken"]), (&json!([]), &json!(head + 1)));
     assert_eq!(payload["variant"]["prices"][0]["price"]["minorUnits"], 300);
 }
+
+#[tokio::test]
+async fn a_cart_beyond_what_an_order_may_come_to_says_so() {
+    let shop = Shop::open().await;
+    let skus = skus("S", 2);
+    for sku in &skus {
+        shop.sell(sku, "Gold", std::slice::from_ref(sku)).await;
+        shop.command("SetBackorders", json!({"sku": sku, "allowed": true})).await;
+    }
+    shop.cart(id("c"), None, &skus).await;
+    let dearer = async |cents: i64| {
+        for sku in &skus {
+            let price = json!({"minor_units": cents, "currency": "EUR"});
+            shop.command("SetPrice", json!({"sku": sku, "price": price})).await;
+            shop.command("ChangeQuantity", json!({"cart_id": id("c"), "sku": sku, "quantity": 1_000})).await;
+        }
+        shop.shown(shop.head().await).await;
+    };
+    // Each line can be counted, and both together are more than an order may come to.
+    dearer(10_000_000_000).await;
+    let shown = cart(&shop, Caller::Guest, "c").await;
+    let alone = json!([{"__typename": "AmountOverflow", "code": "amount_overflow", "path": null}]);
+    assert_eq!((&shown["problems"], &shown["orderable"]), (&alone, &json!(false)));
+    assert_eq!(shown["total"]["minorUnits"], 20_000_000_000_000_i64);
+    assert_eq!(refused(&shop, "c").await.0, "amount_overflow");
+    // A price that rose: the lines cannot be counted any more.
+    for sku in &skus {
+        let price = json!({"minor_units": 100_000_000_000_i64, "currency": "EUR"});
+        shop.command("SetPrice", json!({"sku": sku, "price": price})).await;
+    }
+    shop.shown(shop.head().await).await;
+    let shown = cart(&shop, Caller::Guest, "c").await;
+    assert_eq!((&shown["lines"][0]["total"], &shown["total"]["minorUnits"]), (&json!(null), &json!(0)));
+    assert_eq!(shown["problems"].as_array().map(Vec::len), Some(2));
+    assert_eq!(refused(&shop, "c").await, ("several_problems".to_owned(), vec!["amount_overflow".to_owned(); 2]));
+    let asked = variant(&shop, "S-000").await;
+    assert_eq!(asked["availability"]["orderable"], true);
+    let query = r#"{ product(sku: "S-000") { variants { availability(quantity: 101, currency: "EUR") { orderable problems { code } } } } }"#;
+    let asked = shop.storefront(Caller::Guest, query).await.data()["product"]["variants"][0]["availability"].take();
+    assert_eq!(asked, json!({"orderable": false, "problems": [{"code": "amount_overflow"}]}));
+}

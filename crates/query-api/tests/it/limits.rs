@@ -1,6 +1,7 @@
 //! The limits of a query.
 
 use axum::http::{Method, StatusCode};
+use daybook_edge::rates::RateLimits;
 use serde_json::{Value, json};
 
 use crate::shop::{Caller, Shop, ShopSettings};
@@ -164,7 +165,7 @@ async fn fields_with_statements_of_their_own_cost_more() {
 #[tokio::test]
 async fn the_errors_of_a_document_are_not_much_larger_than_the_document() {
     let shop = Shop::open().await;
-    let unused: String = (0..20_000).map(|at| format!("$a{at}:Int ")).collect();
+    let unused: String = (0..3_000).map(|at| format!("$a{at}:Int ")).collect();
     let broken = "€".repeat(100_000);
     for (query, errors) in [(format!("query({unused}) {{ __typename }}"), 51), (format!("{{ {broken} }}"), 1)] {
         let answer = shop.storefront(Caller::Guest, &query).await;
@@ -194,4 +195,27 @@ async fn the_headers_of_a_body_are_read_as_those_of_a_command() {
         let (status, text) = status(&[json], body).await;
         assert!(status == 400 && text.contains(what), "{body}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_long_is_refused_before_it_is_parsed_and_counts_as_several_requests() {
+    let rates = RateLimits { address: "5/40".parse().expect("a rate"), ..RateLimits::OFF };
+    let shop = Shop::with(ShopSettings { rates, ..ShopSettings::default() }).await;
+    let long = format!("{{ {} }}", "__typename ".repeat(20_000));
+    let answer = shop.guest_from("198.51.100.1", &long).await;
+    assert!(answer.code() == "QUERY_TOO_COMPLEX" && answer.text.contains("20002 tokens"), "{}", answer.text);
+    // 28 requests more than one, each.
+    let allowed = format!("{{ {} }}", "__typename ".repeat(14_000));
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(shop.guest_from("198.51.100.1", &allowed).await.status.as_u16());
+    }
+    assert!(answers[0] == 200 && answers.contains(&429), "{answers:?}");
+    assert_eq!(shop.guest_from("198.51.100.2", "{ __typename }").await.status, StatusCode::OK);
+
+    let socket = async |query: &str| {
+        let mut socket = crate::live::subscribe(&shop, "/graphql", Caller::Guest, query).await;
+        crate::live::receive(&mut socket).await.expect("an answer").to_string()
+    };
+    assert!(socket(&long).await.contains("QUERY_TOO_COMPLEX"));
 }
