@@ -1,6 +1,7 @@
 //! A shop that runs as a user runs it, and its HTTP client, for the journeys.
 //!
 //! The journeys use only the binary of the engine, its HTTP and GraphQL APIs, and Kafka.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 pub mod engine;
 pub mod idle_sockets;

@@ -4,6 +4,7 @@
 //! The arrows are the paths that begin with `crate`, `super` or `self`, in imports, in code and in calls of macros. An arrow ends at
 //! the file that defines the item: a name that another module re-exports is followed to its origin. The paths in the definition of a
 //! macro do not count, since they are expanded in other files.
+#![allow(clippy::print_stdout, reason = "tests")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,6 @@
 //! Two command-apis on one book, as processes: the one that holds the seat is stopped, suspended and killed. Meanwhile commands are sent to
 //! the other one, and none of them fails.
+#![allow(clippy::print_stdout, reason = "tests")]
 
 use std::{
     io::{BufRead, BufReader},

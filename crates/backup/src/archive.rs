@@ -55,6 +55,7 @@ impl Archive {
     /// # Errors
     /// [`BackupError`] says why nothing can be archived.
     pub async fn start(source: &Source, to: &Path) -> Result<Self, BackupError> {
+        source.check_apart(to)?;
         let client = source.connect().await?;
         let server = source::server(&client).await?;
         let tools = Tools::of_version(server.major)?;

@@ -22,6 +22,7 @@ pub(crate) const EXTRA_FILES: [(&str, &str); 2] = [("secret", "secret"), ("postg
 /// # Errors
 /// [`BackupError`] says why there is no back-up.
 pub async fn take(source: &Source, to: &Path, bar: &ProgressBar) -> Result<Base, BackupError> {
+    source.check_apart(to)?;
     let client = source.connect().await?;
     let server = source::server(&client).await?;
     let tools = Tools::of_version(server.major)?;

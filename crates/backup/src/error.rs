@@ -16,6 +16,14 @@ pub enum BackupError {
         /// The directory that is expected.
         wanted: &'static str,
     },
+    /// One of two directories lies within the other, whose end would be the end of both.
+    #[error("{} lies within {}; take a directory beside it", inner.display(), outer.display())]
+    Within {
+        /// The directory that was named.
+        inner: PathBuf,
+        /// The one that holds it.
+        outer: PathBuf,
+    },
     /// The directory holds no back-up.
     #[error("{} holds no back-up of daybook", directory.display())]
     NoBackup {
@@ -156,6 +164,7 @@ impl BackupError {
         matches!(
             self,
             Self::NotEmpty { .. }
+                | Self::Within { .. }
                 | Self::NoBackup { .. }
                 | Self::AnotherCluster { .. }
                 | Self::NoSuchBase { .. }

@@ -4,6 +4,7 @@
 //! pg_receivewal archives the write-ahead log, so that [`restore`] can reach any moment after a base back-up. What belongs here:
 //! running those programs, and the directory of back-ups. What does not: the flags and the output of commands.
 
+mod apart;
 mod archive;
 mod base;
 mod error;

@@ -1,6 +1,9 @@
 //! The server that is backed up: its address for PostgreSQL's programs, and its properties.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use chrono::{DateTime, Utc};
 use daybook_event_store::{Connector, Secret, StoreError};
@@ -8,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Config, config::Host};
 use uuid::Uuid;
 
-use super::BackupError;
+use super::{BackupError, apart::check_apart};
 
 /// The state of the book at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,11 @@ impl Source {
     pub fn new(database_url: impl Into<Secret>, data: Option<PathBuf>) -> Result<Self, BackupError> {
         let connector = Connector::new(database_url, "daybook/backup").map_err(StoreError::from)?;
         Ok(Self { connector, data })
+    }
+
+    /// Checks that a directory for back-ups does not lie within the data directory.
+    pub(crate) fn check_apart(&self, to: &Path) -> Result<(), BackupError> {
+        self.data.as_deref().map_or(Ok(()), |data| check_apart(to, data))
     }
 
     pub(crate) async fn connect(&self) -> Result<Client, BackupError> {

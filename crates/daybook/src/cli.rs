@@ -7,7 +7,8 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use daybook_event_store::error_chain;
 use daybook_operations::{
-    self as operations, Connection, Usage, backup, events, history, import, migrate, relay, restore, verify, views,
+    self as operations, Connection, Usage, backup, events, history, import, migrate, output, print_line, print_note,
+    relay, restore, verify, views,
 };
 
 use crate::{bench, config::file::File, drain, schema, serve, telemetry, token, up};
@@ -80,10 +81,8 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let code = match runtime.block_on(run(cli.command, &file)) {
-        Ok(code) => code,
-        Err(error) => failed(&error),
-    };
+    let ran = runtime.block_on(run(cli.command, &file));
+    let code = ran.and_then(|code| Ok(output::ended().map(|()| code)?)).unwrap_or_else(|error| failed(&error));
     // A client of a broker that does not answer may still wait for it.
     runtime.shutdown_timeout(LAST_WAIT);
     code
@@ -96,7 +95,7 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
         Command::Migrate(connection) => {
             let book = connection.book()?;
             migrate(&book).await?;
-            println!("the schema is at {}", operations::schema().check(&book).await?);
+            print_line!("the schema is at {}", operations::schema().check(&book).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Import(args) => import::run(args).await,
@@ -116,14 +115,14 @@ async fn run(command: Command, file: &File) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config { reactors: false } => {
-            print!("{}", file.describe(&Cli::command()));
+            print_line!("{}", file.describe(&Cli::command()).trim_end());
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("daybook: {}", error_chain(error.as_ref()));
+    print_note!("daybook: {}", error_chain(error.as_ref()));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 

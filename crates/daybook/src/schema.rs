@@ -14,6 +14,7 @@ use daybook_domain::{Command, Event};
 use serde_json::Value;
 
 use crate::asyncapi::{self, Schemas};
+use daybook_operations::{print_line, print_note};
 
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,16 +41,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
         }
-        println!("{} contracts are in {}", contracts.len(), args.out.display());
+        print_line!("{} contracts are in {}", contracts.len(), args.out.display());
         return Ok(ExitCode::SUCCESS);
     }
     let differing: Vec<_> = contracts.iter().filter(|(name, text)| !is_same(&args.out.join(name), text)).collect();
     let missing: Vec<_> = earlier_versions().into_iter().filter(|name| !args.out.join(name).exists()).collect();
     for name in &missing {
-        eprintln!("{name} is missing; books may hold events of that version, so its contract stays");
+        print_note!("{name} is missing; books may hold events of that version, so its contract stays");
     }
     for (name, _) in &differing {
-        eprintln!("{name} differs from the code; run `daybook schema --out {}`", args.out.display());
+        print_note!("{name} differs from the code; run `daybook schema --out {}`", args.out.display());
     }
     Ok(if differing.is_empty() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

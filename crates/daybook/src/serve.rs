@@ -21,7 +21,7 @@ use daybook_edge::{
 };
 use daybook_event_store::{Daybook, Secret};
 use daybook_event_stream::KafkaSettings;
-use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, Usage, secret};
+use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, Usage, output, print_line, secret};
 use daybook_projectors::{registry, views};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -137,6 +137,7 @@ pub struct Running {
 /// # Errors
 /// When a port cannot be listened on, or a part fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.limits.check()?;
     let database = args.database.database()?;
     let missing = || Usage("set --secret or --secret-file".to_owned());
     let secret = args.secret.given()?.ok_or_else(missing)?;
@@ -164,13 +165,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut signals = Signals::handle()?;
     let mut running = start(settings).await?;
-    println!("operators find the process on http://{}", running.operations);
+    print_line!("operators find the process on http://{}", running.operations);
     if running.until_ready(signals.next()).await? {
-        println!("daybook is ready on http://{}", running.address);
+        print_line!("daybook is ready on http://{}", running.address);
+        told();
         running.until_asked(&mut signals).await?;
     }
     running.stop_unless(&mut signals).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says in the log that the lines of a start were not printed. A process serves all the same.
+pub(crate) fn told() {
+    if let Err(error) = output::ended() {
+        tracing::warn!(error = %error, "the addresses of the process were not printed");
+    }
 }
 
 /// Starts a process: it listens at once. Its parts start when the database is reached, which may take any time.

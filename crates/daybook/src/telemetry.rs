@@ -90,7 +90,7 @@ pub fn init() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,daybook=info,daybook_event_stream=info,daybook_projectors=info"));
     let bounded = tracing_subscriber::registry().with(filter).with(LogLimit);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer().log_internal_errors(false).with_writer(io::stderr);
     if std::env::var_os("DAYBOOK_LOG").is_some_and(|format| format == "json") {
         bounded.with(lines.json()).init();
     } else {

@@ -9,6 +9,7 @@ use daybook_domain::{Actor, Role, ids::CustomerId, text::Name};
 use daybook_edge::tokens::{Keys, MAX_LIFETIME, TokenError};
 
 use crate::config::TokenSecret;
+use daybook_operations::print_line;
 
 /// The flags of `daybook token`.
 #[derive(Debug, Clone, clap::Args)]
@@ -53,6 +54,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Role::System => anyhow::bail!("no token carries the role system"),
     };
     let keys = Keys::new(secret.as_bytes())?;
-    println!("{}", keys.sign(&actor, Clock::system().now(), TimeDelta::hours(args.hours))?);
+    print_line!("{}", keys.sign(&actor, Clock::system().now(), TimeDelta::hours(args.hours))?);
     Ok(ExitCode::SUCCESS)
 }

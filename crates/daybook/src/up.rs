@@ -26,7 +26,7 @@ use daybook_event_stream::{
     KafkaSettings,
     broker::{Broker, RETAINED_BYTES_PER_PARTITION},
 };
-use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, migrate};
+use daybook_operations::{DatabaseUrl, KafkaFlags, Topics, migrate, print_line, print_note};
 use indicatif::ProgressBar;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -97,6 +97,7 @@ struct Servers {
 /// When something cannot start, or fails for good.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
+    args.limits.check()?;
     let ready_file = args.data.join(READY_FILE);
     let _lock = data_directory::lock(&args.data)?;
     if ready_file.exists() {
@@ -116,7 +117,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     migrate(&Daybook::over(to_migrate, &PoolSettings::of(1))?).await?;
     let mut running = serve::start(settings).await?;
     let ended = operate(&args, &servers, &keys, &mut running, &mut signals).await;
-    eprintln!("daybook stops …");
+    print_note!("daybook stops …");
     // A failure does not keep the other parts from being stopped.
     let unready = match fs::remove_file(&ready_file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -166,7 +167,7 @@ async fn operate(
     }
     if args.demo {
         let new = demo::load(running.book.clone()).await?;
-        println!("demo shop     {}", if new == 0 { "was loaded before" } else { "loaded" });
+        print_line!("demo shop     {}", if new == 0 { "was loaded before" } else { "loaded" });
     }
     let ready = Ready {
         url: format!("http://{}", running.address),
@@ -302,15 +303,16 @@ fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
 /// Prints the addresses. The token goes to a terminal only: the output of a service is kept in a journal that others read.
 fn announce(ready: &Ready, file: &Path) {
     let Ready { url, ops_url, admin_token, kafka_brokers, .. } = ready;
-    println!("storefront    {url}/graphql");
-    println!("back-office   {url}/admin/graphql");
-    println!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
-    println!("events        {url}/events and Kafka at {kafka_brokers}");
-    println!("operators     {ops_url}/health, /readyz and /metrics");
+    print_line!("storefront    {url}/graphql");
+    print_line!("back-office   {url}/admin/graphql");
+    print_line!("commands      {url}/commands/<Name>   described by {url}/openapi.json");
+    print_line!("events        {url}/events and Kafka at {kafka_brokers}");
+    print_line!("operators     {ops_url}/health, /readyz and /metrics");
     if io::stdout().is_terminal() {
-        println!("admin token   {admin_token}");
+        print_line!("admin token   {admin_token}");
     } else {
-        println!("admin token   is in {}", file.display());
+        print_line!("admin token   is in {}", file.display());
     }
-    println!("daybook is ready on {url}");
+    print_line!("daybook is ready on {url}");
+    serve::told();
 }

@@ -104,6 +104,8 @@ async fn wrong_arguments_are_a_usage_error() {
         &["views", "verify", "nonsense"],
         &["token", "--role", "customer", "--secret", "0123456789abcdef0123456789abcdef"],
         &["token", "--role", "king"],
+        &["events", "--after", "1"],
+        &["events", "--after", "-1", "--follow"],
     ] {
         let refused = daybook(&database, wrong);
         assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{wrong:?}: {}", refused.stderr);

@@ -274,7 +274,10 @@ async fn a_client_that_does_not_read_is_cut_off_and_returns_its_permit() {
         assert!(begin.elapsed() < PATIENCE, "the permit is never returned");
         sleep(DRIP).await;
     }
-    drop(deaf);
+    let mut rest = Vec::new();
+    let ended = timeout(PATIENCE, deaf.read_to_end(&mut rest)).await.expect("the connection has ended");
+    let ended = ended.expect_err("the answer is cut off");
+    assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionReset, "the system keeps nothing of it: {ended}");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@
 use std::{
     convert::Infallible,
     ffi::{OsStr, OsString},
-    fmt, io,
+    fmt,
+    io::{self, Write},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
@@ -128,7 +129,7 @@ pub fn run_if_asked() {
         return;
     }
     let Err(error) = become_server(&mut arguments);
-    eprintln!("daybook: {error}");
+    let _unsaid = writeln!(io::stderr(), "daybook: {error}");
     process::exit(EXEC_FAILED);
 }
 

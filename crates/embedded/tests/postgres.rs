@@ -2,6 +2,7 @@
 //!
 //! Some tests kill a whole process. That process is this test binary, which then runs only the test [`the_process_that_is_killed`].
 //! Other runs ignore that test.
+#![allow(clippy::print_stdout, reason = "tests")]
 
 use std::{
     env,

@@ -11,7 +11,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_backup::{Archive, BackupError, Base, Pruned, Report, Source, reports, take};
 use serde_json::json;
 
-use crate::{Connection, Usage, progress};
+use crate::{Connection, Usage, print_line, progress};
 
 /// The flags of `daybook backup`.
 #[derive(Debug, Clone, clap::Args)]
@@ -90,9 +90,9 @@ fn source(connection: &Connection) -> anyhow::Result<Source> {
 async fn follow(to: &Path, connection: &Connection, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let source = source(connection)?;
     let archive = Archive::start(&source, to).await?;
-    println!("the write-ahead log is archived in {}", to.display());
+    print_line!("the write-ahead log is archived in {}", to.display());
     if archive.needs_base() {
-        println!("the archive has no base back-up yet; make one with: daybook backup --to {}", to.display());
+        print_line!("the archive has no base back-up yet; make one with: daybook backup --to {}", to.display());
     }
     stop.await;
     archive.stop().await;
@@ -108,10 +108,10 @@ async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Resu
     if json {
         let mut summary = serde_json::to_value(&base)?;
         summary["seconds"] = json!(seconds);
-        println!("{summary}");
+        print_line!("{summary}");
     } else {
         let Base { label, bytes, ended, .. } = &base;
-        println!(
+        print_line!(
             "{label}: {} MiB in {seconds:.1} s, compared with their checksums; the book ends at position {}",
             bytes >> 20,
             ended.position
@@ -123,7 +123,7 @@ async fn back_up(to: &Path, connection: &Connection, json: bool) -> anyhow::Resu
 fn list(from: &Path, json: bool) -> anyhow::Result<()> {
     let reports = reports(from)?;
     if json {
-        println!("{}", serde_json::to_string(&reports)?);
+        print_line!("{}", serde_json::to_string(&reports)?);
         return Ok(());
     }
     let mut table = Table::new();
@@ -138,17 +138,17 @@ fn list(from: &Path, json: bool) -> anyhow::Result<()> {
         let (position, size) = (base.ended.position.to_string(), (base.bytes >> 20).to_string());
         table.add_row([base.label.to_string(), position, size, leads_to]);
     }
-    println!("{table}");
+    print_line!("{table}");
     Ok(())
 }
 
 fn prune(from: &Path, keep: usize, json: bool) -> anyhow::Result<()> {
     let pruned = daybook_backup::prune(from, keep)?;
     if json {
-        println!("{}", serde_json::to_string(&pruned)?);
+        print_line!("{}", serde_json::to_string(&pruned)?);
     } else {
         let Pruned { removed, removed_files, .. } = pruned;
-        println!("removed {removed} base back-ups and {removed_files} files of the archived log");
+        print_line!("removed {removed} base back-ups and {removed_files} files of the archived log");
     }
     Ok(())
 }
@@ -156,8 +156,8 @@ fn prune(from: &Path, keep: usize, json: bool) -> anyhow::Result<()> {
 async fn verify(from: &Path, json: bool) -> anyhow::Result<()> {
     let verified = daybook_backup::verify(from, |bases| progress::bar("comparing with the checksums", bases)).await?;
     match json {
-        true => println!("{}", json!({ "verified": verified, "ok": true })),
-        false => println!("{verified} base back-ups are undamaged"),
+        true => print_line!("{}", json!({ "verified": verified, "ok": true })),
+        false => print_line!("{verified} base back-ups are undamaged"),
     }
     Ok(())
 }

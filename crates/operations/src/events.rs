@@ -5,12 +5,13 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
 use chrono::SecondsFormat;
 use clap::ValueEnum;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
-use daybook_event_store::{Filter, RecordedEvent};
+use daybook_event_store::{Filter, Head, RecordedEvent};
 
-use crate::Connection;
+use crate::{Connection, Usage};
 
 /// The number of events of one read.
 const PAGE: usize = 1_000;
@@ -48,12 +49,16 @@ enum Format {
 /// Prints events.
 ///
 /// # Errors
-/// When the book cannot be read.
+/// When the book cannot be read, or the output cannot be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
     daybook_codec::check_types(&args.types)?;
     let types = (!args.types.is_empty()).then(|| daybook_codec::stored_names(&args.types));
     let filter = Filter { types, stream: args.stream, ..Filter::default() };
+    let Head { position, .. } = book.head().await?;
+    if args.after < 0 || args.after > position {
+        return Err(Usage(format!("--after is a position of the book, from 0 to {position}")).into());
+    }
     let mut follower = book.follow();
     let mut after = args.after;
     loop {
@@ -61,9 +66,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         for event in &mut events {
             daybook_codec::rename(&mut event.event_type);
         }
-        if print(&events, args.format).is_err() {
-            // The reader of the pipe has closed it, as `head` does.
-            return Ok(ExitCode::SUCCESS);
+        match print(&events, args.format) {
+            Ok(()) => {}
+            // The reader has closed the pipe, as `head` does.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            Err(error) => return Err(error).context("the output is cut off"),
         }
         match (events.last(), args.follow) {
             (Some(last), _) => after = last.position,

@@ -11,7 +11,7 @@ use daybook_domain::{Fold, Timestamp, ids::OrderId, order::Order};
 use daybook_event_store::{AsOf, RecordedEvent};
 use serde_json::{Value, json};
 
-use crate::{Connection, Usage};
+use crate::{Connection, Usage, print_line};
 
 /// The flags of `daybook history`.
 #[derive(Debug, Clone, Parser)]
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let state = state(&events, i32::MAX)?;
     if json {
-        println!("{}", serde_json::to_string(&json!({ "state": state, "events": events }))?);
+        print_line!("{}", serde_json::to_string(&json!({ "state": state, "events": events }))?);
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             event.position.to_string(),
         ]);
     }
-    println!("{table}\n{}", serde_json::to_string_pretty(&state)?);
+    print_line!("{table}\n{}", serde_json::to_string_pretty(&state)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,11 +109,11 @@ fn print_diff(before: &Value, after: &Value, json: bool) -> anyhow::Result<ExitC
     if json {
         let listed =
             changed.iter().map(|(path, before, after)| json!({ "path": path, "before": before, "after": after }));
-        println!("{}", serde_json::to_string(&listed.collect::<Vec<_>>())?);
+        print_line!("{}", serde_json::to_string(&listed.collect::<Vec<_>>())?);
         return Ok(ExitCode::SUCCESS);
     }
     for (path, before, after) in changed {
-        println!("{path}: {before} → {after}");
+        print_line!("{path}: {before} → {after}");
     }
     Ok(ExitCode::SUCCESS)
 }

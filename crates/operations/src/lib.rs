@@ -13,6 +13,7 @@ pub mod history;
 pub mod import;
 mod kafka;
 mod migrate;
+pub mod output;
 mod progress;
 pub mod reactors;
 pub mod relay;

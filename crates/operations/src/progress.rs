@@ -4,12 +4,14 @@ use std::{io::IsTerminal, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::print_note;
+
 /// A bar for work of `length` steps. The length is 0 while it is unknown.
 #[must_use]
 pub(crate) fn bar(what: &str, length: u64) -> ProgressBar {
     let bar = ProgressBar::new(length);
     if !std::io::stderr().is_terminal() {
-        eprintln!("{what} …");
+        print_note!("{what} …");
         bar.set_draw_target(ProgressDrawTarget::hidden());
         return bar;
     }

@@ -10,7 +10,7 @@ use daybook_event_stream::{consumer::parked, progress};
 use daybook_reactors::{Reactor, engine::queue};
 use serde::Serialize;
 
-use crate::{Connection, Usage, table::print};
+use crate::{Connection, Usage, print_line, table::print};
 
 /// The flags of `daybook reactors`.
 #[derive(Debug, Clone, clap::Args)]
@@ -76,8 +76,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let unknown = || Usage(format!("there is no reactor `{name}`"));
             let reactor = daybook_reactors::named(&name).ok_or_else(unknown)?;
             match daybook_reactors::retry_parked(&book, reactor, &stream).await? {
-                0 => println!("nothing to retry: {name} has no event of {stream} parked"),
-                applied => println!("{applied} events of {stream} were applied"),
+                0 => print_line!("nothing to retry: {name} has no event of {stream} parked"),
+                applied => print_line!("{applied} events of {stream} were applied"),
             }
         }
     }
@@ -117,5 +117,5 @@ pub fn print_table() {
             table.add_row([reactor.name, &trigger.on.join(", "), trigger.reaction]);
         }
     }
-    println!("{table}");
+    print_line!("{table}");
 }

@@ -9,7 +9,7 @@ use daybook_event_stream::{
     signature,
 };
 
-use crate::Connection;
+use crate::{Connection, print_line};
 
 /// The flags of `daybook relay`.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,27 +54,27 @@ enum What {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
     match args.what.unwrap_or(What::Status) {
-        What::Status if args.json => println!("{}", serde_json::to_string(&relay::status(&book).await?)?),
+        What::Status if args.json => print_line!("{}", serde_json::to_string(&relay::status(&book).await?)?),
         What::Status => show(&relay::status(&book).await?),
         What::Republish => {
             relay::republish(&book).await?;
-            println!("the leader will publish the whole book again");
+            print_line!("the leader will publish the whole book again");
         }
         What::Retry { position } => match relay::retry(&book, position).await? {
-            0 => println!("nothing to retry: no such event is set aside"),
-            events => println!("the leader will publish {events} events that were set aside"),
+            0 => print_line!("nothing to retry: no such event is set aside"),
+            events => print_line!("the leader will publish {events} events that were set aside"),
         },
         What::Skip { position } => match relay::skip(&book, position).await? {
-            0 => println!("nothing to skip: no such event is set aside"),
-            events => println!("{events} events stay off the wire"),
+            0 => print_line!("nothing to skip: no such event is set aside"),
+            events => print_line!("{events} events stay off the wire"),
         },
         What::RotateKey => {
             let id = signature::rotate(&book).await?;
-            println!("key {id} is made; the leader signs with it a few seconds later");
+            print_line!("key {id} is made; the leader signs with it a few seconds later");
         }
         What::Adopt => {
             relay::adopt(&book).await?;
-            println!("the leader will empty the topics, and publish the whole book again");
+            print_line!("the leader will empty the topics, and publish the whole book again");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -83,9 +83,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn show(status: &RelayStatus) {
     let RelayStatus { leader, epoch, cursor, head, lag, asked_to_begin_again, .. } = status;
     let leader = if *leader { "a relay leads" } else { "no relay leads" };
-    println!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
+    print_line!("{leader} (epoch {epoch}); published up to {cursor} of {head}, {lag} behind");
     if *asked_to_begin_again {
-        println!("a publication of the whole book was requested, and has not begun yet");
+        print_line!("a publication of the whole book was requested, and has not begun yet");
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["topic", "partition", "last position", "offset"]);
@@ -97,11 +97,11 @@ fn show(status: &RelayStatus) {
             partition.last_offset.to_string(),
         ]);
     }
-    println!("{table}");
+    print_line!("{table}");
     if status.set_aside.is_empty() {
         return;
     }
-    println!(
+    print_line!(
         "set aside; `daybook relay retry` publishes them again, `daybook relay skip` accepts that the wire lacks them:"
     );
     let mut table = Table::new();
@@ -109,5 +109,5 @@ fn show(status: &RelayStatus) {
     for SetAside { position, stream_id, event_type, reason, skipped } in status.set_aside.clone() {
         table.add_row([position.to_string(), stream_id, event_type, reason, skipped.to_string()]);
     }
-    println!("{table}");
+    print_line!("{table}");
 }

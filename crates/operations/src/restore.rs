@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use daybook_backup::restore::{Restored, Target, Wanted, readable, restore};
 use daybook_domain::Timestamp;
 
-use crate::{backup, migrate, progress};
+use crate::{backup, migrate, print_line, progress};
 
 /// The flags of `daybook restore`.
 #[derive(Debug, Clone, clap::Args)]
@@ -62,16 +62,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let restored = restore(&args.wanted(), begin, migrate).await;
     let restored = restored.map_err(|error| backup::as_usage(error.into()))?;
     if json {
-        println!("{}", serde_json::to_string(&restored)?);
+        print_line!("{}", serde_json::to_string(&restored)?);
         return Ok(ExitCode::SUCCESS);
     }
     let Restored { base, data, position, recorded_at, seconds, .. } = &restored;
     let written = recorded_at.map(|at| format!(", written at {}", readable(at))).unwrap_or_default();
-    println!("restored from {base} in {seconds:.1} s: the book ends at position {position}{written}");
+    print_line!("restored from {base} in {seconds:.1} s: the book ends at position {position}{written}");
     if restored.embedded {
-        println!("start it with: daybook up --data {}", data.display());
+        print_line!("start it with: daybook up --data {}", data.display());
     } else {
-        println!("the data directory for PostgreSQL is {}", data.join("postgres/cluster").display());
+        print_line!("the data directory for PostgreSQL is {}", data.join("postgres/cluster").display());
     }
     Ok(ExitCode::SUCCESS)
 }

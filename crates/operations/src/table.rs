@@ -4,10 +4,12 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::print_line;
+
 /// Prints records as JSON, or as a table of these columns.
 pub(crate) fn print<T: Serialize>(json: bool, records: &[T], columns: &[&str]) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(records)?);
+        print_line!("{}", serde_json::to_string(records)?);
         return Ok(());
     }
     let mut table = Table::new();
@@ -20,6 +22,6 @@ pub(crate) fn print<T: Serialize>(json: bool, records: &[T], columns: &[&str]) -
             other => other.to_string(),
         }));
     }
-    println!("{table}");
+    print_line!("{table}");
     Ok(())
 }

@@ -11,8 +11,8 @@ use daybook_event_stream::{
 /// The topics.
 #[derive(Debug, Clone, Args)]
 pub struct Topics {
-    /// The prefix of topic names.
-    #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "daybook")]
+    /// The prefix of topic names: letters, digits and `. _ -`.
+    #[arg(long, env = "DAYBOOK_TOPIC_PREFIX", default_value = "daybook", value_parser = prefix)]
     pub topic_prefix: String,
     /// The partitions of each topic. The number never changes once the topics are made.
     #[arg(long, env = "DAYBOOK_PARTITIONS", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=1_000))]
@@ -24,6 +24,18 @@ pub struct Topics {
     /// broker.
     #[arg(long, env = "DAYBOOK_FETCH_WAIT_MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub fetch_wait_ms: Option<u64>,
+}
+
+/// The longest prefix. The name of a topic has 249 characters at most.
+const MAX_PREFIX: usize = 200;
+
+/// Reads a prefix of names that Kafka takes.
+fn prefix(text: &str) -> Result<String, String> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=MAX_PREFIX).contains(&text.len()) && text.bytes().all(is_legal) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("names of topics have letters, digits and `. _ -`, and a prefix has 1 to {MAX_PREFIX} of them"))
 }
 
 /// The default of librdkafka.

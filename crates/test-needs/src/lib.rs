@@ -1,7 +1,10 @@
 //! Needs: what a test requires and some machines lack. If it is missing, the test is skipped and says so. Under `CI=true` the test fails
 //! instead, unless `.ci/run` allows the skip. The script `.ci/skip` decides this, for tests and for scripts.
 
-use std::process::Command;
+use std::{
+    io::{self, Write},
+    process::Command,
+};
 
 /// What a test requires of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub fn skipped(need: Need, why: &str) {
     let output = Command::new(script).args([need.name(), why]).output().expect("the project has the script .ci/skip");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{message}");
-    eprint!("{message}");
+    let _unsaid = write!(io::stderr(), "{message}");
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `idle_sockets`: 10,000 WebSockets on one shop, their memory, and the response times meanwhile. docs/limits.md has the figures. It runs
 //! the engine that was built last.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers")]
 
 use std::{process::ExitCode, time::Duration};
 

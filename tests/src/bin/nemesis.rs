@@ -1,4 +1,5 @@
 //! `nemesis`: tries to break the engine's guarantees. docs/reliability.md describes it and its results.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers")]
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,5 @@
 //! Runs two programs side by side on one shop under load, forth and back. `.ci/upgrade` builds the older one.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers")]
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 

@@ -1,4 +1,5 @@
 //! Back-up and restore: all but the back-up is destroyed, and the shop continues from it.
+#![allow(clippy::print_stdout, reason = "tests")]
 
 mod stage;
 

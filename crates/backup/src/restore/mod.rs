@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     BackupError,
+    apart::check_apart,
     base::EXTRA_FILES,
     store::{Store, is_file, private_file},
     tools::Tools,
@@ -83,6 +84,7 @@ pub async fn restore(
 ) -> Result<Restored, BackupError> {
     let start = Instant::now();
     let store = Store::open(&wanted.from)?;
+    check_apart(&wanted.data, &wanted.from)?;
     let plan = Plan::make(&store, wanted.target, wanted.base.as_deref(), wanted.timeline)?;
     let tools = Tools::of_version(plan.base.server.major)?;
     let directory = NewDataDirectory::take(&wanted.data)?;

@@ -1,5 +1,6 @@
 //! Bad input at `POST /commands/<Name>`: every request gets a receipt or a typed problem, and a problem has written nothing.
 //! `PROPTEST_CASES` is the number of requests, `PROPTEST_RNG_SEED` the seed that they are drawn from.
+#![allow(clippy::print_stdout, reason = "tests")]
 
 mod damage;
 mod schema;

@@ -8,6 +8,7 @@ use daybook_edge::{
     rates::{Limit, RateLimits},
     server::ConnectionLimits,
 };
+use daybook_operations::Usage;
 use daybook_query_api::{PATIENCE, StreamLimits};
 use ipnet::IpNet;
 
@@ -76,6 +77,20 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 }
 
 impl Flags {
+    /// Checks what one limit says of another.
+    ///
+    /// # Errors
+    /// When a query may wait for longer than its request.
+    pub fn check(&self) -> Result<(), Usage> {
+        if self.consistency_timeout < self.request_timeout {
+            return Ok(());
+        }
+        let (query, request) = (self.consistency_timeout, self.request_timeout);
+        Err(Usage(format!(
+            "--consistency-timeout is {query} s, and --request-timeout, which has to be longer, is {request} s"
+        )))
+    }
+
     /// The limits of connections.
     #[must_use]
     pub fn connections(&self) -> ConnectionLimits {

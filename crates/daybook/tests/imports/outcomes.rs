@@ -153,6 +153,24 @@ async fn a_reference_identifies_a_delivery_and_a_used_key_is_a_rejection() {
     let said = world.import("stock", "stock.csv", rows(6), &[]);
     assert_eq!((said.outcomes(), said.codes()), ([3, 0, 2, 0, 1], vec!["conflict"]), "{said:?}");
     assert_eq!(world.events("inventory.StockReceived").await.len(), 3);
+    let rows = "sku,quantity,reference\noat,5,N-3\noat,7,N-3\noat,5,N-3\n";
+    let said = world.import("stock", "two quantities.csv", rows, &[]);
+    assert_eq!((said.outcomes(), said.codes()), ([3, 2, 0, 0, 1], vec!["conflict"]), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_says_one_thing_of_a_product() {
+    let world = world().await;
+    let rows = "sku,name,price,currency\na,A1,1.10,EUR\na,A2,1.10,EUR\nb,B,,\na,A1,\"1,1\",eur\n";
+    let first = world.import("products", "products.csv", rows, &[]);
+    assert_eq!((first.outcomes(), first.codes()), ([4, 2, 1, 0, 1], vec!["repeated_sku"]), "{first:?}");
+    let reason = first.rejected[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("line 2"), "{reason}");
+    let head = world.head().await;
+    for _ in 0..3 {
+        let again = world.import("products", "products.csv", rows, &["--update"]);
+        assert_eq!((again.outcomes(), world.head().await), ([4, 0, 3, 0, 1], head), "{again:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

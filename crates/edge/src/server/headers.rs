@@ -47,15 +47,22 @@ const SINGLE: [HeaderName; 6] = [
     HeaderName::from_static("last-event-id"),
 ];
 
-/// Refuses a request that has a header of one value twice.
+/// Refuses a request that has a header of one value twice, or one with a value that is no text of ASCII, as a blank from a page. Who
+/// reads such a header would take it for absent.
 pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Problem> {
-    match SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
-        None => Ok(()),
-        Some(name) => {
+    for name in &SINGLE {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next();
+        if values.next().is_some() {
             let detail = format!("the header {name} comes twice");
-            Err(Problem::new(StatusCode::BAD_REQUEST, "A header comes twice", "repeated_header", &detail))
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "A header comes twice", "repeated_header", &detail));
+        }
+        if first.is_some_and(|value| value.to_str().is_err()) {
+            let detail = format!("the header {name} has a character beyond ASCII, or one that cannot be seen");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "A header is malformed", "malformed_header", &detail));
         }
     }
+    Ok(())
 }
 
 /// Whether a text can be a host with a port. It may be empty.
@@ -75,6 +82,13 @@ mod tests {
             assert!(check_single(&headers).is_ok(), "{name}");
             headers.append(&name, HeaderValue::from_static("a"));
             assert_eq!(check_single(&headers).map_err(|problem| problem.code), Err("repeated_header".into()), "{name}");
+            let blank = HeaderValue::from_bytes("Bearer a\u{a0}".as_bytes()).expect("HTTP allows it");
+            headers.insert(&name, blank);
+            assert_eq!(
+                check_single(&headers).map_err(|problem| problem.code),
+                Err("malformed_header".into()),
+                "{name}"
+            );
         }
         let mut headers = HeaderMap::new();
         headers.append(header::ACCEPT, HeaderValue::from_static("text/html"));

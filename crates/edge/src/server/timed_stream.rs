@@ -136,7 +136,12 @@ impl TimedStream {
         }
         let time = self.stall_timeout;
         let end = self.stalled.get_or_insert_with(|| Box::pin(sleep(time)));
-        end.as_mut().poll(context).map(|()| Err(late("the client does not read")))
+        std::task::ready!(end.as_mut().poll(context));
+        // The system would keep megabytes for minutes, and offer them again and again. Reset, it forgets them.
+        Poll::Ready(Err(match self.stream.set_zero_linger() {
+            Ok(()) => late("the client does not read"),
+            Err(error) => error,
+        }))
     }
 }
 

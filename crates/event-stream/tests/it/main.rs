@@ -1,5 +1,6 @@
 //! The wire on a real PostgreSQL and the real Kafka protocol. The broker is librdkafka's own cluster, or that of `KAFKA_BROKERS`
 //! (`.ci/kafka run -- cargo test -p daybook-event-stream`).
+#![allow(clippy::print_stderr, reason = "tests")]
 #![allow(missing_docs, reason = "tests")]
 
 mod broker;

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 use super::load::Tally;
 
+use crate::print_line;
+
 /// The rate a second.
 pub(super) fn per_second(count: i64, time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -80,13 +82,13 @@ impl Report {
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         let value = serde_json::to_value(self)?;
         if json {
-            println!("{value}");
+            print_line!("{value}");
             return Ok(());
         }
         let mut table = Table::new();
         table.load_style(UTF8_BORDERS_ONLY);
         add_rows(&mut table, "", &value);
-        println!("{table}");
+        print_line!("{table}");
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ use self::{
     present::Present,
     running::{Imported, Rejected},
 };
-use crate::{Connection, Usage, door};
+use crate::{Connection, Usage, door, print_line};
 
 /// The flags of `daybook import`.
 #[derive(Debug, Clone, Parser)]
@@ -271,7 +271,7 @@ impl Summary {
 
     fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            println!("{}", serde_json::to_string(self)?);
+            print_line!("{}", serde_json::to_string(self)?);
             return Ok(());
         }
         let Self { read, created, unchanged, updated, rejected, failed, seconds, dry_run, .. } = self;
@@ -280,9 +280,9 @@ impl Summary {
         );
         let failed = if *failed > 0 { format!("; the outcome of {failed} is unknown") } else { String::new() };
         let dry = if *dry_run { "; it was a dry run, and nothing was written" } else { "" };
-        println!("{outcomes}{failed}{dry}");
+        print_line!("{outcomes}{failed}{dry}");
         if let Some(file) = &self.rejected_file {
-            println!("rejected records and reasons: {}", file.display());
+            print_line!("rejected records and reasons: {}", file.display());
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 //!
 //! - A delivery with a reference is identified by the reference, the SKU and the location. Another quantity under them is a conflict.
 //! - A delivery without a reference is identified by its contents.
-//! - Equal rows of one file are counted: each is a delivery of its own.
+//! - Equal rows of one file are counted: each is a delivery of its own. Rows of one file with one reference and different quantities are
+//!   a conflict, too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
-use daybook_domain::{inventory::ReceiveStock, text::TextError};
+use daybook_domain::{Quantity, inventory::ReceiveStock, text::TextError};
 use uuid::Uuid;
 
 use super::{
@@ -35,10 +36,14 @@ pub(super) async fn import(
     let records = opened.rows(COLUMNS)?;
     let mut deliveries = Deliveries::default();
     let imported = running::import(rejected, records, async |row: Row| match command(&row) {
-        Ok(command) => {
-            let ids = deliveries.ids(&command);
-            Ok(Ok(receive(importer.clone(), present.clone(), row, command, ids)))
-        }
+        Ok(command) => match deliveries.ids(&command) {
+            Ok(ids) => Ok(Ok(receive(importer.clone(), present.clone(), row, command, ids))),
+            Err(first) => {
+                let reason =
+                    format!("the file has a delivery of this SKU, location and reference before, of {first} units");
+                Ok(Err(row.rejected("conflict", reason)))
+            }
+        },
         Err(reason) => Ok(Err(row.rejected("invalid_record", reason))),
     });
     Ok(imported.await)
@@ -52,7 +57,7 @@ fn command(row: &Row) -> Result<ReceiveStock, String> {
     Ok(ReceiveStock {
         sku: row.text("sku").parse().map_err(named("sku"))?,
         location: location.unwrap_or_default(),
-        quantity: daybook_domain::Quantity::new(units).map_err(|error| format!("quantity: {error}"))?,
+        quantity: Quantity::new(units).map_err(|error| format!("quantity: {error}"))?,
         reference: row.stated("reference").map(str::parse).transpose().map_err(named("reference"))?,
     })
 }
@@ -66,24 +71,35 @@ struct Ids {
     former: Option<Uuid>,
 }
 
-/// The deliveries of a file so far: how often each occurred, by a digest of what identifies it. A digest has 16 bytes, however long
-/// the row is.
+/// The deliveries of a file so far: how often each occurred and its quantity, by a digest of what identifies it. A digest has 16 bytes,
+/// however long the row is.
 #[derive(Debug, Default)]
-struct Deliveries(HashMap<Uuid, u64>);
+struct Deliveries(HashMap<Uuid, (u64, Quantity)>);
 
 impl Deliveries {
-    /// The ids of the next delivery.
-    fn ids(&mut self, delivery: &ReceiveStock) -> Ids {
-        let by_contents = self.next(&DELIVERIES, &contents(delivery));
-        let Some(reference) = &delivery.reference else { return Ids { command: by_contents, former: None } };
+    /// The ids of the next delivery. The error is the quantity of an earlier one with its reference, where that is another.
+    fn ids(&mut self, delivery: &ReceiveStock) -> Result<Ids, Quantity> {
+        let quantity = delivery.quantity;
+        let Some(reference) = &delivery.reference else {
+            let command = self.next(&DELIVERIES, &contents(delivery), quantity)?;
+            return Ok(Ids { command, former: None });
+        };
         let identity = format!("{}\n{}\n{reference}", delivery.sku, delivery.location);
-        Ids { command: self.next(&REFERENCES, &identity), former: Some(by_contents) }
+        let command = self.next(&REFERENCES, &identity, quantity)?;
+        Ok(Ids { command, former: Some(self.next(&DELIVERIES, &contents(delivery), quantity)?) })
     }
 
-    fn next(&mut self, namespace: &Uuid, identity: &str) -> Uuid {
+    fn next(&mut self, namespace: &Uuid, identity: &str, quantity: Quantity) -> Result<Uuid, Quantity> {
         let digest = Uuid::new_v5(namespace, identity.as_bytes());
-        let before = self.0.entry(digest).and_modify(|count| *count += 1).or_default();
-        Uuid::new_v5(namespace, format!("{identity}\n{before}").as_bytes())
+        let before = match self.0.entry(digest) {
+            Entry::Vacant(first) => first.insert((0, quantity)).0,
+            Entry::Occupied(known) if known.get().1 != quantity => return Err(known.get().1),
+            Entry::Occupied(mut known) => {
+                known.get_mut().0 += 1;
+                known.get().0
+            }
+        };
+        Ok(Uuid::new_v5(namespace, format!("{identity}\n{before}").as_bytes()))
     }
 }
 
@@ -130,7 +146,7 @@ mod tests {
         ReceiveStock {
             sku: sku.parse().expect("a SKU"),
             location: daybook_domain::ids::LocationId::default(),
-            quantity: daybook_domain::Quantity::new(quantity).expect("a quantity"),
+            quantity: Quantity::new(quantity).expect("a quantity"),
             reference: reference.map(|text| text.parse().expect("a reference")),
         }
     }
@@ -141,7 +157,7 @@ mod tests {
         let with_reference = contents(&delivery("oat", 5, Some("A\\\"1")));
         assert_eq!(with_reference, r#"{"sku":"oat","location":"main","quantity":5,"reference":"A\\\"1"}"#);
         let (oat, soy) = (delivery("oat", 5, None), delivery("soy", 5, None));
-        let ids = [&oat, &soy, &oat].map(|delivery| deliveries.ids(delivery));
+        let ids = [&oat, &soy, &oat].map(|delivery| deliveries.ids(delivery).expect("it is no conflict"));
         let pinned = [
             "32d7d97d-8fa9-5043-932c-502c6a2e02f0",
             "8c73886e-0b4f-50da-bb21-01b709ca3965",
@@ -155,11 +171,13 @@ mod tests {
 
     #[test]
     fn a_reference_identifies_a_delivery_whatever_its_quantity_is() {
-        let ids = |quantity| Deliveries::default().ids(&delivery("oat", quantity, Some("N-1")));
+        let of = |deliveries: &mut Deliveries, quantity| deliveries.ids(&delivery("oat", quantity, Some("N-1")));
+        let ids = |quantity| of(&mut Deliveries::default(), quantity).expect("it is the first");
         assert_eq!(ids(5).command, ids(6).command);
         assert_ne!(ids(5).former, ids(6).former);
         let mut deliveries = Deliveries::default();
-        let [first, second] = [5, 5].map(|quantity| deliveries.ids(&delivery("oat", quantity, Some("N-1"))));
+        let [first, second] = [5, 5].map(|quantity| of(&mut deliveries, quantity).expect("they are equal"));
         assert_ne!(first.command, second.command, "each row is a delivery");
+        assert_eq!(of(&mut deliveries, 6), Err(Quantity::new(5).expect("a quantity")), "one reference, two quantities");
     }
 }

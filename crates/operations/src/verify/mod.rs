@@ -27,7 +27,7 @@ use daybook_event_stream::KafkaSettings;
 use daybook_projectors::{audit, views};
 use serde::Serialize;
 
-use crate::{Connection, KafkaFlags, Topics};
+use crate::{Connection, KafkaFlags, Topics, print_line};
 
 /// The flags of `daybook verify`.
 #[derive(Debug, Clone, clap::Args)]
@@ -123,7 +123,7 @@ fn or_failed(name: &str, checked: anyhow::Result<Vec<Check>>) -> Vec<Check> {
 
 fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(verdict)?);
+        print_line!("{}", serde_json::to_string(verdict)?);
         return Ok(());
     }
     let mut table = Table::new();
@@ -132,7 +132,7 @@ fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
         let first = check.first.clone().unwrap_or_default();
         table.add_row([check.name.clone(), check.checked.to_string(), check.violations.to_string(), first]);
     }
-    println!("{table}\n{}", if verdict.ok { "all invariants hold" } else { "some invariants are violated" });
+    print_line!("{table}\n{}", if verdict.ok { "all invariants hold" } else { "some invariants are violated" });
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use daybook_event_stream::consumer::parked;
 use daybook_projectors::{audit, projection::Projection, registry, view::ViewSpec, views};
 
-use crate::{Connection, Topics, Usage, table::print};
+use crate::{Connection, Topics, Usage, print_line, table::print};
 
 /// The flags of `daybook views`.
 #[derive(Debug, Clone, clap::Args)]
@@ -73,8 +73,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let projection = Projection::new(view, version);
             let applied = parked::retry(&book, &view.versioned(version), &stream, &projection).await?;
             match applied {
-                0 => println!("nothing to retry: {name} has no event of {stream} parked"),
-                _ => println!("{applied} events of {stream} were applied"),
+                0 => print_line!("nothing to retry: {name} has no event of {stream} parked"),
+                _ => print_line!("{applied} events of {stream} were applied"),
             }
         }
     }

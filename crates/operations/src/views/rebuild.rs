@@ -14,7 +14,7 @@ use indicatif::{MultiProgress, ProgressBar};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::progress;
+use crate::{print_line, print_note, progress};
 
 /// How often progress is printed without a terminal.
 const PRINT_EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ async fn ended(running: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<usiz
     match ended? {
         Ok(()) => Ok(0),
         Err(error) => {
-            eprintln!("{}", error_chain(error.as_ref()));
+            print_note!("{}", error_chain(error.as_ref()));
             Ok(1)
         }
     }
@@ -73,9 +73,9 @@ async fn one(book: &Daybook, topology: &Topology, view: &'static ViewSpec, shown
     let version =
         rebuilt.map_err(|error| anyhow::Error::new(error).context(format!("{} was not rebuilt", view.name)))?;
     if shown.json {
-        println!("{}", json!({ "view": view.name, "version": version, "seconds": begin.elapsed().as_secs_f64() }));
+        print_line!("{}", json!({ "view": view.name, "version": version, "seconds": begin.elapsed().as_secs_f64() }));
     } else {
-        println!("{} is shown in version {version}", view.name);
+        print_line!("{} is shown in version {version}", view.name);
     }
     Ok(())
 }
@@ -106,9 +106,9 @@ impl Shown {
         }
         *printed = Instant::now();
         if self.json {
-            println!("{}", json!({ "view": self.view, "done": done, "of": of }));
+            print_line!("{}", json!({ "view": self.view, "done": done, "of": of }));
         } else if !self.is_terminal {
-            eprintln!("rebuilding {}: {done} of {of}", self.view);
+            print_note!("rebuilding {}: {done} of {of}", self.view);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /events`: the book as NDJSON, or as server-sent events that follow it. For staff.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     BoxError, Router,
@@ -62,8 +62,12 @@ impl Parameters {
     fn of(parameters: Vec<(String, String)>) -> Result<Self, Problem> {
         let mut parsed = Self::default();
         let wanted = &mut parsed.wanted;
+        let mut known = HashSet::new();
         for (name, value) in parameters {
             let not = |what: &str| bad_parameter(&name, &format!("{name} is {what}"));
+            if name != "type" && !known.insert(name.clone()) {
+                return Err(not("given twice"));
+            }
             let a_position = || position(&value).ok_or_else(|| not("a position of the book, from 0"));
             let a_number = || value.parse().ok().filter(|number| *number > 0).ok_or_else(|| not("a number, from 1"));
             match name.as_str() {
@@ -72,7 +76,7 @@ impl Parameters {
                 "last" => parsed.last = Some(a_number()?),
                 "limit" => parsed.limit = Some(a_number()?),
                 "type" | "stream" | "actor" if value.contains('\0') => return Err(not("a text without NUL")),
-                "type" => wanted.types = Some(value.split(',').map(str::to_owned).collect()),
+                "type" => wanted.types.get_or_insert_default().extend(value.split(',').map(str::to_owned)),
                 "stream" => wanted.stream = Some(value),
                 "actor" => wanted.actor = Some(value),
                 "correlation" => wanted.correlation_id = Some(value.parse().map_err(|_| not("a UUID"))?),

@@ -116,6 +116,24 @@ async fn an_index_finds_the_events_of_staff_and_of_a_chain() {
 }
 
 #[tokio::test]
+async fn a_parameter_is_given_once_and_types_add_up() {
+    let shop = Shop::open().await;
+    shop.sell("Soap", "Suds", &skus("S", 1)).await;
+    let types = ["catalog.ProductCreated", "catalog.PriceSet"].map(|name| format!("type={name}"));
+    let one_by_one =
+        [positions(&shop, &format!("?{}", types[0])).await, positions(&shop, &format!("?{}", types[1])).await];
+    let mut expected = one_by_one.concat();
+    expected.sort_unstable();
+    assert!(one_by_one.iter().all(|some| !some.is_empty()), "{one_by_one:?}");
+    assert_eq!(positions(&shop, &format!("?{}", types.join("&"))).await, expected);
+    for twice in ["after=0&after=1", "limit=1&limit=1", "stream=a&stream=b"] {
+        let request = shop.request(Method::GET, &format!("/events?{twice}"), Caller::Admin);
+        let answer = shop.send(request.body(Body::empty()).expect("the request is valid")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, "bad_parameter"), "{twice}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_type_is_refused_with_the_nearest_names() {
     let shop = Shop::open().await;
     for accept in ["*/*", "text/event-stream"] {

@@ -86,12 +86,16 @@ async fn past_and_new_events_come_without_a_gap_while_writers_append() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_position_beyond_the_end_of_the_book_is_refused() {
+async fn a_position_that_the_book_does_not_have_is_refused() {
     let shop = Shop::open().await;
-    let query = "subscription { eventAppended(after: 1000000) { position } }";
-    let mut socket = subscribe(&shop, "/admin/graphql", Caller::Admin, query).await;
-    let refused = receive(&mut socket).await.expect("the subscription is answered");
-    assert!(refused.to_string().contains("BAD_INPUT"), "{refused}");
+    for after in ["1000000", "-1"] {
+        let query = format!("subscription {{ eventAppended(after: {after}) {{ position }} }}");
+        let mut socket = subscribe(&shop, "/admin/graphql", Caller::Admin, &query).await;
+        let refused = receive(&mut socket).await.expect("the subscription is answered");
+        assert!(refused.to_string().contains("BAD_INPUT"), "{refused}");
+        let page = shop.office(Caller::Admin, &format!("{{ events(after: {after}) {{ position }} }}")).await;
+        assert_eq!(page.code(), "BAD_INPUT", "{after}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! The query API, over HTTP: on a real PostgreSQL, with views that are folded from the book, and with the real command API.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
 mod access;
 mod audit;

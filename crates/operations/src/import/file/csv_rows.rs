@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The columns that name things. Their values are no numbers, even where they look like them.
-const CODES: [&str; 4] = ["sku", "external_ref", "customer_ref", "reference"];
+pub(super) const CODES: [&str; 4] = ["sku", "external_ref", "customer_ref", "reference"];
 
 /// The rows of a CSV file.
 pub(super) struct CsvRows<T> {
@@ -94,7 +94,7 @@ impl<T: Read> CsvRows<T> {
                 values.push((*column, text.to_owned()));
             }
         }
-        Ok(Row { line, values })
+        Ok(Row { line, values, numbers: Vec::new() })
     }
 
     fn field_count(&self, fields: usize) -> String {

@@ -12,25 +12,31 @@ mod quotes;
 mod source;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, BufRead, BufReader, Cursor, Read},
     path::{Path, PathBuf},
 };
 
 use indicatif::ProgressBar;
-use serde_json::{Map, Value};
+use serde_json::{Value, value::RawValue};
 
 pub(super) use self::columns::Columns;
 pub(super) use self::dialect::Format;
 use self::{
     columns::Header,
-    csv_rows::CsvRows,
+    csv_rows::{CODES, CsvRows},
     dialect::{delimiter, format_of, named_in_file},
     quotes::Watched,
     source::{MARK, Source},
 };
 use super::Rejection;
 use crate::Usage;
+
+/// The most bytes of a record: those of the body of a command.
+const MAX_RECORD: usize = 1 << 20;
+/// How many bytes of a record that is too large are written down.
+const SHOWN: usize = 1_000;
 
 /// How a file is to be read, where that is not recognised from it.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +55,8 @@ pub(super) struct Row {
     pub(super) line: u64,
     /// Its values by column. A column without a value is left out.
     values: Vec<(&'static str, String)>,
+    /// The columns whose values are numbers of JSON, which are written in one way only.
+    numbers: Vec<&'static str>,
 }
 
 impl Row {
@@ -60,6 +68,11 @@ impl Row {
     /// The value of a column, unless it is empty.
     pub(super) fn stated(&self, column: &str) -> Option<&str> {
         Some(self.text(column)).filter(|text| !text.is_empty())
+    }
+
+    /// Whether the value of a column is a number of JSON, and no text.
+    pub(super) fn is_number(&self, column: &str) -> bool {
+        self.numbers.contains(&column)
     }
 
     /// The record as JSON.
@@ -107,6 +120,49 @@ impl JsonLine {
             return Rejection { code: "malformed_json".to_owned(), reason, ..rejection };
         }
         rejection
+    }
+}
+
+/// The lines of a file of JSON objects. Empty ones are left out.
+struct JsonLines<T> {
+    from: T,
+    /// The number of the last line that was read.
+    line: u64,
+}
+
+impl<T: BufRead> JsonLines<T> {
+    /// The bytes of the next line, up to a little more than a record may have.
+    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        if self.from.by_ref().take(MAX_RECORD as u64 + 1).read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        if bytes.pop_if(|last| *last == b'\n').is_none() && bytes.len() > MAX_RECORD {
+            self.from.skip_until(b'\n')?;
+        }
+        Ok(Some(bytes))
+    }
+}
+
+impl<T: BufRead> Iterator for JsonLines<T> {
+    type Item = io::Result<Result<JsonLine, Rejection>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let bytes = match self.line() {
+                Ok(Some(bytes)) if is_blank(&bytes) => continue,
+                Ok(bytes) => bytes?,
+                Err(error) => return Some(Err(error)),
+            };
+            let mut line = JsonLine { line: self.line, bytes: without_mark(&bytes).to_vec() };
+            if bytes.len() <= MAX_RECORD {
+                return Some(Ok(Ok(line)));
+            }
+            line.bytes.truncate(SHOWN);
+            let reason = format!("the line has more than {MAX_RECORD} bytes; this is its beginning");
+            return Some(Ok(Err(line.rejected("record_too_large", reason))));
+        }
     }
 }
 
@@ -196,12 +252,7 @@ impl Opened {
     /// Its lines, each a JSON object. Empty lines are left out.
     pub(super) fn json_lines(self) -> Records<JsonLine> {
         let Source { begin, rest, bar } = self.source;
-        let lines = BufReader::new(Cursor::new(begin).chain(rest)).split(b'\n');
-        let items = (1..).zip(lines).filter_map(|(line, bytes)| match bytes {
-            Ok(bytes) if is_blank(&bytes) => None,
-            bytes => Some(bytes.map(|bytes| Ok(JsonLine { line, bytes: without_mark(&bytes).to_vec() }))),
-        });
-        Records::over(bar, items)
+        Records::over(bar, JsonLines { from: BufReader::new(Cursor::new(begin).chain(rest)), line: 0 })
     }
 
     fn csv(self, columns: Columns) -> anyhow::Result<Records<Row>> {
@@ -245,23 +296,64 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0x1a)
 }
 
+/// A value of a JSON object. A number has the digits of the file: as a float, a long one would become another.
+enum Cell<'j> {
+    Null,
+    Text(String),
+    Number(&'j str),
+    Other,
+}
+
+impl<'j> Cell<'j> {
+    fn of(value: &'j RawValue) -> Self {
+        let json = value.get();
+        match json.as_bytes() {
+            [b'n', ..] => Self::Null,
+            [b'-' | b'0'..=b'9', ..] => Self::Number(json),
+            [b'"', ..] => serde_json::from_str(json).map_or(Self::Other, Self::Text),
+            _ => Self::Other,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Number(_) | Self::Other => false,
+        }
+    }
+}
+
+/// Whether a number of JSON is written with digits alone.
+fn is_whole(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The row of a JSON object.
 fn row_of(json: &JsonLine, columns: &Columns) -> Result<Row, Rejection> {
-    let object: Map<String, Value> = serde_json::from_slice(&json.bytes).map_err(|error| json.malformed(&error))?;
-    let mut values = Vec::with_capacity(object.len());
+    let object: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(&json.bytes).map_err(|error| json.malformed(&error))?;
+    let (mut values, mut numbers) = (Vec::with_capacity(object.len()), Vec::new());
     for (name, value) in &object {
-        let is_empty = matches!(value, Value::Null) || value.as_str().is_some_and(|text| text.trim().is_empty());
-        if name.trim().is_empty() && is_empty {
+        let value = Cell::of(value);
+        if name.trim().is_empty() && value.is_empty() {
             continue;
         }
         let Some(column) = columns.of(name) else {
             return Err(json.rejected("unknown_field", columns.unknown(name)));
         };
         let text = match value {
-            Value::Null => continue,
-            Value::String(text) => text.trim().to_owned(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Cell::Null => continue,
+            Cell::Text(text) => text.trim().to_owned(),
+            Cell::Number(digits) if CODES.contains(&column) && !is_whole(digits) => {
+                let reason = format!("{column}: the number {digits} has no other form; write what it names as a text");
+                return Err(json.rejected("rounded_number", reason));
+            }
+            Cell::Number(digits) => {
+                numbers.push(column);
+                digits.to_owned()
+            }
+            Cell::Other => {
                 return Err(json.rejected("invalid_record", format!("{column}: a text or a number is expected")));
             }
         };
@@ -284,5 +376,5 @@ fn row_of(json: &JsonLine, columns: &Columns) -> Result<Row, Rejection> {
     if let Some(group) = both {
         return Err(json.rejected("invalid_record", format!("it has {}; one of them is enough", group.join(" and "))));
     }
-    Ok(Row { line: json.line, values })
+    Ok(Row { line: json.line, values, numbers })
 }

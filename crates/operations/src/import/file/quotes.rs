@@ -2,6 +2,7 @@
 //!
 //! - A quote that is opened and never closed: the reader takes the rest of the file for one value, and finds nothing wrong.
 //! - Text after the quote that closes a value, as in `"24" TV"`: the reader leaves a quote out, and the value is another one.
+//! - A record that never ends: the reader keeps all of it in memory.
 //! - Blank lines before a record: the reader counts them as the beginning of the record.
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
     io::{self, Read},
     rc::Rc,
 };
+
+use super::MAX_RECORD;
 
 /// The state of the quotes in what was read so far. It is shared with the [`Watched`] reader.
 #[derive(Debug, Clone)]
@@ -32,6 +35,10 @@ struct State {
     begun: VecDeque<Begun>,
     /// Whether the file was read to its end.
     is_done: bool,
+    /// How many bytes of the last record were read.
+    bytes: usize,
+    /// The line in which a record begins that is larger than any may be.
+    too_large: Option<u64>,
 }
 
 /// Where the next byte stands.
@@ -70,6 +77,11 @@ impl State {
     fn step(&mut self, byte: u8, delimiter: u8) {
         if self.place == Place::Record && byte != b'\n' {
             self.begun.push_back(Begun { line: self.line, stray: None });
+            self.bytes = 0;
+        }
+        self.bytes += 1;
+        if self.bytes > MAX_RECORD && self.too_large.is_none() {
+            self.too_large = self.begun.back().map(|begun| begun.line);
         }
         self.place = match (self.place, byte) {
             (Place::Record | Place::Value, b'"') => Place::Quoted(self.line),
@@ -101,7 +113,8 @@ pub(super) struct Watched<R> {
 impl<R: Read> Watched<R> {
     /// Watches the quotes of a file with this delimiter, which begins in a line.
     pub(super) fn new(from: R, delimiter: u8, line: u64) -> (Self, Quotes) {
-        let state = State { line, place: Place::Record, begun: VecDeque::new(), is_done: false };
+        let (begun, place) = (VecDeque::new(), Place::Record);
+        let state = State { line, place, begun, is_done: false, bytes: 0, too_large: None };
         let quotes = Quotes(Rc::new(RefCell::new(state)));
         (Self { from, delimiter, quotes: quotes.clone() }, quotes)
     }
@@ -109,6 +122,10 @@ impl<R: Read> Watched<R> {
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Some(line) = self.quotes.0.borrow().too_large {
+            let fault = format!("the record in line {line} has more than {MAX_RECORD} bytes; is a quote never closed?");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, fault));
+        }
         let count = self.from.read(into)?;
         let mut state = self.quotes.0.borrow_mut();
         state.is_done = count == 0 && !into.is_empty();

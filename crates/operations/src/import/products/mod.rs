@@ -12,7 +12,7 @@ use daybook_bus::clock::new_id;
 use daybook_domain::{
     Fold, State,
     catalog::{self, Category, CreateCategory, CreateProduct, Product, SkuRecord},
-    ids::CategoryId,
+    ids::{CategoryId, ProductId},
 };
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ use super::{
     sent,
 };
 
+use crate::print_note;
+
 /// The namespace of ids of imported products and categories (a random UUID, fixed for ever).
 const IMPORTED: Uuid = Uuid::from_u128(0x8a4e_1f0d_93b7_4c62_a1d5_60f2_7be3_c918);
 
@@ -36,6 +38,7 @@ pub(super) async fn import(
 ) -> anyhow::Result<Imported> {
     let records = opened.rows(row::COLUMNS)?;
     let mut known = HashMap::new();
+    let mut first = HashMap::new();
     let mut is_noted = false;
     let imported = running::import(rejected, records, async |row: Row| {
         note_the_unit(&row, &mut is_noted);
@@ -43,6 +46,10 @@ pub(super) async fn import(
             Ok(stated) => stated,
             Err(reason) => return Ok(Err(row.rejected("invalid_record", reason))),
         };
+        if let Some(line) = before(&mut first, &row, &stated) {
+            let reason = format!("line {line} has this SKU with other values; a file says one thing of a product");
+            return Ok(Err(row.rejected("repeated_sku", reason)));
+        }
         if let Err((code, reason)) = create_categories(&importer, &present, &mut stated, &mut known).await? {
             return Ok(Err(row.rejected(&code, reason)));
         }
@@ -52,12 +59,20 @@ pub(super) async fn import(
     Ok(imported.await)
 }
 
+/// The line of an earlier row of the same product that says something else. Rows are imported beside one another, so neither of the two
+/// would be the last for certain.
+fn before(first: &mut HashMap<ProductId, (u64, Uuid)>, row: &Row, stated: &Stated) -> Option<u64> {
+    let contents = Uuid::new_v5(&IMPORTED, format!("{stated:?}").as_bytes());
+    let (line, known) = *first.entry(stated.product_id()).or_insert((row.line, contents));
+    (known != contents).then_some(line)
+}
+
 /// Says once what the unit of a price is, where a file may be from when the column held minor units.
 fn note_the_unit(row: &Row, is_noted: &mut bool) {
     let price = row.text("price");
     if !*is_noted && !price.is_empty() && price.bytes().all(|byte| byte.is_ascii_digit()) {
         *is_noted = true;
-        eprintln!(
+        print_note!(
             "the column `price` holds units of the currency, such as 19.99: {price} is not {price} cents, which stand in `price_minor`"
         );
     }

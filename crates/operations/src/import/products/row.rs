@@ -116,6 +116,8 @@ fn optional<T: std::str::FromStr<Err = TextError>>(row: &Row, column: &str) -> R
 
 fn price(row: &Row, separator: Option<DecimalSeparator>) -> Result<Option<Money>, String> {
     let currency = row.stated("currency").map(money::currency).transpose().map_err(|why| format!("currency: {why}"))?;
+    // A number of JSON has a point, whatever texts have.
+    let separator = if row.is_number("price") { Some(DecimalSeparator::Point) } else { separator };
     let price = match (row.stated("price"), row.stated("price_minor")) {
         (Some(text), _) => money::amount(text, currency, separator).map_err(|why| format!("price: {why}"))?,
         (None, Some(text)) => {

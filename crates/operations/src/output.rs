@@ -1,0 +1,60 @@
+//! What commands print. A line that cannot be printed never ends a process: a shop goes on when its log is on a full disk, and an import
+//! is not undone because nobody reads its summary. A command whose output was cut off says so at its end, with [`ended`].
+
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    sync::{Mutex, PoisonError},
+};
+
+/// Why the first line that was lost was lost.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints a line to standard output, as `println!` does. [`ended`](crate::output::ended) says whether all lines were printed.
+#[macro_export]
+macro_rules! print_line {
+    ($($argument:tt)*) => {
+        $crate::output::line(::std::format_args!($($argument)*))
+    };
+}
+
+/// Prints a line to standard error, as `eprintln!` does. Nobody can be told when that fails.
+#[macro_export]
+macro_rules! print_note {
+    ($($argument:tt)*) => {
+        $crate::output::note(::std::format_args!($($argument)*))
+    };
+}
+
+#[doc(hidden)]
+pub fn line(text: fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    // The buffer of standard output holds lines, so what is written is flushed, too.
+    if let Err(error) = writeln!(out, "{text}") {
+        lost(error);
+    }
+}
+
+#[doc(hidden)]
+pub fn note(text: fmt::Arguments<'_>) {
+    let _unsaid = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Remembers that output was lost.
+fn lost(error: io::Error) {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+/// Writes the rest of the output.
+///
+/// # Errors
+/// When a part of the output was lost. That its reader has closed it, as `head` does, is no error.
+pub fn ended() -> io::Result<()> {
+    let flushed = io::stdout().flush();
+    let first = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match first.map_or(flushed, Err) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("the output is cut off: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
