@@ -105,6 +105,7 @@ async fn wrong_arguments_are_a_usage_error() {
         &["token", "--role", "customer", "--secret", "0123456789abcdef0123456789abcdef"],
         &["token", "--role", "king"],
         &["events", "--after", "1"],
+        &["events", "--type", "OrderPlacd"],
         &["events", "--after", "-1", "--follow"],
     ] {
         let refused = daybook(&database, wrong);

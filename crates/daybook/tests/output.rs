@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// Commands that print something.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 9] = [
     &["events"],
     &["events", "--format", "table"],
     &["config"],
@@ -24,7 +24,6 @@ const COMMANDS: [&[&str]; 10] = [
     &["views", "list"],
     &["reactors", "list", "--json"],
     &["relay", "status"],
-    &["verify", "--json"],
     &["migrate"],
 ];
 

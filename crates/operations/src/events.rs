@@ -52,7 +52,7 @@ enum Format {
 /// When the book cannot be read, or the output cannot be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let book = args.connection.book()?;
-    daybook_codec::check_types(&args.types)?;
+    daybook_codec::check_types(&args.types).map_err(|unknown| Usage(unknown.to_string()))?;
     let types = (!args.types.is_empty()).then(|| daybook_codec::stored_names(&args.types));
     let filter = Filter { types, stream: args.stream, ..Filter::default() };
     let Head { position, .. } = book.head().await?;

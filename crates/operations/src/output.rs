@@ -45,16 +45,15 @@ fn lost(error: io::Error) {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
 }
 
-/// Writes the rest of the output.
+/// Says whether all lines so far were printed.
 ///
 /// # Errors
-/// When a part of the output was lost. That its reader has closed it, as `head` does, is no error.
+/// When one was lost. That the reader has closed the output, as `head` does, is no error.
 pub fn ended() -> io::Result<()> {
-    let flushed = io::stdout().flush();
-    let first = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match first.map_or(flushed, Err) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(io::Error::new(error.kind(), format!("the output is cut off: {error}"))),
-        Ok(()) => Ok(()),
+    match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("the output is cut off: {error}")))
+        }
+        _ => Ok(()),
     }
 }

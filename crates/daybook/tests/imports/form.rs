@@ -126,7 +126,7 @@ async fn a_row_that_is_none_is_rejected_with_its_line_and_the_others_are_importe
     let mut rejected: Vec<_> =
         said.rejected.iter().map(|record| (record["line"].as_u64(), record["code"].as_str())).collect();
     rejected.sort_unstable();
-    let expected = [(4, "stray_quote"), (8, "conflict"), (9, "stray_quote")];
+    let expected = [(4, "stray_quote"), (8, "repeated_sku"), (9, "stray_quote")];
     assert_eq!(rejected, expected.map(|(line, code)| (Some(line), Some(code))), "{said:?}");
     for (bytes, what) in [(&b"PK\x03\x04\x14\x00\x83"[..], "XLSX"), (b"\xd0\xcf\x11\xe0\xa1", "XLS")] {
         let said = world.import("products", "sheet.csv", bytes, &[]);
