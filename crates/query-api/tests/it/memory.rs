@@ -26,16 +26,17 @@ async fn fill(shop: &Shop) {
     shop.connect()
         .await
         .batch_execute(
-            "INSERT INTO read.products (product_id, slug, name, status, category_ids, attributes, created_at, updated_at, position)
+            "INSERT INTO read.products (product_id, slug, name, status, category_ids, attributes, skus, search, sales,
+                                        created_at, updated_at, position)
              SELECT md5('p' || p)::uuid, 'product-' || p, 'Product ' || p, 'published', '{}',
                     (SELECT jsonb_object_agg('attribute ' || a, repeat('x', 40)) FROM generate_series(1, 20) a),
-                    now(), now(), p
+                    '{}', '', '[]', now(), now(), p
              FROM generate_series(1, 100) p;
-             INSERT INTO read.product_variants (sku, product_id, ordinal, name, options, position)
+             INSERT INTO read.product_variants (sku, product_id, ordinal, name, options, removed, sales, position)
              SELECT 'SKU-' || p || '-' || v, md5('p' || p)::uuid, v, 'Variant ' || v,
-                    (SELECT jsonb_object_agg('option ' || o, repeat('y', 30)) FROM generate_series(1, 10) o), v
+                    (SELECT jsonb_object_agg('option ' || o, repeat('y', 30)) FROM generate_series(1, 10) o), false, '[]', v
              FROM generate_series(1, 100) p, generate_series(1, 250) v;
-             INSERT INTO read.sku_prices (sku, channel, currency, minor_units, since, history, position)
+             INSERT INTO read.sku_prices (sku, channel, currency, minor_units, since, changes, position)
              SELECT sku, 'web', currency, 250, now(), '[]', 1
              FROM read.product_variants, unnest(ARRAY['EUR', 'USD', 'CHF']) AS currency;",
         )
