@@ -5,6 +5,7 @@ mod required;
 pub(crate) mod share;
 mod statement;
 pub(crate) mod tail;
+mod turns;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

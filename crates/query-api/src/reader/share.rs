@@ -21,6 +21,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::turns::Turns;
 use crate::graphql::{
     error::{RATE_LIMITED, UNAVAILABLE, coded},
     viewer::Viewer,
@@ -40,6 +41,8 @@ pub struct QueryLimits {
     pub statements: usize,
     /// The statements of one operation that run at once.
     pub statements_per_operation: usize,
+    /// The statements of one buyer or of one address that run at once, over all operations.
+    pub statements_per_caller: usize,
     /// The bytes of an operation that needs no place among the large ones.
     pub small: usize,
     /// The bytes of the largest operation, with all rows that it reads.
@@ -61,6 +64,7 @@ impl Default for QueryLimits {
             operations_per_caller: 16,
             statements: 24,
             statements_per_operation: 4,
+            statements_per_caller: 4,
             small: 1 << 20,
             largest: 16 << 20,
             large: 6,
@@ -83,6 +87,7 @@ pub(crate) struct Capacity {
     limits: QueryLimits,
     operations: Arc<Semaphore>,
     statements: Semaphore,
+    statements_by: Turns<Caller>,
     /// Places of buyers.
     large: Arc<Semaphore>,
     large_of_staff: Arc<Semaphore>,
@@ -98,6 +103,7 @@ impl Capacity {
             limits,
             operations: Arc::new(Semaphore::new(limits.operations)),
             statements: Semaphore::new(limits.statements),
+            statements_by: Turns::new(limits.statements_per_caller),
             large: Arc::new(Semaphore::new(limits.large)),
             large_of_staff: Arc::new(Semaphore::new(limits.large)),
             waiting: AtomicUsize::new(0),
@@ -123,6 +129,8 @@ pub(crate) struct Share {
     staff: bool,
     /// The statements that the operation may run at once.
     statements: Semaphore,
+    /// Those that its callers may run at once.
+    statements_of_callers: Vec<Arc<Semaphore>>,
     /// The bytes that it holds.
     bytes: AtomicUsize,
     /// The bytes that it had when its turn began.
@@ -181,6 +189,7 @@ impl Share {
     fn build(capacity: &Arc<Capacity>, callers: Vec<Caller>, staff: bool, running: Option<Running>) -> Arc<Self> {
         Arc::new(Self {
             capacity: Arc::clone(capacity),
+            statements_of_callers: callers.iter().map(|caller| capacity.statements_by.of(caller.clone())).collect(),
             callers,
             staff,
             statements: Semaphore::new(capacity.limits.statements_per_operation),
@@ -317,14 +326,19 @@ impl Share {
     /// A permit for a statement.
     pub(crate) async fn statement(&self) -> Result<StatementPermit<'_>, Error> {
         let own = self.capacity.in_time(self.statements.acquire()).await?;
+        let mut of_callers = Vec::with_capacity(self.statements_of_callers.len());
+        for permits in &self.statements_of_callers {
+            of_callers.push(self.capacity.in_time(permits.acquire()).await?);
+        }
         let of_process = self.capacity.in_time(self.capacity.statements.acquire()).await?;
-        Ok(StatementPermit { _of_process: of_process, _own: own })
+        Ok(StatementPermit { _of_process: of_process, _of_callers: of_callers, _own: own })
     }
 }
 
-/// Permits for one statement, of the operation and of the process.
+/// Permits for one statement, of the operation, of its callers and of the process.
 pub(crate) struct StatementPermit<'s> {
     _of_process: SemaphorePermit<'s>,
+    _of_callers: Vec<SemaphorePermit<'s>>,
     _own: SemaphorePermit<'s>,
 }
 

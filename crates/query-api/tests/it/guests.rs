@@ -163,6 +163,25 @@ async fn one_caller_has_few_operations_at_once() {
 }
 
 #[tokio::test]
+async fn the_statements_of_one_caller_leave_places_to_others() {
+    let limits = QueryLimits { statements: 4, statements_per_caller: 2, patience: PATIENCE, ..QueryLimits::default() };
+    let shop = shop_of(limits).await;
+    let mut locking = shop.connect().await;
+    let lock = locking.transaction().await.expect("a transaction begins");
+    lock.batch_execute("LOCK TABLE read.categories").await.expect("the table can be locked");
+    // More operations than the process has places, and fewer than the caller may run.
+    let attacks = join_all((0..10).map(|_| shop.guest_from(ATTACKER, "{ categories { id } }")));
+    let honest = async {
+        for _ in 0..5 {
+            assert_served(&shop).await;
+        }
+        lock.rollback().await.expect("the lock can be given up");
+    };
+    let (answers, ()) = tokio::join!(attacks, honest);
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK), "they wait for each other");
+}
+
+#[tokio::test]
 async fn a_query_that_gets_no_statement_in_time_is_unavailable_with_a_status() {
     let limits = QueryLimits { statements: 1, patience: Duration::from_millis(50), ..QueryLimits::default() };
     let shop = shop_of(limits).await;
