@@ -11,10 +11,10 @@ use anyhow::Context;
 use daybook_codec::upcast::UPCASTERS;
 use daybook_command_api::openapi;
 use daybook_domain::{Command, Event};
+use daybook_operations::{print_line, print_note};
 use serde_json::Value;
 
 use crate::asyncapi::{self, Schemas};
-use daybook_operations::{print_line, print_note};
 
 /// The flags of `daybook schema`.
 #[derive(Debug, Clone, clap::Args)]

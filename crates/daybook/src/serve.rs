@@ -168,7 +168,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     print_line!("operators find the process on http://{}", running.operations);
     if running.until_ready(signals.next()).await? {
         print_line!("daybook is ready on http://{}", running.address);
-        told();
+        log_lost_lines();
         running.until_asked(&mut signals).await?;
     }
     running.stop_unless(&mut signals).await?;
@@ -176,7 +176,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Says in the log that the lines of a start were not printed. A process serves all the same.
-pub(crate) fn told() {
+pub(crate) fn log_lost_lines() {
     if let Err(error) = output::ended() {
         tracing::warn!(error = %error, "the addresses of the process were not printed");
     }

@@ -314,5 +314,5 @@ fn announce(ready: &Ready, file: &Path) {
         print_line!("admin token   is in {}", file.display());
     }
     print_line!("daybook is ready on {url}");
-    serve::told();
+    serve::log_lost_lines();
 }

@@ -5,13 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
 use chrono::SecondsFormat;
 use clap::ValueEnum;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use daybook_event_store::{Filter, Head, RecordedEvent};
 
-use crate::{Connection, Usage};
+use crate::{Connection, Usage, output::cut_off};
 
 /// The number of events of one read.
 const PAGE: usize = 1_000;
@@ -66,11 +65,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         for event in &mut events {
             daybook_codec::rename(&mut event.event_type);
         }
-        match print(&events, args.format) {
-            Ok(()) => {}
-            // The reader has closed the pipe, as `head` does.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-            Err(error) => return Err(error).context("the output is cut off"),
+        if let Err(error) = print(&events, args.format) {
+            cut_off(&error)?;
+            return Ok(ExitCode::SUCCESS);
         }
         match (events.last(), args.follow) {
             (Some(last), _) => after = last.position,

@@ -50,10 +50,16 @@ fn lost(error: io::Error) {
 /// # Errors
 /// When one was lost. That the reader has closed the output, as `head` does, is no error.
 pub fn ended() -> io::Result<()> {
-    match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(io::Error::new(error.kind(), format!("the output is cut off: {error}")))
-        }
-        _ => Ok(()),
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take().as_ref().map_or(Ok(()), cut_off)
+}
+
+/// What it means that output was lost.
+///
+/// # Errors
+/// The error, unless the reader has closed the output.
+pub(crate) fn cut_off(error: &io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        kind => Err(io::Error::new(kind, format!("the output is cut off: {error}"))),
     }
 }

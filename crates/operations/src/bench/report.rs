@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::load::Tally;
-
 use crate::print_line;
 
 /// The rate a second.

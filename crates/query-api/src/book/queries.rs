@@ -87,10 +87,10 @@ pub(super) fn filter(wanted: Wanted) -> async_graphql::Result<Filter> {
 /// Refuses a position beyond the end of the book. It was given in another history of the book, whose events are not those that will
 /// get these positions.
 pub(super) async fn within_book(book: &Daybook, after: i64) -> async_graphql::Result<()> {
-    let head = book.head().await.map_err(|error| failed(&error))?.position;
     if after < 0 {
         return Err(coded("BAD_INPUT", "after is a position of the book, from 0"));
     }
+    let head = book.head().await.map_err(|error| failed(&error))?.position;
     if after > head {
         return Err(coded("BAD_INPUT", format!("the book ends at position {head}, before {after}")));
     }
